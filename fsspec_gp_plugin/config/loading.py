@@ -1,0 +1,169 @@
+"""A configuration file becomes a Config, or one clear line saying what is wrong with it.
+
+gpbackup decodes the file strictly into strings and writes it out again, so this reads it as strictly: two
+top-level keys, and text as every value. What passes here passes there.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError
+from ..redaction import register_secrets
+from .options import BY_NAME
+from .storage_options import load_storage_options
+
+if TYPE_CHECKING:
+    from ..log import Verbosity
+
+_LARGEST_FILE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Config:
+    """The options of one configuration file, parsed. Sizes are bytes."""
+
+    path: str
+    url: str
+    storage_options: dict[str, Any]
+    backup_max_concurrent_requests: int
+    restore_max_concurrent_requests: int
+    backup_multipart_chunksize: int
+    restore_multipart_chunksize: int
+    logger_verbosity: Verbosity
+
+
+def load_config(path: str) -> Config:
+    """Read the configuration file; raises ConfigError naming the file, the key and the next step."""
+    try:
+        return _config(path, _read(path))
+    except ConfigError as error:
+        raise ConfigError(f"configuration file {path}: {error}") from None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+    except OSError as error:
+        raise ConfigError(f"can't be read: {error.strerror or error}") from error
+    if len(content) > _LARGEST_FILE:
+        raise ConfigError("is larger than 1 MB, so it can't be a plugin configuration")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError("is not text; expected YAML with `executablepath:` and `options:`") from None
+    if not text.strip():
+        raise ConfigError("is empty; expected YAML with `executablepath:` and `options:`")
+    return text
+
+
+def _config(path: str, text: str) -> Config:
+    given = _parse_strings(text)
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        option = BY_NAME.get(name)
+        if option is None:
+            raise ConfigError(f"unknown option {name!r}{_nearest(name)}")
+        if option.planned:
+            raise ConfigError(f"option {name!r} {option.planned}")
+        try:
+            values[name] = option.parse(value) if value else option.default
+        except ValueError as error:
+            # The value is not quoted: a secret may have been put under the wrong key.
+            raise ConfigError(f"option {name!r}: {error}") from None
+    url = values.get("url") or ""
+    if not url:
+        raise ConfigError("option 'url' is missing; for example `url: s3://bucket/prefix`")
+    _check_url(url)
+    return Config(
+        path=path,
+        url=url,
+        storage_options=load_storage_options(values.get("storage_options") or "", values.get("storage_options_file")),
+        **{
+            name: values.get(name, BY_NAME[name].default)
+            for name in (
+                "backup_max_concurrent_requests",
+                "restore_max_concurrent_requests",
+                "backup_multipart_chunksize",
+                "restore_multipart_chunksize",
+                "logger_verbosity",
+            )
+        },
+    )
+
+
+def _check_url(url: str) -> None:
+    from urllib.parse import urlsplit
+
+    protocol, separator, _ = url.partition("://")
+    if "::" in url:
+        raise ConfigError(f"option 'url': chained URLs are not supported: {url.rpartition('::')[2]!r} alone is")
+    if not separator or not protocol:
+        raise ConfigError("option 'url': expected PROTOCOL://…, such as s3://bucket/prefix or file:///directory")
+    try:
+        password = urlsplit(url).password
+    except ValueError as error:
+        raise ConfigError(f"option 'url': {error}") from None
+    if password:
+        register_secrets(password, secret=True)
+
+
+def _parse_strings(text: str) -> dict[str, str]:
+    """The mapping under `options:`, each value the text that gpbackup would make of it."""
+    import yaml
+
+    class Loader(yaml.BaseLoader):
+        """Every scalar is text, as gpbackup's strict decoding makes it; a doubled key is an error."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002, RUF100
+            seen = set()
+            for key, _ in node.value:
+                if key.value in seen and isinstance(key.value, str):
+                    raise ConfigError(f"key {key.value!r} stands twice (line {key.start_mark.line + 1})")
+                seen.add(key.value if isinstance(key.value, str) else id(key))
+            return super().construct_mapping(node, deep=deep)
+
+    document = _parsed(text, Loader)
+    if not isinstance(document, dict):
+        raise ConfigError("is not a YAML mapping; expected `executablepath:` and `options:`")
+    for name in document:
+        if name not in ("executablepath", "options"):
+            hint = " (indent it below `options:`)" if name in BY_NAME else ""
+            raise ConfigError(f"unknown top-level key {name!r}{hint}; gpbackup allows executablepath and options")
+    options = document.get("options")
+    if not isinstance(options, dict):
+        raise ConfigError("`options:` is missing or not a mapping; it needs at least `url:` below it")
+    for name, value in options.items():
+        if not isinstance(value, str):
+            raise ConfigError(_not_a_string(str(name)))
+    return {name: "" if value in ("~", "null") else value for name, value in options.items()}
+
+
+def _parsed(text: str, loader: Any) -> Any:
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=loader)  # noqa: S506 - a subclass of BaseLoader, which is safe
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        problem = getattr(error, "problem", None) or "it has characters that YAML does not allow"
+        raise ConfigError(f"is not valid YAML{where}: {problem}") from None
+
+
+def _not_a_string(name: str) -> str:
+    if name in ("storage_options", "replica_storage_options"):
+        return (
+            f"option {name!r} is a nested mapping, which gpbackup refuses; make it a block of text: "
+            f"write `{name}: |` and keep the indented lines below it"
+        )
+    return f"option {name!r} is a list or a mapping, which gpbackup refuses; expected text"
+
+
+def _nearest(name: str) -> str:
+    known = [option.name for option in BY_NAME.values() if option.ours and not option.planned]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else "; the README lists the known ones"

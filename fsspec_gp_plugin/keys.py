@@ -1,0 +1,82 @@
+"""Where things live below the configured URL: the one home of object keys.
+
+A key is relative to the URL, without a leading slash. The layout is the S3 plugin's, so that each plugin
+restores what the other wrote: `backups/YYYYMMDD/YYYYMMDDHHMMSS/<file name>`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .errors import UsageError
+
+_TIMESTAMP = re.compile(r"[0-9]{14}")
+_BACKUP_TAIL = re.compile(r"(?:^|/)(backups(?:/[0-9]{8}(?:/[0-9]{14})?)?)$")
+_UNFINISHED = re.compile(r"(?:^|/)\.[^/]+\.[0-9a-f]{12}\.part$")
+
+
+def object_key(path: str) -> str:
+    """The key of a backup file, given its path on any host: its last four parts.
+
+    Only these identify a file: gprestore may ask, in one segment's directory, for another's file.
+
+    >>> object_key("/data/gpseg0/backups/20260101/20260101120000/gpbackup_0_20260101120000_16384.gz")
+    'backups/20260101/20260101120000/gpbackup_0_20260101120000_16384.gz'
+    """
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if len(parts) < 4 or path.endswith("/") or ".." in parts[-4:]:
+        raise UsageError(f"{path!r} is not the path of a backup file: expected …/backups/YYYYMMDD/YYYYMMDDHHMMSS/FILE")
+    return "/".join(parts[-4:])
+
+
+def backup_prefix(timestamp: str) -> str:
+    """The prefix of one backup's objects. It ends in "/", so no sibling that begins alike is touched."""
+    if not _TIMESTAMP.fullmatch(timestamp):
+        raise UsageError(f"{timestamp!r} is not a backup's timestamp: expected 14 digits, YYYYMMDDHHMMSS")
+    return f"backups/{timestamp[:8]}/{timestamp}/"
+
+
+def backup_of_directory(path: str) -> tuple[str, str]:
+    """The key prefix and the timestamp of a local backup directory, `…/backups/YYYYMMDD/YYYYMMDDHHMMSS`."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if len(parts) < 3 or ".." in parts[-3:] or not _TIMESTAMP.fullmatch(parts[-1]):
+        raise UsageError(f"{path!r} is not a backup's directory: expected …/backups/YYYYMMDD/YYYYMMDDHHMMSS")
+    return "/".join(parts[-3:]) + "/", parts[-1]
+
+
+def directory_prefix(path: str) -> str:
+    """The prefix of a directory that a person names: "" for the whole target, else ending in "/".
+
+    A path that ends like a backup directory means that backup, whatever local path precedes it, so that
+    a backup that was made without the plugin can be uploaded where gprestore finds it. Any other path
+    is taken as it stands, below the URL.
+
+    >>> directory_prefix("/data/gpseg-1/backups/20260101/20260101120000")
+    'backups/20260101/20260101120000/'
+    >>> directory_prefix("/etc/greenplum/")
+    'etc/greenplum/'
+    """
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise UsageError(f"{path!r} must not contain '..'")
+    if not parts:
+        return ""
+    whole = "/".join(parts)
+    tail = _BACKUP_TAIL.search(whole)
+    return (tail.group(1) if tail else whole) + "/"
+
+
+def unfinished_key(key: str, token: str) -> str:
+    """The name under which an object is written until it is whole; the token is 12 hexadecimal digits.
+
+    In the same directory, so that a rename makes it visible; hidden; never the name of an object.
+    """
+    folder, _, name = key.rpartition("/")
+    # 255 bytes is the usual limit of a name, of which 19 are ours; a cut name is still unique by its token.
+    name = name.encode()[:200].decode(errors="ignore")
+    return f"{folder}/.{name}.{token}.part" if folder else f".{name}.{token}.part"
+
+
+def is_unfinished(key: str) -> bool:
+    """Whether the key is the working name of an object that is not whole."""
+    return _UNFINISHED.search(key) is not None

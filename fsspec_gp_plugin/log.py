@@ -1,0 +1,97 @@
+"""The plugin's log: `~/gpAdminLogs/fsspec_gp_plugin_YYYYMMDD.log`, in gpbackup's line format.
+
+A log that can't be written never fails a backup: every error here is swallowed. Each line is one write()
+to a descriptor opened for appending, so hundreds of processes can share the file.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal
+
+from .redaction import scrub
+
+if TYPE_CHECKING:
+    import logging
+
+Verbosity = Literal["error", "info", "verbose", "debug"]
+VERBOSITIES: tuple[Verbosity, ...] = ("error", "info", "verbose", "debug")
+
+_PROGRAM = "fsspec_gp_plugin"
+
+
+class Log:
+    """Lines with a level, of which those above the verbosity are dropped."""
+
+    def __init__(self, directory: str | None = None, verbosity: Verbosity = "info") -> None:
+        """The directory is gpAdminLogs in the user's home unless given; it is made when missing."""
+        self.verbosity = verbosity
+        self.fd: int | None = None
+        try:
+            user, home = _user_and_home()
+            host = os.uname().nodename.partition(".")[0]
+            self._who = f"{_PROGRAM}:{user}:{host}:{os.getpid():06d}"
+            directory = directory or os.path.join(home, "gpAdminLogs")
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            path = os.path.join(directory, time.strftime(f"{_PROGRAM}_%Y%m%d.log"))
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            self.fd = os.open(path, flags, 0o600)
+        except (OSError, ValueError):
+            self._who = ""
+
+    def error(self, message: str) -> None:
+        """A failure of the command."""
+        self._write("ERROR", "error", message)
+
+    def info(self, message: str) -> None:
+        """What a command did: one line per command."""
+        self._write("INFO", "info", message)
+
+    def verbose(self, message: str) -> None:
+        """What went differently from the usual."""
+        self._write("DEBUG", "verbose", message)
+
+    def debug(self, message: str) -> None:
+        """Steps of a command, and what the libraries say."""
+        self._write("DEBUG", "debug", message)
+
+    def _write(self, level: str, verbosity: Verbosity, message: str) -> None:
+        if self.fd is None or VERBOSITIES.index(verbosity) > VERBOSITIES.index(self.verbosity):
+            return
+        text = " ".join(scrub(message).split("\n")).replace("\r", " ")
+        line = f"{time.strftime('%Y%m%d:%H:%M:%S')} {self._who}-[{level}]:-{text}\n"
+        with suppress(OSError):  # a full disk under the log is no reason to lose a backup
+            os.write(self.fd, line.encode("utf-8", "backslashreplace"))
+
+
+def _user_and_home() -> tuple[str, str]:
+    import pwd
+
+    try:
+        entry = pwd.getpwuid(os.geteuid())
+        return entry.pw_name, os.environ.get("HOME") or entry.pw_dir
+    except KeyError:  # a user id without an entry, as in containers
+        return str(os.geteuid()), os.environ.get("HOME") or "/"
+
+
+def take_over_library_logging(log: Log) -> None:
+    """Send what libraries log or warn to our log at debug level, and never to standard error.
+
+    Python's own fall-back prints warnings of unconfigured libraries to standard error, where one line
+    makes gprestore hang.
+    """
+    import logging
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            log.debug(f"{record.name}: {record.getMessage()}")
+
+    logging.lastResort = None
+    logging.raiseExceptions = False
+    logging.captureWarnings(capture=True)
+    root = logging.getLogger()
+    root.handlers = [Handler()]
+    # Libraries format debug records at a cost even when nobody reads them.
+    root.setLevel(logging.INFO if log.verbosity == "debug" else logging.CRITICAL)

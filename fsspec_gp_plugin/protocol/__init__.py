@@ -1,0 +1,1 @@
+"""gpbackup's commands, one function each: (context, arguments) → exit quietly or raise."""

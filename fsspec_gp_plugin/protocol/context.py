@@ -1,0 +1,146 @@
+"""What one call of a command works with: its descriptors, log, configuration and store."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ..config.loading import Config, load_config
+from ..config.units import format_size
+from ..errors import LocalFileError, PluginError
+from ..process import ABORT_SECONDS
+from ..transfer.download import DownloadSettings, download
+from ..transfer.upload import Upload, UploadSettings
+
+if TYPE_CHECKING:
+    from ..log import Log
+    from ..process import Streams
+    from ..storage.api import ObjectInfo, Store
+
+
+class Context:
+    """Configuration and store are made on first use, so that a command pays for what it needs."""
+
+    def __init__(self, streams: Streams, log: Log, command: str, config_path: str, store: Store | None = None) -> None:
+        """A `store` given here is used instead of the configured one."""
+        self.streams = streams
+        self.log = log
+        self.command = command
+        self._config_path = config_path
+        self._config: Config | None = None
+        self._store = store
+        self._started = time.monotonic()
+        self._uploads: set[Upload] = set()
+        self._working_files: set[str] = set()
+
+    @property
+    def config(self) -> Config:
+        """The configuration; ConfigError when it can't be used."""
+        if self._config is None:
+            from ..log import take_over_library_logging
+
+            self._config = load_config(self._config_path)
+            self.log.verbosity = self._config.logger_verbosity
+            take_over_library_logging(self.log)
+        return self._config
+
+    @property
+    def store(self) -> Store:
+        """The store of the configured URL."""
+        if self._store is None:
+            from ..storage.opening import open_store
+
+            self._store = open_store(self.config.url, self.config.storage_options)
+        return self._store
+
+    @property
+    def upload_settings(self) -> UploadSettings:
+        """How one stream is sent."""
+        return UploadSettings(self.config.backup_multipart_chunksize, self.config.backup_max_concurrent_requests)
+
+    @property
+    def download_settings(self) -> DownloadSettings:
+        """How one stream is fetched."""
+        return DownloadSettings(self.config.restore_multipart_chunksize, self.config.restore_max_concurrent_requests)
+
+    def done(self, what: str, size: int | None = None) -> None:
+        """Write the command's line to the log: what was done, its bytes, seconds and rate."""
+        seconds = time.monotonic() - self._started
+        rate = ""
+        if size is not None:
+            rate = f": {size} bytes in {seconds:.3f} s, {format_size(size / max(seconds, 1e-6))}/s"
+        self.log.info(f"{self.command} {what}{rate}")
+
+    def say(self, text: str) -> None:
+        """Show a person a line on standard output."""
+        from ..transfer.pump import write_all
+
+        write_all(self.streams.stdout, (text + "\n").encode(errors="surrogateescape"))
+
+    def send(self, source: int, key: str, settings: UploadSettings | None = None) -> ObjectInfo:
+        """Store what a descriptor yields, whole or not at all. May be called from several threads."""
+        upload = Upload(self.store, key, settings or self.upload_settings, self.log.error)
+        self._uploads.add(upload)
+        try:
+            return upload.run(source)
+        finally:
+            self._uploads.discard(upload)
+
+    def send_file(self, path: str, key: str, settings: UploadSettings | None = None) -> ObjectInfo:
+        """Store one local file under a key."""
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise LocalFileError(f"can't read {path}: {error.strerror}") from error
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise LocalFileError(f"can't read {path}: it is not a regular file")
+            return self.send(fd, key, settings)
+        finally:
+            os.close(fd)
+
+    def fetch_file(self, info: ObjectInfo, path: str, settings: DownloadSettings | None = None) -> int:
+        """Fetch an object to a local path through a working name beside it: whole or not at all.
+
+        Returns its bytes. The file is for this user only.
+        """
+        folder, name = os.path.split(path)
+        working = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}.part")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._working_files.add(working)
+        try:
+            with open(working, "wb", buffering=0, opener=lambda name, _: os.open(name, flags, 0o600)) as file:
+                written = download(self.store, info, file.fileno(), settings or self.download_settings)
+                os.fsync(file.fileno())
+            os.rename(working, path)
+        except BaseException as error:
+            _remove(working)
+            if isinstance(error, OSError):
+                raise LocalFileError(f"can't write {path}: {error.strerror}") from error
+            raise
+        finally:
+            self._working_files.discard(working)
+        return written
+
+    def close(self) -> None:
+        """Take back what other threads have not finished, and let go of the store's connections."""
+        ended = PluginError("the command has ended")
+        aborts = [threading.Thread(target=upload.abort, args=(ended,), daemon=True) for upload in self._uploads]
+        for thread in aborts:
+            thread.start()
+        for thread in aborts:
+            thread.join(ABORT_SECONDS)
+        for path in list(self._working_files):
+            _remove(path)
+        if self._store is not None:
+            self._store.close()
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)

@@ -1,0 +1,45 @@
+"""Table data: streams from standard input and to standard output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import keys
+from ..errors import LocalFileError
+from ..transfer.download import download
+from ..transfer.spans import parse_offsets
+
+if TYPE_CHECKING:
+    from .context import Context
+
+
+def backup_data(context: Context, path: str) -> None:
+    """Store standard input as the object of that path."""
+    key = keys.object_key(path)
+    sent = context.send(context.streams.stdin, key)
+    context.done(key, sent.size)
+
+
+def restore_data(context: Context, path: str) -> None:
+    """Write the object of that path to standard output."""
+    key = keys.object_key(path)
+    info = context.store.stat(key)
+    written = download(context.store, info, context.streams.stdout, context.download_settings)
+    context.done(key, written)
+
+
+def restore_data_subset(context: Context, path: str, offsets_path: str) -> None:
+    """Write those byte ranges of the object that the offsets file names, in its order."""
+    key = keys.object_key(path)
+    try:
+        with open(offsets_path, encoding="ascii", errors="replace") as file:
+            spans = parse_offsets(file.read())
+    except OSError as error:
+        raise LocalFileError(f"can't read the offsets file {offsets_path}: {error.strerror}") from error
+    info = context.store.stat(key)
+    if spans and spans[-1][1] > info.size:
+        raise LocalFileError(
+            f"the offsets file {offsets_path} asks for byte {spans[-1][1]} of {key}, which has {info.size}"
+        )
+    written = download(context.store, info, context.streams.stdout, context.download_settings, spans)
+    context.done(f"{key}, {len(spans)} ranges", written)

@@ -1,0 +1,18 @@
+"""Deleting one backup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import keys
+from .directories import delete_all
+
+if TYPE_CHECKING:
+    from .context import Context
+
+
+def delete_backup(context: Context, timestamp: str) -> None:
+    """Delete exactly the backup of that timestamp. One that is gone already is no error."""
+    prefix = keys.backup_prefix(timestamp)
+    count = delete_all(context, prefix)
+    context.done(f"{timestamp}, {count} objects")

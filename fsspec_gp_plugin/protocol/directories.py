@@ -1,0 +1,168 @@
+"""Whole directories, for people and scripts: list, delete, upload, download.
+
+A directory's objects lie below keys.directory_prefix() of its path, with their paths inside it kept.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TYPE_CHECKING, TypeVar
+
+from .. import keys
+from ..config.units import format_size
+from ..errors import LocalFileError, NotFound, StorageError, UsageError
+from ..transfer.download import DownloadSettings
+from ..transfer.upload import UploadSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ..storage.api import ObjectInfo
+    from .context import Context
+
+_T = TypeVar("_T")
+
+_DEFAULT_PARALLEL = "5"
+# Files at a time, each with a part flying and one filling: 8 × 2 × 8 MB is the budget of one stream.
+_MOST_PARALLEL = 8
+
+
+def list_directory(context: Context, path: str = "") -> None:
+    """Show name and size in bytes of every object below a path, or of all."""
+    prefix = keys.directory_prefix(path)
+    found = sorted(context.store.find(prefix), key=lambda info: info.key)
+    width = max([len(info.key) for info in found] + [len("NAME")])
+    lines = [f"{'NAME':<{width}}  SIZE(bytes)"]
+    lines += [f"{info.key:<{width}}  {info.size}" for info in found]
+    context.say("\n".join(lines))
+    context.done(f"{prefix or '/'}, {len(found)} objects")
+
+
+def delete_directory(context: Context, path: str) -> None:
+    """Delete every object below a path. The whole target is refused."""
+    prefix = keys.directory_prefix(path)
+    if not prefix:
+        raise UsageError(f"{path!r} is the whole target; name a directory below it")
+    count = delete_all(context, prefix)
+    context.say(f"Deleted {count} objects below {prefix}")
+    context.done(f"{prefix}, {count} objects")
+
+
+def delete_all(context: Context, prefix: str) -> int:
+    """Delete all objects and working files below a prefix; returns how many. Fails if anything is left."""
+    store = context.store
+    count = 0
+
+    def found() -> Iterable[str]:
+        nonlocal count
+        # The whole list first: deleting while listing makes some stores skip entries.
+        for info in list(store.find(prefix, unfinished=True)):
+            count += 1
+            yield info.key
+
+    store.delete(found())
+    left = next(iter(store.find(prefix, unfinished=True)), None)
+    if left is not None:
+        raise StorageError(f"{left.key} is still there after it was deleted (retained, or written meanwhile)")
+    store.delete_empty_directories(prefix)
+    return count
+
+
+def backup_directory(context: Context, path: str) -> None:
+    """Store every file below a local directory, one after another."""
+    _backup(context, path, 1)
+
+
+def backup_directory_parallel(context: Context, path: str, parallel: str = _DEFAULT_PARALLEL) -> None:
+    """Store every file below a local directory, several at a time."""
+    _backup(context, path, _count(parallel))
+
+
+def restore_directory(context: Context, path: str) -> None:
+    """Fetch every object of a directory into the local one, one after another."""
+    _restore(context, path, 1)
+
+
+def restore_directory_parallel(context: Context, path: str, parallel: str = _DEFAULT_PARALLEL) -> None:
+    """Fetch every object of a directory into the local one, several at a time."""
+    _restore(context, path, _count(parallel))
+
+
+def _backup(context: Context, path: str, parallel: int) -> None:
+    folder = os.path.abspath(path)
+    prefix = keys.directory_prefix(folder)
+    base = context.upload_settings
+    settings = UploadSettings(base.part_size, base.concurrency if parallel == 1 else 1)
+
+    def send(name: str) -> int:
+        return context.send_file(os.path.join(folder, name), prefix + name, settings).size
+
+    _each(context, f"{folder} → {prefix}", "Uploaded", list(_files_below(folder)), send, parallel)
+
+
+def _restore(context: Context, path: str, parallel: int) -> None:
+    folder = os.path.abspath(path)
+    prefix = keys.directory_prefix(folder)
+    base = context.download_settings
+    settings = DownloadSettings(base.read_size, base.concurrency if parallel == 1 else 1)
+
+    def fetch(info: ObjectInfo) -> int:
+        name = info.key[len(prefix) :]
+        if ".." in name.split("/"):
+            raise LocalFileError(f"{info.key} would be written outside of {folder}")
+        target = os.path.join(folder, name)
+        try:
+            os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise LocalFileError(f"can't make {os.path.dirname(target)}: {error.strerror}") from error
+        return context.fetch_file(info, target, settings)
+
+    found = sorted(context.store.find(prefix), key=lambda info: info.key)
+    if not found:
+        raise NotFound(f"there are no objects below {prefix or '/'}")
+    _each(context, f"{prefix} → {folder}", "Downloaded", found, fetch, parallel)
+
+
+def _each(context: Context, what: str, verb: str, items: list[_T], work: Callable[[_T], int], parallel: int) -> None:
+    """Do the work, which returns bytes, for every item; the first failure ends it all."""
+    started = time.monotonic()
+    # More would exceed the memory of one stream; each of them still has a part flying and one filling.
+    pool = ThreadPoolExecutor(max_workers=min(parallel, _MOST_PARALLEL))
+    try:
+        size = sum(future.result() for future in as_completed([pool.submit(work, item) for item in items]))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    seconds = time.monotonic() - started
+    context.say(f"{verb} {len(items)} files ({size} bytes, {format_size(size)}) in {seconds:.1f} s")
+    context.done(f"{what}, {len(items)} files", size)
+
+
+def _files_below(folder: str) -> Iterable[str]:
+    """The paths, relative to the directory, of all files in it; what is no file is an error."""
+
+    def fail(error: OSError) -> None:
+        raise LocalFileError(f"can't read {error.filename}: {error.strerror}") from error
+
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        for name in folders:
+            if os.path.islink(os.path.join(parent, name)):
+                raise LocalFileError(f"{os.path.join(parent, name)} is a link to a directory, which is not followed")
+        for name in sorted(names):
+            path = os.path.join(parent, name)
+            try:
+                regular = stat.S_ISREG(os.stat(path).st_mode)
+            except OSError as error:
+                raise LocalFileError(f"can't read {path}: {error.strerror}") from error
+            if not regular:
+                raise LocalFileError(f"{path} is not a regular file")
+            if not keys.is_unfinished(path):
+                yield os.path.relpath(path, folder)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise UsageError(f"{text!r} is not a number of files at a time: expected 1 to 64")
+    return int(text)

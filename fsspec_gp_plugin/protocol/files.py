@@ -1,0 +1,22 @@
+"""Single files of a backup: metadata, tables of contents, reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import keys
+
+if TYPE_CHECKING:
+    from .context import Context
+
+
+def backup_file(context: Context, path: str) -> None:
+    """Store a local file, which stays where it is: gpbackup goes on with it."""
+    key = keys.object_key(path)
+    context.done(key, context.send_file(path, key).size)
+
+
+def restore_file(context: Context, path: str) -> None:
+    """Fetch a file to its local path, whole or not at all."""
+    key = keys.object_key(path)
+    context.done(key, context.fetch_file(context.store.stat(key), path))

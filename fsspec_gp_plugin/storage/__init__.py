@@ -1,0 +1,1 @@
+"""The only package that imports fsspec and its filesystems. api is the contract; opening makes a Store."""

@@ -1,0 +1,114 @@
+"""The contract between bytes in motion and places that keep them. It imports nothing of this package.
+
+Keys are relative to the configured URL and have no leading slash. Every method may raise
+StorageError and its kinds (fsspec_gp_plugin.errors), already translated, with the key in the message.
+All methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One object: its key, its size in bytes, and what tells this version of it from another (or None)."""
+
+    key: str
+    size: int
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a store's part writers and readers can do.
+
+    `parallel_parts`: parts may be written at once and in any order, otherwise one after another in
+    order. `parallel_reads`: several ranges at once are faster than one. `single_request_put`: put() is one
+    request, so cheaper than a writer. Sizes are bytes; `max_parts` is None where the store has no limit.
+    """
+
+    parallel_parts: bool
+    parallel_reads: bool
+    single_request_put: bool = True
+    min_part_size: int = 1
+    max_part_size: int = 5 << 30
+    max_parts: int | None = None
+
+
+class PartWriter(Protocol):
+    """An object being written. It becomes visible by complete(), whole, or never.
+
+    After an error of any method the writer can only be aborted.
+    """
+
+    def write(self, number: int, data: memoryview) -> None:
+        """Store part `number`, counted from 1. The data may be reused when this returns.
+
+        Parts but the last have at least the store's `min_part_size`. May be repeated with the same data.
+        """
+        ...
+
+    def complete(self, size: int) -> ObjectInfo:
+        """Make the object visible, after all parts were written; `size` is their sum in bytes.
+
+        The store's own idea of the size is compared with it: a difference is an error, and the object is gone.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Leave nothing behind: no object and no parts. May be called at any time, also while another
+        thread is in write(), which then fails; and again. Does nothing after a successful complete().
+        """
+        ...
+
+
+class Store(Protocol):
+    """A place for objects below one URL."""
+
+    capabilities: Capabilities
+
+    def put(self, key: str, data: memoryview) -> ObjectInfo:
+        """Store a whole object, replacing one of that key: visible whole, or not at all. May be repeated."""
+        ...
+
+    def begin(self, key: str) -> PartWriter:
+        """A writer for one object. It touches the store with its first call, not here."""
+        ...
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Size and version of an object; NotFound when there is none."""
+        ...
+
+    def read(self, info: ObjectInfo, start: int, end: int) -> Iterator[bytes | memoryview]:
+        """The bytes from `start` to before `end`, in pieces; none when the range is empty.
+
+        Pinned to the version in `info` where the store can: ObjectChanged when it is another by now.
+        A connection that ends early raises; it never shortens the range.
+        """
+        ...
+
+    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+        """All objects whose key begins with the prefix ("" or ending in "/"), in no particular order, lazily.
+
+        Nothing when there are none. With `unfinished`, also the working files of objects that aren't whole.
+        """
+        ...
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects. Those that are gone already are no error; every other failure is, after all
+        keys were tried.
+        """
+        ...
+
+    def delete_empty_directories(self, prefix: str) -> None:
+        """Remove the directories that emptying the prefix left behind, where the store has directories."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections. The store can't be used afterwards."""
+        ...

@@ -1,0 +1,34 @@
+"""Deleting objects one request each, as stores without a bulk delete do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import NotFound, StorageError
+from .errors import translating
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+def delete_each(keys: Iterable[str], delete: Callable[[str], object], name: Callable[[str], str]) -> list[str]:
+    """Call `delete` for every key; returns a line for each that failed, naming it by `name`.
+
+    What is gone already did not fail.
+    """
+    failed = []
+    for key in keys:
+        try:
+            with translating(f"can't delete {name(key)}"):
+                delete(key)
+        except NotFound:
+            pass
+        except StorageError as error:
+            failed.append(str(error))
+    return failed
+
+
+def raise_failures(failed: list[str]) -> None:
+    """One StorageError for what delete_each() returned, if anything."""
+    if failed:
+        raise StorageError(failed[0] + (f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""))

@@ -1,0 +1,71 @@
+"""URL and options → Store: the one place where a provider is chosen."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError, PluginError
+from .errors import translated
+
+if TYPE_CHECKING:
+    from .api import Store
+
+
+def open_store(url: str, options: dict[str, Any]) -> Store:
+    """The store below the URL; raises ConfigError where URL and options can't work, before any request."""
+    protocol = url.partition("://")[0]
+    if protocol in ("file", "local"):
+        return _open_local(url, options)
+    _require_known(protocol)
+    try:
+        if protocol in ("s3", "s3a"):
+            from .s3 import open_s3
+
+            return open_s3(url, options)
+        return _open_generic(url, options)
+    except PluginError:
+        raise
+    except ImportError as error:
+        raise ConfigError(
+            f"the protocol {protocol!r} needs a package that is not installed: {error}; install it into the "
+            "plugin's environment with `pip`"
+        ) from None
+    except (TypeError, ValueError, KeyError) as error:
+        raise ConfigError(f"storage_options don't fit {protocol}://: {error}") from None
+    except Exception as error:  # some filesystems connect as soon as they are made
+        raise translated(error, f"can't open {url}") from error
+
+
+def _open_local(url: str, options: dict[str, Any]) -> Store:
+    from .local import LocalStore
+
+    path = url.partition("://")[2]
+    if not path.startswith("/"):
+        raise ConfigError(f"url {url!r} must hold an absolute path: file:///directory")
+    for name in options:
+        if name != "auto_mkdir":
+            raise ConfigError(f"storage_options: file:// knows no option {name!r}, only auto_mkdir")
+    make_root = options.get("auto_mkdir", True)
+    if not isinstance(make_root, bool):
+        raise ConfigError("storage_options: auto_mkdir must be true or false")
+    return LocalStore(path, make_root=make_root)
+
+
+def _require_known(protocol: str) -> None:
+    import fsspec
+
+    known = fsspec.available_protocols()
+    if protocol not in known:
+        near = get_close_matches(protocol, known, n=1)
+        raise ConfigError(f"fsspec knows no protocol {protocol!r}" + (f"; did you mean {near[0]}://?" if near else ""))
+
+
+def _open_generic(url: str, options: dict[str, Any]) -> Store:
+    import fsspec
+
+    from .generic import FsspecStore
+
+    # A listing that is remembered hides what other hosts wrote; an instance that is remembered, other options.
+    fs, root = fsspec.url_to_fs(url, **{**options, "skip_instance_cache": True})
+    return FsspecStore(fs, root)

@@ -1,0 +1,148 @@
+"""Loops over file descriptors, the buffers they fill, and a bell that wakes whoever waits on a descriptor."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import select
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ..errors import LocalFileError, ReaderGone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+_PIPE_BYTES = 1 << 20
+
+
+class Bell:
+    """A worker rings it; the main thread, asleep on a descriptor, wakes."""
+
+    def __init__(self) -> None:
+        """Takes two descriptors until close()."""
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def __enter__(self) -> Bell:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        read, write, self._read, self._write = self._read, self._write, -1, -1
+        os.close(read)
+        os.close(write)
+
+    def ring(self) -> None:
+        """Wake the sleeper, now or at its next wait. Does nothing when nobody can be asleep any more."""
+        with suppress(OSError):  # full: it will wake anyway; closed: it is gone
+            os.write(self._write, b"!")
+
+    def quiet(self) -> None:
+        """Take back all rings so far."""
+        with suppress(BlockingIOError):
+            while os.read(self._read, 4096):
+                pass
+
+    def watch(self, fd: int, events: int) -> select.poll:
+        """A poll object for the descriptor and the bell."""
+        poller = select.poll()
+        poller.register(fd, events)
+        poller.register(self._read, select.POLLIN)
+        return poller
+
+
+class Source:
+    """What comes in on a descriptor, read into buffers."""
+
+    def __init__(self, fd: int, bell: Bell, check: Callable[[], None]) -> None:
+        """`check` is called before each read and raises when reading on is pointless."""
+        self._fd = fd
+        self._poller = bell.watch(fd, select.POLLIN)
+        self._check = check
+        widen_pipe(fd)
+
+    def read(self, into: memoryview) -> int:
+        """Read what is there, waiting for at least one byte; 0 at the end of the stream."""
+        while True:
+            self._poller.poll()
+            self._check()
+            try:
+                return os.readv(self._fd, [into])
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise LocalFileError(f"can't read the input: {error.strerror}") from error
+
+    def fill(self, into: memoryview, filled: int = 0) -> int:
+        """Read until the buffer is full or the stream ends; the count of bytes in it."""
+        while filled < len(into):
+            count = self.read(into[filled:])
+            if count == 0:
+                break
+            filled += count
+        return filled
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write every byte; ReaderGone when the other end of the pipe has closed it."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            poller = select.poll()
+            poller.register(fd, select.POLLOUT)
+            poller.poll()
+        except OSError as error:
+            if error.errno in (errno.EPIPE, errno.ECONNRESET):
+                raise ReaderGone from error
+            raise LocalFileError(f"can't write the output: {error.strerror}") from error
+
+
+def widen_pipe(fd: int) -> None:
+    """Let a pipe hold 1 MiB instead of 64 KiB: far fewer wake-ups on both sides."""
+    with suppress(OSError):  # no pipe, or the user's share of pipe memory is spent
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ if hasattr(fcntl, "F_SETPIPE_SZ") else 1031, _PIPE_BYTES)
+
+
+class Buffers:
+    """A bounded stock of equal buffers, reused; taking one waits until one is free.
+
+    Memory is mapped, not allocated from the heap, so that it goes back to the system at once.
+    """
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        """`check` is called while waiting and raises when waiting on is pointless."""
+        self._check = check
+        self._changed = threading.Condition()
+        self._free: list[mmap.mmap] = []
+        self._out = 0
+
+    def take(self, size: int, most: int) -> mmap.mmap:
+        """A buffer of `size` bytes, when fewer than `most` are out. Sizes may only grow."""
+        with self._changed:
+            while self._out >= most:
+                self._check()
+                self._changed.wait()
+            self._check()
+            while self._free and len(self._free[-1]) != size:
+                self._free.pop().close()
+            self._out += 1
+            return self._free.pop() if self._free else mmap.mmap(-1, size)
+
+    def give_back(self, buffer: mmap.mmap) -> None:
+        """Return a buffer that nobody looks at any more."""
+        with self._changed:
+            self._out -= 1
+            self._free.append(buffer)
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Make whoever waits call its check."""
+        with self._changed:
+            self._changed.notify_all()
