@@ -84,7 +84,7 @@ def translated(error: BaseException, doing: str) -> PluginError:
         code = _s3_code(cause)
         if code in _S3_CODES:
             kind, text = _S3_CODES[code]
-            return kind(f"{doing}: {text}{_detail(cause, code)}")
+            return kind(f"{doing}: {text}{'' if kind is NotFound else _detail(cause)}")
     for cause in _chain(error):
         number = getattr(cause, "errno", None)
         if isinstance(cause, OSError) and number in _ERRNO:
@@ -94,7 +94,7 @@ def translated(error: BaseException, doing: str) -> PluginError:
         names = {c.__name__ for c in type(cause).__mro__}
         for name, kind, text in _CLASSES:
             if name in names and not (name == "ClientError" and hasattr(cause, "response")):
-                return kind(f"{doing}: {text}{_detail(cause, name)}")
+                return kind(f"{doing}: {text}{'' if kind is NotFound else _detail(cause)}")
     return StorageError(f"{doing}: {type(error).__name__}: {_first_line(error)}")
 
 
@@ -129,9 +129,9 @@ def _s3_code(error: BaseException) -> str:
     return ""
 
 
-def _detail(error: BaseException, already_said: str) -> str:
+def _detail(error: BaseException) -> str:
     line = _first_line(error)
-    return f" ({line})" if line and line != already_said else ""
+    return f" ({line})" if line else ""
 
 
 def _first_line(error: BaseException) -> str:

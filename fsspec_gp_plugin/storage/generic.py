@@ -146,13 +146,13 @@ class FsspecWriter:
             self._file.close()
             self._require_size(self._working, size)
             try:
-                fs.mv(self._working, self._final)
+                self._rename()
             except Exception:
                 # Few of these filesystems rename onto an existing file.
                 if not fs.exists(self._final) or not fs.exists(self._working):
                     raise
                 fs.rm_file(self._final)
-                fs.mv(self._working, self._final)
+                self._rename()
             # Some filesystems report a rename that failed as a success.
             self._require_size(self._final, size)
             self._done = True
@@ -181,6 +181,17 @@ class FsspecWriter:
             with suppress(NotImplementedError):
                 self._store.fs.makedirs(self._working.rpartition("/")[0], exist_ok=True)
             self._file = self._store.fs.open(self._working, "wb")
+
+    def _rename(self) -> None:
+        from fsspec import AbstractFileSystem
+
+        fs = self._store.fs
+        if type(fs).mv is AbstractFileSystem.mv:
+            # fsspec's own mv takes names for patterns, where ? and * have a meaning.
+            fs.cp_file(self._working, self._final)
+            fs.rm_file(self._working)
+        else:
+            fs.mv(self._working, self._final)
 
     def _require_size(self, path: str, size: int) -> None:
         self._store.fs.invalidate_cache()

@@ -1,0 +1,249 @@
+"""The promises of storage.api.Store, held against every provider. A provider joins by a function in STORES."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fsspec_gp_plugin.errors import NotFound, ObjectChanged, StorageError
+from fsspec_gp_plugin.storage.opening import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fsspec_gp_plugin.storage.api import Store
+
+_unique = itertools.count()
+KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000_16384.gz"
+
+
+def _file(_request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    (tmp_path / "target").mkdir()
+    return open_store(f"file://{tmp_path}/target", {})
+
+
+def _memory(_request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return open_store(f"memory://target/{tmp_path.name}/{next(_unique)}", {})
+
+
+def _generic_on_disk(_request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """What any filesystem of fsspec gets, on the one that everybody has."""
+    import fsspec
+
+    from fsspec_gp_plugin.storage.generic import FsspecStore
+
+    return FsspecStore(fsspec.filesystem("file", skip_instance_cache=True), f"{tmp_path}/generic")
+
+
+def _s3(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    server = request.getfixturevalue("minio")
+    return open_store(f"s3://{server.bucket}/contract/{tmp_path.name}/{next(_unique)}", server.options)
+
+
+STORES = {"file": _file, "memory": _memory, "generic": _generic_on_disk, "s3": _s3}
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    opened = STORES[request.param](request, tmp_path)
+    yield opened
+    opened.close()
+
+
+def content(store: Store, key: str = KEY) -> bytes:
+    info = store.stat(key)
+    return b"".join(store.read(info, 0, info.size))
+
+
+def keys(store: Store, prefix: str = "", *, unfinished: bool = False) -> list[str]:
+    return sorted(info.key for info in store.find(prefix, unfinished=unfinished))
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_000, 3 << 20])
+def test_put_makes_an_object_of_that_size_and_content(store: Store, size: int) -> None:
+    data = os.urandom(size)
+    assert store.put(KEY, memoryview(data)).size == size
+    assert store.stat(KEY).size == size
+    assert content(store) == data
+
+
+def test_put_may_be_repeated_and_replaces(store: Store) -> None:
+    store.put(KEY, memoryview(b"first, and longer"))
+    store.put(KEY, memoryview(b"second"))
+    assert content(store) == b"second"
+    assert keys(store, unfinished=True) == [KEY]
+
+
+def test_parts_become_one_object_only_by_complete(store: Store) -> None:
+    first, second = os.urandom(5 << 20), os.urandom(1000)
+    writer = store.begin(KEY)
+    writer.write(1, memoryview(first))
+    writer.write(2, memoryview(second))
+    assert keys(store) == []
+    with pytest.raises(NotFound):
+        store.stat(KEY)
+    assert writer.complete(len(first) + len(second)).size == len(first) + len(second)
+    assert content(store) == first + second
+    assert keys(store, unfinished=True) == [KEY]
+
+
+def test_no_parts_make_an_empty_object(store: Store) -> None:
+    store.begin(KEY).complete(0)
+    assert store.stat(KEY).size == 0
+
+
+def test_parts_may_be_written_at_once_where_the_store_says_so(store: Store) -> None:
+    if not store.capabilities.parallel_parts:
+        pytest.skip("its parts come in order")
+    parts = {number: os.urandom(5 << 20) for number in (3, 1, 2)}
+    writer = store.begin(KEY)
+    threads = [
+        threading.Thread(target=writer.write, args=(number, memoryview(data))) for number, data in parts.items()
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer.complete(15 << 20)
+    assert content(store) == b"".join(data for _, data in sorted(parts.items()))
+
+
+def test_a_writer_may_reuse_the_data_after_write(store: Store) -> None:
+    buffer = bytearray(b"a" * (5 << 20))
+    writer = store.begin(KEY)
+    writer.write(1, memoryview(buffer))
+    buffer[:] = b"b" * len(buffer)
+    writer.write(2, memoryview(buffer))
+    buffer[:] = b"c" * len(buffer)
+    writer.complete(10 << 20)
+    assert content(store) == b"a" * (5 << 20) + b"b" * (5 << 20)
+
+
+def test_abort_leaves_nothing_and_may_be_repeated(store: Store, request: pytest.FixtureRequest) -> None:
+    writer = store.begin(KEY)
+    writer.write(1, memoryview(os.urandom(5 << 20)))
+    writer.abort()
+    writer.abort()
+    assert keys(store, unfinished=True) == []
+    with pytest.raises(StorageError):
+        writer.write(2, memoryview(b"too late"))
+    with pytest.raises(StorageError):
+        writer.complete(5 << 20)
+    assert keys(store, unfinished=True) == []
+    if "s3" in request.node.callspec.params.values():
+        assert request.getfixturevalue("minio").unfinished_uploads() == []
+
+
+def test_abort_before_anything_was_written_is_quiet(store: Store) -> None:
+    store.begin(KEY).abort()
+    assert keys(store, unfinished=True) == []
+
+
+def test_abort_keeps_the_object_that_was_there_before(store: Store) -> None:
+    store.put(KEY, memoryview(b"the good one"))
+    writer = store.begin(KEY)
+    writer.write(1, memoryview(b"never"))
+    writer.abort()
+    assert content(store) == b"the good one"
+
+
+def test_abort_after_complete_does_nothing(store: Store) -> None:
+    writer = store.begin(KEY)
+    writer.write(1, memoryview(b"data"))
+    writer.complete(4)
+    writer.abort()
+    assert content(store) == b"data"
+
+
+def test_a_size_that_differs_is_an_error_and_no_object(store: Store) -> None:
+    writer = store.begin(KEY)
+    writer.write(1, memoryview(b"data"))
+    with pytest.raises(StorageError):
+        writer.complete(5)
+    writer.abort()
+    assert keys(store, unfinished=True) == []
+
+
+def test_a_writer_that_is_dropped_makes_nothing_visible(store: Store) -> None:
+    writer = store.begin(KEY)
+    writer.write(1, memoryview(b"data"))
+    del writer
+    assert keys(store) == []
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 0), (0, 1), (10, 20), (99_999, 100_000), (100_000, 100_000)])
+def test_read_gives_just_the_range(store: Store, start: int, end: int) -> None:
+    data = os.urandom(100_000)
+    store.put(KEY, memoryview(data))
+    assert b"".join(store.read(store.stat(KEY), start, end)) == data[start:end]
+
+
+def test_read_beyond_the_end_is_an_error(store: Store) -> None:
+    store.put(KEY, memoryview(b"short"))
+    with pytest.raises(StorageError):
+        list(store.read(store.stat(KEY), 0, 10))
+
+
+def test_an_object_that_was_replaced_is_not_mixed_with_the_old_one(store: Store) -> None:
+    store.put(KEY, memoryview(b"old" * 1000))
+    info = store.stat(KEY)
+    store.put(KEY, memoryview(b"new" * 1000))
+    if info.version is None:
+        pytest.skip("it has no versions")
+    with pytest.raises(ObjectChanged):
+        list(store.read(info, 0, info.size))
+
+
+def test_a_missing_object_is_not_found(store: Store) -> None:
+    with pytest.raises(NotFound, match="no such object"):
+        store.stat(KEY)
+
+
+def test_find_gives_what_begins_with_the_prefix_and_nothing_else(store: Store) -> None:
+    names = ["backups/20260101/1/a", "backups/20260101/1/b", "backups/20260101/12/c", "other/d", "e"]
+    for name in names:
+        store.put(name, memoryview(b"x" * len(name)))
+    assert keys(store) == sorted(names)
+    assert keys(store, "backups/20260101/1/") == names[:2]
+    assert keys(store, "nothing/here/") == []
+    assert {info.size for info in store.find("other/")} == {len("other/d")}
+
+
+def test_find_is_fresh(store: Store) -> None:
+    assert keys(store, "backups/") == []
+    store.put(KEY, memoryview(b"x"))
+    assert keys(store, "backups/") == [KEY]
+    store.delete([KEY])
+    assert keys(store, "backups/") == []
+
+
+def test_odd_names_survive(store: Store) -> None:
+    odd = "backups/20260101/20260101120000/naïve & co + 100% #1 =?.txt"
+    store.put(odd, memoryview(b"odd"))
+    assert content(store, odd) == b"odd"
+    assert keys(store) == [odd]
+    store.delete([odd])
+    assert keys(store) == []
+
+
+def test_delete_may_be_repeated(store: Store) -> None:
+    store.put(KEY, memoryview(b"x"))
+    store.put(KEY + "2", memoryview(b"x"))
+    store.delete([KEY])
+    store.delete([KEY])
+    assert keys(store) == [KEY + "2"]
+    store.delete(["never/was/there", KEY + "2"])
+    assert keys(store) == []
+
+
+def test_deleting_empty_directories_spares_the_neighbours(store: Store) -> None:
+    store.put("backups/20260101/1/a", memoryview(b"x"))
+    store.put("backups/20260101/2/b", memoryview(b"x"))
+    store.delete(["backups/20260101/1/a"])
+    store.delete_empty_directories("backups/20260101/1/")
+    assert keys(store) == ["backups/20260101/2/b"]

@@ -1,0 +1,116 @@
+"""A Store in memory with scripted faults, for tests of the transfer engine."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from fsspec_gp_plugin.errors import NotFound, StorageError
+from fsspec_gp_plugin.storage.api import Capabilities, ObjectInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from fsspec_gp_plugin.storage.api import PartWriter
+
+
+class FakeStore:
+    """Keeps objects in a dict. `before` is called with (method, key, part number or start) before each step
+    and may raise or wait; `calls` records them.
+    """
+
+    def __init__(
+        self,
+        before: Callable[[str, str, int], None] = lambda *_: None,
+        *,
+        parallel: bool = True,
+        single_request_put: bool = True,
+        max_parts: int | None = None,
+        piece: int = 1 << 20,
+    ) -> None:
+        self.capabilities = Capabilities(
+            parallel_parts=parallel,
+            parallel_reads=parallel,
+            single_request_put=single_request_put,
+            max_parts=max_parts,
+        )
+        self.objects: dict[str, bytes] = {}
+        self.calls: list[tuple[str, str, int]] = []
+        self.aborted: list[str] = []
+        self.flying = self.most_flying = 0
+        self.piece = piece
+        self._before = before
+        self._lock = threading.Lock()
+
+    def step(self, method: str, key: str, number: int = 0) -> None:
+        with self._lock:
+            self.calls.append((method, key, number))
+        self._before(method, key, number)
+
+    def put(self, key: str, data: memoryview) -> ObjectInfo:
+        self.step("put", key)
+        self.objects[key] = bytes(data)
+        return self.stat(key)
+
+    def begin(self, key: str) -> PartWriter:
+        return _FakeWriter(self, key)
+
+    def stat(self, key: str) -> ObjectInfo:
+        if key not in self.objects:
+            raise NotFound(f"{key}: there is no such object")
+        return ObjectInfo(key, len(self.objects[key]), str(hash(self.objects[key])))
+
+    def read(self, info: ObjectInfo, start: int, end: int) -> Iterator[bytes]:
+        self.step("read", info.key, start)
+        data = self.objects[info.key][start:end]
+        for at in range(0, len(data), self.piece):
+            self.step("piece", info.key, start + at)
+            yield data[at : at + self.piece]
+
+    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+        del unfinished
+        for key in list(self.objects):
+            if key.startswith(prefix):
+                yield self.stat(key)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.objects.pop(key, None)
+
+    def delete_empty_directories(self, prefix: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _FakeWriter:
+    def __init__(self, store: FakeStore, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._parts: dict[int, bytes] = {}
+        self._lock = threading.Lock()
+
+    def write(self, number: int, data: memoryview) -> None:
+        store = self._store
+        with self._lock:
+            store.flying += 1
+            store.most_flying = max(store.most_flying, store.flying)
+        try:
+            store.step("write", self._key, number)
+            self._parts[number] = bytes(data)
+        finally:
+            with self._lock:
+                store.flying -= 1
+
+    def complete(self, size: int) -> ObjectInfo:
+        self._store.step("complete", self._key)
+        whole = b"".join(data for _, data in sorted(self._parts.items()))
+        if len(whole) != size:
+            raise StorageError(f"{len(whole)} bytes of {size}")
+        self._store.objects[self._key] = whole
+        return self._store.stat(self._key)
+
+    def abort(self) -> None:
+        self._store.step("abort", self._key)
+        self._store.aborted.append(self._key)
