@@ -1,0 +1,186 @@
+"""Calls the installed executable as gpbackup, gpbackup_helper and the database's server do."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXECUTABLE = Path(sys.executable).parent / "fsspec_gp_plugin"
+
+# As in the server's environment: values that stop any Python, or load the wrong libraries, if they get through.
+_WRONG = "/usr/local/greenplum-db/not-there"
+
+
+@dataclass
+class Result:
+    """How one call ended."""
+
+    status: int
+    out: bytes
+    err: str
+
+    def succeeded(self) -> Result:
+        """Status 0 and not one byte on standard error, which would hang a restore."""
+        assert self.status == 0, (self.status, self.err)
+        assert self.err == ""
+        return self
+
+    def failed(self, *words: str, status: int | None = None) -> Result:
+        """Another status, and one line on standard error that holds the words."""
+        assert self.status != 0, "it succeeded"
+        if status is not None:
+            assert self.status == status, (self.status, self.err)
+        assert self.err.endswith("\n"), self.err
+        assert self.err.count("\n") == 1, self.err
+        assert self.err.startswith("fsspec_gp_plugin: "), self.err
+        assert "Traceback" not in self.err
+        for word in words:
+            assert word in self.err, self.err
+        return self
+
+
+@dataclass
+class Database:
+    """A make-believe segment host: data directories, a home for logs, the environment of the database."""
+
+    folder: Path
+    timestamp: str = "20260102030405"
+    extra: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Lay the directories out."""
+        for name in ("home", "gpseg-1", "gpseg0", "gpseg1", "wrong-libraries", "wrong-python"):
+            (self.folder / name).mkdir(mode=0o700)
+        for library in ("libssl.so.3", "libssl.so.1.1", "libcrypto.so.3", "libffi.so.8", "libpython3.11.so.1.0"):
+            (self.folder / "wrong-libraries" / library).write_text("not a library")
+        for module in ("yaml", "fsspec", "fsspec_gp_plugin", "encodings", "sitecustomize", "logging"):
+            (self.folder / "wrong-python" / f"{module}.py").write_text("raise RuntimeError('the wrong Python path')")
+        (self.folder / "openssl.cnf").write_text("openssl_conf = nonsense\n[nonsense]\nengines = missing\n")
+
+    def environment(self) -> dict[str, str]:
+        """What a plugin process inherits from the server."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder / "home"),
+            "GPHOME": str(self.folder),
+            "OPENSSL_CONF": str(self.folder / "openssl.cnf"),
+            "PYTHONHOME": _WRONG,
+            "PYTHONPATH": str(self.folder / "wrong-python"),
+            "PYTHONSTARTUP": f"{_WRONG}/startup.py",
+            "PYTHONWARNINGS": "default",
+            "LD_LIBRARY_PATH": str(self.folder / "wrong-libraries"),
+            "GP_QUERY_STRING": "COPY t TO PROGRAM 'gzip -c -1'",
+            "LC_ALL": "C",
+            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
+            **self.extra,
+        }
+
+    def directory(self, segment: int = 0) -> str:
+        """The local backup directory of a segment, which need not exist."""
+        return f"{self.folder}/gpseg{segment}/backups/{self.timestamp[:8]}/{self.timestamp}"
+
+    def file(self, name: str, segment: int = 0) -> str:
+        """A path in it."""
+        return f"{self.directory(segment)}/{name}"
+
+    def table(self, oid: int = 16384, segment: int = 0, suffix: str = "") -> str:
+        """The path of a table's data."""
+        return self.file(f"gpbackup_{segment}_{self.timestamp}_{oid}{suffix}", segment)
+
+    def key(self, path: str) -> str:
+        """The object of a path."""
+        return "/".join(path.split("/")[-4:])
+
+    def log(self) -> str:
+        """All that was logged."""
+        files = (self.folder / "home" / "gpAdminLogs").glob("fsspec_gp_plugin_*.log")
+        return "".join(file.read_text() for file in sorted(files))
+
+
+@dataclass
+class Plugin:
+    """The plugin with one configuration on one host."""
+
+    database: Database
+    config: Path
+    executable: Path = EXECUTABLE
+
+    def command(self, *words: str, config: Path | None = None) -> str:
+        """The command line that a caller makes: nothing quoted."""
+        return " ".join([str(self.executable), words[0], str(config or self.config), *words[1:]])
+
+    def shell(self, line: str, stdin: bytes = b"", *, shell: str = "bash", seconds: float = 120) -> Result:
+        """Run a line as gpbackup does: by `bash -c`, from the user's home."""
+        done = subprocess.run(
+            [shell, "-c", line],
+            input=stdin,
+            capture_output=True,
+            env=self.database.environment(),
+            cwd=self.database.folder / "home",
+            timeout=seconds,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr.decode())
+
+    def run(self, *words: str, stdin: bytes = b"", config: Path | None = None, seconds: float = 120) -> Result:
+        """One command by `bash -c`."""
+        return self.shell(self.command(*words, config=config), stdin, seconds=seconds)
+
+    def server(self, line: str, *, stdin: Any = subprocess.PIPE, descriptors: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+        """Start a line as the server's COPY PROGRAM does: `sh -c` in the segment's data directory, umask 0077,
+        nice 19, signals ignored, the server's descriptors inherited.
+        """
+        return subprocess.Popen(
+            ["nice", "-n", "19", "sh", "-c", f"trap '' USR2 TTIN TTOU XFSZ; {line}"],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.database.environment(),
+            cwd=self.database.folder / "gpseg0",
+            umask=0o077,
+            pass_fds=descriptors,
+        )
+
+    def start(self, *words: str, **kwargs: Any) -> subprocess.Popen[bytes]:
+        """Start the executable itself, so that the process id is the plugin's."""
+        return subprocess.Popen(
+            [str(self.executable), words[0], str(self.config), *words[1:]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.database.environment(),
+            cwd=self.database.folder / "home",
+            **kwargs,
+        )
+
+    def setup(self, hook: str, segment: int = 0) -> None:
+        """The setup or cleanup hook of every scope, as the coordinator and ssh call it."""
+        here = self.database.directory
+        # The coordinator's shell leaves the quotes around the content id.
+        for scope, content in (("master", '\\"-1\\"'), ("segment_host", ""), ("segment", f'\\"{segment}\\"')):
+            self.run(hook, here(-1 if scope == "master" else segment), scope, content).succeeded()
+
+
+def write_config(path: Path, url: str, options: dict[str, Any] | None = None, **others: Any) -> Path:
+    """A configuration as gpbackup leaves it on each host: rewritten, every value quoted."""
+    values = {"url": url, "pgport": "5432", "backup_plugin_version": "", **others}
+    if options:
+        values["storage_options"] = yaml.safe_dump(options)
+    document = {"executablepath": str(EXECUTABLE), "options": {name: str(value) for name, value in values.items()}}
+    path.write_text(yaml.dump(document, default_style='"'))
+    return path
+
+
+def quoted(path: object) -> str:
+    """For lines of our own, where the caller would not need quotes."""
+    return shlex.quote(str(path))

@@ -1,0 +1,88 @@
+"""Each protocol test runs once on each target."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fsspec_gp_plugin.storage.opening import open_store
+from tests.protocol.caller import Database, Plugin, write_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.servers.minio import Minio
+
+_unique = itertools.count()
+PART = 5 << 20
+
+
+@dataclass
+class Target:
+    """Where the backups go, and a view of it that is not the plugin's."""
+
+    kind: str
+    url: str
+    options: dict[str, Any]
+    minio: Minio | None = None
+
+    def keys(self) -> list[str]:
+        """All that is there, unfinished things included."""
+        store = open_store(self.url, self.options)
+        try:
+            found = sorted(info.key for info in store.find("", unfinished=True))
+        finally:
+            store.close()
+        return found + ([f"unfinished {key}" for key in self.minio.unfinished_uploads()] if self.minio else [])
+
+    def put(self, names: list[str]) -> None:
+        """Make many small objects."""
+        if self.minio is not None:
+            root = self.url.removeprefix("s3://")
+            self.minio.filesystem().pipe({f"{root}/{name}": b"x" for name in names}, batch_size=32)
+            return
+        store = open_store(self.url, self.options)
+        for name in names:
+            store.put(name, memoryview(b"x"))
+
+
+@pytest.fixture(params=["file", "s3"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
+    if request.param == "file":
+        (tmp_path / "target").mkdir()
+        return Target("file", f"file://{tmp_path}/target", {})
+    minio = request.getfixturevalue("minio")
+    return Target("s3", f"s3://{minio.bucket}/protocol/{next(_unique)}", minio.options, minio)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    folder = tmp_path / "host"
+    folder.mkdir(mode=0o700)
+    return Database(folder)
+
+
+@pytest.fixture
+def plugin(target: Target, database: Database) -> Iterator[Plugin]:
+    config = write_config(
+        database.folder / "20260102030405_plugin.yaml",
+        target.url,
+        target.options,
+        backup_multipart_chunksize="5MB",
+        restore_multipart_chunksize="5MB",
+    )
+    yield Plugin(database, config)
+    # Whatever a test did, a log that holds anything but our lines means that a library found a way out.
+    for line in database.log().splitlines():
+        assert " fsspec_gp_plugin:" in line, line
+
+
+@pytest.fixture
+def local(tmp_path: Path, database: Database) -> Plugin:
+    """A plugin on disk, for what is the same on every target."""
+    (tmp_path / "disk").mkdir()
+    return Plugin(database, write_config(database.folder / "local.yaml", f"file://{tmp_path}/disk"))
