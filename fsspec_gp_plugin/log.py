@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .redaction import scrub
 
@@ -77,12 +77,13 @@ def _user_and_home() -> tuple[str, str]:
 
 
 def take_over_library_logging(log: Log) -> None:
-    """Send what libraries log or warn to our log at debug level, and never to standard error.
+    """Send what libraries log or warn, and exceptions that nobody catches, to our log at debug level.
 
-    Python's own fall-back prints warnings of unconfigured libraries to standard error, where one line
-    makes gprestore hang.
+    Python's own way with these is standard error, where one line makes gprestore hang.
     """
     import logging
+    import sys
+    import threading
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -95,3 +96,14 @@ def take_over_library_logging(log: Log) -> None:
     root.handlers = [Handler()]
     # Libraries format debug records at a cost even when nobody reads them.
     root.setLevel(logging.INFO if log.verbosity == "debug" else logging.CRITICAL)
+
+    previous = sys.unraisablehook
+
+    def unraisable(unraised: Any) -> None:
+        if isinstance(unraised.exc_value, Exception):
+            log.debug(f"ignored in {unraised.object!r}: {unraised.exc_value!r}")
+        else:
+            previous(unraised)
+
+    sys.unraisablehook = unraisable
+    threading.excepthook = lambda uncaught: log.debug(f"a thread ended with {uncaught.exc_value!r}")

@@ -75,11 +75,14 @@ def raise_on_signals() -> None:
     its terminal. Signals that the caller blocked are unblocked.
     """
     stopping = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+    arrived = False
     caught = [s for s in stopping if s is signal.SIGTERM or signal.getsignal(s) is not signal.SIG_IGN]
 
     def handle(signum: int, _frame: FrameType | None) -> None:
-        for other in caught:
-            signal.signal(other, signal.SIG_IGN)
+        nonlocal arrived
+        if arrived:
+            return  # the first one is being obeyed
+        arrived = True
         # The main thread may sit in a call that no exception can end, such as a write to a dead mount.
         watchdog = threading.Timer(_LAST_CALL_SECONDS, os._exit, (128 + signum,))
         watchdog.daemon = True
@@ -87,6 +90,8 @@ def raise_on_signals() -> None:
         raise Interrupted(signum)
 
     def again(signum: int) -> None:
+        nonlocal arrived
+        arrived = False
         signal.signal(signal.SIGALRM, lambda *_: handle(signum, None))
         signal.setitimer(signal.ITIMER_REAL, 0.01)
 

@@ -102,9 +102,7 @@ def test_parts_may_be_written_at_once_where_the_store_says_so(store: Store) -> N
         pytest.skip("its parts come in order")
     parts = {number: os.urandom(5 << 20) for number in (3, 1, 2)}
     writer = store.begin(KEY)
-    threads = [
-        threading.Thread(target=writer.write, args=(number, memoryview(data))) for number, data in parts.items()
-    ]
+    threads = [threading.Thread(target=writer.write, args=(number, memoryview(data))) for number, data in parts.items()]
     for thread in threads:
         thread.start()
     for thread in threads:

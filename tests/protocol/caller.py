@@ -136,7 +136,9 @@ class Plugin:
         """One command by `bash -c`."""
         return self.shell(self.command(*words, config=config), stdin, seconds=seconds)
 
-    def server(self, line: str, *, stdin: Any = subprocess.PIPE, descriptors: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    def server(
+        self, line: str, *, stdin: Any = subprocess.PIPE, descriptors: Sequence[int] = ()
+    ) -> subprocess.Popen[bytes]:
         """Start a line as the server's COPY PROGRAM does: `sh -c` in the segment's data directory, umask 0077,
         nice 19, signals ignored, the server's descriptors inherited.
         """

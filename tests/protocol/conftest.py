@@ -37,7 +37,14 @@ class Target:
             found = sorted(info.key for info in store.find("", unfinished=True))
         finally:
             store.close()
-        return found + ([f"unfinished {key}" for key in self.minio.unfinished_uploads()] if self.minio else [])
+        return found + self.unfinished_uploads()
+
+    def unfinished_uploads(self) -> list[str]:
+        """Multipart uploads of this target that were neither completed nor aborted."""
+        if self.minio is None:
+            return []
+        prefix = self.url.removeprefix(f"s3://{self.minio.bucket}/") + "/"
+        return [f"unfinished {key}" for key in self.minio.unfinished_uploads() if key.startswith(prefix)]
 
     def put(self, names: list[str]) -> None:
         """Make many small objects."""

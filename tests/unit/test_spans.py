@@ -23,7 +23,9 @@ def test_offsets_are_pairs_after_their_count(text: str, spans: list[tuple[int, i
     assert parse_offsets(text) == spans
 
 
-@pytest.mark.parametrize("text", ["", "x", "1", "1 2", "1 2 3 4", "2 0 10", "1 10 2", "2 0 10 5 20", "1 -5 2", "1 0 1.5"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "1", "1 2", "1 2 3 4", "2 0 10", "1 10 2", "2 0 10 5 20", "1 -5 2", "1 0 1.5"]
+)
 def test_offsets_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="offsets file"):
         parse_offsets(text)

@@ -1,0 +1,110 @@
+"""Setup and cleanup as gpbackup and gprestore call them, and gpbackup's acceptance script step by step."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.protocol.caller import Plugin
+    from tests.protocol.conftest import Target
+
+SCOPES = ["master", "coordinator", "segment_host", "segment"]
+HOOKS = [
+    "setup_plugin_for_backup",
+    "cleanup_plugin_for_backup",
+    "setup_plugin_for_restore",
+    "cleanup_plugin_for_restore",
+]
+
+
+def make_backup(plugin: Plugin) -> None:
+    """The objects of a metadata-only backup."""
+    folder = Path(plugin.database.directory(-1))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("metadata.sql", "toc.yaml", "config.yaml", "report"):
+        path = folder / f"gpbackup_{plugin.database.timestamp}_{name}"
+        path.write_text(f"contents of {name}")
+        plugin.run("backup_file", str(path)).succeeded()
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("scope", SCOPES)
+def test_every_hook_takes_every_scope(plugin: Plugin, hook: str, scope: str) -> None:
+    make_backup(plugin)
+    content = {"segment_host": "", "segment": '\\"0\\"'}.get(scope, '\\"-1\\"')
+    assert plugin.run(hook, plugin.database.directory(-1), scope, content).succeeded().out == b""
+
+
+@pytest.mark.parametrize("content", ["-1", '"-1"', ""])
+def test_the_content_id_comes_quoted_bare_or_not_at_all(local: Plugin, content: str) -> None:
+    line = local.command("setup_plugin_for_backup", local.database.directory(), "master")
+    local.shell(f"{line} '{content}'" if content else line).succeeded()
+
+
+def test_setup_for_backup_leaves_nothing_behind(plugin: Plugin, target: Target, tmp_path: Path) -> None:
+    plugin.setup("setup_plugin_for_backup")
+    assert target.keys() == []
+    if target.kind == "file":
+        assert list((tmp_path / "target").iterdir()) == []
+
+
+def test_setup_for_restore_finds_what_is_missing(plugin: Plugin) -> None:
+    database = plugin.database
+    for scope in ("master", "segment_host"):
+        plugin.run("setup_plugin_for_restore", database.directory(), scope).failed(
+            f"there is no backup {database.timestamp}", status=1
+        )
+    plugin.run("backup_data", database.table(), stdin=b"a backup that gpbackup did not finish").succeeded()
+    plugin.run("setup_plugin_for_restore", database.directory(), "segment_host").failed("is not complete")
+    make_backup(plugin)
+    plugin.setup("setup_plugin_for_restore", segment=7)  # a content without objects is legal
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["/some/where", "master"], "not a backup's directory"),
+        (["DIR", "somewhere"], "unknown scope 'somewhere'"),
+        (["DIR", "segment", "zero"], "not a content id"),
+        (["DIR"], "expected `fsspec_gp_plugin setup_plugin_for_backup CONFIG DIR SCOPE [CONTENT]`"),
+        (["DIR", "with", "a", "space", "in"], "a path with a space arrives in pieces"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(local: Plugin, arguments: list[str], words: str) -> None:
+    arguments = [local.database.directory() if argument == "DIR" else argument for argument in arguments]
+    local.run("setup_plugin_for_backup", *arguments).failed(words, status=2)
+
+
+def test_the_steps_of_gpbackups_acceptance_script(plugin: Plugin) -> None:
+    """plugins/plugin_test.sh, up to where it needs a database; its timestamps are no dates."""
+    database = plugin.database
+    database.timestamp = "99998999123456"
+    folder = Path(database.directory())
+    folder.mkdir(parents=True)
+    text = folder / f"testfile_{database.timestamp}.txt"
+    text.write_text("this is some text\n")
+    for hook in HOOKS[:1]:
+        plugin.setup(hook)
+    plugin.run("backup_file", str(text)).succeeded()
+    assert text.exists()
+    plugin.setup("setup_plugin_for_restore")
+    text.unlink()
+    plugin.run("restore_file", str(text)).succeeded()
+    assert text.read_text() == "this is some text\n"
+    plugin.run("restore_file", f"{folder}/there_is_no_file_to_restore").failed("no such object")
+    for data in (os.urandom(1000), b""):
+        plugin.run("backup_data", f"{folder}/testdata", stdin=data).succeeded()
+        assert plugin.run("restore_data", f"{folder}/testdata").succeeded().out == data
+        for hook in (HOOKS[1], HOOKS[3]):
+            plugin.setup(hook)
+    sibling = str(folder).replace("99998999123456", "99998999123457")
+    plugin.run("backup_data", f"{sibling}/testdata", stdin=b"the sibling").succeeded()
+    plugin.run("delete_backup", "99998999123456").succeeded()
+    plugin.run("restore_data", f"{folder}/testdata").failed()
+    plugin.run("restore_file", str(text)).failed()
+    assert plugin.run("restore_data", f"{sibling}/testdata").succeeded().out == b"the sibling"
+    assert plugin.shell(f"{plugin.executable} unknown_command").failed("unknown command").out == b""
