@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -71,38 +72,51 @@ def _private(fd: int) -> int:
 def raise_on_signals() -> None:
     """Let TERM, INT and HUP raise Interrupted in the main thread, once, and end the process soon after.
 
+    To be called before any other thread is started. A thread of its own takes the signals and passes the
+    first on to the main thread alone: the kernel gives a signal to any thread, and then the main thread's
+    system call is not interrupted and Python's handler waits for ever.
+
     HUP and INT stay ignored when the caller ignored them: gpbackup_helper does so with HUP to outlive
-    its terminal. Signals that the caller blocked are unblocked.
+    its terminal. Signals that the caller blocked count all the same.
     """
-    stopping = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
-    arrived = False
-    caught = [s for s in stopping if s is signal.SIGTERM or signal.getsignal(s) is not signal.SIG_IGN]
+    stopping = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+    taken = {s for s in stopping if s is signal.SIGTERM or signal.getsignal(s) is not signal.SIG_IGN}
+    main = threading.get_ident()
+    received: list[int] = []
+    raised = False
 
-    def handle(signum: int, _frame: FrameType | None) -> None:
-        nonlocal arrived
-        if arrived:
-            return  # the first one is being obeyed
-        arrived = True
-        # The main thread may sit in a call that no exception can end, such as a write to a dead mount.
-        watchdog = threading.Timer(_LAST_CALL_SECONDS, os._exit, (128 + signum,))
-        watchdog.daemon = True
-        watchdog.start()
-        raise Interrupted(signum)
+    def pass_on() -> None:
+        signum = signal.sigwait(taken)
+        received.append(signum)
+        deadline = time.monotonic() + _LAST_CALL_SECONDS
+        while time.monotonic() < deadline:
+            # Again and again: one that arrives just before a system call begins does not interrupt it.
+            if not raised:
+                signal.pthread_kill(main, signal.SIGUSR1)
+            time.sleep(0.02)
+        # The main thread sits in a call that no exception can end, such as a write to a dead mount.
+        os._exit(128 + signum)
 
-    def again(signum: int) -> None:
-        nonlocal arrived
-        arrived = False
-        signal.signal(signal.SIGALRM, lambda *_: handle(signum, None))
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    def interrupt(_signum: int, _frame: FrameType | None) -> None:
+        nonlocal raised
+        if received and not raised:
+            raised = True
+            raise Interrupted(received[0])
+
+    previous = sys.unraisablehook
 
     def unraisable(unraised: Any) -> None:
+        nonlocal raised
         # A finaliser swallows whatever is raised in it; the signal must not be lost with it.
         if isinstance(unraised.exc_value, Interrupted):
-            again(unraised.exc_value.signum)
+            raised = False
         else:
-            sys.__unraisablehook__(unraised)
+            previous(unraised)
 
-    for signum in caught:
-        signal.signal(signum, handle)
     sys.unraisablehook = unraisable
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping)
+    signal.signal(signal.SIGUSR1, interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+    signal.pthread_sigmask(signal.SIG_BLOCK, taken)
+    for signum in taken:
+        signal.signal(signum, signal.SIG_DFL)  # or sigwait would not see an ignored TERM
+    threading.Thread(target=pass_on, name="signals", daemon=True).start()

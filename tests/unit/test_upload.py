@@ -200,7 +200,7 @@ def test_a_stream_with_more_parts_than_the_store_takes_fails_before_the_limit(pi
     assert store.aborted
 
 
-def test_an_input_that_cannot_be_read_is_an_error(tmp_path: object) -> None:
+def test_an_input_that_cannot_be_read_is_an_error() -> None:
     fd = os.open("/dev/null", os.O_WRONLY)
     try:
         with pytest.raises(LocalFileError, match="can't read the input"):
