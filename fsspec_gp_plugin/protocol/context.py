@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..config.loading import Config, load_config
 from ..config.units import format_size
-from ..errors import LocalFileError, PluginError
+from ..errors import ConfigError, LocalFileError, PluginError
 from ..process import ABORT_SECONDS
 from ..transfer.download import DownloadSettings, download
 from ..transfer.upload import Upload, UploadSettings
@@ -55,7 +55,10 @@ class Context:
         if self._store is None:
             from ..storage.opening import open_store
 
-            self._store = open_store(self.config.url, self.config.storage_options)
+            try:
+                self._store = open_store(self.config.url, self.config.storage_options)
+            except ConfigError as error:
+                raise ConfigError(f"configuration file {self._config_path}: {error}") from error
         return self._store
 
     @property

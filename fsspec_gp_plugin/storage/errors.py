@@ -87,7 +87,8 @@ def translated(error: BaseException, doing: str) -> PluginError:
             return kind(f"{doing}: {text}{'' if kind is NotFound else _detail(cause)}")
     for cause in _chain(error):
         number = getattr(cause, "errno", None)
-        if isinstance(cause, OSError) and number in _ERRNO:
+        # Only the system's own: TLS errors have numbers of another kind.
+        if isinstance(cause, OSError) and type(cause).__module__ == "builtins" and number in _ERRNO:
             kind = AccessDenied if number in (errno.EACCES, errno.EPERM, errno.EROFS) else StorageError
             return kind(f"{doing}: {_ERRNO[number]}")
     for cause in _chain(error):

@@ -1,0 +1,87 @@
+"""The log in ~/gpAdminLogs."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.protocol.caller import Plugin, write_config
+
+if TYPE_CHECKING:
+    from tests.protocol.caller import Database
+    from tests.protocol.conftest import Target
+
+LINE = re.compile(
+    r"[0-9]{8}:[0-9]{2}:[0-9]{2}:[0-9]{2} fsspec_gp_plugin:[^: ]+:[^: ]+:[0-9]{6,}-\[(INFO|DEBUG|ERROR)\]:-(.+)"
+)
+
+
+def test_a_command_is_one_line_with_object_bytes_seconds_and_rate(plugin: Plugin) -> None:
+    database = plugin.database
+    path = database.table()
+    plugin.run("backup_data", path, stdin=b"x" * 1000).succeeded()
+    plugin.run("restore_data", path).succeeded()
+    plugin.run("restore_data", path + "0").failed()
+    names = os.listdir(database.folder / "home/gpAdminLogs")
+    assert names == [time.strftime("fsspec_gp_plugin_%Y%m%d.log")]
+    matches = [LINE.fullmatch(line) for line in database.log().splitlines()]
+    assert all(matches), database.log()
+    saved, restored, failed = (match.groups() for match in matches if match)
+    key = re.escape(database.key(path))
+    for (level, text), command in ((saved, "backup_data"), (restored, "restore_data")):
+        assert level == "INFO"
+        assert re.fullmatch(rf"{command} {key}: 1000 bytes in [0-9.]+ s, [0-9.]+ [KMG]?B/s", text), text
+    assert failed[0] == "ERROR"
+    assert failed[1].startswith("restore_data failed: can't find ")
+
+
+@pytest.mark.parametrize(("verbosity", "lines"), [("error", 0), ("info", 1), ("verbose", 1)])
+def test_the_verbosity_decides_what_is_logged(target: Target, database: Database, verbosity: str, lines: int) -> None:
+    config = write_config(database.folder / "c.yaml", target.url, target.options, logger_verbosity=verbosity)
+    Plugin(database, config).run("backup_data", database.table(), stdin=b"x").succeeded()
+    assert len(database.log().splitlines()) == lines
+
+
+@pytest.mark.parametrize("how", ["no home", "a file", "read-only", "full"])
+def test_a_log_that_cannot_be_written_fails_no_backup(local: Plugin, how: str) -> None:
+    database = local.database
+    if how == "no home":
+        database.extra["HOME"] = "/nonexistent/home"
+    elif how == "a file":
+        (database.folder / "home/gpAdminLogs").write_text("in the way")
+    elif how == "read-only":
+        (database.folder / "home").chmod(0o500)
+    else:
+        name = time.strftime("fsspec_gp_plugin_%Y%m%d.log")
+        (database.folder / "home/gpAdminLogs").mkdir()
+        (database.folder / "home/gpAdminLogs" / name).symlink_to("/dev/full")
+    line = f"cd /; {local.command('backup_data', database.table())}"
+    try:
+        local.shell(line, b"data").succeeded()
+        assert local.run("restore_data", database.table()).succeeded().out == b"data"
+    finally:
+        (database.folder / "home").chmod(0o700)
+
+
+def test_secrets_reach_neither_log_nor_message(target: Target, database: Database) -> None:
+    secret, token = "a-very-secret-value-1234", "another/secret+token=="
+    options = {**target.options, "secret": secret, "token": token, "key": "the-access-key-id"}
+    url = target.url if target.kind == "s3" else "s3://bucket/prefix"
+    options.setdefault("endpoint_url", f"http://someone:{secret}@127.0.0.1:9")
+    config = write_config(database.folder / "c.yaml", url, options, logger_verbosity="debug")
+    plugin = Plugin(database, config)
+    told = ""
+    for command, argument in (
+        ("backup_data", database.table()),
+        ("restore_data", database.table()),
+        ("setup_plugin_for_backup", f"{database.directory()} master"),
+        ("delete_backup", database.timestamp),
+    ):
+        told += plugin.run(command, argument, stdin=b"data").failed().err
+    told += database.log()
+    for word in (secret, token, "another%2Fsecret"):
+        assert word not in told
