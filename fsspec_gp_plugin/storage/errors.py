@@ -85,6 +85,8 @@ def translated(error: BaseException, doing: str) -> PluginError:
         if code in _S3_CODES:
             kind, text = _S3_CODES[code]
             return kind(f"{doing}: {text}{'' if kind is NotFound else _detail(cause)}")
+        if code:
+            return StorageError(f"{doing}: the store refused it{_detail(cause)}")
     for cause in _chain(error):
         number = getattr(cause, "errno", None)
         # Only the system's own: TLS errors have numbers of another kind.

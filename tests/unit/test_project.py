@@ -1,0 +1,73 @@
+"""The house itself: directions of imports, start-up, generated texts."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fsspec_gp_plugin
+from fsspec_gp_plugin.config.options import reference
+from fsspec_gp_plugin.dispatch import COMMANDS
+
+
+def test_imports_go_one_way() -> None:
+    done = subprocess.run([Path(sys.executable).parent / "lint-imports"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_readmes_option_table_is_the_codes() -> None:
+    assert reference() in Path("README.md").read_text()
+
+
+def test_the_changelog_knows_this_version() -> None:
+    assert f"## [{fsspec_gp_plugin.__version__}]" in Path("CHANGELOG.md").read_text()
+
+
+def test_every_command_is_explained_in_the_readme() -> None:
+    text = Path("README.md").read_text()
+    assert [name for name in COMMANDS if f"`{name}" not in text] == []
+
+
+@pytest.mark.parametrize("document", [Path("README.md"), *sorted(Path("docs").glob("*.md"))], ids=str)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "module", ["fsspec_gp_plugin.keys", "fsspec_gp_plugin.config.units", "fsspec_gp_plugin.transfer.spans"]
+)
+def test_examples_in_docstrings_hold(module: str) -> None:
+    assert doctest.testmod(importlib.import_module(module)).failed == 0
+
+
+def loaded_by(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_answers_that_need_no_storage_load_none() -> None:
+    modules = loaded_by("from fsspec_gp_plugin.dispatch import main; main(['--version']); main(['plugin_api_version'])")
+    for name in ("yaml", "fsspec", "logging", "asyncio", "argparse", "dataclasses", "fsspec_gp_plugin.protocol"):
+        assert name not in modules
+
+
+def test_a_local_target_needs_no_fsspec() -> None:
+    modules = loaded_by("import fsspec_gp_plugin.protocol.data, fsspec_gp_plugin.storage.local")
+    assert not {"fsspec", "s3fs", "aiohttp", "botocore"} & modules
+
+
+def test_modules_stay_small() -> None:
+    for path in Path("fsspec_gp_plugin").rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 320, path

@@ -1,0 +1,62 @@
+"""What is masked, and what is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fsspec_gp_plugin import redaction
+from fsspec_gp_plugin.redaction import register_secrets, scrub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(redaction, "_known", set())
+    return
+
+
+SECRET_NAMES = """secret aws_secret_access_key token sas_token account_key connection_string password client_secret
+    passphrase private_key aws_session_token SSECustomerKey api_key credential authorization pkey"""
+
+
+@pytest.mark.parametrize("name", SECRET_NAMES.split())
+def test_secret_options_are_known_by_their_names(name: str) -> None:
+    register_secrets({"nested": [{name: "the+secret/value"}]})
+    assert scrub("said the+secret/value, and the%2Bsecret%2Fvalue") == "said ***, and ***"
+
+
+@pytest.mark.parametrize("name", ["endpoint_url", "region_name", "profile", "use_ssl", "anon", "token_uri", "username"])
+def test_other_options_are_shown(name: str) -> None:
+    register_secrets({name: "some-value"})
+    assert scrub("some-value") == "some-value"
+
+
+def test_the_key_beside_a_secret_is_masked_too() -> None:
+    register_secrets({"key": "AKIAsomething", "secret": "abcdefgh"})
+    assert scrub("key AKIAsomething") == "key ***"
+
+
+def test_ways_to_find_a_credential_are_not_secrets() -> None:
+    register_secrets({"token": "google_default"})
+    register_secrets({"token": "/etc/keys/service.json"})
+    assert scrub("google_default in /etc/keys/service.json") == "google_default in /etc/keys/service.json"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sftp://me:pass@host/dir", "sftp://me:***@host/dir"),
+        ("https://h/b?a=1&X-Amz-Signature=abc123&b=2", "https://h/b?a=1&X-Amz-Signature=***&b=2"),
+        ("https://h/c?sv=2024&sig=aB%2Bc", "https://h/c?sv=2024&sig=***"),
+        ("Authorization: AWS4-HMAC-SHA256 Credential=x, Signature=y", "Authorization: ***"),
+        ("AccountName=a;AccountKey=abc==;Suffix=core", "AccountName=a;AccountKey=***;Suffix=core"),
+        ("x -----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY----- y", "x *** y"),
+        ("http://host:9000/bucket", "http://host:9000/bucket"),
+    ],
+)
+def test_secrets_that_were_never_registered_are_known_by_their_looks(text: str, expected: str) -> None:
+    assert scrub(text) == expected

@@ -1,0 +1,65 @@
+"""Provider exceptions become ours."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+
+from fsspec_gp_plugin.errors import AccessDenied, NotFound, ObjectChanged, StorageError, Unreachable
+from fsspec_gp_plugin.storage.errors import s3_code, translated, translating
+
+
+def s3_error(code: str) -> Exception:
+    """As s3fs raises it: an OSError of some kind, caused by botocore's."""
+    error = OSError(errno.EIO, "something")
+    error.__cause__ = ClientError({"Error": {"Code": code, "Message": "told by the store"}}, "PutObject")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (s3_error("NoSuchKey"), NotFound, "no such object"),
+        (s3_error("404"), NotFound, "no such object"),
+        (s3_error("NoSuchBucket"), StorageError, "the bucket does not exist"),
+        (s3_error("SignatureDoesNotMatch"), AccessDenied, "check `secret`"),
+        (s3_error("InvalidAccessKeyId"), AccessDenied, "check `key`"),
+        (s3_error("ExpiredToken"), AccessDenied, "expired"),
+        (s3_error("PreconditionFailed"), ObjectChanged, "replaced"),
+        (s3_error("RequestTimeTooSkewed"), StorageError, "set the clock"),
+        (s3_error("SlowDown"), Unreachable, "slow down"),
+        (s3_error("SomethingNew"), StorageError, "the store refused it (An error occurred (SomethingNew)"),
+        (NoCredentialsError(), AccessDenied, "no credentials"),
+        (EndpointConnectionError(endpoint_url="http://h"), Unreachable, "http://h"),
+        (ReadTimeoutError(endpoint_url="http://h"), Unreachable, "stopped answering"),
+        (FileNotFoundError("x"), NotFound, "no such object"),
+        (OSError(errno.ENOSPC, "x"), StorageError, "the disk is full"),
+        (OSError(errno.EROFS, "x"), AccessDenied, "read-only"),
+        (PermissionError(errno.EACCES, "x"), AccessDenied, "permission denied"),
+        (socket.gaierror(-2, "x"), Unreachable, "name can't be resolved"),
+        (ConnectionResetError(errno.ECONNRESET, "x"), Unreachable, "connection failed"),
+        (TimeoutError(), Unreachable, "in time"),
+        (RuntimeError("first line\nsecond line"), StorageError, "RuntimeError: first line"),
+    ],
+)
+def test_each_is_told_in_our_words(error: Exception, kind: type[StorageError], words: str) -> None:
+    told = translated(error, "can't write KEY")
+    assert type(told) is kind
+    assert str(told).startswith("can't write KEY: ")
+    assert words in str(told)
+    assert "\n" not in str(told)
+
+
+def test_our_own_errors_pass_unchanged() -> None:
+    error = NotFound("as it is")
+    with pytest.raises(NotFound) as caught, translating("can't do it"):
+        raise error
+    assert caught.value is error
+
+
+def test_the_code_is_found_in_the_cause() -> None:
+    assert s3_code(s3_error("NoSuchUpload")) == "NoSuchUpload"
+    assert s3_code(RuntimeError()) == ""
