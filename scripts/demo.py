@@ -99,7 +99,7 @@ def run(demo: Demo) -> None:
     single = f"{demo.directory(0)}/gpbackup_0_{TIMESTAMP}"
     demo.say("One stream of 300 MB, as with --single-data-file")
     with open(f"{demo.folder}/single", "wb") as file:
-        file.writelines(random.randbytes(1_000_000) for _ in range(300))
+        file.writelines(os.urandom(1_000_000) for _ in range(300))
     demo.bash(f"cat {demo.folder}/single | {demo.command('backup_data', single)}")
 
     demo.say("Metadata, table of contents and report, then cleanup")

@@ -66,7 +66,7 @@ def test_gpbackups_own_keys_are_known(load) -> None:
     "block",
     [
         "storage_options: |\n  key: k\n  use_ssl: true\n  client_kwargs:\n    endpoint_url: http://h\n    n: 8",
-        'storage_options: |\n  {"key": "k", "use_ssl": true,\n  \t"client_kwargs":{"endpoint_url": "http://h", "n": 8}}',
+        'storage_options: |\n  {"key": "k", "use_ssl": true,\n  \t"client_kwargs":{"endpoint_url":"http://h","n":8}}',
         "storage_options: \"{key: k, use_ssl: true, client_kwargs: {endpoint_url: 'http://h', n: 8}}\"",
     ],
 )
