@@ -9,6 +9,7 @@ import os
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import keys
@@ -28,6 +29,7 @@ _T = TypeVar("_T")
 _DEFAULT_PARALLEL = "5"
 # Files at a time, each with a part flying and one filling: 8 × 2 × 8 MB is the budget of one stream.
 _MOST_PARALLEL = 8
+_DELETED_AT_ONCE = 10_000
 
 
 def list_directory(context: Context, path: str = "") -> None:
@@ -55,18 +57,15 @@ def delete_all(context: Context, prefix: str) -> int:
     """Delete all objects and working files below a prefix; returns how many. Fails if anything is left."""
     store = context.store
     count = 0
-
-    def found() -> Iterable[str]:
-        nonlocal count
-        # The whole list first: deleting while listing makes some stores skip entries.
-        for info in list(store.find(prefix, unfinished=True)):
-            count += 1
-            yield info.key
-
-    store.delete(found())
-    left = next(iter(store.find(prefix, unfinished=True)), None)
-    if left is not None:
-        raise StorageError(f"{left.key} is still there after it was deleted (retained, or written meanwhile)")
+    before: set[str] = set()
+    # A batch at a time: a backup may have millions of objects. Each listing begins anew, so that none is skipped.
+    while batch := {info.key for info in islice(store.find(prefix, unfinished=True), _DELETED_AT_ONCE)}:
+        left = before & batch
+        if left:
+            raise StorageError(f"{min(left)} is still there after it was deleted: the store retains it")
+        store.delete(batch)
+        count += len(batch)
+        before = batch
     store.delete_empty_directories(prefix)
     return count
 
