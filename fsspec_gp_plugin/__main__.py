@@ -1,7 +1,12 @@
 """`python -m fsspec_gp_plugin`, which the launcher in bin/ runs."""
 
 import os
+import signal
 import sys
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Python's own way with Ctrl-C is a traceback; until our way is set up, it just ends the process.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from .dispatch import main
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .log import Log
     from .process import Streams
+    from .protocol.context import Context
 
 PROGRAM = "fsspec_gp_plugin"
 API_VERSION = "0.5.0"
@@ -114,76 +115,91 @@ def main(argv: Sequence[str]) -> int:
     from .process import raise_on_signals, take_over_descriptors
 
     streams = take_over_descriptors()
-    raise_on_signals()
-    return run(streams, argv)
-
-
-def run(streams: Streams, argv: Sequence[str], log: Log | None = None) -> int:
-    """Run one command on the given descriptors and report how it ended."""
-    from .log import Log
-    from .process import send_stray_output_to
-
-    name = argv[0]
-    if log is None:
-        log = Log()
-        if log.fd is not None:
-            send_stray_output_to(log.fd)
+    call = Call(streams, argv[0])
     try:
-        _run(streams, log, name, argv[1:])
-    except ReaderGone:
-        log.info(f"{name} ended early: the reader of its output has what it needs")
+        raise_on_signals()
+        call.run(argv[1:])
         return 0
-    except Interrupted as error:
-        import signal
+    except BaseException as error:  # noqa: BLE001 - also a signal in our first or last moments
+        try:
+            return call.ended_by(error)
+        except Interrupted as late:
+            return 128 + late.signum
 
-        _report(streams, log, name, f"interrupted by {signal.Signals(error.signum).name}; what it had sent was removed")
-        return 128 + error.signum
-    except PluginError as error:
-        _report(streams, log, name, str(error))
-        return error.exit_status
-    except MemoryError:
-        _report(streams, log, name, "out of memory; fewer backup_max_concurrent_requests need less")
-        return 1
-    except Exception as error:  # noqa: BLE001 - a traceback on standard error helps nobody who restores
+
+class Call:
+    """One run of one command, and how its end is told."""
+
+    def __init__(self, streams: Streams, name: str) -> None:
+        self._streams = streams
+        self._name = name
+        self._log: Log | None = None
+        self._context: Context | None = None
+
+    def run(self, arguments: Sequence[str]) -> None:
+        """Find the command and run it. On the way out everything unfinished is taken back."""
+        from .log import Log
+
+        self._log = Log()
+        command = COMMANDS.get(self._name)
+        if command is None:
+            raise UsageError(f"unknown command{_nearest(self._name)}")
+        command.check(arguments)
+        from importlib import import_module
+
+        from .protocol.context import Context
+
+        self._context = Context(self._streams, self._log, self._name, arguments[0])
+        try:
+            module = import_module(f".protocol.{command.module}", __package__)
+            # The configuration first, so that its verbosity and its secrets are known to all that follows.
+            _ = self._context.config
+            getattr(module, self._name)(self._context, *arguments[1:])
+        finally:
+            self._context.close()
+
+    def ended_by(self, error: BaseException) -> int:
+        """Report an error that ended the call; returns the exit status."""
+        if isinstance(error, ReaderGone):
+            if self._log is not None:
+                self._log.info(f"{self._name} ended early: the reader of its output has what it needs")
+            return 0
+        if isinstance(error, Interrupted):
+            import signal
+
+            self._report(f"interrupted by {signal.Signals(error.signum).name}")
+            return 128 + error.signum
+        if isinstance(error, PluginError):
+            self._report(str(error))
+            return error.exit_status
+        if isinstance(error, MemoryError):
+            self._report("out of memory; fewer backup_max_concurrent_requests need less")
+            return 1
         import traceback
 
-        log.error(" | ".join(traceback.format_exc().splitlines()))
-        _report(streams, log, name, f"unexpected {type(error).__name__}: {error}; the log has the details")
+        if self._log is not None:
+            self._log.error(" | ".join("".join(traceback.format_exception(error)).splitlines()))
+        self._report(f"unexpected {type(error).__name__}: {error}; the log has the details")
         return 1
-    return 0
+
+    def _report(self, message: str) -> None:
+        """Tell a failure: one line on the caller's standard error, and one in the log."""
+        from .redaction import scrub
+
+        if self._context is not None and self._context.left_behind:
+            message += f"; {self._context.left_behind[0]}"
+        if self._log is not None:
+            self._log.error(f"{self._name} failed: {message}")
+        line = " ".join(scrub(f"{PROGRAM}: {self._name}: {message}").split())
+        with suppress(OSError):  # nobody listens
+            os.write(self._streams.stderr, (line + "\n").encode(errors="backslashreplace"))
 
 
-def _run(streams: Streams, log: Log, name: str, arguments: Sequence[str]) -> None:
-    command = COMMANDS.get(name)
-    if command is None:
-        import difflib
+def _nearest(name: str) -> str:
+    import difflib
 
-        near = difflib.get_close_matches(name, [*COMMANDS, "plugin_api_version", "--version", "--help"], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; `{PROGRAM} --help` lists the commands"
-        raise UsageError(f"unknown command{hint}")
-    command.check(arguments)
-    from importlib import import_module
-
-    from .protocol.context import Context
-
-    context = Context(streams, log, name, arguments[0])
-    try:
-        module = import_module(f".protocol.{command.module}", __package__)
-        # The configuration first, so that its verbosity and its secrets are known to all that follows.
-        _ = context.config
-        getattr(module, name)(context, *arguments[1:])
-    finally:
-        context.close()
-
-
-def _report(streams: Streams, log: Log, name: str, message: str) -> None:
-    """Tell a failure: one line on the caller's standard error, and one in the log."""
-    from .redaction import scrub
-
-    log.error(f"{name} failed: {message}")
-    line = " ".join(scrub(f"{PROGRAM}: {name}: {message}").split())
-    with suppress(OSError):  # nobody listens
-        os.write(streams.stderr, (line + "\n").encode(errors="backslashreplace"))
+    near = difflib.get_close_matches(name, [*COMMANDS, "plugin_api_version", "--version", "--help"], n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; `{PROGRAM} --help` lists the commands"
 
 
 def _help_text() -> str:

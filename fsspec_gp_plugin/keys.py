@@ -11,7 +11,7 @@ import re
 from .errors import UsageError
 
 _TIMESTAMP = re.compile(r"[0-9]{14}")
-_BACKUP_TAIL = re.compile(r"(?:^|/)(backups(?:/[0-9]{8}(?:/[0-9]{14})?)?)$")
+_BACKUP_TAIL = re.compile(r"(?:^|/)(backups/[0-9]{8}/[0-9]{14})$")
 _UNFINISHED = re.compile(r"(?:^|/)\.[^/]+\.[0-9a-f]{12}\.part$")
 
 
@@ -47,9 +47,9 @@ def backup_of_directory(path: str) -> tuple[str, str]:
 def directory_prefix(path: str) -> str:
     """The prefix of a directory that a person names: "" for the whole target, else ending in "/".
 
-    A path that ends like a backup directory means that backup, whatever local path precedes it, so that
-    a backup that was made without the plugin can be uploaded where gprestore finds it. Any other path
-    is taken as it stands, below the URL.
+    A path that ends like the directory of one backup means that backup, whatever local path precedes it,
+    so that a backup that was made without the plugin can be uploaded where gprestore finds it. Any other
+    path is taken as it stands, below the URL: `/var/lib/app/backups` has nothing to do with our `backups/`.
 
     >>> directory_prefix("/data/gpseg-1/backups/20260101/20260101120000")
     'backups/20260101/20260101120000/'

@@ -77,10 +77,11 @@ def _user_and_home() -> tuple[str, str]:
 
 
 def take_over_library_logging(log: Log) -> None:
-    """Send what libraries log or warn, and exceptions that nobody catches, to our log at debug level.
+    """Send what libraries log, warn or print, and exceptions that nobody catches, to our log at debug level.
 
     Python's own way with these is standard error, where one line makes gprestore hang.
     """
+    import io
     import logging
     import sys
     import threading
@@ -89,6 +90,13 @@ def take_over_library_logging(log: Log) -> None:
         def emit(self, record: logging.LogRecord) -> None:
             log.debug(f"{record.name}: {record.getMessage()}")
 
+    class Printed(io.TextIOBase):
+        def write(self, text: str) -> int:
+            if text.strip():
+                log.debug(f"printed: {text.strip()}")
+            return len(text)
+
+    sys.stdout = sys.stderr = Printed()
     logging.lastResort = None
     logging.raiseExceptions = False
     logging.captureWarnings(capture=True)

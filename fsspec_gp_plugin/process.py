@@ -37,7 +37,7 @@ class Streams:
 def take_over_descriptors() -> Streams:
     """Close inherited descriptors and keep the caller's three where no library can write to them.
 
-    Afterwards descriptors 1 and 2 lead to /dev/null; `send_stray_output_to` points them at the log.
+    Afterwards descriptors 1 and 2 lead to /dev/null.
     A standard descriptor that the caller had closed is filled with one that can't be used for its
     purpose: reading or writing it fails, instead of hitting whatever file took its number.
     """
@@ -52,15 +52,10 @@ def take_over_descriptors() -> Streams:
             os.open("/dev/null", flags)  # takes the lowest free number, which is fd
     streams = Streams(0, _private(1), _private(2))
     null = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
-    send_stray_output_to(null)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
     os.close(null)
     return streams
-
-
-def send_stray_output_to(fd: int) -> None:
-    """Point descriptors 1 and 2, where libraries print, at a descriptor such as the log's."""
-    os.dup2(fd, 1)
-    os.dup2(fd, 2)
 
 
 def _private(fd: int) -> int:

@@ -64,6 +64,8 @@ def _config(path: str, text: str) -> Config:
     given = _parse_strings(text)
     values: dict[str, Any] = {}
     for name, value in given.items():
+        if "\0" in value:
+            raise ConfigError(f"option {name!r} holds a zero byte")
         option = BY_NAME.get(name)
         if option is None:
             raise ConfigError(f"unknown option {name!r}{_nearest(name)}")
@@ -71,7 +73,7 @@ def _config(path: str, text: str) -> Config:
             raise ConfigError(f"option {name!r} {option.planned}")
         try:
             values[name] = option.parse(value) if value else option.default
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             # The value is not quoted: a secret may have been put under the wrong key.
             raise ConfigError(f"option {name!r}: {error}") from None
     url = values.get("url") or ""
@@ -96,7 +98,7 @@ def _config(path: str, text: str) -> Config:
 
 
 def _check_url(url: str) -> None:
-    from urllib.parse import urlsplit
+    from urllib.parse import unquote, urlsplit
 
     protocol, separator, _ = url.partition("://")
     if "::" in url:
@@ -108,7 +110,7 @@ def _check_url(url: str) -> None:
     except ValueError as error:
         raise ConfigError(f"option 'url': {error}") from None
     if password:
-        register_secrets(password, secret=True)
+        register_secrets([password, unquote(password)], secret=True)
 
 
 def _parse_strings(text: str) -> dict[str, str]:

@@ -34,7 +34,7 @@ def _parse(text: str, what: str) -> dict[str, Any]:
     try:
         # JSON is YAML but for tabs, which YAML does not take as indentation.
         value = yaml.safe_load(text.replace("\t", "  ") if text.lstrip().startswith("{") else text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError for what looks like an impossible date
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         # The problem is told without the text around it, which may hold a secret.

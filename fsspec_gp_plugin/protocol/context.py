@@ -31,10 +31,14 @@ class Context:
         self.streams = streams
         self.log = log
         self.command = command
+        self.left_behind: list[str] = []
         self._config_path = config_path
         self._config: Config | None = None
         self._store = store
         self._started = time.monotonic()
+        # Guards what follows: several threads may send and fetch while the main thread closes.
+        self._lock = threading.Lock()
+        self._closing = False
         self._uploads: set[Upload] = set()
         self._working_files: set[str] = set()
 
@@ -51,7 +55,7 @@ class Context:
 
     @property
     def store(self) -> Store:
-        """The store of the configured URL."""
+        """The store of the configured URL. To be used once before other threads use it."""
         if self._store is None:
             from ..storage.opening import open_store
 
@@ -87,12 +91,15 @@ class Context:
 
     def send(self, source: int, key: str, settings: UploadSettings | None = None) -> ObjectInfo:
         """Store what a descriptor yields, whole or not at all. May be called from several threads."""
-        upload = Upload(self.store, key, settings or self.upload_settings, self.log.error)
-        self._uploads.add(upload)
+        upload = Upload(self.store, key, settings or self.upload_settings, self._note_left_behind)
+        with self._lock:
+            self._require_open()
+            self._uploads.add(upload)
         try:
             return upload.run(source)
         finally:
-            self._uploads.discard(upload)
+            with self._lock:
+                self._uploads.discard(upload)
 
     def send_file(self, path: str, key: str, settings: UploadSettings | None = None) -> ObjectInfo:
         """Store one local file under a key."""
@@ -104,6 +111,8 @@ class Context:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise LocalFileError(f"can't read {path}: it is not a regular file")
             return self.send(fd, key, settings)
+        except LocalFileError as error:
+            raise LocalFileError(str(error).replace("the input", path, 1)) from error
         finally:
             os.close(fd)
 
@@ -114,34 +123,61 @@ class Context:
         """
         folder, name = os.path.split(path)
         working = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}.part")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._working_files.add(working)
+        fd = -1
         try:
-            with open(working, "wb", buffering=0, opener=lambda name, _: os.open(name, flags, 0o600)) as file:
-                written = download(self.store, info, file.fileno(), settings or self.download_settings)
-                os.fsync(file.fileno())
+            with self._lock:
+                self._require_open()
+                self._working_files.add(working)
+                fd = os.open(working, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            download(self.store, info, fd, settings or self.download_settings)
+            os.fsync(fd)
+            if os.fstat(fd).st_size != info.size:
+                raise LocalFileError(f"can't write {path}: {os.fstat(fd).st_size} bytes arrived of {info.size}")
             os.rename(working, path)
         except BaseException as error:
             _remove(working)
             if isinstance(error, OSError):
                 raise LocalFileError(f"can't write {path}: {error.strerror}") from error
+            if isinstance(error, LocalFileError):
+                raise LocalFileError(str(error).replace("the output", path, 1)) from error
             raise
         finally:
-            self._working_files.discard(working)
-        return written
+            if fd >= 0:
+                os.close(fd)
+            with self._lock:
+                self._working_files.discard(working)
+        return info.size
 
     def close(self) -> None:
         """Take back what other threads have not finished, and let go of the store's connections."""
-        ended = PluginError("the command has ended")
-        aborts = [threading.Thread(target=upload.abort, args=(ended,), daemon=True) for upload in self._uploads]
-        for thread in aborts:
-            thread.start()
-        for thread in aborts:
-            thread.join(ABORT_SECONDS)
-        for path in list(self._working_files):
-            _remove(path)
+        with self._lock:
+            self._closing = True
+            uploads = list(self._uploads)
+        if uploads:
+            ended = threading.Semaphore(0)
+
+            def abort(upload: Upload) -> None:
+                upload.abort(PluginError("the command has ended"))
+                ended.release()
+
+            for upload in uploads:
+                threading.Thread(target=abort, args=(upload,), daemon=True).start()
+            deadline = time.monotonic() + ABORT_SECONDS
+            for _ in uploads:
+                ended.acquire(timeout=max(0, deadline - time.monotonic()))
+        with self._lock:
+            for path in self._working_files:
+                _remove(path)
         if self._store is not None:
             self._store.close()
+
+    def _require_open(self) -> None:
+        if self._closing:
+            raise PluginError("the command has ended")
+
+    def _note_left_behind(self, text: str) -> None:
+        self.left_behind.append(text)
+        self.log.error(text)
 
 
 def _remove(path: str) -> None:

@@ -48,6 +48,8 @@ def delete_directory(context: Context, path: str) -> None:
     prefix = keys.directory_prefix(path)
     if not prefix:
         raise UsageError(f"{path!r} is the whole target; name a directory below it")
+    if prefix == "backups/":
+        raise UsageError(f"{path!r} holds every backup; delete one by `delete_backup`, or those of a day by its path")
     count = delete_all(context, prefix)
     context.say(f"Deleted {count} objects below {prefix}")
     context.done(f"{prefix}, {count} objects")
@@ -128,6 +130,7 @@ def _restore(context: Context, path: str, parallel: int) -> None:
 def _each(context: Context, what: str, verb: str, items: list[_T], work: Callable[[_T], int], parallel: int) -> None:
     """Do the work, which returns bytes, for every item; the first failure ends it all."""
     started = time.monotonic()
+    _ = context.store  # made here, before the threads would each make one
     # More would exceed the memory of one stream; each of them still has a part flying and one filling.
     pool = ThreadPoolExecutor(max_workers=min(parallel, _MOST_PARALLEL))
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import NotFound, StorageError
+from ..errors import NotFound, StorageError, Unreachable
 from .errors import translating
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def delete_each(keys: Iterable[str], delete: Callable[[str], object], name: Callable[[str], str]) -> list[str]:
     """Call `delete` for every key; returns a line for each that failed, naming it by `name`.
 
-    What is gone already did not fail.
+    What is gone already did not fail. A store that is out of reach ends it: each key would wait as long again.
     """
     failed = []
     for key in keys:
@@ -23,6 +23,8 @@ def delete_each(keys: Iterable[str], delete: Callable[[str], object], name: Call
                 delete(key)
         except NotFound:
             pass
+        except Unreachable:
+            raise
         except StorageError as error:
             failed.append(str(error))
     return failed

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AccessDenied, NotFound, ObjectChanged, PluginError, StorageError, Unreachable
+from ..redaction import scrub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,5 +139,6 @@ def _detail(error: BaseException) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
+    # Before it is cut: half a secret would not be recognised.
+    text = scrub(str(error)).strip()
     return text.splitlines()[0][:300] if text else ""

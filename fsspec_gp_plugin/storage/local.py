@@ -8,9 +8,11 @@ Files get mode 0600 and directories 0700: a backup holds everything the database
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import stat
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _PIECE = 1 << 20
+_CONTENTION_SECONDS = 20.0
 
 
 class LocalStore:
@@ -211,15 +214,19 @@ class LocalWriter:
         if self._fd >= 0:
             return
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        for attempt in range(10):
-            self._store.make_directories(os.path.dirname(self._working))
+        deadline = time.monotonic() + _CONTENTION_SECONDS
+        while self._fd < 0:
             try:
+                self._store.make_directories(os.path.dirname(self._working))
                 self._fd = os.open(self._working, flags, 0o600)
-                break
-            except FileNotFoundError:
-                # Another process removed the directory, empty as it was, between the two calls.
-                if attempt == 9:
-                    raise
+            except FileNotFoundError as error:
+                # Another process removed a directory, empty as it was, between two calls: all hosts of a
+                # cluster probe the same target at once.
+                if time.monotonic() > deadline:
+                    raise StorageError(
+                        f"can't write {self._final}: its directory is removed again and again"
+                    ) from error
+                time.sleep(random.uniform(0, 0.02))  # noqa: S311 - so that they don't meet again
         self._check()
 
     def _check(self) -> None:

@@ -20,7 +20,7 @@ def open_store(url: str, options: dict[str, Any]) -> Store:
     _require_known(protocol)
     try:
         if protocol in ("s3", "s3a"):
-            from .s3 import open_s3
+            from .s3_opening import open_s3
 
             return open_s3(url, options)
         return _open_generic(url, options)

@@ -7,19 +7,17 @@ All requests run on s3fs' event loop, in its own thread; the callers' threads wa
 from __future__ import annotations
 
 import asyncio
-import inspect
-import os
+import hashlib
 import threading
 import time
 from contextlib import suppress
-from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, StorageError
+from ..errors import AccessDenied, ObjectChanged, StorageError, Unreachable
 from .api import Capabilities, ObjectInfo
 from .deletion import delete_each, raise_failures
-from .errors import s3_code, translating
+from .errors import s3_code, translated, translating
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Iterator
@@ -27,56 +25,6 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 20
 _KEYS_A_DELETE = 1000
-
-
-def open_s3(url: str, options: dict[str, Any]) -> S3Store:
-    """The store below an s3:// or s3a:// URL; the options are those of s3fs.S3FileSystem."""
-    import s3fs
-
-    options = dict(options)
-    _check_names(options, s3fs.S3FileSystem)
-    options.update(use_listings_cache=False, skip_instance_cache=True, asynchronous=False)
-    config = dict(options.get("config_kwargs") or {})
-    # The defaults of s3fs, 5 and 15 s, are shorter than a busy store takes to complete an upload.
-    config.setdefault("connect_timeout", 10)
-    config.setdefault("read_timeout", 60)
-    if _has_custom_endpoint(options):
-        # Many stores reject the checksums that botocore adds by default, or keep their framing in the object.
-        config.setdefault("request_checksum_calculation", "when_required")
-        config.setdefault("response_checksum_validation", "when_required")
-    options["config_kwargs"] = config
-    bucket, _, prefix = url.partition("://")[2].strip("/").partition("/")
-    if not bucket:
-        raise ConfigError(f"url {url!r} names no bucket; expected s3://bucket/prefix")
-    return S3Store(s3fs.S3FileSystem(**options), bucket, prefix)
-
-
-def _check_names(options: dict[str, Any], filesystem: type) -> None:
-    from aiobotocore.session import AioSession
-
-    # What S3FileSystem does not know it hands to the session, whose complaint names no option.
-    known = {
-        name
-        for kind in (filesystem.__init__, AioSession.__init__)  # type: ignore[misc]
-        for name, parameter in inspect.signature(kind).parameters.items()
-        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-    } | {"profile", "use_listings_cache", "skip_instance_cache", "listings_expiry_time", "max_paths"}
-    for name in options:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            raise ConfigError(
-                f"storage_options: s3fs knows no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-            )
-
-
-def _has_custom_endpoint(options: dict[str, Any]) -> bool:
-    client = options.get("client_kwargs") or {}
-    return bool(
-        options.get("endpoint_url")
-        or client.get("endpoint_url")
-        or os.environ.get("AWS_ENDPOINT_URL_S3")
-        or os.environ.get("AWS_ENDPOINT_URL")
-    )
 
 
 class S3Store:
@@ -121,6 +69,8 @@ class S3Store:
     def put(self, key: str, data: memoryview) -> ObjectInfo:
         with translating(f"can't write {self.name(key)}"):
             answer = self.call("put_object", **self.target(key), Body=bytes(data))
+        if not _is_known_to_be(data, answer):
+            self.require_size(key, len(data))
         return ObjectInfo(key, len(data), answer.get("ETag"))
 
     def begin(self, key: str) -> S3Writer:
@@ -138,6 +88,7 @@ class S3Store:
         with translating(f"can't read {self.name(info.key)}"):
             answer = self.call("get_object", **self.target(info.key), Range=f"bytes={start}-{end - 1}", **pinned)
             body = answer["Body"]
+            _require_range(answer, start, end, info)
             try:
                 while start < end:
                     piece = self._wait(_read_piece(body, min(_PIECE, end - start)))
@@ -174,8 +125,13 @@ class S3Store:
         objects = [{"Key": self._prefix + key} for key in keys]
         answer = None
         if len(keys) > 1:
-            with suppress(Exception):  # not every store has bulk delete; what else is wrong shows below
+            try:
                 answer = self.call("delete_objects", Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
+            except Exception as error:
+                problem = translated(error, f"can't delete {self.name('')}")
+                if isinstance(problem, Unreachable):
+                    raise problem from error
+                # Not every store has bulk delete; what else is wrong shows below.
         if answer is None:
             return delete_each(keys, lambda key: self.call("delete_object", **self.target(key)), self.name)
         return [
@@ -186,6 +142,25 @@ class S3Store:
 
     def delete_empty_directories(self, prefix: str) -> None:
         pass
+
+    def require_size(self, key: str, size: int) -> None:
+        """Compare what the store holds with what was sent; an object that differs is deleted.
+
+        Credentials that may not read can't compare, and the store has acknowledged every part to them.
+        """
+        try:
+            found: object = self.stat(key).size
+        except AccessDenied:
+            return
+        except StorageError as error:
+            found = error
+        if found == size:
+            return
+        with suppress(StorageError):
+            self.delete([key])
+        if isinstance(found, StorageError):
+            raise StorageError(f"{found}; it was written, could not be compared, and is removed") from found
+        raise StorageError(f"can't write {self.name(key)}: the store held {found} bytes of {size}; removed")
 
     def close(self) -> None:
         client = self._fs._s3  # noqa: SLF001 - its own close_session waits only 0.1 s
@@ -209,6 +184,26 @@ async def _read_piece(body: Any, size: int) -> bytes:
         pieces.append(piece)
         size -= len(piece)
     return b"".join(pieces)
+
+
+def _is_known_to_be(data: memoryview, answer: dict[str, Any]) -> bool:
+    """Whether the answer to a put already proves that the store holds these bytes and no framing around them."""
+    if answer.get("SSECustomerAlgorithm") or str(answer.get("ServerSideEncryption", "")).startswith("aws:kms"):
+        return True  # the ETag says nothing then, and stores that encrypt so know how to take an object
+    return str(answer.get("ETag", "")).strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _require_range(answer: dict[str, Any], start: int, end: int, info: ObjectInfo) -> None:
+    """A gateway that ignores the Range header would answer with other bytes of the right number."""
+    told = answer.get("ContentRange")
+    if told is None:
+        if start == 0 and answer.get("ContentLength") == end == info.size:
+            return
+    elif told.startswith(f"bytes {start}-{end - 1}/"):
+        if told.endswith((f"/{info.size}", "/*")):
+            return
+        raise ObjectChanged(f"can't read {info.key}: its size has changed, {told} instead of {info.size} bytes")
+    raise StorageError(f"can't read {info.key}: asked for bytes {start}-{end - 1}, the store gave {told or 'all'}")
 
 
 class S3Writer:
@@ -241,11 +236,8 @@ class S3Writer:
             upload_id = self._upload_id()
             self._call("complete_multipart_upload", UploadId=upload_id, MultipartUpload={"Parts": parts})
         self._done = True
-        info = self._store.stat(self._key)
-        if info.size != size:
-            self._store.delete([self._key])
-            raise StorageError(f"can't write {name}: the store held {info.size} bytes of {size}; removed")
-        return info
+        self._store.require_size(self._key, size)
+        return ObjectInfo(self._key, size)
 
     def abort(self) -> None:
         if self._done:

@@ -1,7 +1,7 @@
 """Ranges of an object, several in flight, written to a descriptor in order and never past a gap.
 
 Each range's bytes are handed over as they arrive, so the first goes out at once; ranges behind the head
-wait in memory: at most settings.concurrency × settings.read_size bytes.
+wait in memory: at most concurrency × read size, cut to what schedule.BUFFER_BUDGET allows.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING
 
 from ..errors import ReaderGone, StorageError
 from .pump import Bell, widen_pipe, write_all
+from .schedule import BUFFER_BUDGET
 from .spans import Fetch, fetches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..storage.api import ObjectInfo, Store
+
+
+_LARGEST_READ = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,16 @@ def download(
     Raises ReaderGone as soon as the sink's reader has closed it, also while nothing is being written.
     """
     spans = [(0, info.size)] if spans is None else spans
-    concurrency = settings.concurrency if store.capabilities.parallel_reads else 1
-    widen_pipe(sink)
+    read_size = min(settings.read_size, _LARGEST_READ)
+    concurrency = min(settings.concurrency, BUFFER_BUDGET // read_size) if store.capabilities.parallel_reads else 1
+    if info.size > read_size:
+        widen_pipe(sink)
     written = 0
     with Bell() as bell:
         pool = ThreadPoolExecutor(max_workers=concurrency)
         flying: deque[_Flight] = deque()
         try:
-            for fetch in fetches(spans, settings.read_size):
+            for fetch in fetches(spans, read_size):
                 flying.append(_Flight(store, info, fetch, bell))
                 pool.submit(flying[-1].run)
                 if len(flying) == concurrency:

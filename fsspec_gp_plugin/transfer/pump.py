@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-_PIPE_BYTES = 1 << 20
+# A user may have 64 MiB of pipes by default, and beyond that every new pipe is tiny: leave room for 256 streams.
+_PIPE_BYTES = 256 << 10
 
 
 class Bell:
@@ -26,6 +27,8 @@ class Bell:
     def __init__(self) -> None:
         """Takes two descriptors until close()."""
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._lock = threading.Lock()
+        self._open = True
 
     def __enter__(self) -> Bell:
         return self
@@ -33,14 +36,17 @@ class Bell:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        read, write, self._read, self._write = self._read, self._write, -1, -1
-        os.close(read)
-        os.close(write)
+        # Under the lock, or a late ring could be written into a file that was given the number meanwhile.
+        with self._lock:
+            self._open = False
+            os.close(self._read)
+            os.close(self._write)
 
     def ring(self) -> None:
         """Wake the sleeper, now or at its next wait. Does nothing when nobody can be asleep any more."""
-        with suppress(OSError):  # full: it will wake anyway; closed: it is gone
-            os.write(self._write, b"!")
+        with self._lock, suppress(BlockingIOError):  # full: it will wake anyway
+            if self._open:
+                os.write(self._write, b"!")
 
     def quiet(self) -> None:
         """Take back all rings so far."""
@@ -64,7 +70,6 @@ class Source:
         self._fd = fd
         self._poller = bell.watch(fd, select.POLLIN)
         self._check = check
-        widen_pipe(fd)
 
     def read(self, into: memoryview) -> int:
         """Read what is there, waiting for at least one byte; 0 at the end of the stream."""
@@ -105,7 +110,7 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
 
 
 def widen_pipe(fd: int) -> None:
-    """Let a pipe hold 1 MiB instead of 64 KiB: far fewer wake-ups on both sides."""
+    """Let a pipe hold 256 KiB instead of 64: fewer wake-ups on both sides."""
     with suppress(OSError):  # no pipe, or the user's share of pipe memory is spent
         fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ if hasattr(fcntl, "F_SETPIPE_SZ") else 1031, _PIPE_BYTES)
 

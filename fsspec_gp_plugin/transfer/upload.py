@@ -8,13 +8,13 @@ Memory: schedule.buffers() × part size.
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotDone
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Interrupted, StorageError
-from .pump import Bell, Buffers, Source
+from .pump import Bell, Buffers, Source, widen_pipe
 from .schedule import PartSchedule
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Upload:
         filled = stream.fill(memoryview(buffer))
         following, more = None, 0
         if filled == len(buffer):
+            widen_pipe(source)
             # One look ahead: a stream that ends with its first part is still a small object.
             following = self._take(2)
             more = stream.read(memoryview(following))
@@ -92,8 +93,9 @@ class Upload:
             buffer = self._take(number + 1) if following is None else following
             filled = stream.fill(memoryview(buffer), more)
             following, more = None, 0
-        for future in sending:
-            future.result()
+        while sending:
+            self._raise_error()
+            sending = list(wait(sending, return_when=FIRST_COMPLETED).not_done)
         self._raise_error()
         return _settled(pool.submit(writer.complete, total))
 
@@ -129,6 +131,8 @@ class Upload:
         if writer is None:
             return
         failure: list[str] = ["the store did not answer in time"]
+        # Not Thread.join(): one that a signal interrupts takes the thread for ended, before Python 3.13.
+        ended = threading.Event()
 
         def work() -> None:
             try:
@@ -136,16 +140,20 @@ class Upload:
                 failure.clear()
             except Exception as problem:  # noqa: BLE001 - told below
                 failure[:] = [str(problem)]
+            finally:
+                ended.set()
 
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        seconds = _ABORT_AFTER_SIGNAL_SECONDS if isinstance(error, Interrupted) else _ABORT_SECONDS
+        threading.Thread(target=work, daemon=True).start()
+        interrupted = None
         try:
-            thread.join(seconds)
-        except Interrupted:
-            thread.join(_ABORT_AFTER_SIGNAL_SECONDS)
+            ended.wait(_ABORT_AFTER_SIGNAL_SECONDS if isinstance(error, Interrupted) else _ABORT_SECONDS)
+        except Interrupted as signalled:
+            interrupted = signalled
+            ended.wait(_ABORT_AFTER_SIGNAL_SECONDS)
         if failure:
             self._note(f"{self._key}: the unfinished upload could not be removed: {failure[0]}")
+        if interrupted is not None:
+            raise interrupted
 
 
 def _settled(future: Future[Any]) -> ObjectInfo:

@@ -52,12 +52,24 @@ def test_a_local_backup_that_is_uploaded_lies_where_gprestore_looks(plugin: Plug
     assert plugin.run("restore_data", elsewhere).succeeded().out == b"made without the plugin"
 
 
+def test_another_directory_named_backups_has_nothing_to_do_with_ours(plugin: Plugin, target: Target) -> None:
+    path = plugin.database.table()
+    plugin.run("backup_data", path, stdin=b"a table").succeeded()
+    folder = plugin.database.folder / "app/backups"
+    folder.mkdir(parents=True)
+    (folder / "theirs").write_text("x")
+    plugin.run("backup_directory", str(folder)).succeeded()
+    plugin.run("delete_directory", str(folder)).succeeded()
+    assert target.keys() == [plugin.database.key(path)]
+
+
 def test_deleting_a_directory_spares_what_begins_alike(plugin: Plugin, target: Target) -> None:
     target.put(["some/dir/a", "some/dir/b/c", "some/dir2/d", "some/directory"])
     assert plugin.run("delete_directory", "some/dir").succeeded().out == b"Deleted 2 objects below some/dir/\n"
     assert target.keys() == ["some/dir2/d", "some/directory"]
     for path in ("/", ".", "./"):
         plugin.run("delete_directory", path).failed("is the whole target", status=2)
+    plugin.run("delete_directory", "backups/").failed("holds every backup", status=2)
     plugin.run("delete_directory", "some/../..").failed("must not contain '..'", status=2)
     assert len(target.keys()) == 2
 

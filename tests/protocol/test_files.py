@@ -60,7 +60,7 @@ def test_a_disk_that_is_full_leaves_no_file(plugin: Plugin, folder: Path) -> Non
     path = folder / "large"
     plugin.run("backup_data", str(path), stdin=os.urandom(300_000)).succeeded()
     result = plugin.shell(f"ulimit -f 100; exec {plugin.command('restore_file', str(path))}")
-    result.failed("can't write the output", "File too large")
+    result.failed(f"can't write {path}", "File too large")
     assert list(folder.iterdir()) == []
 
 

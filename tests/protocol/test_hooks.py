@@ -52,6 +52,15 @@ def test_setup_for_backup_leaves_nothing_behind(plugin: Plugin, target: Target, 
         assert list((tmp_path / "target").iterdir()) == []
 
 
+def test_all_hosts_may_probe_at_once(plugin: Plugin, target: Target) -> None:
+    """On a shared directory each removes what the others are about to use."""
+    for _ in range(3):
+        line = plugin.command("setup_plugin_for_backup", plugin.database.directory(), "segment_host")
+        hosts = [plugin.server(line) for _ in range(8)]
+        assert [(host.communicate(timeout=60), host.returncode) for host in hosts] == [((b"", b""), 0)] * 8
+    assert target.keys() == []
+
+
 def test_setup_for_restore_finds_what_is_missing(plugin: Plugin) -> None:
     database = plugin.database
     for scope in ("master", "segment_host"):

@@ -184,3 +184,38 @@ def test_a_signal_during_a_parallel_directory_leaves_only_whole_objects(plugin: 
         assert not key.endswith(".part"), key
         name = key.rpartition("/")[2]
         assert plugin.run("restore_data", plugin.database.file(name)).succeeded().out == (folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("_attempt", range(3))
+def test_a_signal_during_a_parallel_restore_leaves_no_working_file(
+    plugin: Plugin, tmp_path: Path, _attempt: int
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(300):
+        (folder / f"file{number}").write_bytes(os.urandom(20_000))
+    plugin.run("backup_directory_parallel", str(folder), "8").succeeded()
+    for path in folder.iterdir():
+        path.unlink()
+    process = plugin.start("restore_directory_parallel", str(folder), "8")
+    wait_until(lambda: any(folder.iterdir()))
+    process.send_signal(signal.SIGTERM)
+    status, err = ended(process)
+    assert status in (0, 128 + signal.SIGTERM), err
+    assert [path.name for path in folder.iterdir() if path.name.endswith(".part")] == []
+    assert {path.stat().st_size for path in folder.iterdir()} == {20_000}
+
+
+@pytest.mark.parametrize("milliseconds", range(0, 260, 20))
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_starts_is_no_traceback(local: Plugin, signum: int, milliseconds: int) -> None:
+    process = local.start("backup_data", local.database.table())
+    time.sleep(milliseconds / 1000)
+    process.send_signal(signum)
+    status, err = ended(process)
+    if status < 0:
+        assert (status, err) == (-signum, "")  # before it was Python's to handle
+    else:
+        assert status == 128 + signum
+        assert err.count("\n") <= 1
+        assert "Traceback" not in err

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.errors import LocalFileError, StorageError, Unreachable
+from fsspec_gp_plugin.errors import Interrupted, LocalFileError, StorageError, Unreachable
 from fsspec_gp_plugin.transfer.upload import Upload, UploadSettings
 from tests.fakes import FakeStore
 
@@ -217,3 +218,45 @@ def test_no_descriptors_and_threads_are_left(pipe: Pipe) -> None:
     while threading.active_count() > 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert len(os.listdir("/proc/self/fd")) <= len(before)
+
+
+def test_a_failed_part_ends_the_upload_while_another_one_stalls(pipe: Pipe) -> None:
+    released = threading.Event()
+
+    def before(method: str, _key: str, number: int) -> None:
+        if method == "write" and number == 1:
+            released.wait(20)
+        if method == "write" and number == 2:
+            raise Unreachable("the store is not available")
+
+    pipe.feed(os.urandom(2 * PART))
+    started = time.monotonic()
+    with pytest.raises(Unreachable):
+        send(FakeStore(before), pipe.read)
+    assert time.monotonic() - started < 5
+    released.set()
+
+
+def test_a_signal_during_an_abort_lets_it_finish_and_is_not_lost(pipe: Pipe) -> None:
+    """Before Python 3.13 a thread whose join() is interrupted counts as ended."""
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted(signal.SIGUSR2)
+
+    def before(method: str, _key: str, _number: int) -> None:
+        if method == "write":
+            raise Unreachable("the store is not available")
+        if method == "abort":
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR2)).start()
+            time.sleep(0.6)
+
+    store = FakeStore(before)
+    previous = signal.signal(signal.SIGUSR2, interrupt)
+    notes: list[str] = []
+    try:
+        pipe.feed(os.urandom(2 * PART))
+        with pytest.raises(Interrupted):
+            send(store, pipe.read, notes)
+    finally:
+        signal.signal(signal.SIGUSR2, previous)
+    assert (store.aborted, notes) == ([KEY], [])

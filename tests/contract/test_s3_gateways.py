@@ -1,0 +1,192 @@
+"""S3Store against stores that do it wrong, and with credentials that allow little."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fsspec_gp_plugin.errors import AccessDenied, ConfigError, StorageError, Unreachable
+from fsspec_gp_plugin.storage.opening import open_store
+from fsspec_gp_plugin.storage.s3_opening import open_s3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.servers.minio import Minio
+
+KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000"
+
+
+class Gateway(ThreadingHTTPServer):
+    """The least of an S3 gateway: objects in a dict, with the faults of some."""
+
+    ignores_ranges = False
+    frames_uploads = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.objects: dict[str, bytes] = {}
+        self.methods: list[str] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Gateway
+    protocol_version = "HTTP/1.1"
+
+    def do_PUT(self) -> None:
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.objects[self.path] = b"7;chunk-signature=x\r\n" + data if self.server.frames_uploads else data
+        self.answer(200, b"", ETag='"not-the-md5"')
+
+    def do_GET(self) -> None:
+        data = self.server.objects.get(self.path)
+        if data is None:
+            return self.answer(404, b"")
+        begin, end = (int(word) for word in self.headers.get("Range", f"bytes=0-{len(data) - 1}")[6:].split("-"))
+        if "Range" not in self.headers or self.server.ignores_ranges:
+            return self.answer(200, data, ETag='"x"')
+        return self.answer(
+            206, data[begin : end + 1], ETag='"x"', **{"Content-Range": f"bytes {begin}-{end}/{len(data)}"}
+        )
+
+    do_HEAD = do_GET
+
+    def do_DELETE(self) -> None:
+        self.server.objects.pop(self.path, None)
+        self.answer(204, b"")
+
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.server.methods.append(self.command)
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    with Gateway() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def store_at(gateway: Gateway) -> Any:
+    options = {"endpoint_url": f"http://127.0.0.1:{gateway.server_address[1]}", "key": "someone", "secret": "something"}
+    return open_store("s3://bucket", options)
+
+
+def test_framing_that_stays_in_the_object_is_noticed_and_the_object_removed(gateway: Gateway) -> None:
+    gateway.frames_uploads = True
+    store = store_at(gateway)
+    with pytest.raises(StorageError, match="held 25 bytes of 4; removed"):
+        store.put(KEY, memoryview(b"data"))
+    assert gateway.objects == {}
+    gateway.frames_uploads = False
+    assert store.put(KEY, memoryview(b"data")).size == 4
+    store.close()
+
+
+def test_a_gateway_that_ignores_ranges_is_not_believed(gateway: Gateway) -> None:
+    gateway.objects[f"/bucket/{KEY}"] = bytes(range(100))
+    store = store_at(gateway)
+    info = store.stat(KEY)
+    assert b"".join(store.read(info, 10, 20)) == bytes(range(10, 20))
+    gateway.ignores_ranges = True
+    with pytest.raises(StorageError, match="asked for bytes 10-19"):
+        list(store.read(info, 10, 20))
+    assert b"".join(store.read(info, 0, 100)) == bytes(range(100))
+    store.close()
+
+
+def test_deleting_gives_up_at_once_when_the_store_is_gone(gateway: Gateway) -> None:
+    store = store_at(gateway)
+    gateway.server_close()
+    calls: list[str] = []
+    call = store.call
+    store.call = lambda method, **rest: calls.append(method) or call(method, **rest)
+    with pytest.raises(Unreachable):
+        store.delete(f"key{n}" for n in range(100))
+    assert calls == ["delete_objects"]
+    store.close()
+
+
+def test_credentials_that_may_only_write_are_enough_for_a_backup(minio: Minio) -> None:
+    bucket = "write-only"
+    owner = minio.filesystem()
+    owner.mkdir(bucket)
+    actions = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    allowed = {"Effect": "Allow", "Principal": "*", "Action": actions, "Resource": f"arn:aws:s3:::{bucket}/*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    owner.call_s3("put_bucket_policy", Bucket=bucket, Policy=policy)
+    store = open_store(f"s3://{bucket}", {"endpoint_url": minio.endpoint, "anon": True})
+    store.put("small", memoryview(b"small"))
+    first = os.urandom(5 << 20)
+    writer = store.begin("large")
+    writer.write(1, memoryview(first))
+    writer.write(2, memoryview(b"the end"))
+    assert writer.complete(len(first) + 7).size == len(first) + 7
+    with pytest.raises(AccessDenied):
+        store.stat("large")
+    store.close()
+    assert owner.cat(f"{bucket}/large") == first + b"the end"
+
+
+@pytest.mark.parametrize("where", ["option", "client_kwargs", "variable", "fsspec", "profile"])
+def test_a_custom_endpoint_is_known_wherever_it_is_set(
+    where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    from fsspec.config import conf
+
+    endpoint = "http://127.0.0.1:9"
+    options: dict[str, Any] = {}
+    if where == "option":
+        options["endpoint_url"] = endpoint
+    elif where == "client_kwargs":
+        options["client_kwargs"] = {"endpoint_url": endpoint}
+    elif where == "variable":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    elif where == "fsspec":
+        monkeypatch.setitem(conf, "s3", {"endpoint_url": endpoint, "config_kwargs": {"max_pool_connections": 7}})
+    else:
+        (tmp_path / "config").write_text(f"[profile other]\nendpoint_url = {endpoint}\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+        options["profile"] = "other"
+    config = open_s3("s3://bucket/prefix", options)._fs.config_kwargs
+    assert config["request_checksum_calculation"] == "when_required"
+    assert where != "fsspec" or config["max_pool_connections"] == 7
+
+
+def test_amazon_itself_keeps_botocores_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    assert "request_checksum_calculation" not in open_s3("s3://bucket/prefix", {})._fs.config_kwargs
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"key": 12345678}, "'key' is not text; put it in quotes"),
+        ({"secret": 342391}, "'secret' is not text"),
+        ({"client_kwargs": "foo"}, "'client_kwargs' must be a mapping"),
+        ({"config_kwargs": ["foo"]}, "'config_kwargs' must be a mapping"),
+        ({"endpoint_url": "http://a", "client_kwargs": {"endpoint_url": "http://b"}}, "stands again, and differs"),
+        ({"endpiont_url": "http://a"}, "did you mean 'endpoint_url'?"),
+    ],
+)
+def test_options_that_s3fs_would_only_choke_on(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_store("s3://bucket/prefix", options)
+    assert words in str(caught.value)
