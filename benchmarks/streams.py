@@ -82,7 +82,7 @@ def main() -> None:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fsspec_gp_plugin/bin"
     with tempfile.TemporaryDirectory(dir=Path.home()) as name:
         folder = Path(name)
-        data = str(folder / "data")
+        data = str(folder / "source")
         with open(data, "wb") as file:
             file.writelines(os.urandom(1 << 20) for _ in range(megabytes))
         environment = {"PATH": os.environ["PATH"], "HOME": name}

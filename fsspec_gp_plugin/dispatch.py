@@ -42,6 +42,13 @@ class Command:
         """How it is called, without the program's name."""
         return " ".join([self.name, "CONFIG", *self.arguments])
 
+    @property
+    def help(self) -> str:
+        """What a person is told about it."""
+        named = [argument.strip("[]") for argument in ("CONFIG", *self.arguments)]
+        lines = [f"  {name:<9}  {_ARGUMENTS[name]}" for name in named]
+        return "\n".join([f"usage: {PROGRAM} {self.usage}", "", self.summary, "", *lines])
+
     def check(self, arguments: Sequence[str]) -> None:
         """Refuse a call with too few or too many arguments, CONFIG among them."""
         needed = 1 + sum(not argument.startswith("[") for argument in self.arguments)
@@ -53,6 +60,21 @@ class Command:
             hint = "; a path with a space arrives in pieces, as gpbackup does not quote it: use one without"
         raise UsageError(f"expected `{PROGRAM} {self.usage}`, got {len(arguments)} arguments{hint}")
 
+
+_ARGUMENTS = {
+    "CONFIG": "the configuration file, as for `gpbackup --plugin-config`",
+    "FILE": "the local path that gpbackup uses, .../backups/YYYYMMDD/YYYYMMDDHHMMSS/NAME",
+    "OFFSETS": "a text file, `N START1 END1 START2 END2 ...`: byte positions, ends exclusive, ascending",
+    "DIR": "a local directory; for the hooks .../backups/YYYYMMDD/YYYYMMDDHHMMSS, which need not exist",
+    "SCOPE": "master, coordinator, segment_host or segment",
+    "CONTENT": "the content id of the coordinator (-1) or the segment",
+    "TIMESTAMP": "the backup's 14 digits, YYYYMMDDHHMMSS",
+    "PATH": "a path below the url",
+    "N": "how many files at a time, 1 to 64; more than 8 count as 8",
+}
+
+# Of later versions; named here so that nobody is pointed at another command instead.
+_PLANNED = ("replicate_backup", "delete_replica")
 
 COMMANDS = {
     command.name: command
@@ -110,14 +132,14 @@ def main(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("--help", "-h", "help"):
         return _print(_help_text(), 0 if argv else 2)
     command = COMMANDS.get(argv[0])
-    if command is not None and argv[1:2] in (["--help"], ["-h"]):
-        return _print(f"usage: {PROGRAM} {command.usage}\n\n{command.summary}")
+    if command is not None and {"--help", "-h"} & set(argv[1:]):
+        return _print(command.help)
     from .process import raise_on_signals, take_over_descriptors
 
     streams = take_over_descriptors()
     call = Call(streams, argv[0])
     try:
-        raise_on_signals()
+        raise_on_signals(call.ended_by)
         call.run(argv[1:])
         return 0
     except BaseException as error:  # noqa: BLE001 - also a signal in our first or last moments
@@ -198,7 +220,11 @@ class Call:
 def _nearest(name: str) -> str:
     import difflib
 
-    near = difflib.get_close_matches(name, [*COMMANDS, "plugin_api_version", "--version", "--help"], n=1)
+    if name in _PLANNED:
+        return ": it is not yet supported"
+    # Never a guess that deletes.
+    harmless = [known for known in COMMANDS if not known.startswith("delete")]
+    near = difflib.get_close_matches(name, [*harmless, "plugin_api_version", "--version", "--help"], n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; `{PROGRAM} --help` lists the commands"
 
 

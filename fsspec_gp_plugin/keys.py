@@ -24,9 +24,11 @@ def object_key(path: str) -> str:
     'backups/20260101/20260101120000/gpbackup_0_20260101120000_16384.gz'
     """
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    if len(parts) < 4 or path.endswith("/") or ".." in parts[-4:]:
+    key = "/".join(parts[-4:])
+    folder, _, name = key.rpartition("/")
+    if not _is_backup(folder) or name == ".." or path.endswith("/"):
         raise UsageError(f"{path!r} is not the path of a backup file: expected …/backups/YYYYMMDD/YYYYMMDDHHMMSS/FILE")
-    return "/".join(parts[-4:])
+    return key
 
 
 def backup_prefix(timestamp: str) -> str:
@@ -39,9 +41,16 @@ def backup_prefix(timestamp: str) -> str:
 def backup_of_directory(path: str) -> tuple[str, str]:
     """The key prefix and the timestamp of a local backup directory, `…/backups/YYYYMMDD/YYYYMMDDHHMMSS`."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    if len(parts) < 3 or ".." in parts[-3:] or not _TIMESTAMP.fullmatch(parts[-1]):
+    folder = "/".join(parts[-3:])
+    if not _is_backup(folder):
         raise UsageError(f"{path!r} is not a backup's directory: expected …/backups/YYYYMMDD/YYYYMMDDHHMMSS")
-    return "/".join(parts[-3:]) + "/", parts[-1]
+    return f"{folder}/", parts[-1]
+
+
+def _is_backup(folder: str) -> bool:
+    """Whether this is where delete_backup would look for a backup."""
+    timestamp = folder.rpartition("/")[2]
+    return _TIMESTAMP.fullmatch(timestamp) is not None and f"{folder}/" == backup_prefix(timestamp)
 
 
 def directory_prefix(path: str) -> str:

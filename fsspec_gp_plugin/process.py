@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 from .errors import Interrupted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 # Two seconds from the signal to the end, of which this is for aborting uploads.
 ABORT_SECONDS = 1.5
-_LAST_CALL_SECONDS = 1.8
+_LAST_CALL_SECONDS = 1.7
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,15 @@ def _private(fd: int) -> int:
     return copy
 
 
-def raise_on_signals() -> None:
+def raise_on_signals(last_words: Callable[[Interrupted], object]) -> None:
     """Let TERM, INT and HUP raise Interrupted in the main thread, once, and end the process soon after.
 
     To be called before any other thread is started. A thread of its own takes the signals and passes the
     first on to the main thread alone: the kernel gives a signal to any thread, and then the main thread's
     system call is not interrupted and Python's handler waits for ever.
+
+    `last_words` is called, in another thread, when the main thread did not end the process in time: it sits
+    in a call that no exception can end, such as a write to a dead mount or a request to a store that hangs.
 
     HUP and INT stay ignored when the caller ignored them: gpbackup_helper does so with HUP to outlive
     its terminal. Signals that the caller blocked count all the same.
@@ -89,7 +93,8 @@ def raise_on_signals() -> None:
             if not raised:
                 signal.pthread_kill(main, signal.SIGUSR1)
             time.sleep(0.02)
-        # The main thread sits in a call that no exception can end, such as a write to a dead mount.
+        with suppress(Exception):
+            last_words(Interrupted(signum))
         os._exit(128 + signum)
 
     def interrupt(_signum: int, _frame: FrameType | None) -> None:

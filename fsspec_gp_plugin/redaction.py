@@ -7,6 +7,7 @@ a URL that a library quotes in its error.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -52,7 +53,7 @@ def is_secret_key(name: str) -> bool:
 
 def register(value: str) -> None:
     """Remember one secret value. Values under 4 characters are left out: masking them garbles all text."""
-    if len(value) >= 4 and value not in _WAYS_NOT_SECRETS and not value.startswith("/"):
+    if len(value) >= 4 and value not in _WAYS_NOT_SECRETS and not (value.startswith("/") and os.path.isfile(value)):
         _known.update({value, quote(value, safe=""), quote_plus(value)})
 
 

@@ -105,6 +105,8 @@ def _check_url(url: str) -> None:
         raise ConfigError(f"option 'url': chained URLs are not supported: {url.rpartition('::')[2]!r} alone is")
     if not separator or not protocol:
         raise ConfigError("option 'url': expected PROTOCOL://…, such as s3://bucket/prefix or file:///directory")
+    if protocol == "memory":
+        raise ConfigError("option 'url': memory:// keeps nothing beyond each process; choose a place that lasts")
     try:
         password = urlsplit(url).password
     except ValueError as error:

@@ -143,10 +143,15 @@ def reference() -> str:
     """The option table of the README, in Markdown."""
     lines = ["| option | default | meaning |", "| --- | --- | --- |"]
     lines += [
-        f"| `{option.name}` | {option.default_text} | {option.meaning} |"
+        f"| `{option.name}` | {option.default_text} | {_cell(option.meaning)} |"
         for option in OPTIONS
         if option.ours and not option.planned
     ]
-    theirs = ", ".join(f"`{option.name}`" for option in OPTIONS if not option.ours)
-    lines.append(f"| {theirs} | | gpbackup's own: accepted and left alone |")
+    for parse, meaning in ((str, "accepted and left alone"), (_switched_off, "only `off` in this version")):
+        theirs = ", ".join(f"`{option.name}`" for option in OPTIONS if not option.ours and option.parse is parse)
+        lines.append(f"| {theirs} | | gpbackup's own: {meaning} |")
     return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")

@@ -54,6 +54,7 @@ _CLASSES: tuple[tuple[str, type[StorageError], str], ...] = (
     ("ConnectionClosedError", Unreachable, "the store closed the connection"),
     ("HTTPClientError", Unreachable, "the connection failed"),
     ("ClientError", Unreachable, "the connection failed"),  # aiohttp's; botocore's has codes, see above
+    ("NotImplementedError", StorageError, "this filesystem can't do that, so it can't hold backups"),
     ("FSTimeoutError", Unreachable, "the store did not answer in time"),
     ("TimeoutError", Unreachable, "the store did not answer in time"),
     ("FileNotFoundError", NotFound, "there is no such object"),
@@ -129,7 +130,9 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _s3_code(error: BaseException) -> str:
     response: Any = getattr(error, "response", None)
     if isinstance(response, dict):
-        return str(response.get("Error", {}).get("Code", ""))
+        # Without a code, as a web server answers that is no S3 service, the status of the answer.
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
+        return str(response.get("Error", {}).get("Code") or status)
     return ""
 
 

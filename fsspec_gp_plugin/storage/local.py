@@ -111,7 +111,7 @@ class LocalStore:
     def delete_empty_parents(self, path: str) -> None:
         """Remove the directories above a path, below the root, as far as they are empty."""
         folder = os.path.dirname(path)
-        while folder.startswith(self._root + "/"):
+        while folder.startswith(self._root.rstrip("/") + "/") and folder != "/":
             try:
                 os.rmdir(folder)
             except OSError:

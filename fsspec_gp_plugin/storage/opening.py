@@ -57,7 +57,7 @@ def _require_known(protocol: str) -> None:
 
     known = fsspec.available_protocols()
     if protocol not in known:
-        near = get_close_matches(protocol, known, n=1)
+        near = get_close_matches(protocol.lower(), known, n=1, cutoff=0.5)
         raise ConfigError(f"fsspec knows no protocol {protocol!r}" + (f"; did you mean {near[0]}://?" if near else ""))
 
 

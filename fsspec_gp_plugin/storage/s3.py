@@ -10,11 +10,11 @@ import asyncio
 import hashlib
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AccessDenied, ObjectChanged, StorageError, Unreachable
+from ..errors import AccessDenied, NotFound, ObjectChanged, StorageError, Unreachable
 from .api import Capabilities, ObjectInfo
 from .deletion import delete_each, raise_failures
 from .errors import s3_code, translated, translating
@@ -22,6 +22,7 @@ from .errors import s3_code, translated, translating
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Iterator
     from concurrent.futures import Future
+    from contextlib import AbstractContextManager
 
 _PIECE = 1 << 20
 _KEYS_A_DELETE = 1000
@@ -67,7 +68,7 @@ class S3Store:
             raise
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        with translating(f"can't write {self.name(key)}"):
+        with _writing(self.name(key)):
             answer = self.call("put_object", **self.target(key), Body=bytes(data))
         if not _is_known_to_be(data, answer):
             self.require_size(key, len(data))
@@ -77,8 +78,12 @@ class S3Store:
         return S3Writer(self, key)
 
     def stat(self, key: str) -> ObjectInfo:
-        with translating(f"can't find {self.name(key)}"):
-            answer = self.call("head_object", **self.target(key))
+        try:
+            with translating(f"can't find {self.name(key)}"):
+                answer = self.call("head_object", **self.target(key))
+        except NotFound:
+            self._require_bucket()
+            raise
         return ObjectInfo(key, answer["ContentLength"], answer.get("ETag"))
 
     def read(self, info: ObjectInfo, start: int, end: int) -> Iterator[bytes | memoryview]:
@@ -88,8 +93,8 @@ class S3Store:
         with translating(f"can't read {self.name(info.key)}"):
             answer = self.call("get_object", **self.target(info.key), Range=f"bytes={start}-{end - 1}", **pinned)
             body = answer["Body"]
-            _require_range(answer, start, end, info)
             try:
+                _require_range(answer, start, end, info)
                 while start < end:
                     piece = self._wait(_read_piece(body, min(_PIECE, end - start)))
                     if not piece:
@@ -102,7 +107,7 @@ class S3Store:
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         token: dict[str, str] = {}
         while True:
-            with translating(f"can't list {self.name(prefix)}"):
+            with _no_object_missing(f"can't list {self.name(prefix)}"):
                 page = self.call("list_objects_v2", Bucket=self._bucket, Prefix=self._prefix + prefix, **token)
             for entry in page.get("Contents", ()):
                 key = entry["Key"][len(self._prefix) :]
@@ -142,6 +147,11 @@ class S3Store:
 
     def delete_empty_directories(self, prefix: str) -> None:
         pass
+
+    def _require_bucket(self) -> None:
+        """Tell a missing bucket from a missing object: both are a plain 404 to a HEAD request."""
+        with suppress(AccessDenied), _no_object_missing(f"can't find {self.name('')}"):
+            self.call("head_bucket", Bucket=self._bucket)
 
     def require_size(self, key: str, size: int) -> None:
         """Compare what the store holds with what was sent; an object that differs is deleted.
@@ -186,6 +196,22 @@ async def _read_piece(body: Any, size: int) -> bytes:
     return b"".join(pieces)
 
 
+@contextmanager
+def _no_object_missing(doing: str) -> Iterator[None]:
+    """As translating(), for requests that can't miss an object: a 404 then means something larger."""
+    try:
+        with translating(doing):
+            yield
+    except NotFound as error:
+        raise StorageError(
+            f"{doing}: the bucket does not exist, or the endpoint is no S3 service; check `url` and `endpoint_url`"
+        ) from error
+
+
+def _writing(name: str) -> AbstractContextManager[None]:
+    return _no_object_missing(f"can't write {name}")
+
+
 def _is_known_to_be(data: memoryview, answer: dict[str, Any]) -> bool:
     """Whether the answer to a put already proves that the store holds these bytes and no framing around them."""
     if answer.get("SSECustomerAlgorithm") or str(answer.get("ServerSideEncryption", "")).startswith("aws:kms"):
@@ -221,14 +247,14 @@ class S3Writer:
         self._lock = threading.Lock()
 
     def write(self, number: int, data: memoryview) -> None:
-        with translating(f"can't write {self._store.name(self._key)}"):
+        with _writing(self._store.name(self._key)):
             upload_id = self._upload_id()
             answer = self._call("upload_part", UploadId=upload_id, PartNumber=number, Body=bytes(data))
             self._etags[number] = answer["ETag"]
 
     def complete(self, size: int) -> ObjectInfo:
         name = self._store.name(self._key)
-        with translating(f"can't write {name}"):
+        with _writing(name):
             parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(self._etags.items())]
             if not parts:  # S3 takes no multipart upload without parts
                 self._done = True

@@ -70,6 +70,9 @@ def _check_types(options: dict[str, Any]) -> None:
         if not isinstance(options.get(name) or {}, dict):
             raise ConfigError(f"storage_options: the value of {name!r} must be a mapping")
     client = options.get("client_kwargs") or {}
+    endpoint = options.get("endpoint_url") or client.get("endpoint_url")
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise ConfigError(f"storage_options: endpoint_url {endpoint!r} must begin with http:// or https://")
     for name, twin in (
         ("endpoint_url", "endpoint_url"),
         ("key", "aws_access_key_id"),

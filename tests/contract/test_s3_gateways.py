@@ -27,6 +27,7 @@ class Gateway(ThreadingHTTPServer):
 
     ignores_ranges = False
     frames_uploads = False
+    is_no_s3 = False
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -40,8 +41,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         data = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.is_no_s3:
+            return self.answer(404, b"<html>no such page</html>")
         self.server.objects[self.path] = b"7;chunk-signature=x\r\n" + data if self.server.frames_uploads else data
-        self.answer(200, b"", ETag='"not-the-md5"')
+        return self.answer(200, b"", ETag='"not-the-md5"')
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(404, b"<html>no such page</html>")
 
     def do_GET(self) -> None:
         data = self.server.objects.get(self.path)
@@ -54,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
             206, data[begin : end + 1], ETag='"x"', **{"Content-Range": f"bytes {begin}-{end}/{len(data)}"}
         )
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
 
     def do_DELETE(self) -> None:
         self.server.objects.pop(self.path, None)
@@ -109,6 +116,21 @@ def test_a_gateway_that_ignores_ranges_is_not_believed(gateway: Gateway) -> None
     with pytest.raises(StorageError, match="asked for bytes 10-19"):
         list(store.read(info, 10, 20))
     assert b"".join(store.read(info, 0, 100)) == bytes(range(100))
+    store.close()
+
+
+def test_a_web_server_that_is_no_s3_is_told_so(gateway: Gateway) -> None:
+    """It answers 404 to everything; that is no missing object."""
+    store = store_at(gateway)
+    gateway.is_no_s3 = True
+    for call in (
+        lambda: store.put(KEY, memoryview(b"data")),
+        lambda: store.begin(KEY).write(1, memoryview(b"data")),
+        lambda: store.stat(KEY),
+        lambda: list(store.find("")),
+    ):
+        with pytest.raises(StorageError, match="the bucket does not exist, or the endpoint is no S3 service"):
+            call()
     store.close()
 
 
@@ -183,6 +205,7 @@ def test_amazon_itself_keeps_botocores_checksums(monkeypatch: pytest.MonkeyPatch
         ({"client_kwargs": "foo"}, "'client_kwargs' must be a mapping"),
         ({"config_kwargs": ["foo"]}, "'config_kwargs' must be a mapping"),
         ({"endpoint_url": "http://a", "client_kwargs": {"endpoint_url": "http://b"}}, "stands again, and differs"),
+        ({"endpoint_url": "localhost:9000"}, "must begin with http:// or https://"),
         ({"endpiont_url": "http://a"}, "did you mean 'endpoint_url'?"),
     ],
 )

@@ -65,7 +65,9 @@ class Database:
             (self.folder / "wrong-libraries" / library).write_text("not a library")
         for module in ("yaml", "fsspec", "fsspec_gp_plugin", "encodings", "sitecustomize", "logging"):
             (self.folder / "wrong-python" / f"{module}.py").write_text("raise RuntimeError('the wrong Python path')")
-        (self.folder / "openssl.cnf").write_text("openssl_conf = nonsense\n[nonsense]\nengines = missing\n")
+        # Only OpenSSL's base provider: without its default one nothing can be signed or encrypted.
+        lines = "openssl_conf = i\n[i]\nproviders = p\n[p]\nbase = b\n[b]\nactivate = 1\n"
+        (self.folder / "openssl.cnf").write_text(lines)
 
     def environment(self) -> dict[str, str]:
         """What a plugin process inherits from the server."""

@@ -58,7 +58,8 @@ URL = HEAD + "  url: file:///tmp\n"
         (URL.encode() + b"  storage_options: 'compress: true'\n", "file:// knows no option 'compress'"),
         (HEAD.encode() + b"  url: /just/a/path\n", "expected PROTOCOL://"),
         (HEAD.encode() + b"  url: file://relative/path\n", "must hold an absolute path"),
-        (HEAD.encode() + b"  url: s4://bucket\n", "fsspec knows no protocol 's4'"),
+        (HEAD.encode() + b"  url: s4://bucket\n", "fsspec knows no protocol 's4'; did you mean s3://?"),
+        (HEAD.encode() + b"  url: memory://bucket\n", "keeps nothing beyond each process"),
         (HEAD.encode() + b"  url: s3://\n", "names no bucket"),
         (HEAD.encode() + b"  url: simplecache::s3://bucket\n", "chained URLs are not supported"),
         (HEAD.encode() + b"  url: s3://bucket\n  storage_options: 'endpiont_url: x'\n", "did you mean 'endpoint_url'?"),
@@ -127,8 +128,7 @@ def test_wrong_credentials(local: Plugin, minio: Minio, tmp_path: Path, command:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_bucket_that_is_not_there(local: Plugin, minio: Minio, tmp_path: Path, command: str) -> None:
-    result = call(local, command, s3_config(tmp_path, minio, "no-such-bucket")).failed(status=1)
-    assert "the bucket does not exist" in result.err or "no such object" in result.err
+    call(local, command, s3_config(tmp_path, minio, "no-such-bucket")).failed("the bucket does not exist", status=1)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -210,10 +210,23 @@ def test_a_mount_point_that_is_empty_is_noticed_when_asked_to(local: Plugin, tmp
     call(local, "backup_data", config).succeeded()
 
 
+def test_a_filesystem_that_cannot_write(local: Plugin, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "c.yaml", "http://127.0.0.1:9/dir")
+    call(local, "setup_plugin_for_backup", config).failed("this filesystem can't do that", status=1)
+
+
+@pytest.mark.parametrize("command", ["replicate_backup", "delete_replica"])
+def test_commands_of_later_versions_suggest_no_other(local: Plugin, command: str) -> None:
+    result = local.run(command, local.database.timestamp).failed("is not yet supported", status=2)
+    assert "did you mean" not in result.err
+
+
 def test_help_is_for_people(local: Plugin) -> None:
     text = local.shell(f"{local.executable} --help").succeeded().out.decode()
     for command in ("backup_data CONFIG FILE", "delete_backup CONFIG TIMESTAMP", "plugin_api_version", "--version"):
         assert command in text
     assert max(map(len, text.splitlines())) <= 120
-    assert b"byte ranges" in local.shell(f"{local.executable} restore_data_subset --help").succeeded().out
+    text = local.shell(f"{local.executable} restore_data_subset CONFIG --help").succeeded().out.decode()
+    for words in ("byte ranges", "CONFIG", "FILE", "OFFSETS", "ends exclusive"):
+        assert words in text
     assert local.shell(quoted(local.executable)).status == 2

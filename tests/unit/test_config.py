@@ -182,14 +182,13 @@ EXAMPLES = sorted(Path("config_examples").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_examples_load_and_open(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_load_and_open(path: Path, tmp_path: Path) -> None:
     from fsspec_gp_plugin.storage.opening import open_store
 
     secrets = tmp_path / "secrets.yaml"
     secrets.write_text("key: some-key\nsecret: some-secret\n")
     secrets.chmod(0o600)
     text = path.read_text().replace("/home/gpadmin/.fsspec_gp_plugin/secrets.yaml", str(secrets))
-    monkeypatch.setenv("MINIO_SECRET", "something")
     strings = as_strings(text)
     assert all(isinstance(value, str) for value in strings["options"].values()), "gpbackup takes only text"
     copy = tmp_path / "config.yaml"

@@ -23,6 +23,16 @@ def test_what_is_no_backup_file_is_refused(path: str) -> None:
         keys.object_key(path)
 
 
+@pytest.mark.parametrize(
+    "folder", ["a/b/c", "backups/20260101/20260102120000", "backup/20260101/20260101120000", "backups/x/20260101120000"]
+)
+def test_a_file_that_delete_backup_would_not_find_is_refused(folder: str) -> None:
+    with pytest.raises(UsageError, match="not the path of a backup file"):
+        keys.object_key(f"/data/{folder}/file")
+    with pytest.raises(UsageError, match="not a backup's directory"):
+        keys.backup_of_directory(f"/data/{folder}")
+
+
 def test_every_prefix_ends_in_a_slash() -> None:
     assert keys.backup_prefix("20260101120000") == "backups/20260101/20260101120000/"
     assert keys.backup_of_directory("/d/backups/20260101/20260101120000") == (

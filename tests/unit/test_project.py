@@ -25,6 +25,11 @@ def test_the_readmes_option_table_is_the_codes() -> None:
     assert reference() in Path("README.md").read_text()
 
 
+def test_no_placeholder_is_left_in_the_documents() -> None:
+    for document in (Path("README.md"), Path("CHANGELOG.md"), *Path("docs").glob("*.md")):
+        assert re.findall(r"(?m)^\W*(?:[A-Z_]{3,}|TODO.*|TBD.*)\W*$", document.read_text()) == [], document
+
+
 def test_the_changelog_knows_this_version() -> None:
     assert f"## [{fsspec_gp_plugin.__version__}]" in Path("CHANGELOG.md").read_text()
 

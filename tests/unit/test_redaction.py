@@ -40,10 +40,15 @@ def test_the_key_beside_a_secret_is_masked_too() -> None:
     assert scrub("key AKIAsomething") == "key ***"
 
 
+def test_a_secret_may_begin_with_a_slash() -> None:
+    register_secrets({"secret": "/bPxRfiCYEXAMPLEKEY"})
+    assert scrub("sent /bPxRfiCYEXAMPLEKEY") == "sent ***"
+
+
 def test_ways_to_find_a_credential_are_not_secrets() -> None:
     register_secrets({"token": "google_default"})
-    register_secrets({"token": "/etc/keys/service.json"})
-    assert scrub("google_default in /etc/keys/service.json") == "google_default in /etc/keys/service.json"
+    register_secrets({"token": "/etc/passwd"})  # any file that is there
+    assert scrub("google_default in /etc/passwd") == "google_default in /etc/passwd"
 
 
 @pytest.mark.parametrize(

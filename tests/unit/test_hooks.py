@@ -1,0 +1,127 @@
+"""What setup proves, and what deletion insists on, with stores that lie, refuse or retain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
+from fsspec_gp_plugin.log import Log
+from fsspec_gp_plugin.process import Streams
+from fsspec_gp_plugin.protocol import deletion, hooks
+from fsspec_gp_plugin.protocol.context import Context
+from fsspec_gp_plugin.storage.api import ObjectInfo
+from tests.fakes import FakeStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+TIMESTAMP = "20260101120000"
+DIRECTORY = f"/data/gpseg-1/backups/20260101/{TIMESTAMP}"
+PREFIX = f"backups/20260101/{TIMESTAMP}/"
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Callable[[FakeStore], Context]:
+    config = tmp_path / "config.yaml"
+    config.write_text("executablepath: /x\noptions:\n  url: s3://bucket\n")
+    return lambda store: Context(Streams(0, 1, 2), Log(str(tmp_path / "log")), "test", str(config), store)
+
+
+def failing(*methods: str, kind: type[Exception] = AccessDenied) -> FakeStore:
+    def before(method: str, _key: str, _number: int) -> None:
+        if method in methods:
+            raise kind("denied")
+
+    return FakeStore(before)
+
+
+def test_setup_for_backup_tries_all_that_a_backup_will_do(context: Callable[[FakeStore], Context]) -> None:
+    store = FakeStore()
+    hooks.setup_plugin_for_backup(context(store), DIRECTORY, "segment_host")
+    assert [call[0] for call in store.calls] == ["write", "abort", "put", "read", "piece"]
+    assert store.objects == {}
+    assert {call[1].startswith(f"{PREFIX}gpbackup_{TIMESTAMP}_probe_") for call in store.calls} == {True}
+
+
+def test_segments_make_no_requests_of_their_own(context: Callable[[FakeStore], Context]) -> None:
+    store = FakeStore()
+    hooks.setup_plugin_for_backup(context(store), DIRECTORY, "segment", '"0"')
+    hooks.setup_plugin_for_restore(context(store), DIRECTORY, "segment", "0")
+    assert store.calls == []
+
+
+class LyingStore(FakeStore):
+    """Gives back other bytes of the same number."""
+
+    def read(self, info: ObjectInfo, start: int, end: int) -> Iterator[bytes]:
+        del info
+        yield b"?" * (end - start)
+
+
+class CuttingStore(FakeStore):
+    """Gives back less."""
+
+    def stat(self, key: str) -> ObjectInfo:
+        return ObjectInfo(key, super().stat(key).size - 1)
+
+
+@pytest.mark.parametrize("store", [LyingStore(), CuttingStore()])
+def test_a_store_that_gives_back_something_else_fails_setup(
+    context: Callable[[FakeStore], Context], store: FakeStore
+) -> None:
+    with pytest.raises(StorageError, match="does not give back what was written"):
+        hooks.setup_plugin_for_backup(context(store), DIRECTORY, "master", "-1")
+    assert store.objects == {}
+
+
+@pytest.mark.parametrize("methods", [["read"], ["abort"], ["read", "abort"]])
+def test_credentials_that_may_only_write_pass_setup(
+    context: Callable[[FakeStore], Context], methods: list[str]
+) -> None:
+    hooks.setup_plugin_for_backup(context(failing(*methods)), DIRECTORY, "master", "-1")
+
+
+@pytest.mark.parametrize("method", ["write", "put"])
+@pytest.mark.parametrize("kind", [AccessDenied, Unreachable])
+def test_credentials_that_may_not_write_fail_setup(
+    context: Callable[[FakeStore], Context], method: str, kind: type[Exception]
+) -> None:
+    with pytest.raises(kind):
+        hooks.setup_plugin_for_backup(context(failing(method, kind=kind)), DIRECTORY, "master", "-1")
+
+
+@pytest.mark.parametrize("name", ["toc.yaml", "metadata.sql"])
+def test_setup_for_restore_reads_what_it_finds(context: Callable[[FakeStore], Context], name: str) -> None:
+    store = FakeStore()
+    store.objects[f"{PREFIX}gpbackup_{TIMESTAMP}_{name}"] = b"content"
+    hooks.setup_plugin_for_restore(context(store), DIRECTORY, "master", "-1")
+    assert ("read", f"{PREFIX}gpbackup_{TIMESTAMP}_{name}", 0) in store.calls
+    denied = failing("read")
+    denied.objects = store.objects
+    with pytest.raises(AccessDenied):
+        hooks.setup_plugin_for_restore(context(denied), DIRECTORY, "master", "-1")
+
+
+def test_a_table_of_contents_of_a_segment_alone_is_no_backup(context: Callable[[FakeStore], Context]) -> None:
+    store = FakeStore()
+    store.objects[f"{PREFIX}gpbackup_0_{TIMESTAMP}_toc.yaml"] = b"content"
+    with pytest.raises(NotFound, match="is not complete"):
+        hooks.setup_plugin_for_restore(context(store), DIRECTORY, "master", "-1")
+
+
+class RetainingStore(FakeStore):
+    """Accepts a delete and keeps some objects, as under a retention rule."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        super().delete(key for key in keys if not key.endswith("kept"))
+
+
+def test_a_backup_that_is_not_gone_after_its_deletion_is_an_error(context: Callable[[FakeStore], Context]) -> None:
+    store = RetainingStore()
+    store.objects = {f"{PREFIX}gone": b"", f"{PREFIX}kept": b""}
+    with pytest.raises(StorageError, match=f"{PREFIX}kept is still there"):
+        deletion.delete_backup(context(store), TIMESTAMP)
+    assert list(store.objects) == [f"{PREFIX}kept"]
