@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import NotFound, StorageError
 from ..keys import is_unfinished, unfinished_key
 from .api import Capabilities, ObjectInfo
-from .deletion import delete_each, raise_failures
 from .errors import translating
+from .fallbacks import delete_each, put_by_writer, raise_failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,14 +40,7 @@ class FsspecStore:
         return f"{self._root}/{key}"
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        writer = self.begin(key)
-        try:
-            if data:
-                writer.write(1, data)
-            return writer.complete(len(data))
-        except BaseException:
-            writer.abort()
-            raise
+        return put_by_writer(self.begin(key), data)
 
     def begin(self, key: str) -> FsspecWriter:
         return FsspecWriter(self, key)

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from ..errors import NotFound, ObjectChanged, StorageError
 from ..keys import is_unfinished, unfinished_key
 from .api import Capabilities, ObjectInfo
-from .deletion import delete_each, raise_failures
 from .errors import translated, translating
+from .fallbacks import delete_each, put_by_writer, raise_failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,14 +47,7 @@ class LocalStore:
         return os.path.join(self._root, key)
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        writer = self.begin(key)
-        try:
-            if data:
-                writer.write(1, data)
-            return writer.complete(len(data))
-        except BaseException:
-            writer.abort()
-            raise
+        return put_by_writer(self.begin(key), data)
 
     def begin(self, key: str) -> LocalWriter:
         return LocalWriter(self, key)

@@ -7,25 +7,27 @@ All requests run on s3fs' event loop, in its own thread; the callers' threads wa
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import threading
-import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AccessDenied, NotFound, ObjectChanged, StorageError, Unreachable
+from ..errors import AccessDenied, NotFound, StorageError, Unreachable
 from .api import Capabilities, ObjectInfo
-from .deletion import delete_each, raise_failures
-from .errors import s3_code, translated, translating
+from .errors import translated, translating
+from .fallbacks import delete_each, raise_failures
+from .s3_answers import is_known_to_be, no_object_missing, require_range, writing
+from .s3_writer import S3Writer
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Iterator
     from concurrent.futures import Future
-    from contextlib import AbstractContextManager
 
 _PIECE = 1 << 20
 _KEYS_A_DELETE = 1000
+# However often s3fs and botocore repeat a request, it ends after so many seconds, and as many as its body
+# needs at the slowest rate worth waiting for.
+_PATIENCE = 300.0
+_SLOWEST = 1 << 20
 
 
 class S3Store:
@@ -35,9 +37,10 @@ class S3Store:
         parallel_parts=True, parallel_reads=True, min_part_size=5 << 20, max_part_size=5 << 30, max_parts=10_000
     )
 
-    def __init__(self, fs: Any, bucket: str, prefix: str) -> None:
-        """`fs` is a synchronous s3fs.S3FileSystem."""
+    def __init__(self, fs: Any, bucket: str, prefix: str, patience: float = _PATIENCE) -> None:
+        """`fs` is a synchronous s3fs.S3FileSystem; `patience` are the seconds after which a request is given up."""
         self._fs = fs
+        self._patience = patience
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
 
@@ -60,17 +63,20 @@ class S3Store:
 
     def call(self, method: str, **parameters: Any) -> Any:
         """Make a request and wait for its answer."""
-        future = self.start(method, **parameters)
+        return self.outcome(self.start(method, **parameters), len(parameters.get("Body", b"")))
+
+    def outcome(self, future: Future[Any], size: int = 0) -> Any:
+        """Wait for a request with a body of `size` bytes, but not for ever."""
         try:
-            return future.result()
+            return future.result(self._patience + size / _SLOWEST)
         except BaseException:
             future.cancel()
             raise
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        with _writing(self.name(key)):
+        with writing(self.name(key)):
             answer = self.call("put_object", **self.target(key), Body=bytes(data))
-        if not _is_known_to_be(data, answer):
+        if not is_known_to_be(data, answer):
             self.require_size(key, len(data))
         return ObjectInfo(key, len(data), answer.get("ETag"))
 
@@ -94,9 +100,10 @@ class S3Store:
             answer = self.call("get_object", **self.target(info.key), Range=f"bytes={start}-{end - 1}", **pinned)
             body = answer["Body"]
             try:
-                _require_range(answer, start, end, info)
+                require_range(answer, start, end, info)
                 while start < end:
-                    piece = self._wait(_read_piece(body, min(_PIECE, end - start)))
+                    reading = _read_piece(body, min(_PIECE, end - start))
+                    piece = self.outcome(asyncio.run_coroutine_threadsafe(reading, self._fs.loop), _PIECE)
                     if not piece:
                         raise EOFError(f"at byte {start} of a range to {end}")
                     start += len(piece)
@@ -107,7 +114,7 @@ class S3Store:
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         token: dict[str, str] = {}
         while True:
-            with _no_object_missing(f"can't list {self.name(prefix)}"):
+            with no_object_missing(f"can't list {self.name(prefix)}"):
                 page = self.call("list_objects_v2", Bucket=self._bucket, Prefix=self._prefix + prefix, **token)
             for entry in page.get("Contents", ()):
                 key = entry["Key"][len(self._prefix) :]
@@ -150,7 +157,7 @@ class S3Store:
 
     def _require_bucket(self) -> None:
         """Tell a missing bucket from a missing object: both are a plain 404 to a HEAD request."""
-        with suppress(AccessDenied), _no_object_missing(f"can't find {self.name('')}"):
+        with suppress(AccessDenied), no_object_missing(f"can't find {self.name('')}"):
             self.call("head_bucket", Bucket=self._bucket)
 
     def require_size(self, key: str, size: int) -> None:
@@ -178,14 +185,6 @@ class S3Store:
             with suppress(Exception):
                 asyncio.run_coroutine_threadsafe(client.__aexit__(None, None, None), self._fs.loop).result(5)
 
-    def _wait(self, coroutine: Coroutine[Any, Any, bytes]) -> bytes:
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._fs.loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
 
 async def _read_piece(body: Any, size: int) -> bytes:
     """Up to `size` bytes, gathered: the connection hands over a few kilobytes at a time."""
@@ -194,124 +193,3 @@ async def _read_piece(body: Any, size: int) -> bytes:
         pieces.append(piece)
         size -= len(piece)
     return b"".join(pieces)
-
-
-@contextmanager
-def _no_object_missing(doing: str) -> Iterator[None]:
-    """As translating(), for requests that can't miss an object: a 404 then means something larger."""
-    try:
-        with translating(doing):
-            yield
-    except NotFound as error:
-        raise StorageError(
-            f"{doing}: the bucket does not exist, or the endpoint is no S3 service; check `url` and `endpoint_url`"
-        ) from error
-
-
-def _writing(name: str) -> AbstractContextManager[None]:
-    return _no_object_missing(f"can't write {name}")
-
-
-def _is_known_to_be(data: memoryview, answer: dict[str, Any]) -> bool:
-    """Whether the answer to a put already proves that the store holds these bytes and no framing around them."""
-    if answer.get("SSECustomerAlgorithm") or str(answer.get("ServerSideEncryption", "")).startswith("aws:kms"):
-        return True  # the ETag says nothing then, and stores that encrypt so know how to take an object
-    return str(answer.get("ETag", "")).strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
-
-
-def _require_range(answer: dict[str, Any], start: int, end: int, info: ObjectInfo) -> None:
-    """A gateway that ignores the Range header would answer with other bytes of the right number."""
-    told = answer.get("ContentRange")
-    if told is None:
-        if start == 0 and answer.get("ContentLength") == end == info.size:
-            return
-    elif told.startswith(f"bytes {start}-{end - 1}/"):
-        if told.endswith((f"/{info.size}", "/*")):
-            return
-        raise ObjectChanged(f"can't read {info.key}: its size has changed, {told} instead of {info.size} bytes")
-    raise StorageError(f"can't read {info.key}: asked for bytes {start}-{end - 1}, the store gave {told or 'all'}")
-
-
-class S3Writer:
-    """One multipart upload."""
-
-    def __init__(self, store: S3Store, key: str) -> None:
-        """Touches nothing yet."""
-        self._store = store
-        self._key = key
-        self._begun: Future[Any] | None = None
-        self._etags: dict[int, str] = {}
-        self._flying: set[Future[Any]] = set()
-        self._done = self._aborted = False
-        # Held only to start requests, never while one is under way.
-        self._lock = threading.Lock()
-
-    def write(self, number: int, data: memoryview) -> None:
-        with _writing(self._store.name(self._key)):
-            upload_id = self._upload_id()
-            answer = self._call("upload_part", UploadId=upload_id, PartNumber=number, Body=bytes(data))
-            self._etags[number] = answer["ETag"]
-
-    def complete(self, size: int) -> ObjectInfo:
-        name = self._store.name(self._key)
-        with _writing(name):
-            parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(self._etags.items())]
-            if not parts:  # S3 takes no multipart upload without parts
-                self._done = True
-                return self._store.put(self._key, memoryview(b""))
-            upload_id = self._upload_id()
-            self._call("complete_multipart_upload", UploadId=upload_id, MultipartUpload={"Parts": parts})
-        self._done = True
-        self._store.require_size(self._key, size)
-        return ObjectInfo(self._key, size)
-
-    def abort(self) -> None:
-        if self._done:
-            return
-        with self._lock:
-            self._aborted = True
-            flying = list(self._flying)
-        for future in flying:
-            future.cancel()
-        if self._begun is None:
-            return
-        try:
-            upload_id = self._begun.result()["UploadId"]
-        except Exception:  # noqa: BLE001 - what was never created needs no abort
-            return
-        with translating(f"can't abort the upload of {self._store.name(self._key)}"):
-            self._abort_until_gone(upload_id)
-
-    def _abort_until_gone(self, upload_id: str) -> None:
-        """A part that was on its way may arrive after an abort: repeat it until the store knows no upload."""
-        for _ in range(3):
-            try:
-                self._store.call("abort_multipart_upload", **self._store.target(self._key), UploadId=upload_id)
-            except Exception as error:
-                if s3_code(error) in ("NoSuchUpload", "404"):
-                    return
-                raise
-            time.sleep(0.05)
-
-    def _upload_id(self) -> str:
-        """The upload's id; the first thread that needs it creates the upload."""
-        with self._lock:
-            self._check()
-            if self._begun is None:
-                self._begun = self._store.start("create_multipart_upload", **self._store.target(self._key))
-        upload_id: str = self._begun.result()["UploadId"]
-        return upload_id
-
-    def _call(self, method: str, **parameters: Any) -> Any:
-        with self._lock:
-            self._check()
-            future = self._store.start(method, **self._store.target(self._key), **parameters)
-            self._flying.add(future)
-        try:
-            return future.result()
-        finally:
-            self._flying.discard(future)
-
-    def _check(self) -> None:
-        if self._aborted:
-            raise StorageError("aborted")

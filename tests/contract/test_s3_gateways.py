@@ -134,6 +134,35 @@ def test_a_web_server_that_is_no_s3_is_told_so(gateway: Gateway) -> None:
     store.close()
 
 
+def test_a_store_that_never_answers_is_given_up() -> None:
+    import socket
+
+    from fsspec_gp_plugin.storage.s3 import S3Store
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(64)
+        options = {
+            "endpoint_url": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "key": "someone",
+            "secret": "something",
+        }
+        opened: Any = open_store("s3://bucket", options)
+        store = S3Store(opened._fs, "bucket", "", patience=0.5)
+        writer = store.begin(KEY)
+        for call in (
+            lambda: store.put(KEY, memoryview(b"data")),
+            lambda: writer.write(1, memoryview(b"data")),
+            lambda: store.stat(KEY),
+            lambda: list(store.find("")),
+            lambda: store.delete([KEY, KEY + "2"]),
+        ):
+            with pytest.raises(Unreachable, match="did not answer in time"):
+                call()
+        writer.abort()
+        store.close()
+
+
 def test_deleting_gives_up_at_once_when_the_store_is_gone(gateway: Gateway) -> None:
     store = store_at(gateway)
     gateway.server_close()

@@ -1,4 +1,4 @@
-"""Deleting objects one request each, as stores without a bulk delete do."""
+"""What a store does that has no request of its own for it: put by way of a writer, delete one by one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from .errors import translating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from .api import ObjectInfo, PartWriter
+
+
+def put_by_writer(writer: PartWriter, data: memoryview) -> ObjectInfo:
+    """Write a whole object as the only part of a new writer."""
+    try:
+        if data:
+            writer.write(1, data)
+        return writer.complete(len(data))
+    except BaseException:
+        writer.abort()
+        raise
 
 
 def delete_each(keys: Iterable[str], delete: Callable[[str], object], name: Callable[[str], str]) -> list[str]:
