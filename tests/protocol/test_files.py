@@ -66,7 +66,9 @@ def test_a_disk_that_is_full_leaves_no_file(plugin: Plugin, folder: Path) -> Non
 
 def test_what_is_no_readable_file_is_refused(plugin: Plugin, target: Target, folder: Path) -> None:
     plugin.run("backup_file", f"{folder}/missing").failed("can't read", "No such file or directory")
-    plugin.run("backup_file", str(folder)).failed("not a regular file")
+    (folder / "subfolder").mkdir()
+    plugin.run("backup_file", f"{folder}/subfolder").failed("not a regular file")
+    plugin.run("backup_file", str(folder)).failed("is not the path of a backup file", status=2)
     os.mkfifo(folder / "fifo")
     plugin.run("backup_file", f"{folder}/fifo").failed("not a regular file")
     plugin.run("backup_file", "/too/short").failed("not the path of a backup file", status=2)
