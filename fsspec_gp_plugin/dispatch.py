@@ -1,17 +1,19 @@
-"""The command table, and the only place where an error becomes one line and an exit status.
+"""Runs a command; the only place where an error becomes one line and an exit status.
 
-Nothing heavy is imported here: --version and plugin_api_version answer from this module alone, and a
-command imports its own module when it is called.
+Nothing heavy is imported here: --version and plugin_api_version answer without it, and a command imports
+its own module when it is called.
 """
 
 from __future__ import annotations
 
+import _thread  # threading itself is not needed to answer --version
 import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .commands import COMMANDS, PROGRAM, help_text, nearest
 from .errors import Interrupted, PluginError, ReaderGone, UsageError
 
 if TYPE_CHECKING:
@@ -21,106 +23,10 @@ if TYPE_CHECKING:
     from .process import Streams
     from .protocol.context import Context
 
-PROGRAM = "fsspec_gp_plugin"
+# For taking back what other threads were sending when a command fails.
+_ABORT_SECONDS = 30.0
+_ABORT_SECONDS_AFTER_SIGNAL = 1.2
 API_VERSION = "0.5.0"
-
-
-class Command:
-    """One command: the function `module.name`, the names of its arguments after CONFIG, and what it does.
-
-    An argument in square brackets may be left out.
-    """
-
-    def __init__(self, module: str, name: str, arguments: str, summary: str) -> None:
-        self.module = module
-        self.name = name
-        self.arguments = arguments.split()
-        self.summary = summary
-
-    @property
-    def usage(self) -> str:
-        """How it is called, without the program's name."""
-        return " ".join([self.name, "CONFIG", *self.arguments])
-
-    @property
-    def help(self) -> str:
-        """What a person is told about it."""
-        named = [argument.strip("[]") for argument in ("CONFIG", *self.arguments)]
-        lines = [f"  {name:<9}  {_ARGUMENTS[name]}" for name in named]
-        return "\n".join([f"usage: {PROGRAM} {self.usage}", "", self.summary, "", *lines])
-
-    def check(self, arguments: Sequence[str]) -> None:
-        """Refuse a call with too few or too many arguments, CONFIG among them."""
-        needed = 1 + sum(not argument.startswith("[") for argument in self.arguments)
-        allowed = 1 + len(self.arguments)
-        if needed <= len(arguments) <= allowed:
-            return
-        hint = ""
-        if len(arguments) > allowed:
-            hint = "; a path with a space arrives in pieces, as gpbackup does not quote it: use one without"
-        raise UsageError(f"expected `{PROGRAM} {self.usage}`, got {len(arguments)} arguments{hint}")
-
-
-_ARGUMENTS = {
-    "CONFIG": "the configuration file, as for `gpbackup --plugin-config`",
-    "FILE": "the local path that gpbackup uses, .../backups/YYYYMMDD/YYYYMMDDHHMMSS/NAME",
-    "OFFSETS": "a text file, `N START1 END1 START2 END2 ...`: byte positions, ends exclusive, ascending",
-    "DIR": "a local directory; for the hooks .../backups/YYYYMMDD/YYYYMMDDHHMMSS, which need not exist",
-    "SCOPE": "master, coordinator, segment_host or segment",
-    "CONTENT": "the content id of the coordinator (-1) or the segment",
-    "TIMESTAMP": "the backup's 14 digits, YYYYMMDDHHMMSS",
-    "PATH": "a path below the url",
-    "N": "how many files at a time, 1 to 64; more than 8 count as 8",
-}
-
-# Of later versions; named here so that nobody is pointed at another command instead.
-_PLANNED = ("replicate_backup", "delete_replica")
-
-COMMANDS = {
-    command.name: command
-    for command in (
-        Command("hooks", "setup_plugin_for_backup", "DIR SCOPE [CONTENT]", "prove that the target can be written"),
-        Command("files", "backup_file", "FILE", "store a local file"),
-        Command("data", "backup_data", "FILE", "store standard input as FILE"),
-        Command("hooks", "cleanup_plugin_for_backup", "DIR SCOPE [CONTENT]", "end a backup"),
-        Command(
-            "hooks", "setup_plugin_for_restore", "DIR SCOPE [CONTENT]", "prove that the backup is there and readable"
-        ),
-        Command("files", "restore_file", "FILE", "fetch a file to its local path"),
-        Command("data", "restore_data", "FILE", "write FILE to standard output"),
-        Command("data", "restore_data_subset", "FILE OFFSETS", "write only the byte ranges that OFFSETS lists"),
-        Command("hooks", "cleanup_plugin_for_restore", "DIR SCOPE [CONTENT]", "end a restore"),
-        Command("deletion", "delete_backup", "TIMESTAMP", "delete one backup"),
-        Command("directories", "list_directory", "[PATH]", "show names and sizes below PATH, or of everything"),
-        Command("directories", "delete_directory", "PATH", "delete everything below PATH"),
-        Command("directories", "backup_directory", "DIR", "store a local directory"),
-        Command("directories", "backup_directory_parallel", "DIR [N]", "the same, N files at a time (5)"),
-        Command("directories", "restore_directory", "DIR", "fetch a directory"),
-        Command("directories", "restore_directory_parallel", "DIR [N]", "the same, N files at a time (5)"),
-    )
-}
-
-_HELP = """\
-{program} {version}: backups of gpbackup on any fsspec filesystem
-
-usage: {program} COMMAND CONFIG [ARGUMENT ...]
-
-CONFIG is the file given to `gpbackup --plugin-config`:
-    executablepath: /absolute/path/of/{program}
-    options:
-      url: s3://bucket/prefix
-
-commands, which gpbackup and gprestore call:
-{commands}
-  {version_command:<{width}}  print the version of the plugin API
-  --version{space}  print the plugin's version
-  --help   {space}  show this
-
-FILE is the path that gpbackup uses on the host: .../backups/YYYYMMDD/YYYYMMDDHHMMSS/NAME. Its last four
-parts name the object below the url. SCOPE is master, coordinator, segment_host or segment.
-The log is in ~/gpAdminLogs. Exit status: 0 done, 1 failed, 2 wrong call or configuration, 3 target out of
-reach, 128+N ended by signal N.
-"""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -130,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     if argv[:1] == ["plugin_api_version"]:
         return _print(API_VERSION)
     if not argv or argv[0] in ("--help", "-h", "help"):
-        return _print(_help_text(), 0 if argv else 2)
+        return _print(help_text(), 0 if argv else 2)
     command = COMMANDS.get(argv[0])
     if command is not None and {"--help", "-h"} & set(argv[1:]):
         return _print(command.help)
@@ -157,6 +63,7 @@ class Call:
         self._name = name
         self._log: Log | None = None
         self._context: Context | None = None
+        self._telling = _thread.allocate_lock()
 
     def run(self, arguments: Sequence[str]) -> None:
         """Find the command and run it. On the way out everything unfinished is taken back."""
@@ -165,20 +72,28 @@ class Call:
         self._log = Log()
         command = COMMANDS.get(self._name)
         if command is None:
-            raise UsageError(f"unknown command{_nearest(self._name)}")
+            raise UsageError(f"unknown command{nearest(self._name)}")
         command.check(arguments)
         from importlib import import_module
 
         from .protocol.context import Context
 
         self._context = Context(self._streams, self._log, self._name, arguments[0])
+        patience = _ABORT_SECONDS
         try:
             module = import_module(f".protocol.{command.module}", __package__)
             # The configuration first, so that its verbosity and its secrets are known to all that follows.
             _ = self._context.config
             getattr(module, self._name)(self._context, *arguments[1:])
+        except Interrupted:
+            patience = _ABORT_SECONDS_AFTER_SIGNAL
+            raise
         finally:
-            self._context.close()
+            try:
+                self._context.close(patience)
+            except Interrupted:
+                self._context.close(_ABORT_SECONDS_AFTER_SIGNAL)
+                raise
 
     def ended_by(self, error: BaseException) -> int:
         """Report an error that ended the call; returns the exit status."""
@@ -187,6 +102,10 @@ class Call:
                 self._log.info(f"{self._name} ended early: the reader of its output has what it needs")
             return 0
         if isinstance(error, Interrupted):
+            if self._context is not None:
+                if self._context.finished:
+                    return 0
+                self._context.remove_working_files()
             import signal
 
             self._report(f"interrupted by {signal.Signals(error.signum).name}")
@@ -208,37 +127,17 @@ class Call:
         """Tell a failure: one line on the caller's standard error, and one in the log."""
         from .redaction import scrub
 
+        # Two threads may come here, when the main thread wakes at the last moment.
+        if not self._telling.acquire(blocking=False):
+            return
         if self._context is not None and self._context.left_behind:
             message += f"; {self._context.left_behind[0]}"
-        if self._log is not None:
-            self._log.error(f"{self._name} failed: {message}")
         line = " ".join(scrub(f"{PROGRAM}: {self._name}: {message}").split())
+        # Before the log, which may lie on a file system that hangs.
         with suppress(OSError):  # nobody listens
             os.write(self._streams.stderr, (line + "\n").encode(errors="backslashreplace"))
-
-
-def _nearest(name: str) -> str:
-    import difflib
-
-    if name in _PLANNED:
-        return ": it is not yet supported"
-    # Never a guess that deletes.
-    harmless = [known for known in COMMANDS if not known.startswith("delete")]
-    near = difflib.get_close_matches(name, [*harmless, "plugin_api_version", "--version", "--help"], n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; `{PROGRAM} --help` lists the commands"
-
-
-def _help_text() -> str:
-    width = max(len(command.usage) for command in COMMANDS.values())
-    lines = [f"  {command.usage:<{width}}  {command.summary}" for command in COMMANDS.values()]
-    return _HELP.format(
-        program=PROGRAM,
-        version=__version__,
-        commands="\n".join(lines),
-        version_command="plugin_api_version",
-        width=width,
-        space=" " * (width - len("--version")),
-    )
+        if self._log is not None:
+            self._log.error(f"{self._name} failed: {message}")
 
 
 def _print(text: str, status: int = 0) -> int:

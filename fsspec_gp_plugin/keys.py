@@ -6,6 +6,7 @@ restores what the other wrote: `backups/YYYYMMDD/YYYYMMDDHHMMSS/<file name>`.
 
 from __future__ import annotations
 
+import os
 import re
 
 from .errors import UsageError
@@ -82,7 +83,7 @@ def unfinished_key(key: str, token: str) -> str:
     """
     folder, _, name = key.rpartition("/")
     # 255 bytes is the usual limit of a name, of which 19 are ours; a cut name is still unique by its token.
-    name = name.encode()[:200].decode(errors="ignore")
+    name = os.fsencode(name)[:200].decode(errors="ignore")
     return f"{folder}/.{name}.{token}.part" if folder else f".{name}.{token}.part"
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-# Two seconds from the signal to the end, of which this is for aborting uploads.
-ABORT_SECONDS = 1.5
+# Within two seconds of a signal the process has ended.
 _LAST_CALL_SECONDS = 1.7
+_LAST_WORDS_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _private(fd: int) -> int:
     return copy
 
 
-def raise_on_signals(last_words: Callable[[Interrupted], object]) -> None:
+def raise_on_signals(last_words: Callable[[Interrupted], int]) -> None:
     """Let TERM, INT and HUP raise Interrupted in the main thread, once, and end the process soon after.
 
     To be called before any other thread is started. A thread of its own takes the signals and passes the
@@ -74,6 +74,7 @@ def raise_on_signals(last_words: Callable[[Interrupted], object]) -> None:
 
     `last_words` is called, in another thread, when the main thread did not end the process in time: it sits
     in a call that no exception can end, such as a write to a dead mount or a request to a store that hangs.
+    It gives the exit status, if it returns soon: its log may lie on the same dead mount.
 
     HUP and INT stay ignored when the caller ignored them: gpbackup_helper does so with HUP to outlive
     its terminal. Signals that the caller blocked count all the same.
@@ -93,8 +94,8 @@ def raise_on_signals(last_words: Callable[[Interrupted], object]) -> None:
             if not raised:
                 signal.pthread_kill(main, signal.SIGUSR1)
             time.sleep(0.02)
-        with suppress(Exception):
-            last_words(Interrupted(signum))
+        threading.Thread(target=lambda: os._exit(last_words(Interrupted(signum))), daemon=True).start()
+        time.sleep(_LAST_WORDS_SECONDS)
         os._exit(128 + signum)
 
     def interrupt(_signum: int, _frame: FrameType | None) -> None:

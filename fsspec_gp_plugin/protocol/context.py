@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from ..config.loading import Config, load_config
 from ..config.units import format_size
 from ..errors import ConfigError, LocalFileError, PluginError
-from ..process import ABORT_SECONDS
 from ..transfer.download import DownloadSettings, download
 from ..transfer.upload import Upload, UploadSettings
 
@@ -32,6 +31,7 @@ class Context:
         self.log = log
         self.command = command
         self.left_behind: list[str] = []
+        self.finished = False
         self._config_path = config_path
         self._config: Config | None = None
         self._store = store
@@ -76,7 +76,11 @@ class Context:
         return DownloadSettings(self.config.restore_multipart_chunksize, self.config.restore_max_concurrent_requests)
 
     def done(self, what: str, size: int | None = None) -> None:
-        """Write the command's line to the log: what was done, its bytes, seconds and rate."""
+        """Write the command's line to the log: what was done, its bytes, seconds and rate.
+
+        From here on the command has succeeded, and a signal comes too late to change that.
+        """
+        self.finished = True
         seconds = time.monotonic() - self._started
         rate = ""
         if size is not None:
@@ -148,28 +152,35 @@ class Context:
                 self._working_files.discard(working)
         return info.size
 
-    def close(self) -> None:
-        """Take back what other threads have not finished, and let go of the store's connections."""
+    def close(self, seconds: float) -> None:
+        """Take back what other threads have not finished, within so many seconds, and let go of connections.
+
+        May be repeated, as when a signal interrupts it.
+        """
         with self._lock:
             self._closing = True
             uploads = list(self._uploads)
-        if uploads:
-            ended = threading.Semaphore(0)
+        aborted = [threading.Event() for _ in uploads]
 
-            def abort(upload: Upload) -> None:
-                upload.abort(PluginError("the command has ended"))
-                ended.release()
+        def abort(upload: Upload, ended: threading.Event) -> None:
+            upload.abort(PluginError("the command has ended"))
+            ended.set()
 
-            for upload in uploads:
-                threading.Thread(target=abort, args=(upload,), daemon=True).start()
-            deadline = time.monotonic() + ABORT_SECONDS
-            for _ in uploads:
-                ended.acquire(timeout=max(0, deadline - time.monotonic()))
-        with self._lock:
-            for path in self._working_files:
-                _remove(path)
+        for upload, ended in zip(uploads, aborted, strict=True):
+            threading.Thread(target=abort, args=(upload, ended), daemon=True).start()
+        deadline = time.monotonic() + seconds
+        for ended in aborted:
+            if not ended.wait(max(0, deadline - time.monotonic())):
+                self._note_left_behind("an unfinished upload could not be removed in time")
+                break
+        self.remove_working_files()
         if self._store is not None:
             self._store.close()
+
+    def remove_working_files(self) -> None:
+        """Remove the files that are being fetched. Takes no lock: it is also the last thing that is done."""
+        for path in list(self._working_files):
+            _remove(path)
 
     def _require_open(self) -> None:
         if self._closing:

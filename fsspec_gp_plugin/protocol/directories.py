@@ -160,6 +160,8 @@ def _files_below(folder: str) -> Iterable[str]:
                 raise LocalFileError(f"can't read {path}: {error.strerror}") from error
             if not regular:
                 raise LocalFileError(f"{path} is not a regular file")
+            if os.fsencode(name).decode(errors="replace") != name:
+                raise LocalFileError(f"{path!r} is not a name in UTF-8, which object keys are")
             if not keys.is_unfinished(path):
                 yield os.path.relpath(path, folder)
 

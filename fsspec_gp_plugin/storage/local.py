@@ -89,7 +89,8 @@ class LocalStore:
                     pending.append(key + "/")
                 elif unfinished or not is_unfinished(key):
                     with suppress(FileNotFoundError):  # renamed or deleted meanwhile
-                        yield ObjectInfo(key, entry.stat().st_size)
+                        # A link that leads nowhere is no object, and yet something to delete.
+                        yield ObjectInfo(key, entry.stat(follow_symlinks=not unfinished).st_size)
 
     def delete(self, keys: Iterable[str]) -> None:
         raise_failures(delete_each(keys, lambda key: os.unlink(self.path(key)), self.path))
@@ -123,8 +124,11 @@ class LocalStore:
         if self._root in missing:
             self._require_root(may_be_made=self._make_root)
         for path in reversed(missing):
-            with suppress(FileExistsError):
+            try:
                 os.mkdir(path, 0o700)
+            except FileExistsError:
+                if os.path.islink(path) and not os.path.exists(path):
+                    raise StorageError(f"{path} is a link to a directory that does not exist; mount it") from None
             sync_directory(os.path.dirname(path))
 
     def _require_root(self, *, may_be_made: bool = False) -> None:
@@ -209,6 +213,7 @@ class LocalWriter:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         deadline = time.monotonic() + _CONTENTION_SECONDS
         while self._fd < 0:
+            self._check()
             try:
                 self._store.make_directories(os.path.dirname(self._working))
                 self._fd = os.open(self._working, flags, 0o600)
@@ -220,6 +225,8 @@ class LocalWriter:
                         f"can't write {self._final}: its directory is removed again and again"
                     ) from error
                 time.sleep(random.uniform(0, 0.02))  # noqa: S311 - so that they don't meet again
+        if self._aborted:
+            self._remove()  # abort() came before the file was there
         self._check()
 
     def _check(self) -> None:

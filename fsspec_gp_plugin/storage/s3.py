@@ -123,6 +123,10 @@ class S3Store:
                     yield ObjectInfo(key, entry["Size"], entry.get("ETag"))
             if not page.get("IsTruncated"):
                 return
+            if not page.get("NextContinuationToken"):
+                raise StorageError(
+                    f"can't list {self.name(prefix)}: the store says there is more, but not how to get it"
+                )
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -166,18 +170,22 @@ class S3Store:
         Credentials that may not read can't compare, and the store has acknowledged every part to them.
         """
         try:
-            found: object = self.stat(key).size
+            try:
+                found = self.stat(key).size
+            except Unreachable:
+                found = self.stat(key).size  # once more: what may be fine is not deleted lightly
+            if found == size:
+                return
+            problem = f"can't write {self.name(key)}: the store held {found} bytes of {size}"
         except AccessDenied:
             return
         except StorageError as error:
-            found = error
-        if found == size:
-            return
-        with suppress(StorageError):
+            problem = f"it was written and could not be compared: {error}"
+        try:
             self.delete([key])
-        if isinstance(found, StorageError):
-            raise StorageError(f"{found}; it was written, could not be compared, and is removed") from found
-        raise StorageError(f"can't write {self.name(key)}: the store held {found} bytes of {size}; removed")
+        except StorageError as error:
+            raise StorageError(f"{problem}; it could not be removed: {error}") from error
+        raise StorageError(f"{problem}; removed")
 
     def close(self) -> None:
         client = self._fs._s3  # noqa: SLF001 - its own close_session waits only 0.1 s

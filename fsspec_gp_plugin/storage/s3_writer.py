@@ -27,7 +27,7 @@ class S3Writer:
         self._begun: Future[Any] | None = None
         self._etags: dict[int, str] = {}
         self._flying: set[Future[Any]] = set()
-        self._done = self._aborted = False
+        self._done = self._aborted = self._completing = False
         # Held only to start requests, never while one is under way.
         self._lock = threading.Lock()
 
@@ -45,6 +45,7 @@ class S3Writer:
                 self._done = True
                 return self._store.put(self._key, memoryview(b""))
             upload_id = self._upload_id()
+            self._completing = True
             self._call("complete_multipart_upload", UploadId=upload_id, MultipartUpload={"Parts": parts})
         self._done = True
         self._store.require_size(self._key, size)
@@ -74,6 +75,8 @@ class S3Writer:
                 self._store.call("abort_multipart_upload", **self._store.target(self._key), UploadId=upload_id)
             except Exception as error:
                 if s3_code(error) in ("NoSuchUpload", "404"):
+                    if self._completing:
+                        raise StorageError("it was being completed, so the whole object may be visible") from error
                     return
                 raise
             time.sleep(0.05)

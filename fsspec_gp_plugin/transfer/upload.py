@@ -50,6 +50,7 @@ class Upload:
         self._error: BaseException | None = None
         self._buffers = Buffers(self._raise_error)
         self._writer: PartWriter | None = None
+        self._visible: ObjectInfo | None = None
 
     def run(self, source: int) -> ObjectInfo:
         """Send everything that descriptor `source` yields as one object; returns what the store holds.
@@ -63,6 +64,8 @@ class Upload:
             with Bell() as self._bell:
                 return self._run(source, pool)
         except BaseException as error:
+            if isinstance(error, Interrupted) and self._visible is not None:
+                return self._visible  # too late: it is whole and visible
             self.abort(error)
             raise
         finally:
@@ -79,7 +82,8 @@ class Upload:
             following = self._take(2)
             more = stream.read(memoryview(following))
         if not more and self._store.capabilities.single_request_put:
-            return _settled(pool.submit(self._store.put, self._key, memoryview(buffer)[:filled]))
+            data = memoryview(buffer)[:filled]
+            return _settled(pool.submit(self._make_visible, lambda: self._store.put(self._key, data)))
         self._writer = writer = self._store.begin(self._key)
         sending: list[Future[None]] = []
         number = total = 0
@@ -97,7 +101,11 @@ class Upload:
             self._raise_error()
             sending = list(wait(sending, return_when=FIRST_COMPLETED).not_done)
         self._raise_error()
-        return _settled(pool.submit(writer.complete, total))
+        return _settled(pool.submit(self._make_visible, lambda: writer.complete(total)))
+
+    def _make_visible(self, request: Callable[[], ObjectInfo]) -> ObjectInfo:
+        self._visible = request()
+        return self._visible
 
     def _take(self, number: int) -> mmap.mmap:
         size = self._schedule.size(number)

@@ -28,6 +28,7 @@ class Gateway(ThreadingHTTPServer):
     ignores_ranges = False
     frames_uploads = False
     is_no_s3 = False
+    retains = False
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -64,8 +65,10 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
 
     def do_DELETE(self) -> None:
+        if self.server.retains:
+            return self.answer(403, b"<Error><Code>AccessDenied</Code><Message>retained</Message></Error>")
         self.server.objects.pop(self.path, None)
-        self.answer(204, b"")
+        return self.answer(204, b"")
 
     def answer(self, status: int, body: bytes, **headers: str) -> None:
         self.server.methods.append(self.command)
@@ -104,6 +107,16 @@ def test_framing_that_stays_in_the_object_is_noticed_and_the_object_removed(gate
     assert gateway.objects == {}
     gateway.frames_uploads = False
     assert store.put(KEY, memoryview(b"data")).size == 4
+    store.close()
+
+
+def test_an_object_that_differs_and_cannot_be_removed_is_told(gateway: Gateway) -> None:
+    gateway.frames_uploads = gateway.retains = True
+    store = store_at(gateway)
+    with pytest.raises(
+        StorageError, match=r"held 25 bytes of 4; it could not be removed: can't delete .*access denied"
+    ):
+        store.put(KEY, memoryview(b"data"))
     store.close()
 
 

@@ -210,6 +210,12 @@ def test_a_mount_point_that_is_empty_is_noticed_when_asked_to(local: Plugin, tmp
     call(local, "backup_data", config).succeeded()
 
 
+def test_a_target_that_is_a_link_to_nowhere(local: Plugin, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "not-mounted")
+    config = write_config(tmp_path / "c.yaml", f"file://{tmp_path}/link")
+    call(local, "backup_data", config).failed("is a link to a directory that does not exist; mount it", status=1)
+
+
 def test_a_filesystem_that_cannot_write(local: Plugin, tmp_path: Path) -> None:
     config = write_config(tmp_path / "c.yaml", "http://127.0.0.1:9/dir")
     call(local, "setup_plugin_for_backup", config).failed("this filesystem can't do that", status=1)

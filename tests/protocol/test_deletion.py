@@ -56,6 +56,14 @@ def test_without_a_timestamp_it_deletes_nothing(plugin: Plugin, target: Target) 
     assert len(target.keys()) == 1
 
 
+def test_a_link_that_leads_nowhere_is_deleted_too(local: Plugin, tmp_path: Path) -> None:
+    local.run("backup_data", local.database.table(), stdin=b"x").succeeded()
+    folder = tmp_path / "disk" / "backups/20260102/20260102030405"
+    (folder / "link").symlink_to("nowhere")
+    local.run("delete_backup", "20260102030405").succeeded()
+    assert list((tmp_path / "disk").iterdir()) == []
+
+
 def test_listing_and_deleting_12_000_objects_is_complete(plugin: Plugin, target: Target) -> None:
     names = [f"backups/20260102/20260102030405/gpbackup_0_20260102030405_{oid}.gz" for oid in range(12_000)]
     target.put(names)

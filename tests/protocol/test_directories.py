@@ -89,6 +89,10 @@ def test_what_cannot_be_kept_is_refused_before_anything_is_sent(plugin: Plugin, 
     os.mkfifo(folder / "fifo")
     plugin.run("backup_directory", str(folder)).failed("fifo", "is not a regular file")
     (folder / "fifo").unlink()
+    with open(os.fsencode(folder) + b"/caf\xe9", "wb"):
+        pass
+    plugin.run("backup_directory", str(folder)).failed("is not a name in UTF-8")
+    os.unlink(os.fsencode(folder) + b"/caf\xe9")
     (folder / "link").symlink_to(tmp_path)
     plugin.run("backup_directory", str(folder)).failed("link to a directory")
     plugin.run("restore_directory", str(folder)).failed("there are no objects below")

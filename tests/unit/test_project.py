@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import fsspec_gp_plugin
+from fsspec_gp_plugin.commands import COMMANDS
 from fsspec_gp_plugin.config.options import reference
-from fsspec_gp_plugin.dispatch import COMMANDS
 
 
 def test_imports_go_one_way() -> None:

@@ -17,6 +17,8 @@ from tests.fakes import FakeStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fsspec_gp_plugin.storage.api import ObjectInfo
+
 PART = 1 << 16
 KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000"
 
@@ -235,6 +237,27 @@ def test_a_failed_part_ends_the_upload_while_another_one_stalls(pipe: Pipe) -> N
         send(FakeStore(before), pipe.read)
     assert time.monotonic() - started < 5
     released.set()
+
+
+def test_a_signal_that_comes_when_the_object_is_visible_is_too_late(pipe: Pipe) -> None:
+    """The one who waits for the request is interrupted after it has done its work."""
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted(signal.SIGUSR2)
+
+    class Store(FakeStore):
+        def put(self, key: str, data: memoryview) -> ObjectInfo:
+            info = super().put(key, data)
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR2)).start()
+            time.sleep(0.4)
+            return info
+
+    previous = signal.signal(signal.SIGUSR2, interrupt)
+    try:
+        pipe.feed(b"data")
+        assert send(Store(), pipe.read) == 4
+    finally:
+        signal.signal(signal.SIGUSR2, previous)
 
 
 def test_a_signal_during_an_abort_lets_it_finish_and_is_not_lost(pipe: Pipe) -> None:
