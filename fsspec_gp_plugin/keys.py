@@ -81,10 +81,10 @@ def unfinished_key(key: str, token: str) -> str:
 
     In the same directory, so that a rename makes it visible; hidden; never the name of an object.
     """
-    folder, _, name = key.rpartition("/")
+    folder, slash, name = key.rpartition("/")
     # 255 bytes is the usual limit of a name, of which 19 are ours; a cut name is still unique by its token.
     name = os.fsencode(name)[:200].decode(errors="ignore")
-    return f"{folder}/.{name}.{token}.part" if folder else f".{name}.{token}.part"
+    return f"{folder}{slash}.{name}.{token}.part"
 
 
 def is_unfinished(key: str) -> bool:

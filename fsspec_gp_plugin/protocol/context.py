@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..config.loading import Config, load_config
 from ..config.units import format_size
 from ..errors import ConfigError, LocalFileError, PluginError
+from ..keys import unfinished_key
 from ..transfer.download import DownloadSettings, download
 from ..transfer.upload import Upload, UploadSettings
 
@@ -125,8 +126,7 @@ class Context:
 
         Returns its bytes. The file is for this user only.
         """
-        folder, name = os.path.split(path)
-        working = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}.part")
+        working = unfinished_key(path, secrets.token_hex(6))
         fd = -1
         try:
             with self._lock:

@@ -30,7 +30,7 @@ def setup_plugin_for_backup(context: Context, directory: str, scope: str, conten
     store = context.store
     if scope in _HOST_SCOPES:
         _probe_writing(context, store, prefix, timestamp)
-    context.done(f"{timestamp} {scope} {_bare(content)}".rstrip())
+    _done(context, timestamp, scope, content)
 
 
 def setup_plugin_for_restore(context: Context, directory: str, scope: str, content: str = "") -> None:
@@ -39,19 +39,19 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
     store = context.store
     if scope in _HOST_SCOPES:
         _require_backup(context, store, prefix, timestamp)
-    context.done(f"{timestamp} {scope} {_bare(content)}".rstrip())
+    _done(context, timestamp, scope, content)
 
 
 def cleanup_plugin_for_backup(context: Context, directory: str, scope: str, content: str = "") -> None:
     """Nothing is left to clean up: every command cleans up after itself."""
     _, timestamp = _checked(directory, scope, content)
-    context.done(f"{timestamp} {scope} {_bare(content)}".rstrip())
+    _done(context, timestamp, scope, content)
 
 
 def cleanup_plugin_for_restore(context: Context, directory: str, scope: str, content: str = "") -> None:
     """Nothing is left to clean up: every command cleans up after itself."""
     _, timestamp = _checked(directory, scope, content)
-    context.done(f"{timestamp} {scope} {_bare(content)}".rstrip())
+    _done(context, timestamp, scope, content)
 
 
 def _checked(directory: str, scope: str, content: str) -> tuple[str, str]:
@@ -61,6 +61,10 @@ def _checked(directory: str, scope: str, content: str) -> tuple[str, str]:
     if content and not re.fullmatch(r"-?[0-9]+", _bare(content)):
         raise UsageError(f"{content!r} is not a content id: expected a number such as -1 or 0")
     return keys.backup_of_directory(directory)
+
+
+def _done(context: Context, timestamp: str, scope: str, content: str) -> None:
+    context.done(f"{timestamp} {scope} {_bare(content)}".rstrip())
 
 
 def _bare(content: str) -> str:

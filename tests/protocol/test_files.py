@@ -35,6 +35,16 @@ def test_a_file_goes_and_comes_back_and_the_local_one_stays(plugin: Plugin, fold
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_name_as_long_as_names_may_be(plugin: Plugin, folder: Path) -> None:
+    """255 bytes, and fewer characters: the working name beside it must fit as well."""
+    path = folder / ("é" * 127)
+    path.write_text("content")
+    plugin.run("backup_file", str(path)).succeeded()
+    path.unlink()
+    plugin.run("restore_file", str(path)).succeeded()
+    assert path.read_text() == "content"
+
+
 def test_a_restored_file_replaces_the_one_that_is_there(plugin: Plugin, folder: Path) -> None:
     path = folder / "report"
     path.write_text("from the backup")

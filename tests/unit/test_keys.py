@@ -62,7 +62,7 @@ def test_directories(path: str, prefix: str) -> None:
     assert keys.directory_prefix(path) == prefix
 
 
-@pytest.mark.parametrize("key", [TAIL, "top", "a/" + "n" * 250, "a/naïve" + "é" * 120])
+@pytest.mark.parametrize("key", [TAIL, "top", "/top", "a/" + "n" * 250, "a/naïve" + "é" * 120])
 def test_working_names_are_hidden_in_the_same_directory_and_told_from_objects(key: str) -> None:
     working = keys.unfinished_key(key, "0123456789ab")
     assert keys.is_unfinished(working)
