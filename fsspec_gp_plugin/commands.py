@@ -34,6 +34,11 @@ class Command:
         return " ".join([self.name, "CONFIG", *self.arguments])
 
     @property
+    def is_patient(self) -> bool:
+        """Whether it moves data, and so waits minutes for a store that is away rather than fail."""
+        return self.name.startswith(("backup_", "restore_"))
+
+    @property
     def help(self) -> str:
         """What a person is told about it."""
         named = [argument.strip("[]") for argument in ("CONFIG", *self.arguments)]

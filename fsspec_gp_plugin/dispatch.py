@@ -113,8 +113,11 @@ class Call:
         if isinstance(error, PluginError):
             self._report(str(error))
             return error.exit_status
-        if isinstance(error, MemoryError):
-            self._report("out of memory; fewer backup_max_concurrent_requests need less")
+        if isinstance(error, MemoryError) or str(error) == "can't start new thread":
+            self._report(
+                "out of memory or threads; smaller memory_limit, backup_max_concurrent_requests or "
+                "restore_max_concurrent_requests need less"
+            )
             return 1
         import traceback
 

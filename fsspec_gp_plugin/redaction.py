@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import b64encode
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
 
@@ -36,6 +37,9 @@ _PATTERNS = [
     (re.compile(r"(?i)\b((?:account|shared ?access)(?:key|signature)\s*=\s*)[^;\s]+"), rf"\1{MASK}"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
 ]
+
+# The password in a URL or, as proxies are named, in what stands behind its scheme.
+_LOGIN = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*://)?[^/\s:@]*:(\S+)@[^@]+$")
 
 # gcsfs gives ways to find a credential under the name "token"; a path says only where a secret lies.
 _WAYS_NOT_SECRETS = {"anon", "browser", "cache", "cloud", "google_default"}
@@ -67,8 +71,13 @@ def register_secrets(options: Any, *, secret: bool = False) -> None:
     elif isinstance(options, (list, tuple)):
         for value in options:
             register_secrets(value, secret=secret)
+    elif secret and isinstance(options, bytes):
+        register(b64encode(options).decode())  # the form in which it travels
     elif secret and isinstance(options, (str, int)) and not isinstance(options, bool):
         register(str(options))
+    elif isinstance(options, str) and (login := _LOGIN.match(options)):
+        register(login.group(1))
+        register(unquote(login.group(1)))
 
 
 def scrub(text: str) -> str:

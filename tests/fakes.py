@@ -35,6 +35,7 @@ class FakeStore:
             max_parts=max_parts,
         )
         self.objects: dict[str, bytes] = {}
+        self.crcs: dict[str, int] = {}
         self.calls: list[tuple[str, str, int]] = []
         self.aborted: list[str] = []
         self.flying = self.most_flying = 0
@@ -60,12 +61,30 @@ class FakeStore:
             raise NotFound(f"{key}: there is no such object")
         return ObjectInfo(key, len(self.objects[key]), str(hash(self.objects[key])))
 
-    def read(self, info: ObjectInfo, start: int, end: int) -> Iterator[bytes]:
+    def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         self.step("read", info.key, start)
-        data = self.objects[info.key][start:end]
+        yield from self._pieces(info, start, into)
+
+    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
+        self.step("fetch", key)
+        info = self.stat(key)
+        return info, self._pieces(info, 0, into[: info.size])
+
+    def _pieces(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        data = self.objects[info.key][start : start + len(into)]
         for at in range(0, len(data), self.piece):
             self.step("piece", info.key, start + at)
-            yield data[at : at + self.piece]
+            piece = data[at : at + self.piece]
+            into[at : at + len(piece)] = piece
+            yield len(piece)
+
+    def crc32c(self, info: ObjectInfo) -> int | None:
+        self.step("crc32c", info.key)
+        return self.crcs.get(info.key)
+
+    def delete_unfinished(self, prefix: str) -> int:
+        del prefix
+        return 0
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         del unfinished
@@ -89,6 +108,7 @@ class _FakeWriter:
         self._store = store
         self._key = key
         self._parts: dict[int, bytes] = {}
+        self._aborted = False
         self._lock = threading.Lock()
 
     def write(self, number: int, data: memoryview) -> None:
@@ -98,6 +118,8 @@ class _FakeWriter:
             store.most_flying = max(store.most_flying, store.flying)
         try:
             store.step("write", self._key, number)
+            if self._aborted:
+                raise StorageError("aborted")
             self._parts[number] = bytes(data)
         finally:
             with self._lock:
@@ -105,6 +127,8 @@ class _FakeWriter:
 
     def complete(self, size: int) -> ObjectInfo:
         self._store.step("complete", self._key)
+        if self._aborted:
+            raise StorageError("aborted")
         whole = b"".join(data for _, data in sorted(self._parts.items()))
         if len(whole) != size:
             raise StorageError(f"{len(whole)} bytes of {size}")
@@ -112,5 +136,6 @@ class _FakeWriter:
         return self._store.stat(self._key)
 
     def abort(self) -> None:
+        self._aborted = True
         self._store.step("abort", self._key)
         self._store.aborted.append(self._key)

@@ -7,7 +7,7 @@ top-level keys, and text as every value. What passes here passes there.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
@@ -23,7 +23,7 @@ _LARGEST_FILE = 1 << 20
 
 @dataclass(frozen=True)
 class Config:
-    """The options of one configuration file, parsed. Sizes are bytes."""
+    """The options of one configuration file, parsed. Sizes are bytes, durations seconds."""
 
     path: str
     url: str
@@ -32,6 +32,13 @@ class Config:
     restore_max_concurrent_requests: int
     backup_multipart_chunksize: int
     restore_multipart_chunksize: int
+    fixed_part_size: bool
+    max_parts: int | None
+    memory_limit: int
+    max_bandwidth: int | None
+    timeout: float
+    max_retries: int | None
+    checksum: str
     logger_verbosity: Verbosity
 
 
@@ -85,14 +92,9 @@ def _config(path: str, text: str) -> Config:
         url=url,
         storage_options=load_storage_options(values.get("storage_options") or "", values.get("storage_options_file")),
         **{
-            name: values.get(name, BY_NAME[name].default)
-            for name in (
-                "backup_max_concurrent_requests",
-                "restore_max_concurrent_requests",
-                "backup_multipart_chunksize",
-                "restore_multipart_chunksize",
-                "logger_verbosity",
-            )
+            field.name: values.get(field.name, BY_NAME[field.name].default)
+            for field in fields(Config)
+            if field.name not in ("path", "url", "storage_options")
         },
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..log import VERBOSITIES
-from .units import parse_size
+from .units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,45 @@ def _part_size(text: str) -> int:
     if not 1 << 16 <= size <= 5 << 30:
         raise ValueError("expected a size from 64KB to 5GB")
     return size
+
+
+def _limit_of_parts(text: str) -> int:
+    if not text.isdecimal() or not 2 <= int(text) <= 1_000_000:
+        raise ValueError("expected a whole number from 2 to 1000000")
+    return int(text)
+
+
+def _retries(text: str) -> int:
+    if not text.isdecimal() or int(text) > 1_000_000:
+        raise ValueError("expected a whole number from 0 to 1000000")
+    return int(text)
+
+
+def _memory(text: str) -> int:
+    size = parse_size(text)
+    if not 1 << 20 <= size <= 64 << 30:
+        raise ValueError("expected a size from 1MB to 64GB")
+    return size
+
+
+def _bandwidth(text: str) -> int:
+    rate = parse_size(text.removesuffix("/s"))
+    if rate < 1 << 10:
+        raise ValueError("expected a size for each second, of 1KB or more")
+    return rate
+
+
+def _deadline(text: str) -> float:
+    seconds = parse_duration(text)
+    if not 1 <= seconds <= 3600:
+        raise ValueError("expected a duration from 1s to 1h")
+    return seconds
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("on", "true", "yes", "off", "false", "no"):
+        raise ValueError("expected on or off")
+    return text.lower() in ("on", "true", "yes")
 
 
 def _switched_off(text: str) -> str:
@@ -90,6 +129,48 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("restore_multipart_chunksize", "size of a read", _part_size, 8 << 20, "`8MB`"),
     Option(
+        "fixed_part_size",
+        "`on`: all parts of a stream have `backup_multipart_chunksize` (Cloudflare R2 wants that)",
+        _switch,
+        default=False,
+        default_text="`off`",
+    ),
+    Option(
+        "max_parts",
+        "parts that the store takes of one object, where they are fewer than it says (Scaleway: `1000`)",
+        _limit_of_parts,
+        default_text="the store's (S3: `10000`)",
+    ),
+    Option(
+        "memory_limit",
+        "buffers of one running stream, two parts at the least ([how it is spent](docs/memory.md))",
+        _memory,
+        128 << 20,
+        "`128MB`",
+    ),
+    Option("max_bandwidth", "bytes a second for one stream, such as `50MB`", _bandwidth),
+    Option(
+        "timeout",
+        "how long a request may stand still; the whole of it may take that and what its bytes need at 16 KB/s",
+        _deadline,
+        60.0,
+        "`60s`",
+    ),
+    Option(
+        "max_retries",
+        "how often a request is repeated after a failure that may pass, within an outage of 5 minutes",
+        _retries,
+        default_text="as often as fit into an outage of 5 minutes",
+    ),
+    Option(
+        "checksum",
+        "`crc32c` or `off`: computed of every stream, compared where the store keeps one, written to the log; parts "
+        "are protected on their way in any case",
+        _one_of("crc32c", "off"),
+        "crc32c",
+        "`crc32c`",
+    ),
+    Option(
         "logger_verbosity",
         "what goes to the log: `error`, `info`, `verbose` or `debug`",
         _one_of(*VERBOSITIES),
@@ -99,13 +180,6 @@ OPTIONS: tuple[Option, ...] = (
     *(
         Option(name, meaning, planned="is not yet supported: remove it")
         for name, meaning in (
-            ("fixed_part_size", "all parts of equal size"),
-            ("max_parts", "the store's limit of parts"),
-            ("memory_limit", "buffers of one running stream"),
-            ("max_bandwidth", "bytes a second for one stream"),
-            ("timeout", "a deadline on each request"),
-            ("max_retries", "how often a request is repeated"),
-            ("checksum", "what is computed on backup and checked on restore"),
             ("agent", "the warm process"),
             ("agent_memory_limit", "buffers of all streams of the warm process"),
             ("replica_url", "a second target"),

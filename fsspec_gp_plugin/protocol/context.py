@@ -8,19 +8,27 @@ import stat
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ..commands import COMMANDS
 from ..config.loading import Config, load_config
 from ..config.units import format_size
 from ..errors import ConfigError, LocalFileError, PluginError
 from ..keys import unfinished_key
-from ..transfer.download import DownloadSettings, download
-from ..transfer.upload import Upload, UploadSettings
+from ..transfer.download import Download, Downloaded, DownloadSettings
+from ..transfer.upload import Upload, UploadSettings, start_or_run
 
 if TYPE_CHECKING:
     from ..log import Log
     from ..process import Streams
     from ..storage.api import ObjectInfo, Store
+    from ..storage.retrying import Patience
+
+# Data waits for a store that is away for 5 minutes, and a little more, so that the last attempt comes after them.
+_OUTAGE_SECONDS = 330.0
+# What nothing depends on yet fails early, while somebody is watching.
+_SHORT_OUTAGE_SECONDS = 8.0
 
 
 class Context:
@@ -61,23 +69,48 @@ class Context:
             from ..storage.opening import open_store
 
             try:
-                self._store = open_store(self.config.url, self.config.storage_options)
+                self._store = open_store(
+                    self.config.url, self.config.storage_options, timeout=self.config.timeout, patience=self._patience
+                )
             except ConfigError as error:
                 raise ConfigError(f"configuration file {self._config_path}: {error}") from error
         return self._store
 
     @property
+    def _patience(self) -> Patience:
+        from ..storage.retrying import Patience
+
+        outage = _OUTAGE_SECONDS if COMMANDS[self.command].is_patient else _SHORT_OUTAGE_SECONDS
+        return Patience(outage, self.config.max_retries, note=self.log.info)
+
+    @property
     def upload_settings(self) -> UploadSettings:
         """How one stream is sent."""
-        return UploadSettings(self.config.backup_multipart_chunksize, self.config.backup_max_concurrent_requests)
+        config = self.config
+        return UploadSettings(
+            part_size=config.backup_multipart_chunksize,
+            concurrency=config.backup_max_concurrent_requests,
+            memory_limit=config.memory_limit,
+            fixed=config.fixed_part_size,
+            max_parts=config.max_parts,
+            max_bandwidth=config.max_bandwidth,
+            checksum=config.checksum != "off",
+        )
 
     @property
     def download_settings(self) -> DownloadSettings:
         """How one stream is fetched."""
-        return DownloadSettings(self.config.restore_multipart_chunksize, self.config.restore_max_concurrent_requests)
+        config = self.config
+        return DownloadSettings(
+            read_size=config.restore_multipart_chunksize,
+            concurrency=config.restore_max_concurrent_requests,
+            memory_limit=config.memory_limit,
+            max_bandwidth=config.max_bandwidth,
+            checksum=config.checksum != "off",
+        )
 
-    def done(self, what: str, size: int | None = None) -> None:
-        """Write the command's line to the log: what was done, its bytes, seconds and rate.
+    def done(self, what: str, size: int | None = None, crc32c: int | None = None) -> None:
+        """Write the command's line to the log: what was done, its bytes, seconds and rate, its checksum.
 
         From here on the command has succeeded, and a signal comes too late to change that.
         """
@@ -86,6 +119,7 @@ class Context:
         rate = ""
         if size is not None:
             rate = f": {size} bytes in {seconds:.3f} s, {format_size(size / max(seconds, 1e-6))}/s"
+            rate += "" if crc32c is None else f", crc32c {crc32c:08x}"
         self.log.info(f"{self.command} {what}{rate}")
 
     def say(self, text: str) -> None:
@@ -121,10 +155,10 @@ class Context:
         finally:
             os.close(fd)
 
-    def fetch_file(self, info: ObjectInfo, path: str, settings: DownloadSettings | None = None) -> int:
+    def fetch_file(self, key: str, path: str, settings: DownloadSettings | None = None) -> Downloaded:
         """Fetch an object to a local path through a working name beside it: whole or not at all.
 
-        Returns its bytes. The file is for this user only.
+        The file is for this user only.
         """
         working = unfinished_key(path, secrets.token_hex(6))
         fd = -1
@@ -133,10 +167,10 @@ class Context:
                 self._require_open()
                 self._working_files.add(working)
                 fd = os.open(working, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            download(self.store, info, fd, settings or self.download_settings)
+            fetched = Download(self.store, fd, settings or self.download_settings).whole(key)
             os.fsync(fd)
-            if os.fstat(fd).st_size != info.size:
-                raise LocalFileError(f"can't write {path}: {os.fstat(fd).st_size} bytes arrived of {info.size}")
+            if os.fstat(fd).st_size != fetched.size:
+                raise LocalFileError(f"can't write {path}: {os.fstat(fd).st_size} bytes arrived of {fetched.size}")
             os.rename(working, path)
         except BaseException as error:
             _remove(working)
@@ -150,7 +184,7 @@ class Context:
                 os.close(fd)
             with self._lock:
                 self._working_files.discard(working)
-        return info.size
+        return fetched
 
     def close(self, seconds: float) -> None:
         """Take back what other threads have not finished, within so many seconds, and let go of connections.
@@ -167,7 +201,7 @@ class Context:
             ended.set()
 
         for upload, ended in zip(uploads, aborted, strict=True):
-            threading.Thread(target=abort, args=(upload, ended), daemon=True).start()
+            start_or_run(partial(abort, upload, ended))
         deadline = time.monotonic() + seconds
         for ended in aborted:
             if not ended.wait(max(0, deadline - time.monotonic())):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..errors import LocalFileError
-from ..transfer.download import download
+from ..transfer.download import Download
 from ..transfer.spans import parse_offsets
 
 if TYPE_CHECKING:
@@ -17,15 +17,14 @@ def backup_data(context: Context, path: str) -> None:
     """Store standard input as the object of that path."""
     key = keys.object_key(path)
     sent = context.send(context.streams.stdin, key)
-    context.done(key, sent.size)
+    context.done(key, sent.size, sent.crc32c)
 
 
 def restore_data(context: Context, path: str) -> None:
     """Write the object of that path to standard output."""
     key = keys.object_key(path)
-    info = context.store.stat(key)
-    written = download(context.store, info, context.streams.stdout, context.download_settings)
-    context.done(key, written)
+    written = Download(context.store, context.streams.stdout, context.download_settings).whole(key)
+    context.done(key, written.size, written.crc32c)
 
 
 def restore_data_subset(context: Context, path: str, offsets_path: str) -> None:
@@ -36,10 +35,5 @@ def restore_data_subset(context: Context, path: str, offsets_path: str) -> None:
             spans = parse_offsets(file.read())
     except OSError as error:
         raise LocalFileError(f"can't read the offsets file {offsets_path}: {error.strerror}") from error
-    info = context.store.stat(key)
-    if spans and spans[-1][1] > info.size:
-        raise LocalFileError(
-            f"the offsets file {offsets_path} asks for byte {spans[-1][1]} of {key}, which has {info.size}"
-        )
-    written = download(context.store, info, context.streams.stdout, context.download_settings, spans)
-    context.done(f"{key}, {len(spans)} ranges", written)
+    written = Download(context.store, context.streams.stdout, context.download_settings).spans(key, spans)
+    context.done(f"{key}, {len(spans)} ranges", written.size)

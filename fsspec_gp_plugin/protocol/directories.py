@@ -9,14 +9,13 @@ import os
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import keys
 from ..config.units import format_size
-from ..errors import LocalFileError, NotFound, StorageError, UsageError
-from ..transfer.download import DownloadSettings
-from ..transfer.upload import UploadSettings
+from ..errors import LocalFileError, NotFound, StorageError, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,8 +67,22 @@ def delete_all(context: Context, prefix: str) -> int:
         store.delete(batch)
         count += len(batch)
         before = batch
+    remove_unfinished(context, prefix)
     store.delete_empty_directories(prefix)
     return count
+
+
+def remove_unfinished(context: Context, prefix: str) -> None:
+    """Take back what killed processes left below a prefix, as far as store and credentials allow it."""
+    try:
+        count = context.store.delete_unfinished(prefix)
+    except Unreachable:
+        raise
+    except StorageError as error:
+        context.log.info(f"unfinished uploads below {prefix} could not be looked for: {error}")
+    else:
+        if count:
+            context.log.info(f"{count} unfinished uploads below {prefix} removed")
 
 
 def backup_directory(context: Context, path: str) -> None:
@@ -95,8 +108,9 @@ def restore_directory_parallel(context: Context, path: str, parallel: str = _DEF
 def _backup(context: Context, path: str, parallel: int) -> None:
     folder = os.path.abspath(path)
     prefix = keys.directory_prefix(folder)
-    base = context.upload_settings
-    settings = UploadSettings(base.part_size, base.concurrency if parallel == 1 else 1)
+    settings = context.upload_settings
+    if parallel > 1:
+        settings = replace(settings, concurrency=1)
 
     def send(name: str) -> int:
         return context.send_file(os.path.join(folder, name), prefix + name, settings).size
@@ -107,19 +121,20 @@ def _backup(context: Context, path: str, parallel: int) -> None:
 def _restore(context: Context, path: str, parallel: int) -> None:
     folder = os.path.abspath(path)
     prefix = keys.directory_prefix(folder)
-    base = context.download_settings
-    settings = DownloadSettings(base.read_size, base.concurrency if parallel == 1 else 1)
+    settings = context.download_settings
+    if parallel > 1:
+        settings = replace(settings, concurrency=1)
 
     def fetch(info: ObjectInfo) -> int:
         name = info.key[len(prefix) :]
-        if ".." in name.split("/"):
+        if name.startswith("/") or ".." in name.split("/"):
             raise LocalFileError(f"{info.key} would be written outside of {folder}")
         target = os.path.join(folder, name)
         try:
             os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         except OSError as error:
             raise LocalFileError(f"can't make {os.path.dirname(target)}: {error.strerror}") from error
-        return context.fetch_file(info, target, settings)
+        return context.fetch_file(info.key, target, settings).size
 
     found = sorted(context.store.find(prefix), key=lambda info: info.key)
     if not found:

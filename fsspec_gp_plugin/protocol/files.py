@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 def backup_file(context: Context, path: str) -> None:
     """Store a local file, which stays where it is: gpbackup goes on with it."""
     key = keys.object_key(path)
-    context.done(key, context.send_file(path, key).size)
+    sent = context.send_file(path, key)
+    context.done(key, sent.size, sent.crc32c)
 
 
 def restore_file(context: Context, path: str) -> None:
     """Fetch a file to its local path, whole or not at all."""
     key = keys.object_key(path)
-    context.done(key, context.fetch_file(context.store.stat(key), path))
+    fetched = context.fetch_file(key, path)
+    context.done(key, fetched.size, fetched.crc32c)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..errors import AccessDenied, NotFound, StorageError, UsageError
+from .directories import remove_unfinished
 
 if TYPE_CHECKING:
-    from ..storage.api import Store
+    from ..storage.api import ObjectInfo, Store
     from .context import Context
 
 # "master" and "coordinator" mean the same; both run before the segment hosts, which run before the segments.
@@ -43,8 +44,16 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
 
 
 def cleanup_plugin_for_backup(context: Context, directory: str, scope: str, content: str = "") -> None:
-    """Nothing is left to clean up: every command cleans up after itself."""
-    _, timestamp = _checked(directory, scope, content)
+    """Take back the uploads of processes that were killed; all others clean up after themselves.
+
+    It never fails for that: what gpbackup has backed up is complete by now, or gpbackup has told otherwise.
+    """
+    prefix, timestamp = _checked(directory, scope, content)
+    if scope in _HOST_SCOPES:
+        try:
+            remove_unfinished(context, prefix)
+        except StorageError as error:
+            context.log.info(f"unfinished uploads could not be looked for: {error}")
     _done(context, timestamp, scope, content)
 
 
@@ -109,8 +118,7 @@ def _probe_aborting(context: Context, store: Store, key: str, payload: bytes) ->
 
 def _probe_reading(context: Context, store: Store, key: str, payload: bytes) -> None:
     try:
-        info = store.stat(key)
-        found = b"".join(store.read(info, 0, info.size))
+        found = _content(store, store.stat(key))
     except AccessDenied as error:
         context.log.info(f"these credentials can write but not read, so a restore needs others: {error}")
         return
@@ -120,6 +128,15 @@ def _probe_reading(context: Context, store: Store, key: str, payload: bytes) -> 
             "a store that keeps upload framing in the object needs "
             "`config_kwargs: {request_checksum_calculation: when_required}` in storage_options"
         )
+
+
+def _content(store: Store, info: ObjectInfo, most: int = 1 << 20) -> bytes:
+    """An object's first bytes."""
+    buffer = bytearray(min(info.size, most))
+    with memoryview(buffer) as view:
+        for _ in store.read(info, 0, view):
+            pass
+    return bytes(buffer)
 
 
 def _require_backup(context: Context, store: Store, prefix: str, timestamp: str) -> None:
@@ -133,8 +150,7 @@ def _require_backup(context: Context, store: Store, prefix: str, timestamp: str)
             info = store.stat(prefix + name)
         except NotFound:
             continue
-        for _ in store.read(info, 0, min(1, info.size)):
-            pass
+        _content(store, info, 1)
         return
     others = False
     for info in store.find(prefix):

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One object: its key, its size in bytes, and what tells this version of it from another (or None)."""
+    """One object: its key, its size in bytes, what tells this version of it from another (or None), and the
+    CRC-32C of all its bytes where the store has said it.
+    """
 
     key: str
     size: int
     version: str | None = None
+    crc32c: int | None = None
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,14 @@ class Capabilities:
 
     `parallel_parts`: parts may be written at once and in any order, otherwise one after another in
     order. `parallel_reads`: several ranges at once are faster than one. `single_request_put`: put() is one
-    request, so cheaper than a writer. Sizes are bytes; `max_parts` is None where the store has no limit.
+    request, so cheaper than a writer. `descriptors`: objects are files, so the store is a FileStore and its writers
+    are FileWriters. Sizes are bytes; `max_parts` is None where the store has no limit.
     """
 
     parallel_parts: bool
     parallel_reads: bool
     single_request_put: bool = True
+    descriptors: bool = False
     min_part_size: int = 1
     max_part_size: int = 5 << 30
     max_parts: int | None = None
@@ -84,11 +89,23 @@ class Store(Protocol):
         """Size and version of an object; NotFound when there is none."""
         ...
 
-    def read(self, info: ObjectInfo, start: int, end: int) -> Iterator[bytes | memoryview]:
-        """The bytes from `start` to before `end`, in pieces; none when the range is empty.
+    def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        """Fill the buffer with the object's bytes from `start` on; yields how many came with each step.
 
         Pinned to the version in `info` where the store can: ObjectChanged when it is another by now.
-        A connection that ends early raises; it never shortens the range.
+        A connection that ends early raises, after all that came was yielded; it never shortens the range.
+        """
+        ...
+
+    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
+        """What stat() tells and, as by read(), the object's first bytes, as many as there are and fit: by one
+        request where the store can.
+        """
+        ...
+
+    def crc32c(self, info: ObjectInfo) -> int | None:
+        """The CRC-32C that the store keeps of all bytes of that version, None where it keeps none, or where
+        the way to the store protects the bytes already.
         """
         ...
 
@@ -105,10 +122,42 @@ class Store(Protocol):
         """
         ...
 
+    def delete_unfinished(self, prefix: str) -> int:
+        """Take back the uploads below the prefix that nobody completed or aborted; returns how many there were.
+
+        Only what find(unfinished=True) does not list: an object store's uploads. May not be called while one is
+        under way there.
+        """
+        ...
+
     def delete_empty_directories(self, prefix: str) -> None:
         """Remove the directories that emptying the prefix left behind, where the store has directories."""
         ...
 
     def close(self) -> None:
         """Let go of connections. The store can't be used afterwards."""
+        ...
+
+
+class FileStore(Store, Protocol):
+    """A store whose objects are files, so that the kernel can copy to and from them."""
+
+    def open_file(self, info: ObjectInfo) -> int:
+        """A descriptor to read the object from, for the caller to close; ObjectChanged when it is another by now."""
+        ...
+
+    def begin(self, key: str) -> FileWriter:
+        """As Store.begin()."""
+        ...
+
+
+class FileWriter(PartWriter, Protocol):
+    """An object being written as a file."""
+
+    def open_file(self) -> int:
+        """A descriptor to write the object to, from its beginning, instead of calling write(). The caller closes it."""
+        ...
+
+    def failed(self, error: OSError) -> Exception:
+        """What to raise for an error of writing to the descriptor."""
         ...

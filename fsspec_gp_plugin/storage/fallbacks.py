@@ -1,4 +1,6 @@
-"""What a store does that has no request of its own for it: put by way of a writer, delete one by one."""
+"""What a store does that has no request of its own for it: put by way of a writer, stat before a read, delete one
+by one.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,9 @@ from ..errors import NotFound, StorageError, Unreachable
 from .errors import translating
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-    from .api import ObjectInfo, PartWriter
+    from .api import ObjectInfo, PartWriter, Store
 
 
 def put_by_writer(writer: PartWriter, data: memoryview) -> ObjectInfo:
@@ -22,6 +24,12 @@ def put_by_writer(writer: PartWriter, data: memoryview) -> ObjectInfo:
     except BaseException:
         writer.abort()
         raise
+
+
+def fetch_by_stat(store: Store, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
+    """Ask for the object's size, then read."""
+    info = store.stat(key)
+    return info, store.read(info, 0, into[: info.size])
 
 
 def delete_each(keys: Iterable[str], delete: Callable[[str], object], name: Callable[[str], str]) -> list[str]:

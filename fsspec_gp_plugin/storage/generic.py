@@ -11,11 +11,11 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NotFound, StorageError
+from ..errors import NotFound, StorageError, Unreachable
 from ..keys import is_unfinished, unfinished_key
 from .api import Capabilities, ObjectInfo
-from .errors import translating
-from .fallbacks import delete_each, put_by_writer, raise_failures
+from .errors import translated, translating
+from .fallbacks import delete_each, fetch_by_stat, put_by_writer, raise_failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,15 +55,26 @@ class FsspecStore:
             raise StorageError(f"can't tell the size of {self.path(key)}")
         return ObjectInfo(key, int(info["size"]))
 
-    def read(self, info: ObjectInfo, start: int, end: int) -> Iterator[bytes | memoryview]:
-        if start < end:
+    def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        if into:
             with translating(f"can't read {self.path(info.key)}"):
-                piece = self.fs.cat_file(self.path(info.key), start=start, end=end)
-            if len(piece) != end - start:
-                raise StorageError(
-                    f"can't read {self.path(info.key)}: {len(piece)} bytes came of {end - start} at {start}"
+                piece = self.fs.cat_file(self.path(info.key), start=start, end=start + len(into))
+            if len(piece) != len(into):
+                raise Unreachable(
+                    f"can't read {self.path(info.key)}: {len(piece)} bytes came of {len(into)} at {start}"
                 )
-            yield piece
+            into[:] = piece
+            yield len(piece)
+
+    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
+        return fetch_by_stat(self, key, into)
+
+    def crc32c(self, info: ObjectInfo) -> None:
+        del info  # each of these filesystems has another checksum, or none
+
+    def delete_unfinished(self, prefix: str) -> int:
+        del prefix  # find() lists the working files
+        return 0
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         with translating(f"can't list {self.path(prefix)}"):
@@ -120,7 +131,7 @@ class FsspecWriter:
         self._working = store.path(unfinished_key(key, secrets.token_hex(6)))
         self._file: Any = None
         self._next_part = 1
-        self._done = self._aborted = False
+        self._done = self._aborted = self._renaming = False
         self._lock = threading.Lock()
 
     def write(self, number: int, data: memoryview) -> None:
@@ -129,15 +140,25 @@ class FsspecWriter:
             if number != self._next_part:
                 raise StorageError(f"part {number} where part {self._next_part} was expected")
             # Not every file object takes a memoryview, and some keep what they are given.
-            self._file.write(bytes(data))
+            try:
+                self._file.write(bytes(data))
+            except Exception as error:
+                # What it has taken of the part can't be taken back: another attempt would append it again.
+                raise StorageError(str(translated(error, f"can't write {self._final}"))) from error
             self._next_part += 1
 
     def complete(self, size: int) -> ObjectInfo:
         fs = self._store.fs
         with self._lock, translating(f"can't write {self._final}"):
             self._open()
+            if self._renaming and not fs.exists(self._working):
+                # An earlier attempt, whose answer got lost, has renamed it.
+                self._require_size(self._final, size)
+                self._done = True
+                return ObjectInfo(self._key, size)
             self._file.close()
             self._require_size(self._working, size)
+            self._renaming = True
             try:
                 self._rename()
             except Exception:

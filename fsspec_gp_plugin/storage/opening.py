@@ -1,4 +1,4 @@
-"""URL and options → Store: the one place where a provider is chosen."""
+"""URL and options → Store: the one place where a provider is chosen, and made patient."""
 
 from __future__ import annotations
 
@@ -7,22 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, PluginError
 from .errors import translated
+from .retrying import RetryingStore
 
 if TYPE_CHECKING:
     from .api import Store
+    from .retrying import Patience
 
 
-def open_store(url: str, options: dict[str, Any]) -> Store:
-    """The store below the URL; raises ConfigError where URL and options can't work, before any request."""
+def open_store(url: str, options: dict[str, Any], *, timeout: float = 60.0, patience: Patience | None = None) -> Store:
+    """The store below the URL; raises ConfigError where URL and options can't work, before any request.
+
+    `timeout`: seconds for which a request may stand still. `patience`: how requests are repeated; None: not at all.
+    """
     protocol = url.partition("://")[0]
     if protocol in ("file", "local"):
         return _open_local(url, options)
-    _require_known(protocol)
+    store = _open_remote(protocol, url, options, timeout)
+    return store if patience is None else RetryingStore(store, patience)
+
+
+def _open_remote(protocol: str, url: str, options: dict[str, Any], timeout: float) -> Store:
     try:
         if protocol in ("s3", "s3a"):
-            from .s3_opening import open_s3
+            from .s3.opening import open_s3
 
-            return open_s3(url, options)
+            return open_s3(url, options, timeout)
+        _require_known(protocol)
         return _open_generic(url, options)
     except PluginError:
         raise

@@ -1,135 +1,189 @@
 """Ranges of an object, several in flight, written to a descriptor in order and never past a gap.
 
 Each range's bytes are handed over as they arrive, so the first goes out at once; ranges behind the head
-wait in memory: at most concurrency × read size, cut to what schedule.BUFFER_BUDGET allows.
+wait in their buffers: at most schedule.BUFFER_BUDGET of them, or what `memory_limit` allows.
 """
 
 from __future__ import annotations
 
+import os
 import select
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from ..errors import ReaderGone, StorageError
-from .pump import Bell, widen_pipe, write_all
+from ..checksum import combined
+from ..errors import LocalFileError, ReaderGone, StorageError
+from .copying import Copying
+from .flight import Flight
+from .pump import Bell, Buffers, output_failed, widen_pipe, write_all
 from .schedule import BUFFER_BUDGET
 from .spans import Fetch, fetches
+from .throttle import Throttle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from ..storage.api import ObjectInfo, Store
+    from ..storage.api import FileStore, ObjectInfo, Store
 
-
+_T = TypeVar("_T")
 _LARGEST_READ = 32 << 20
+# Ranges that are there already while the head is still arriving, so that no connection waits for its turn.
+_AHEAD = 2
 
 
 @dataclass(frozen=True)
 class DownloadSettings:
-    """`read_size`: bytes of one ranged read; `concurrency`: how many of them in flight."""
+    """`read_size`: bytes of one ranged read; `concurrency`: how many of them in flight; `memory_limit`: bytes of
+    buffers; `max_bandwidth`: bytes a second, or None; `checksum`: compute the CRC-32C and compare it.
+    """
 
     read_size: int = 8 << 20
     concurrency: int = 4
+    memory_limit: int = BUFFER_BUDGET
+    max_bandwidth: int | None = None
+    checksum: bool = True
 
 
-def download(
-    store: Store,
-    info: ObjectInfo,
-    sink: int,
-    settings: DownloadSettings,
-    spans: Iterable[tuple[int, int]] | None = None,
-) -> int:
-    """Write the object, or only the spans of it, to descriptor `sink`; returns the bytes written.
+@dataclass(frozen=True)
+class Downloaded:
+    """What was written: bytes, and the CRC-32C of them where it was computed."""
 
-    Raises ReaderGone as soon as the sink's reader has closed it, also while nothing is being written.
-    """
-    spans = [(0, info.size)] if spans is None else spans
-    read_size = min(settings.read_size, _LARGEST_READ)
-    concurrency = min(settings.concurrency, BUFFER_BUDGET // read_size) if store.capabilities.parallel_reads else 1
-    if info.size > read_size:
-        widen_pipe(sink)
-    written = 0
-    with Bell() as bell:
-        pool = ThreadPoolExecutor(max_workers=concurrency)
-        flying: deque[_Flight] = deque()
+    size: int
+    crc32c: int | None
+
+
+class Download:
+    """One object on its way to a descriptor, whole or in spans."""
+
+    def __init__(self, store: Store, sink: int, settings: DownloadSettings) -> None:
+        """Touches nothing yet."""
+        self._store = store
+        self._sink = sink
+        self._read_size = min(settings.read_size, _LARGEST_READ, settings.memory_limit)
+        buffers = max(1, settings.memory_limit // self._read_size)
+        self._concurrency = min(settings.concurrency, buffers) if store.capabilities.parallel_reads else 1
+        self._window = min(self._concurrency + _AHEAD, buffers)
+        self._throttle = Throttle(settings.max_bandwidth)
+        self._buffers = Buffers(lambda: None)
+        self._flying: deque[Flight] = deque()
+        self._written = 0
+        self._crc: int | None = 0 if settings.checksum else None
+
+    def whole(self, key: str) -> Downloaded:
+        """Write all of the object. The request that finds it brings its first bytes."""
+        if self._store.capabilities.descriptors:
+            return self._by_descriptor(self._store.stat(key), None)
+        with self._flights() as pool:
+            first = self._new_flight(Fetch(0, self._read_size, ((0, self._read_size),)))
+            self._flying.append(first)
+            pool.submit(first.find, key)
+            info = first.wait_for_info()
+            if info.size > self._read_size:
+                widen_pipe(self._sink)
+            self._run(pool, info, [(self._read_size, info.size)])
+            if self._crc is not None:
+                self._compare(info, self._asked(pool, lambda: self._store.crc32c(info)))
+        return Downloaded(self._written, self._crc)
+
+    def spans(self, key: str, spans: Sequence[tuple[int, int]]) -> Downloaded:
+        """Write only those spans of the object, ascending; LocalFileError where they reach beyond its end."""
+        self._crc = None  # there is nothing to compare it with
+        if self._store.capabilities.descriptors:
+            info = self._store.stat(key)
+            _require_within(info, spans)
+            return self._by_descriptor(info, spans)
+        with self._flights() as pool:
+            info = self._asked(pool, lambda: self._store.stat(key))
+            _require_within(info, spans)
+            self._run(pool, info, spans)
+        return Downloaded(self._written, None)
+
+    def _asked(self, pool: ThreadPoolExecutor, request: Callable[[], _T]) -> _T:
+        """A small request's answer, awaited like the bytes: a reader that goes meanwhile ends it."""
+        future = pool.submit(request)
+        future.add_done_callback(lambda _: self._bell.ring())
+        while not future.done():
+            self._wait()
+        return future.result()
+
+    def _compare(self, info: ObjectInfo, expected: int | None) -> None:
+        if expected is not None and expected != self._crc:
+            raise StorageError(
+                f"{info.key}: what arrived has the checksum {self._crc:08x}, what the store keeps {expected:08x}; "
+                "the bytes were changed on their way or in the store"
+            )
+
+    def _by_descriptor(self, info: ObjectInfo, spans: Iterable[tuple[int, int]] | None) -> Downloaded:
+        """Where the object is a file no worker is needed: the system reads ahead."""
+        widen_pipe(self._sink)
+
+        def reading(error: OSError) -> Exception:
+            return StorageError(f"can't read {info.key}: {error.strerror}")
+
+        copying = Copying(self._throttle, checksum=self._crc is not None, reading=reading, writing=output_failed)
+        file = cast("FileStore", self._store).open_file(info)
         try:
-            for fetch in fetches(spans, read_size):
-                flying.append(_Flight(store, info, fetch, bell))
-                pool.submit(flying[-1].run)
-                if len(flying) == concurrency:
-                    written += flying.popleft().write_to(sink)
-            while flying:
-                written += flying.popleft().write_to(sink)
+            for start, end in [(0, info.size)] if spans is None else spans:
+                os.lseek(file, start, os.SEEK_SET)
+                copying.run(file, self._sink, end - start)
         finally:
-            for flight in flying:
+            os.close(file)
+        return Downloaded(copying.size, copying.crc32c)
+
+    @contextmanager
+    def _flights(self) -> Iterator[ThreadPoolExecutor]:
+        """Threads for ranged reads. On the way out they are left alone: one may wait for a store that hangs."""
+        pool = ThreadPoolExecutor(self._concurrency)
+        try:
+            with Bell() as self._bell:
+                self._poller = self._bell.watch(self._sink, 0)
+                yield pool
+        finally:
+            for flight in self._flying:
                 flight.cancelled = True
             pool.shutdown(wait=False, cancel_futures=True)
-    return written
 
+    def _run(self, pool: ThreadPoolExecutor, info: ObjectInfo, spans: Iterable[tuple[int, int]]) -> None:
+        for fetch in fetches(spans, self._read_size):
+            if len(self._flying) == self._window:
+                self._write_head()
+            flight = self._new_flight(fetch)
+            self._flying.append(flight)
+            pool.submit(flight.read, info)
+        while self._flying:
+            self._write_head()
 
-class _Flight:
-    """One ranged read: a worker thread collects its pieces, the main thread writes them out."""
+    def _new_flight(self, fetch: Fetch) -> Flight:
+        buffer = self._buffers.take(self._read_size, self._window)
+        return Flight(self._store, fetch, buffer, ring=self._bell.ring, wait=self._wait, checksum=self._crc is not None)
 
-    def __init__(self, store: Store, info: ObjectInfo, fetch: Fetch, bell: Bell) -> None:
-        self._store = store
-        self._info = info
-        self._fetch = fetch
-        self._bell = bell
-        self._pieces: deque[bytes | memoryview | BaseException | None] = deque()
-        self.cancelled = False
+    def _write_head(self) -> None:
+        flight = self._flying[0]
+        for piece in flight.wanted():
+            at = 0
+            while at < len(piece):
+                count = self._throttle.allow(len(piece) - at)
+                write_all(self._sink, piece[at : at + count])
+                self._throttle.count(count)
+                at += count
+            self._written += len(piece)
+        if self._crc is not None:
+            self._crc = combined(self._crc, flight.crc, flight.passed_on)
+        self._flying.popleft()
+        self._buffers.give_back(flight.buffer)
 
-    def run(self) -> None:
-        end: BaseException | None = None
-        try:
-            position = self._fetch.start
-            for piece in self._store.read(self._info, self._fetch.start, self._fetch.end):
-                if self.cancelled:
-                    return
-                position += len(piece)
-                self._pieces.append(piece)
-                self._bell.ring()
-            if position != self._fetch.end:
-                raise StorageError(
-                    f"can't read {self._info.key}: expected {self._fetch.end - self._fetch.start} bytes "
-                    f"at {self._fetch.start}, got {position - self._fetch.start}"
-                )
-        except BaseException as error:  # noqa: BLE001 - kept for the main thread
-            end = error
-        self._pieces.append(end)
-        self._bell.ring()
-
-    def write_to(self, sink: int) -> int:
-        """Write what is wanted of this range as it arrives; returns the bytes written."""
-        written = 0
-        position = self._fetch.start
-        wanted = deque(self._fetch.spans)
-        for piece in self._arriving(sink):
-            view = memoryview(piece)
-            while wanted and wanted[0][0] < position + len(view):
-                start, end = wanted[0]
-                part = view[max(start - position, 0) : end - position]
-                write_all(sink, part)
-                written += len(part)
-                if end > position + len(view):
-                    break
-                wanted.popleft()
-            position += len(view)
-        return written
-
-    def _arriving(self, sink: int) -> Iterator[bytes | memoryview]:
+    def _wait(self) -> None:
+        """Until something has arrived; ReaderGone when the sink's reader has closed it."""
         # Of the sink only its end is awaited: POLLERR and POLLHUP are reported unasked.
-        poller = self._bell.watch(sink, 0)
-        while True:
-            while not self._pieces:
-                for fd, events in poller.poll():
-                    if fd == sink and events & (select.POLLERR | select.POLLHUP):
-                        raise ReaderGone
-                self._bell.quiet()
-            piece = self._pieces.popleft()
-            if piece is None:
-                return
-            if isinstance(piece, BaseException):
-                raise piece
-            yield piece
+        for fd, events in self._poller.poll():
+            if fd == self._sink and events & (select.POLLERR | select.POLLHUP):
+                raise ReaderGone
+        self._bell.quiet()
+
+
+def _require_within(info: ObjectInfo, spans: Sequence[tuple[int, int]]) -> None:
+    if spans and spans[-1][1] > info.size:
+        raise LocalFileError(f"the offsets ask for byte {spans[-1][1]} of {info.key}, which has {info.size}")

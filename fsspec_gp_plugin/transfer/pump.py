@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from .throttle import Throttle
+
 # A user may have 64 MiB of pipes by default, and beyond that every new pipe is tiny: leave room for 256 streams.
 _PIPE_BYTES = 256 << 10
 
@@ -65,9 +67,10 @@ class Bell:
 class Source:
     """What comes in on a descriptor, read into buffers."""
 
-    def __init__(self, fd: int, bell: Bell, check: Callable[[], None]) -> None:
-        """`check` is called before each read and raises when reading on is pointless."""
+    def __init__(self, fd: int, bell: Bell, check: Callable[[], None], throttle: Throttle) -> None:
+        """`check` is called before each read and raises when reading on is pointless; `throttle` limits the rate."""
         self._fd = fd
+        self._throttle = throttle
         self._poller = bell.watch(fd, select.POLLIN)
         self._check = check
 
@@ -76,12 +79,15 @@ class Source:
         while True:
             self._poller.poll()
             self._check()
+            allowed = self._throttle.allow(len(into))
             try:
-                return os.readv(self._fd, [into])
+                count = os.readv(self._fd, [into[:allowed]])
+                self._throttle.count(count)
+                return count
             except BlockingIOError:
                 continue
             except OSError as error:
-                raise LocalFileError(f"can't read the input: {error.strerror}") from error
+                raise input_failed(error) from error
 
     def fill(self, into: memoryview, filled: int = 0) -> int:
         """Read until the buffer is full or the stream ends; the count of bytes in it."""
@@ -93,26 +99,49 @@ class Source:
         return filled
 
 
-def write_all(fd: int, data: bytes | memoryview) -> None:
-    """Write every byte; ReaderGone when the other end of the pipe has closed it."""
+def output_failed(error: OSError) -> Exception:
+    """What to raise when our output can't be written: ReaderGone where its reader has closed it."""
+    if error.errno in (errno.EPIPE, errno.ECONNRESET):
+        return ReaderGone()
+    return LocalFileError(f"can't write the output: {error.strerror}")
+
+
+def write_all(fd: int, data: bytes | memoryview, failed: Callable[[OSError], Exception] = output_failed) -> None:
+    """Write every byte; `failed` makes what is raised of an error."""
     view = memoryview(data)
     while view:
         try:
             view = view[os.write(fd, view) :]
         except BlockingIOError:
-            poller = select.poll()
-            poller.register(fd, select.POLLOUT)
-            poller.poll()
+            wait_until_writable(fd)
         except OSError as error:
-            if error.errno in (errno.EPIPE, errno.ECONNRESET):
-                raise ReaderGone from error
-            raise LocalFileError(f"can't write the output: {error.strerror}") from error
+            raise failed(error) from error
+
+
+def input_failed(error: OSError) -> Exception:
+    """What to raise when our input can't be read."""
+    return LocalFileError(f"can't read the input: {error.strerror}")
+
+
+def wait_until_readable(fd: int) -> None:
+    """Sleep until a descriptor that does not block gives something again, or its end."""
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    poller.poll()
+
+
+def wait_until_writable(fd: int) -> None:
+    """Sleep until a descriptor that does not block takes something again."""
+    poller = select.poll()
+    poller.register(fd, select.POLLOUT)
+    poller.poll()
 
 
 def widen_pipe(fd: int) -> None:
     """Let a pipe hold 256 KiB instead of 64: fewer wake-ups on both sides."""
     with suppress(OSError):  # no pipe, or the user's share of pipe memory is spent
-        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ if hasattr(fcntl, "F_SETPIPE_SZ") else 1031, _PIPE_BYTES)
+        if fcntl.fcntl(fd, getattr(fcntl, "F_GETPIPE_SZ", 1032)) < _PIPE_BYTES:
+            fcntl.fcntl(fd, getattr(fcntl, "F_SETPIPE_SZ", 1031), _PIPE_BYTES)
 
 
 class Buffers:
@@ -135,10 +164,18 @@ class Buffers:
                 self._check()
                 self._changed.wait()
             self._check()
-            while self._free and len(self._free[-1]) != size:
-                self._free.pop().close()
+            for old in [buffer for buffer in self._free if len(buffer) != size]:
+                self._free.remove(old)
+                old.close()
+            if self._free:
+                buffer = self._free.pop()
+            else:
+                try:
+                    buffer = mmap.mmap(-1, size)
+                except OSError as error:
+                    raise MemoryError from error
             self._out += 1
-            return self._free.pop() if self._free else mmap.mmap(-1, size)
+            return buffer
 
     def give_back(self, buffer: mmap.mmap) -> None:
         """Return a buffer that nobody looks at any more."""

@@ -10,8 +10,9 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# Bytes between two spans that are cheaper to read and drop than to ask for separately.
-_WORTH_READING_OVER = 256 << 10
+# Bytes between two spans that are cheaper to read and drop than to ask for separately: what a connection to a cloud
+# brings while a request waits for its first byte.
+_WORTH_READING_OVER = 1 << 20
 
 
 @dataclass(frozen=True)

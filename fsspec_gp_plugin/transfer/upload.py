@@ -2,26 +2,31 @@
 
 The main thread reads and waits; whatever touches the network runs in other threads. So a signal, which
 Python delivers to the main thread, stops the reading at once and never tears a request apart.
-Memory: schedule.buffers() × part size.
+Memory: schedule.buffers() × part size. Where objects are files, the kernel copies, or a small buffer does.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotDone
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
+from ..checksum import combined, crc32c
 from ..errors import Interrupted, StorageError
-from .pump import Bell, Buffers, Source, widen_pipe
-from .schedule import PartSchedule
+from .copying import Copying
+from .pump import Bell, Buffers, Source, input_failed, widen_pipe
+from .schedule import BUFFER_BUDGET, PartSchedule
+from .throttle import Throttle
 
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
 
-    from ..storage.api import ObjectInfo, PartWriter, Store
+    from ..storage.api import FileStore, ObjectInfo, PartWriter, Store
 
 # After a signal the process has two seconds; a request that makes the object visible may use this much
 # of them to tell how it ended, and taking back an upload this much.
@@ -32,10 +37,18 @@ _ABORT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class UploadSettings:
-    """`part_size`: bytes of the first parts; `concurrency`: parts in flight."""
+    """`part_size`: bytes of the first parts; `concurrency`: parts in flight; `memory_limit`: bytes of buffers;
+    `fixed`: all parts have the first size; `max_parts`: instead of the store's; `max_bandwidth`: bytes a second, or
+    None; `checksum`: compute the CRC-32C.
+    """
 
     part_size: int = 8 << 20
     concurrency: int = 4
+    memory_limit: int = BUFFER_BUDGET
+    fixed: bool = False
+    max_parts: int | None = None
+    max_bandwidth: int | None = None
+    checksum: bool = True
 
 
 class Upload:
@@ -46,7 +59,16 @@ class Upload:
         self._store = store
         self._key = key
         self._note = note
-        self._schedule = PartSchedule(settings.part_size, settings.concurrency, store.capabilities)
+        self._settings = settings
+        self._schedule = PartSchedule(
+            settings.part_size,
+            settings.concurrency,
+            store.capabilities,
+            memory_limit=settings.memory_limit,
+            fixed=settings.fixed,
+            max_parts=settings.max_parts,
+        )
+        self._throttle = Throttle(settings.max_bandwidth)
         self._error: BaseException | None = None
         self._buffers = Buffers(self._raise_error)
         self._writer: PartWriter | None = None
@@ -61,6 +83,8 @@ class Upload:
         # One thread a part in flight; they start when there is work.
         pool = ThreadPoolExecutor(max_workers=max(1, self._schedule.buffers(1) - 1))
         try:
+            if self._store.capabilities.descriptors:
+                return self._run_by_descriptor(source, pool)
             with Bell() as self._bell:
                 return self._run(source, pool)
         except BaseException as error:
@@ -72,19 +96,22 @@ class Upload:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _run(self, source: int, pool: ThreadPoolExecutor) -> ObjectInfo:
-        stream = Source(source, self._bell, self._raise_error)
+        stream = Source(source, self._bell, self._raise_error, self._throttle)
         buffer = self._take(1)
         filled = stream.fill(memoryview(buffer))
-        following, more = None, 0
+        following, more, ended = None, 0, False
         if filled == len(buffer):
             widen_pipe(source)
             # One look ahead: a stream that ends with its first part is still a small object.
             following = self._take(2)
             more = stream.read(memoryview(following))
+            ended = not more
         if not more and self._store.capabilities.single_request_put:
             data = memoryview(buffer)[:filled]
-            return _settled(pool.submit(self._make_visible, lambda: self._store.put(self._key, data)))
+            crc = crc32c(data) if self._settings.checksum else None
+            return _settled(pool.submit(self._make_visible, lambda: self._store.put(self._key, data), crc))
         self._writer = writer = self._store.begin(self._key)
+        self._crcs: dict[int, tuple[int, int]] = {}
         sending: list[Future[None]] = []
         number = total = 0
         while filled:
@@ -92,7 +119,7 @@ class Upload:
             total += filled
             sending = [future for future in sending if not future.done()]
             sending.append(pool.submit(self._send, writer, number, buffer, filled))
-            if filled < len(buffer):
+            if ended or filled < len(buffer) or (following is None and self._is_end(stream, number)):
                 break
             buffer = self._take(number + 1) if following is None else following
             filled = stream.fill(memoryview(buffer), more)
@@ -101,25 +128,68 @@ class Upload:
             self._raise_error()
             sending = list(wait(sending, return_when=FIRST_COMPLETED).not_done)
         self._raise_error()
-        return _settled(pool.submit(self._make_visible, lambda: writer.complete(total)))
+        crc = 0 if self._settings.checksum else None
+        if crc is not None:
+            for _, (part, size) in sorted(self._crcs.items()):
+                crc = combined(crc, part, size)
+        return _settled(pool.submit(self._make_visible, lambda: writer.complete(total), crc))
 
-    def _make_visible(self, request: Callable[[], ObjectInfo]) -> ObjectInfo:
-        self._visible = request()
+    def _run_by_descriptor(self, source: int, pool: ThreadPoolExecutor) -> ObjectInfo:
+        """Where the object is a file, its bytes need no buffers of ours."""
+        store = cast("FileStore", self._store)
+        self._writer = writer = store.begin(self._key)
+        self._raise_error()  # abort() may have come before there was a writer
+        widen_pipe(source)
+
+        def copy() -> Copying:
+            copying = Copying(
+                self._throttle,
+                checksum=self._settings.checksum,
+                reading=input_failed,
+                writing=writer.failed,
+                check=self._raise_error,
+            )
+            file = writer.open_file()
+            try:
+                copying.run(source, file)
+            except BaseException:
+                with suppress(OSError):
+                    os.close(file)
+                raise
+            try:
+                os.close(file)  # network file systems tell here that a disk is full
+            except OSError as error:
+                raise writer.failed(error) from error
+            return copying
+
+        # In another thread, like all that may wait for a disk or a mount that hangs.
+        copied = pool.submit(copy).result()
+        return _settled(pool.submit(self._make_visible, lambda: writer.complete(copied.size), copied.crc32c))
+
+    def _make_visible(self, request: Callable[[], ObjectInfo], crc: int | None) -> ObjectInfo:
+        self._visible = replace(request(), crc32c=crc)
         return self._visible
 
-    def _take(self, number: int) -> mmap.mmap:
-        size = self._schedule.size(number)
-        if size == 0:
+    def _is_end(self, stream: Source, number: int) -> bool:
+        """Whether the stream ends with part `number`, where it must: at the last part that there may be."""
+        if self._schedule.size(number + 1):
+            return False
+        if stream.read(memoryview(bytearray(1))):
             raise StorageError(
-                f"{self._key}: the stream is longer than {number - 1:,} parts, the most the store takes, can hold; "
-                "set a larger backup_multipart_chunksize"
+                f"{self._key}: the stream is longer than {number:,} parts, the most the store takes, can hold; "
+                f"{self._schedule.advice}"
             )
-        return self._buffers.take(size, self._schedule.buffers(number))
+        return True
+
+    def _take(self, number: int) -> mmap.mmap:
+        return self._buffers.take(self._schedule.size(number), self._schedule.buffers(number))
 
     def _send(self, writer: PartWriter, number: int, buffer: mmap.mmap, filled: int) -> None:
         try:
             self._raise_error()
             with memoryview(buffer) as whole, whole[:filled] as data:
+                if self._settings.checksum:
+                    self._crcs[number] = crc32c(data), filled
                 writer.write(number, data)
         except BaseException as error:  # noqa: BLE001 - kept for the main thread
             self._error = self._error or error
@@ -151,7 +221,7 @@ class Upload:
             finally:
                 ended.set()
 
-        threading.Thread(target=work, daemon=True).start()
+        start_or_run(work)
         interrupted = None
         try:
             ended.wait(_ABORT_AFTER_SIGNAL_SECONDS if isinstance(error, Interrupted) else _ABORT_SECONDS)
@@ -162,6 +232,14 @@ class Upload:
             self._note(f"{self._key}: the unfinished upload could not be removed: {failure[0]}")
         if interrupted is not None:
             raise interrupted
+
+
+def start_or_run(work: Callable[[], None]) -> None:
+    """Run something in another thread, or in this one where the system gives no more of them."""
+    try:
+        threading.Thread(target=work, daemon=True).start()
+    except RuntimeError:
+        work()
 
 
 def _settled(future: Future[Any]) -> ObjectInfo:

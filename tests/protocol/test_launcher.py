@@ -115,3 +115,9 @@ def test_no_library_warns_and_nothing_is_left_open(target: Target, database: Dat
         assert " fsspec_gp_plugin:" in line
         for word in ("Warning", "nclosed", "never retrieved", "ignored in", "Traceback"):
             assert word not in line, line
+
+
+def test_a_directory_as_standard_input_is_one_line(local: Plugin) -> None:
+    """Python itself would end with six."""
+    result = local.shell(local.command("backup_data", local.database.table()) + " < /tmp")
+    result.failed("standard input is a directory", status=2)

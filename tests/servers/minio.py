@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import time
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
@@ -18,7 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.servers.certificates import Certificates
+
 USER, PASSWORD = "minio-test-user", "minio-test-password"
+# Buckets are hosts below this name too, for those whom a proxy leads here.
+DOMAIN = "minio.test"
+# What objects are encrypted with, where a request asks for it.
+KMS_KEY = "test-key"
 
 
 @dataclass(frozen=True)
@@ -27,11 +35,13 @@ class Minio:
 
     endpoint: str
     bucket: str
+    certificates: Certificates | None = None
 
     @property
     def options(self) -> dict[str, Any]:
         """storage_options for s3fs."""
-        return {"endpoint_url": self.endpoint, "key": USER, "secret": PASSWORD}
+        trust = {"client_kwargs": {"verify": str(self.certificates.authority)}} if self.certificates else {}
+        return {"endpoint_url": self.endpoint, "key": USER, "secret": PASSWORD, **trust}
 
     def filesystem(self) -> Any:
         """A client of the tests' own, to look at what the plugin did."""
@@ -39,10 +49,20 @@ class Minio:
 
         return s3fs.S3FileSystem(**self.options, skip_instance_cache=True, use_listings_cache=False)
 
-    def unfinished_uploads(self) -> list[str]:
-        """The keys of multipart uploads that were neither completed nor aborted."""
-        answer = self.filesystem().call_s3("list_multipart_uploads", Bucket=self.bucket)
+    def unfinished_uploads(self, key: str = "") -> list[str]:
+        """The keys of multipart uploads that were neither completed nor aborted.
+
+        Without a key MinIO lists those that were begun since it started, with one all of that very key.
+        """
+        answer = self.filesystem().call_s3("list_multipart_uploads", Bucket=self.bucket, Prefix=key)
         return [upload["Key"] for upload in answer.get("Uploads", ())]
+
+    def requests(self, name: str) -> int:
+        """How many requests of a kind, such as GetObject, came since the start."""
+        with _open(f"{self.endpoint}/minio/metrics/v3/api/requests", self.certificates) as answer:
+            lines = answer.read().decode().splitlines()
+        wanted = f'minio_api_requests_total{{name="{name}",'
+        return sum(int(float(line.split()[-1])) for line in lines if line.startswith(wanted))
 
 
 def executable() -> str | None:
@@ -60,42 +80,91 @@ def free_port() -> int:
         return port
 
 
-def run(program: str, folder: Path) -> Iterator[Minio]:
-    """Start the server with its data below a folder that is not on tmpfs; stop it after the yield."""
-    port = free_port()
-    endpoint = f"http://127.0.0.1:{port}"
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "MINIO_ROOT_USER": USER,
-        "MINIO_ROOT_PASSWORD": PASSWORD,
-        "MINIO_BROWSER": "off",
-    }
-    with open(folder / "minio.log", "wb") as log:
-        process = subprocess.Popen(
-            [program, "server", "--address", f"127.0.0.1:{port}", "--quiet", str(folder / "data")],
-            env=environment,
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-        )
-    try:
-        _wait_until_ready(endpoint, process)
-        server = Minio(endpoint, "gp-backups")
-        server.filesystem().mkdir(server.bucket)
-        yield server
-    finally:
-        process.terminate()
-        process.wait(20)
+class MinioServer:
+    """MinIO with its data below a folder that is not on tmpfs. It keeps its port when it is started again.
+
+    With certificates it speaks TLS only.
+    """
+
+    def __init__(self, program: str, folder: Path, certificates: Certificates | None = None) -> None:
+        self.port = free_port()
+        scheme = "https" if certificates else "http"
+        self.minio = Minio(f"{scheme}://127.0.0.1:{self.port}", "gp-backups", certificates)
+        self._program = program
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> MinioServer:
+        try:
+            self.start()
+            self.minio.filesystem().mkdir(self.minio.bucket)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(20)
+
+    def start(self) -> None:
+        """Start it, and wait until it takes requests."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self._folder),
+            "MINIO_ROOT_USER": USER,
+            "MINIO_ROOT_PASSWORD": PASSWORD,
+            "MINIO_BROWSER": "off",
+            "MINIO_DOMAIN": DOMAIN,
+            "MINIO_KMS_SECRET_KEY": f"{KMS_KEY}:{b64encode(b'k' * 32).decode()}",
+            "MINIO_PROMETHEUS_AUTH_TYPE": "public",  # requests() asks for it
+        }
+        certificates = self.minio.certificates
+        tls = ["--certs-dir", str(certificates.folder)] if certificates else []
+        with open(self._folder / "minio.log", "ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    self._program,
+                    "server",
+                    "--address",
+                    f"127.0.0.1:{self.port}",
+                    "--quiet",
+                    *tls,
+                    str(self._folder / "data"),
+                ],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+        _wait_until_ready(self.minio, self._process)
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(20)
 
 
-def _wait_until_ready(endpoint: str, process: subprocess.Popen[bytes]) -> None:
+def run(program: str, folder: Path, certificates: Certificates | None = None) -> Iterator[Minio]:
+    """Start the server; stop it after the yield."""
+    with MinioServer(program, folder, certificates) as server:
+        yield server.minio
+
+
+def _open(url: str, certificates: Certificates | None) -> Any:
+    context = ssl.create_default_context(cafile=str(certificates.authority)) if certificates else None
+    return urlopen(url, timeout=2, context=context)  # noqa: S310 - our own loopback server
+
+
+def _wait_until_ready(server: Minio, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"minio ended with status {process.returncode}")
         try:
-            with urlopen(f"{endpoint}/minio/health/ready", timeout=2):  # noqa: S310 - our own loopback server
+            with _open(f"{server.endpoint}/minio/health/ready", server.certificates):
                 return
         except OSError:
             time.sleep(0.1)

@@ -13,6 +13,7 @@ from fsspec_gp_plugin.config.loading import Config, load_config
 from fsspec_gp_plugin.config.options import OPTIONS
 from fsspec_gp_plugin.config.units import format_size, parse_duration, parse_size
 from fsspec_gp_plugin.errors import ConfigError
+from tests.servers import certificates
 
 MB = 1 << 20
 
@@ -189,6 +190,8 @@ def test_examples_load_and_open(path: Path, tmp_path: Path) -> None:
     secrets.write_text("key: some-key\nsecret: some-secret\n")
     secrets.chmod(0o600)
     text = path.read_text().replace("/home/gpadmin/.fsspec_gp_plugin/secrets.yaml", str(secrets))
+    authority = certificates.make(tmp_path / "certificates").authority
+    text = text.replace("/etc/pki/ca-trust/source/anchors/company.pem", str(authority))
     strings = as_strings(text)
     assert all(isinstance(value, str) for value in strings["options"].values()), "gpbackup takes only text"
     copy = tmp_path / "config.yaml"

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.errors import LocalFileError, ReaderGone, StorageError, Unreachable
-from fsspec_gp_plugin.transfer.download import DownloadSettings, download
+from fsspec_gp_plugin.transfer.download import Download, DownloadSettings
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from fsspec_gp_plugin.storage.api import ObjectInfo
 
 READ = 1 << 16
 KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000"
@@ -52,7 +56,8 @@ def drain() -> Iterator[Drain]:
 
 
 def fetch(store: FakeStore, sink: int, spans: list[tuple[int, int]] | None = None, concurrency: int = 3) -> int:
-    return download(store, store.stat(KEY), sink, DownloadSettings(READ, concurrency), spans)
+    download = Download(store, sink, DownloadSettings(READ, concurrency))
+    return (download.whole(KEY) if spans is None else download.spans(KEY, spans)).size
 
 
 @pytest.mark.parametrize("size", [0, 1, READ - 1, READ, READ + 1, 20 * READ + 3])
@@ -65,8 +70,6 @@ def test_every_size_comes_back_whole(drain: Drain, size: int, parallel: bool) ->
 
 
 def test_ranges_that_arrive_out_of_order_are_written_in_order(drain: Drain) -> None:
-    import time
-
     pause = random.Random(7)
     store = FakeStore(lambda *_: time.sleep(pause.random() / 100))
     store.objects[KEY] = os.urandom(20 * READ)
@@ -102,9 +105,66 @@ def test_a_range_that_comes_short_is_an_error(drain: Drain) -> None:
     store = FakeStore()
     store.objects[KEY] = os.urandom(10 * READ)
     info = store.stat(KEY)
+    store.stat = lambda _: info  # type: ignore[method-assign]
     store.objects[KEY] = store.objects[KEY][: 5 * READ + 10]
     with pytest.raises(StorageError, match="expected"):
-        download(store, info, drain.write, DownloadSettings(READ, 3))
+        Download(store, drain.write, DownloadSettings(READ, 3)).spans(KEY, [(0, info.size)])
+    assert drain.close() == store.objects[KEY]
+
+
+def test_bytes_that_differ_from_the_stores_checksum_are_an_error(drain: Drain) -> None:
+    store = FakeStore()
+    store.objects[KEY] = os.urandom(10 * READ + 1)
+    store.crcs[KEY] = crc32c(store.objects[KEY])
+    assert fetch(store, drain.write) == 10 * READ + 1
+    store.crcs[KEY] ^= 1
+    with pytest.raises(StorageError, match="checksum"):
+        fetch(store, drain.write)
+
+
+def test_without_checksum_none_is_computed_or_asked_for(drain: Drain) -> None:
+    store = FakeStore()
+    store.objects[KEY] = os.urandom(3 * READ)
+    store.crcs[KEY] = 1
+    done = Download(store, drain.write, DownloadSettings(READ, checksum=False)).whole(KEY)
+    assert done.crc32c is None
+    assert ("crc32c", KEY, 0) not in store.calls
+
+
+def test_a_small_object_costs_one_request(drain: Drain) -> None:
+    store = FakeStore()
+    store.objects[KEY] = os.urandom(READ)
+    fetch(store, drain.write)
+    assert [call[0] for call in store.calls if call[0] != "piece"] == ["fetch", "crc32c"]
+
+
+def test_buffers_stay_within_the_memory_limit(drain: Drain) -> None:
+    reading = set()
+    most = 0
+
+    def before(method: str, _key: str, start: int) -> None:
+        nonlocal most
+        if method == "read":
+            reading.add(start)
+            most = max(most, len(reading))
+        elif method == "piece":
+            time.sleep(0.001)
+            reading.discard(start)
+
+    store = FakeStore(before)
+    store.objects[KEY] = os.urandom(50 * READ)
+    download = Download(store, drain.write, DownloadSettings(READ, 8, memory_limit=3 * READ))
+    assert download.whole(KEY).size == 50 * READ
+    assert 1 <= most <= 3
+    assert drain.close() == store.objects[KEY]
+
+
+def test_bandwidth_is_limited(drain: Drain) -> None:
+    store = FakeStore()
+    store.objects[KEY] = os.urandom(400_000)
+    started = time.monotonic()
+    Download(store, drain.write, DownloadSettings(READ, max_bandwidth=1_000_000)).whole(KEY)
+    assert 0.2 < time.monotonic() - started < 5
     assert drain.close() == store.objects[KEY]
 
 
@@ -123,7 +183,7 @@ def test_a_reader_that_has_gone_ends_it_while_waiting_for_the_store() -> None:
     released = threading.Event()
 
     def before(method: str, _key: str, _start: int) -> None:
-        if method == "read":
+        if method == "fetch":
             os.close(read)
             assert released.wait(10)
 
@@ -131,6 +191,25 @@ def test_a_reader_that_has_gone_ends_it_while_waiting_for_the_store() -> None:
     store.objects[KEY] = os.urandom(READ)
     with pytest.raises(ReaderGone):
         fetch(store, write)
+    released.set()
+    os.close(write)
+
+
+def test_a_reader_that_has_gone_ends_it_while_a_subset_waits_for_its_object() -> None:
+    read, write = os.pipe()
+    released = threading.Event()
+    store = FakeStore()
+    store.objects[KEY] = os.urandom(READ)
+    stat = store.stat
+
+    def slow(key: str) -> ObjectInfo:
+        os.close(read)
+        assert released.wait(10)
+        return stat(key)
+
+    store.stat = slow  # type: ignore[method-assign]
+    with pytest.raises(ReaderGone):
+        Download(store, write, DownloadSettings(READ)).spans(KEY, [(0, 5)])
     released.set()
     os.close(write)
 

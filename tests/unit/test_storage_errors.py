@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
@@ -63,3 +64,16 @@ def test_our_own_errors_pass_unchanged() -> None:
 def test_the_code_is_found_in_the_cause() -> None:
     assert s3_code(s3_error("NoSuchUpload")) == "NoSuchUpload"
     assert s3_code(RuntimeError()) == ""
+
+
+def test_what_was_handled_before_is_no_cause() -> None:
+    """A connection that breaks while the store's answer is being handled is a connection that breaks."""
+    answer: Any = Exception("refused")
+    answer.response = {"Error": {"Code": "NoSuchUpload"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+    try:
+        raise answer
+    except Exception:  # noqa: BLE001
+        with pytest.raises(Unreachable), translating("can't find it"):
+            socket.create_connection(("127.0.0.1", 1), timeout=1)
+    with pytest.raises(StorageError, match="the store refused it"), translating("can't find it"):
+        raise ConnectionResetError("reset") from answer

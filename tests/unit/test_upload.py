@@ -195,7 +195,7 @@ def test_a_stream_with_more_parts_than_the_store_takes_fails_before_the_limit(pi
     store = FakeStore(max_parts=2)
     pipe.feed(bytes((2 << 30) // 1024))
     store.capabilities = type(store.capabilities)(
-        parallel_parts=True, parallel_reads=True, max_part_size=PART, max_parts=2
+        parallel_parts=True, parallel_reads=True, max_part_size=2 * PART, max_parts=2
     )
     with pytest.raises(StorageError, match="set a larger backup_multipart_chunksize"):
         send(store, pipe.read)

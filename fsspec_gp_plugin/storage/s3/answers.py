@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..errors import NotFound, ObjectChanged, StorageError
-from .errors import translating
+from ...errors import NotFound, ObjectChanged, StorageError, Unreachable
+from ..errors import translating
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from .api import ObjectInfo
+    from ..api import ObjectInfo
 
 
 @contextmanager
@@ -33,18 +32,24 @@ def writing(name: str) -> AbstractContextManager[None]:
     return no_object_missing(f"can't write {name}")
 
 
-def is_known_to_be(data: memoryview, answer: dict[str, Any]) -> bool:
-    """Whether the answer to a put already proves that the store holds these bytes and no framing around them."""
-    if answer.get("SSECustomerAlgorithm") or str(answer.get("ServerSideEncryption", "")).startswith("aws:kms"):
-        return True  # the ETag says nothing then, and stores that encrypt so know how to take an object
-    return str(answer.get("ETag", "")).strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
+def answered_size(headers: Mapping[str, str], status: int) -> int:
+    """Bytes of the whole object, by the answer to a ranged read of it, or to a HEAD."""
+    if not headers.get("etag"):
+        # A page of some portal, not an object: all that speaks S3 has ETags.
+        raise Unreachable("the answer has no ETag, so it is not the store's; check `endpoint_url` and the proxy")
+    told = headers.get("content-range", "").rpartition("/")[2] if status == 206 else headers.get("content-length")
+    if not told or not told.isdecimal():
+        raise StorageError("the store does not tell the object's size")
+    return int(told)
 
 
-def require_range(answer: dict[str, Any], start: int, end: int, info: ObjectInfo) -> None:
+def require_range(headers: Mapping[str, str], start: int, end: int, info: ObjectInfo) -> None:
     """A gateway that ignores the Range header would answer with other bytes of the right number."""
-    told = answer.get("ContentRange")
+    if info.version and headers.get("etag", info.version) != info.version:
+        raise ObjectChanged(f"can't read {info.key}: the object was replaced while it was being read")
+    told = headers.get("content-range")
     if told is None:
-        if start == 0 and answer.get("ContentLength") == end == info.size:
+        if start == 0 and headers.get("content-length") == str(info.size) and end <= info.size:
             return
     elif told.startswith(f"bytes {start}-{end - 1}/"):
         if told.endswith((f"/{info.size}", "/*")):

@@ -1,0 +1,171 @@
+"""What the scenarios share: where they work, how large and how often, the servers they start, where results go."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.measure import MIB, Comparison, compare
+from tests.protocol.caller import EXECUTABLE, write_config
+from tests.servers import certificates
+from tests.servers import minio as minio_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from benchmarks.measure import Target, Task
+    from tests.servers.minio import Minio
+
+ROOT = Path(__file__).resolve().parent.parent
+OBJECT = "/data/gpseg0/backups/20260102/20260102030405/gpbackup_0_20260102030405"
+KEY = "/".join(OBJECT.split("/")[-4:])
+MEMORY = 256 * MIB
+RATE, DELAY = "40MB", 20
+
+
+class Skipped(Exception):
+    """A scenario lacks something; the text says what."""
+
+
+@dataclass
+class Bench:
+    """One scenario's folder, size and number of runs."""
+
+    folder: Path
+    size: int
+    runs: int
+    report: Report
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For all that is measured: nothing of the caller's but PATH, logs below the folder."""
+        return {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
+
+    @property
+    def length(self) -> str:
+        return f"{self.size / (1 << 30):g} GiB" if self.size >= 1 << 30 else f"{self.size / MIB:g} MiB"
+
+    def needs(self, size: int) -> None:
+        """Skip the scenario unless so many bytes are free."""
+        if shutil.disk_usage(self.folder).free < size + (1 << 30):
+            raise Skipped(f"{self.folder.parent} has less than {size / (1 << 30) + 1:.0f} GiB free")
+
+    def source(self) -> str:
+        """A file of random bytes; written, so it is in the page cache."""
+        path = self.folder / "source"
+        if not path.exists():
+            with open(path, "wb") as file:
+                file.writelines(os.urandom(min(MIB, self.size - start)) for start in range(0, self.size, MIB))
+        return str(path)
+
+    def config(self, name: str, url: str, options: dict[str, Any] | None = None, **others: str) -> str:
+        return str(write_config(self.folder / f"{name}.yaml", url, options, **others))
+
+    def plugin(self, command: str, config: str, *words: str) -> list[str]:
+        return [str(EXECUTABLE), command, config, OBJECT, *words]
+
+    def compare(self, title: str, tasks: Sequence[Task], targets: Sequence[Target] = (), *, warm: bool = True) -> None:
+        self.report.add(compare(f"{title}: {self.length}", tasks, self.runs if warm else 1, targets, warm=warm))
+
+    @contextmanager
+    def minio(self, *, tls: bool = False) -> Iterator[Minio]:
+        """A server of the scenario's own."""
+        program = minio_server.executable()
+        if program is None:
+            raise Skipped("benchmarks/install builds MinIO")
+        made = certificates.make(self.folder / "tls") if tls else None
+        with contextmanager(minio_server.run)(program, self.folder, made) as server:
+            yield server
+
+
+@dataclass
+class Peer:
+    """MinIO's own client, mc, with one bucket of one server."""
+
+    server: Minio
+    environment: dict[str, str]
+
+    @classmethod
+    def of(cls, bench: Bench, server: Minio) -> Peer:
+        """Nothing but variables: mc needs no configuration."""
+        scheme, _, place = server.endpoint.partition("://")
+        user = f"{minio_server.USER}:{minio_server.PASSWORD}"
+        environment = {**bench.environment, "MC_HOST_bench": f"{scheme}://{user}@{place}"}
+        if server.certificates is not None:
+            environment["SSL_CERT_FILE"] = str(server.certificates.authority)
+        return cls(server, environment)
+
+    def command(self, name: str) -> list[str]:
+        """`mc pipe` or `mc cat` of the one object."""
+        cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        mc = f"{cache}/fsspec_gp_plugin/bin/mc"
+        if not os.access(mc, os.X_OK):
+            raise Skipped("benchmarks/install builds mc")
+        return [mc, name, "--quiet", f"bench/{self.server.bucket}/peer"]
+
+
+@contextmanager
+def link(server: Minio) -> Iterator[Minio]:
+    """The same server behind a proxy that slows every connection down as a cloud does."""
+    if importlib.util.find_spec("tests.servers.proxy") is None:
+        raise Skipped("tests/servers/proxy.py is not there")
+    command = [sys.executable, "-m", "tests.servers.proxy", "--target", server.endpoint.partition("://")[2]]
+    command += ["--rate", RATE, "--delay", str(DELAY)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline().strip() if process.stdout else ""
+            if not line.isdecimal():
+                raise RuntimeError(f"the proxy told {line!r} instead of its port")
+            yield replace(server, endpoint=f"http://127.0.0.1:{line}")
+        finally:
+            process.terminate()
+
+
+def remover(server: Minio, *keys: str) -> Callable[[], None]:
+    """Something that deletes objects, so that no backup pays for replacing the one before: real ones don't."""
+    filesystem = server.filesystem()
+
+    def remove() -> None:
+        for key in keys:
+            if filesystem.exists(f"{server.bucket}/{key}"):
+                filesystem.rm_file(f"{server.bucket}/{key}")
+
+    return remove
+
+
+@dataclass
+class Report:
+    """Prints results as they come, and keeps a file of the raw figures up to date."""
+
+    file: Path | None
+    comparisons: list[Comparison] = field(default_factory=list)
+
+    def add(self, comparison: Comparison) -> None:
+        self.comparisons.append(comparison)
+        print(comparison.table(), flush=True)
+        if self.file is not None:
+            document = {"machine": _machine(), "comparisons": [one.document() for one in self.comparisons]}
+            self.file.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _machine() -> dict[str, Any]:
+    version = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return {
+        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "commit": version.stdout.strip(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "load": os.getloadavg(),
+    }

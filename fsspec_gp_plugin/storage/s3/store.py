@@ -1,0 +1,225 @@
+"""S3 and what speaks like it. s3fs finds credentials, signs, and makes the small requests; the bytes of objects
+go below its file object, which uploads one part at a time and commits after an exception.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager, suppress
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from ...checksum import crc32c, from_base64
+from ...errors import AccessDenied, NotFound, StorageError, Unreachable
+from ..api import Capabilities, ObjectInfo
+from ..errors import http_status, translated, translating
+from ..fallbacks import delete_each, raise_failures
+from ..http.cancellation import Cancellation
+from .answers import answered_size, no_object_missing, require_range, writing
+from .unfinished import abort_below
+from .writer import S3Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from .control import Control
+    from .ways import Reading, S3Bytes
+
+_KEYS_A_DELETE = 1000
+_LOOKS = 5
+
+
+class S3Store:
+    """Objects of one bucket below a prefix."""
+
+    capabilities = Capabilities(
+        parallel_parts=True, parallel_reads=True, min_part_size=5 << 20, max_part_size=5 << 30, max_parts=10_000
+    )
+
+    def __init__(
+        self, bucket: str, prefix: str, control: Control, data: S3Bytes, is_encrypted: Callable[[], bool]
+    ) -> None:
+        """`control` makes the small requests, `data` those with bytes of objects; `is_encrypted`: TLS is used."""
+        self.control = control
+        self.bytes = data
+        self._is_encrypted = is_encrypted
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def __repr__(self) -> str:
+        return f"S3Store(s3://{self._bucket}/{self._prefix})"
+
+    def name(self, key: str) -> str:
+        """The object's URL, for messages."""
+        return f"s3://{self._bucket}/{self._prefix}{key}"
+
+    def target(self, key: str) -> dict[str, str]:
+        """The bucket and key parameters of a request on an object."""
+        return {"Bucket": self._bucket, "Key": self._prefix + key}
+
+    def put(self, key: str, data: memoryview) -> ObjectInfo:
+        with writing(self.name(key)):
+            answer, proven = self.bytes.put(data, Cancellation(), **self.target(key))
+            if not answer.get("etag"):
+                # Whoever answered was no S3, and what is found at the key may be an older object.
+                raise Unreachable(f"can't write {self.name(key)}: the answer has no ETag, so it is not the store's")
+        if proven:
+            return ObjectInfo(key, len(data), answer.get("etag"))
+        return self.require_size(ObjectInfo(key, len(data), answer.get("etag"), crc32c(data)))
+
+    def begin(self, key: str) -> S3Writer:
+        return S3Writer(self, key)
+
+    def stat(self, key: str) -> ObjectInfo:
+        with self._finding(key):
+            headers = self.bytes.head(**self.target(key))
+        crc = from_base64(headers.get("x-amz-checksum-crc32c"))
+        return ObjectInfo(key, answered_size(headers, 200), headers.get("etag"), crc)
+
+    def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        if not into:
+            return
+        end = start + len(into)
+        with translating(f"can't read {self.name(info.key)}"):
+            reading = self.bytes.get(self.target(info.key), start, end, info.version)
+            try:
+                require_range(reading.headers, start, end, info)
+                yield from reading.pieces(into)
+            finally:
+                reading.end()
+
+    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
+        try:
+            with self._finding(key):
+                reading = self.bytes.get(self.target(key), 0, len(into), None)
+        except StorageError as error:
+            if http_status(error) != "416":
+                raise
+            # The object has no first byte.
+            return self.stat(key), iter(())
+        try:
+            with translating(f"can't read {self.name(key)}"):
+                info = ObjectInfo(key, answered_size(reading.headers, reading.status), reading.headers.get("etag"))
+                first = into[: info.size]
+                require_range(reading.headers, 0, len(first), info)
+        except BaseException:
+            reading.end()
+            raise
+        if not first:
+            reading.end()
+            return info, iter(())
+        return info, self._first_pieces(reading, info, first)
+
+    def _first_pieces(self, reading: Reading, info: ObjectInfo, into: memoryview) -> Iterator[int]:
+        with translating(f"can't read {self.name(info.key)}"):
+            yield from reading.pieces(into)
+
+    def crc32c(self, info: ObjectInfo) -> int | None:
+        if info.crc32c is not None or not self.bytes.crc_wanted or self._is_encrypted():
+            return info.crc32c
+        found = self.stat(info.key)
+        return found.crc32c if found.version == info.version else None
+
+    @contextmanager
+    def _finding(self, key: str) -> Iterator[None]:
+        try:
+            with translating(f"can't find {self.name(key)}"):
+                yield
+        except NotFound:
+            self._require_bucket()
+            raise
+
+    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+        token: dict[str, str] = {}
+        while True:
+            with no_object_missing(f"can't list {self.name(prefix)}"):
+                page = self.control.call("list_objects_v2", Bucket=self._bucket, Prefix=self._prefix + prefix, **token)
+            for entry in page.get("Contents", ()):
+                key = entry["Key"][len(self._prefix) :]
+                # A key that ends in "/" is the marker of a directory, made by some browser of buckets.
+                if key and (unfinished or not key.endswith("/")):
+                    yield ObjectInfo(key, entry["Size"], entry.get("ETag"))
+            if not page.get("IsTruncated"):
+                return
+            if page.get("NextContinuationToken") in (None, "", token.get("ContinuationToken")):
+                raise StorageError(
+                    f"can't list {self.name(prefix)}: the store says there is more, but not how to get it"
+                )
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def delete(self, keys: Iterable[str]) -> None:
+        remaining = iter(keys)
+        failed: list[str] = []
+        while batch := list(islice(remaining, _KEYS_A_DELETE)):
+            failed += self._delete_batch(batch)
+        raise_failures(failed)
+
+    def _delete_batch(self, keys: list[str]) -> list[str]:
+        """Delete up to 1,000 objects, in one request where the store can; returns a line for each that failed."""
+        objects = [{"Key": self._prefix + key} for key in keys]
+        answer = None
+        if len(keys) > 1:
+            try:
+                answer = self.control.call(
+                    "delete_objects", Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True}
+                )
+            except Exception as error:
+                problem = translated(error, f"can't delete {self.name('')}")
+                if isinstance(problem, Unreachable):
+                    raise problem from error
+                # Not every store has bulk delete; what else is wrong shows below.
+        if answer is None:
+            return delete_each(keys, lambda key: self.control.call("delete_object", **self.target(key)), self.name)
+        return [
+            f"can't delete s3://{self._bucket}/{error.get('Key')}: {error.get('Code')}: {error.get('Message')}"
+            for error in answer.get("Errors", ())
+            if error.get("Code") != "NoSuchKey"
+        ]
+
+    def delete_empty_directories(self, prefix: str) -> None:
+        pass
+
+    def _require_bucket(self) -> None:
+        """Tell a missing bucket from a missing object: both are a plain 404 to a HEAD request."""
+        with suppress(AccessDenied), no_object_missing(f"can't find {self.name('')}"):
+            self.control.call("head_bucket", Bucket=self._bucket)
+
+    def require_size(self, written: ObjectInfo) -> ObjectInfo:
+        """Compare what the store holds with what was sent, size and checksum; an object that differs is deleted.
+
+        Credentials that may not read can't compare, and the store has acknowledged every part to them.
+        """
+        name = self.name(written.key)
+        try:
+            found = self.look_for(written.key)
+        except AccessDenied:
+            return written
+        if found is None:
+            raise StorageError(f"can't write {name}: the store acknowledged it, and it is not there")
+        if found.size != written.size:
+            problem = f"can't write {name}: the store held {found.size} bytes of {written.size}"
+        elif None not in (found.crc32c, written.crc32c) and found.crc32c != written.crc32c:
+            problem = f"can't write {name}: the store held bytes of another checksum"
+        else:
+            return found
+        try:
+            self.delete([written.key])
+        except StorageError as error:
+            raise StorageError(f"{problem}; it could not be removed: {error}") from error
+        raise StorageError(f"{problem}; removed")
+
+    def look_for(self, key: str) -> ObjectInfo | None:
+        """An object that should be there, as the store may take some seconds to show it; None when it is not."""
+        for look in range(_LOOKS):
+            if look:
+                time.sleep(1)
+            with suppress(NotFound):
+                return self.stat(key)
+        return None
+
+    def delete_unfinished(self, prefix: str) -> int:
+        return abort_below(self.control, self._bucket, self._prefix + prefix)
+
+    def close(self) -> None:
+        self.bytes.close()
+        self.control.close()

@@ -1,0 +1,175 @@
+"""The retry policy, over a Store with scripted faults."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
+from fsspec_gp_plugin.storage.retrying import Patience, RetryingStore
+from tests.fakes import FakeStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000"
+
+
+class Faults:
+    """Fails the first `times` steps of a method."""
+
+    def __init__(self, method: str, times: int, error: type[StorageError] = Unreachable) -> None:
+        self.method, self.left, self.error = method, times, error
+        self.at: list[float] = []
+
+    def __call__(self, method: str, _key: str, _number: int) -> None:
+        if method == self.method and self.left:
+            self.left -= 1
+            self.at.append(time.monotonic())
+            raise self.error("no answer")
+
+
+def patient(
+    store: FakeStore, outage: float = 5.0, retries: int | None = None, note: Callable[[str], None] = lambda _: None
+) -> RetryingStore:
+    return RetryingStore(store, Patience(outage, retries, first_pause=0.01, longest_pause=0.05, note=note))
+
+
+@pytest.mark.parametrize("method", ["put", "write", "complete", "fetch", "abort"])
+def test_what_cannot_reach_the_store_is_repeated(method: str) -> None:
+    faults = Faults(method, 3)
+    inner = FakeStore(faults)
+    store = patient(inner)
+    data = os.urandom(1000)
+    store.put(KEY, memoryview(data))
+    writer = store.begin(KEY)
+    writer.write(1, memoryview(data))
+    writer.complete(1000)
+    store.begin(KEY + "2").abort()
+    buffer = bytearray(1000)
+    info, pieces = store.fetch(KEY, memoryview(buffer))
+    assert (info.size, sum(pieces), bytes(buffer)) == (1000, 1000, data)
+    assert faults.left == 0
+
+
+@pytest.mark.parametrize("error", [AccessDenied, NotFound, StorageError])
+def test_an_answer_is_not_repeated(error: type[StorageError]) -> None:
+    faults = Faults("put", 3, error)
+    with pytest.raises(error):
+        patient(FakeStore(faults)).put(KEY, memoryview(b"x"))
+    assert faults.left == 2
+
+
+def test_it_is_given_up_when_the_outage_lasts_too_long() -> None:
+    started = time.monotonic()
+    with pytest.raises(Unreachable, match=r"no answer; tried \d+ times in \d+ s"):
+        patient(FakeStore(Faults("put", 10_000)), outage=0.4).put(KEY, memoryview(b"x"))
+    assert 0.4 <= time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("retries", [0, 1, 5])
+def test_so_many_retries_and_no_more(retries: int) -> None:
+    faults = Faults("put", 10_000)
+    with pytest.raises(Unreachable):
+        patient(FakeStore(faults), retries=retries).put(KEY, memoryview(b"x"))
+    assert len(faults.at) == retries + 1
+
+
+def test_pauses_grow_and_differ() -> None:
+    faults = Faults("put", 6)
+    inner = FakeStore(faults)
+    RetryingStore(inner, Patience(60, first_pause=0.02, longest_pause=0.2)).put(KEY, memoryview(b"x"))
+    pauses = [after - before for before, after in zip(faults.at, faults.at[1:], strict=False)]
+    assert max(pauses) < 0.2 * 1.5 + 0.2
+    assert pauses[-1] > pauses[0]
+    assert len({round(pause, 4) for pause in pauses}) > 1
+
+
+def test_a_read_goes_on_at_its_own_last_byte() -> None:
+    broken: list[int] = []
+
+    def before(method: str, _key: str, start: int) -> None:
+        if method == "piece" and start // 1000 in (3, 7) and start not in broken:
+            broken.append(start)
+            raise Unreachable("the connection ended early")
+
+    inner = FakeStore(before, piece=1000)
+    inner.objects[KEY] = os.urandom(10_500)
+    buffer = bytearray(10_500)
+    assert sum(patient(inner).read(inner.stat(KEY), 0, memoryview(buffer))) == 10_500
+    assert bytes(buffer) == inner.objects[KEY]
+    assert [call[2] for call in inner.calls if call[0] == "read"] == [0, 3000, 7000]
+
+
+def test_progress_in_between_makes_a_new_outage() -> None:
+    """A read that breaks at every piece goes on for ever, as long as each attempt brings something."""
+    seen: set[int] = set()
+
+    def before(method: str, _key: str, start: int) -> None:
+        if method == "piece" and start not in seen:
+            seen.add(start)
+            raise Unreachable("the connection ended early")
+
+    inner = FakeStore(before, piece=1000)
+    inner.objects[KEY] = os.urandom(20_000)
+    assert sum(patient(inner, retries=1).read(inner.stat(KEY), 0, memoryview(bytearray(20_000)))) == 20_000
+
+
+def test_listing_again_gives_nothing_twice() -> None:
+    inner = FakeStore()
+    for number in range(10):
+        inner.objects[f"k{number}"] = b"x"
+    failures = [2]
+    find = inner.find
+
+    def breaking(prefix: str, *, unfinished: bool = False):  # type: ignore[no-untyped-def]
+        for index, info in enumerate(find(prefix, unfinished=unfinished)):
+            if index == 5 and failures[0]:
+                failures[0] -= 1
+                raise Unreachable("no answer")
+            yield info
+
+    inner.find = breaking  # type: ignore[method-assign]
+    assert sorted(info.key for info in patient(inner).find("")) == sorted(inner.objects)
+
+
+def test_a_listing_that_breaks_at_the_same_place_ends() -> None:
+    inner = FakeStore()
+    inner.objects = {f"k{number}": b"x" for number in range(10)}
+    find = inner.find
+
+    def breaking(prefix: str, *, unfinished: bool = False):  # type: ignore[no-untyped-def]
+        yield from list(find(prefix, unfinished=unfinished))[:5]
+        raise Unreachable("no answer")
+
+    inner.find = breaking  # type: ignore[method-assign]
+    with pytest.raises(Unreachable):
+        list(patient(inner, retries=3).find(""))
+
+
+def test_aborting_ends_the_waiting_of_the_others() -> None:
+    inner = FakeStore(Faults("write", 10_000))
+    writer = RetryingStore(inner, Patience(600, first_pause=60)).begin(KEY)
+    ended = threading.Event()
+
+    def write() -> None:
+        with pytest.raises(Unreachable):
+            writer.write(1, memoryview(b"x"))
+        ended.set()
+
+    threading.Thread(target=write).start()
+    time.sleep(0.1)
+    writer.abort()
+    assert ended.wait(5)
+    assert inner.aborted == [KEY]
+
+
+def test_each_failure_is_noted_with_what_follows() -> None:
+    notes: list[str] = []
+    patient(FakeStore(Faults("put", 2)), note=notes.append).put(KEY, memoryview(b"x"))
+    assert [note.split(";")[0] for note in notes] == ["no answer"] * 2
+    assert "trying again in" in notes[0]
