@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import select
 import socket
 import struct
 import threading
@@ -33,7 +34,9 @@ class Server:
         self._open: list[socket.socket] = []
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/bucket/key?signature=x"
         self.connections = 0
-        threading.Thread(target=self._work, daemon=True).start()
+        self._scripts_running: list[threading.Thread] = []
+        self._accepting = threading.Thread(target=self._work, daemon=True)
+        self._accepting.start()
 
     def _work(self) -> None:
         while True:
@@ -44,7 +47,9 @@ class Server:
             self._open.append(connection)
             script = self._scripts[min(self.connections, len(self._scripts) - 1)]
             self.connections += 1
-            threading.Thread(target=self._run, args=(script, connection), daemon=True).start()
+            thread = threading.Thread(target=self._run, args=(script, connection), daemon=True)
+            self._scripts_running.append(thread)
+            thread.start()
 
     def _run(self, script: Callable[[socket.socket], None], connection: socket.socket) -> None:
         with suppress(OSError):  # the client has gone
@@ -54,6 +59,13 @@ class Server:
         # Or the thread would stay in accept().
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        # Until then another connection may come, which nobody would close.
+        self._accepting.join()
+        for connection in self._open:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._scripts_running:
+            thread.join(10)
         for connection in self._open:
             connection.close()
 
@@ -81,6 +93,13 @@ def answering(answer: bytes = OK, times: int = 1000) -> Callable[[socket.socket]
         connection.close()
 
     return script
+
+
+def stay(connection: socket.socket) -> None:
+    """Neither read nor say anything until the server closes."""
+    poller = select.poll()
+    poller.register(connection, 0)  # its end is always told
+    poller.poll(60_000)
 
 
 def reset(connection: socket.socket) -> None:
@@ -186,7 +205,7 @@ def test_a_request_that_stands_still_is_given_up(
     def stall(connection: socket.socket) -> None:
         if read_first:
             receive(connection)
-        time.sleep(20)
+        stay(connection)
 
     server = serve(stall)
     started = time.monotonic()
@@ -228,7 +247,7 @@ def test_an_answer_that_stands_still_is_given_up(serve: Callable[..., Server], t
     def stall(connection: socket.socket) -> None:
         receive(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsome")
-        time.sleep(20)
+        stay(connection)
 
     answer = transport.exchange("GET", serve(stall).url, {}, expected=100)
     buffer = memoryview(bytearray(100))
@@ -323,7 +342,7 @@ def test_what_is_left_unread_does_not_become_the_next_answer(
 
 def test_cancelling_ends_an_exchange_at_once(serve: Callable[..., Server]) -> None:
     transport = Transport(Network(timeout=30.0, proxy_of=lambda _: None))
-    server = serve(lambda _: time.sleep(20))
+    server = serve(stay)
     cancellation = Cancellation()
     failed = threading.Event()
 

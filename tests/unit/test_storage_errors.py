@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, ObjectChanged, StorageError, Unreachable
-from fsspec_gp_plugin.storage.errors import s3_code, translated, translating
+from fsspec_gp_plugin.storage.errors import error_code, translated, translating
 
 
 def s3_error(code: str) -> Exception:
@@ -62,8 +62,8 @@ def test_our_own_errors_pass_unchanged() -> None:
 
 
 def test_the_code_is_found_in_the_cause() -> None:
-    assert s3_code(s3_error("NoSuchUpload")) == "NoSuchUpload"
-    assert s3_code(RuntimeError()) == ""
+    assert error_code(s3_error("NoSuchUpload")) == "NoSuchUpload"
+    assert error_code(RuntimeError()) == ""
 
 
 def test_what_was_handled_before_is_no_cause() -> None:

@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from ...errors import AccessDenied, StorageError
-from ..errors import s3_code, translating
+from ..errors import error_code, translating
 from .answers import no_object_missing
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def abort_listed(
                 control.call("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload_id)
         except StorageError as error:
             # Somebody else has ended it meanwhile.
-            if s3_code(error) not in ("NoSuchUpload", "404"):
+            if error_code(error) not in ("NoSuchUpload", "404"):
                 failed = error
     if failed is not None:
         raise failed

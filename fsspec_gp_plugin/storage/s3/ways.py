@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...checksum import crc32c, in_base64
-from ..errors import http_status, s3_code
+from ..errors import error_code, http_status
 from .signing import CannotPresignError
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def _headers(answer: dict[str, Any]) -> Mapping[str, str]:
 
 
 def _may_mean_the_way(error: BaseException) -> bool:
-    return http_status(error) in _WAY_REFUSED and s3_code(error) not in _NOT_THE_WAY
+    return http_status(error) in _WAY_REFUSED and error_code(error) not in _NOT_THE_WAY
 
 
 def _in_base64(digest: bytes) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...checksum import combined, crc32c, in_base64
 from ...errors import StorageError, Unreachable
 from ..api import ObjectInfo
-from ..errors import http_status, s3_code, translating, was_never_sent
+from ..errors import error_code, http_status, translating, was_never_sent
 from ..http.cancellation import Cancellation
 from .answers import writing
 from .unfinished import abort_listed
@@ -114,7 +114,7 @@ class S3Writer:
             )
         except Exception as error:
             # An earlier attempt, whose answer got lost, may have done it.
-            if s3_code(error) not in ("NoSuchUpload", "404") or not self._is_there(size, crc):
+            if error_code(error) not in ("NoSuchUpload", "404") or not self._is_there(size, crc):
                 raise
         else:
             if not answer.get("ETag") and not self._is_there(size, crc):
@@ -159,7 +159,7 @@ class S3Writer:
                 self._store.control.call("abort_multipart_upload", **self._target, UploadId=upload_id)
                 self._removed = True
             except Exception as error:
-                if s3_code(error) in ("NoSuchUpload", "404"):
+                if error_code(error) in ("NoSuchUpload", "404"):
                     if self._completing and not self._removed:
                         raise StorageError("it was being completed, so the whole object may be visible") from error
                     return
