@@ -5,18 +5,16 @@ What can be known to fail must fail here: a restore_data that fails later makes 
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..errors import AccessDenied, NotFound, StorageError, UsageError
+from ..errors import NotFound, StorageError, UsageError
 from .directories import remove_unfinished
+from .probing import first_bytes, probe
 
 if TYPE_CHECKING:
-    from ..storage.api import ObjectInfo, Store
+    from ..storage.api import Store
     from .context import Context
 
 # "master" and "coordinator" mean the same; both run before the segment hosts, which run before the segments.
@@ -30,7 +28,7 @@ def setup_plugin_for_backup(context: Context, directory: str, scope: str, conten
     # Configuration errors show in every scope; the requests are made once a host.
     store = context.store
     if scope in _HOST_SCOPES:
-        _probe_writing(context, store, prefix, timestamp)
+        probe(context, store, prefix, timestamp)
     _done(context, timestamp, scope, content)
 
 
@@ -81,64 +79,6 @@ def _bare(content: str) -> str:
     return content.strip('"')
 
 
-def _probe_writing(context: Context, store: Store, prefix: str, timestamp: str) -> None:
-    """Do what a backup will do, small: an upload that is aborted, an object that is read and deleted.
-
-    Credentials that may only write are enough for a backup, so reading and deleting may be denied.
-    """
-    host = re.sub(r"[^A-Za-z0-9-]", "-", os.uname().nodename)[:64]
-    key = f"{prefix}gpbackup_{timestamp}_probe_{host}_{secrets.token_hex(4)}"
-    payload = secrets.token_bytes(4096)
-    _probe_aborting(context, store, key, payload)
-    try:
-        store.put(key, memoryview(payload))
-        _probe_reading(context, store, key, payload)
-    finally:
-        try:
-            store.delete([key])
-            store.delete_empty_directories(prefix)
-        except StorageError as error:
-            # Also when the target keeps its objects for a time: the probe's is small and goes with its backup.
-            context.log.info(f"the probe's object {key} stays behind: {error}")
-
-
-def _probe_aborting(context: Context, store: Store, key: str, payload: bytes) -> None:
-    writer = store.begin(key)
-    try:
-        writer.write(1, memoryview(payload))
-    except BaseException:
-        with suppress(StorageError):
-            writer.abort()
-        raise
-    try:
-        writer.abort()
-    except AccessDenied as error:
-        context.log.info(f"these credentials can't abort uploads, so failed ones stay in the store: {error}")
-
-
-def _probe_reading(context: Context, store: Store, key: str, payload: bytes) -> None:
-    try:
-        found = _content(store, store.stat(key))
-    except AccessDenied as error:
-        context.log.info(f"these credentials can write but not read, so a restore needs others: {error}")
-        return
-    if found != payload:
-        raise StorageError(
-            f"the target does not give back what was written: {len(found)} bytes of {len(payload)} in {key}; "
-            "a store that keeps upload framing in the object needs "
-            "`config_kwargs: {request_checksum_calculation: when_required}` in storage_options"
-        )
-
-
-def _content(store: Store, info: ObjectInfo, most: int = 1 << 20) -> bytes:
-    """An object's first bytes."""
-    buffer = bytearray(min(info.size, most))
-    with memoryview(buffer) as view:
-        for _ in store.read(info, 0, view):
-            pass
-    return bytes(buffer)
-
-
 def _require_backup(context: Context, store: Store, prefix: str, timestamp: str) -> None:
     """A backup's table of contents or its metadata is there and can be read.
 
@@ -150,7 +90,7 @@ def _require_backup(context: Context, store: Store, prefix: str, timestamp: str)
             info = store.stat(prefix + name)
         except NotFound:
             continue
-        _content(store, info, 1)
+        first_bytes(store, info, 1)
         return
     others = False
     for info in store.find(prefix):

@@ -41,7 +41,8 @@ def failing(*methods: str, kind: type[Exception] = AccessDenied) -> FakeStore:
 def test_setup_for_backup_tries_all_that_a_backup_will_do(context: Callable[[FakeStore], Context]) -> None:
     store = FakeStore()
     hooks.setup_plugin_for_backup(context(store), DIRECTORY, "segment_host")
-    assert [call[0] for call in store.calls] == ["write", "abort", "put", "read", "piece"]
+    steps = "write write abort put write write complete read piece read piece"
+    assert [call[0] for call in store.calls] == steps.split()
     assert store.objects == {}
     assert {call[1].startswith(f"{PREFIX}gpbackup_{TIMESTAMP}_probe_") for call in store.calls} == {True}
 
@@ -74,6 +75,48 @@ def test_a_store_that_gives_back_something_else_fails_setup(
     context: Callable[[FakeStore], Context], store: FakeStore
 ) -> None:
     with pytest.raises(StorageError, match="does not give back what was written"):
+        hooks.setup_plugin_for_backup(context(store), DIRECTORY, "master", "-1")
+    assert store.objects == {}
+
+
+class VisibleStore(FakeStore):
+    """Keeps what was aborted, as a filesystem does whose file objects commit when they are dropped."""
+
+    def step(self, method: str, key: str, number: int = 0) -> None:
+        super().step(method, key, number)
+        if method == "abort":
+            self.objects[key] = b"half"
+
+
+class OtherRangeStore(FakeStore):
+    """Ignores where a range begins."""
+
+    def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        del start
+        return super().read(info, 0, into)
+
+
+class BlindStore(FakeStore):
+    """Lists nothing."""
+
+    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+        del prefix, unfinished
+        return iter(())
+
+
+@pytest.mark.parametrize(
+    ("store", "words"),
+    [
+        (VisibleStore(), "aborted is visible"),
+        (OtherRangeStore(), "other bytes than those asked for"),
+        (BlindStore(), "listing of .* is wrong: no such object"),
+    ],
+)
+def test_a_store_that_can_hold_no_backups_fails_setup(
+    context: Callable[[FakeStore], Context], monkeypatch: pytest.MonkeyPatch, store: FakeStore, words: str
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(StorageError, match=words):
         hooks.setup_plugin_for_backup(context(store), DIRECTORY, "master", "-1")
     assert store.objects == {}
 
