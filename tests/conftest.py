@@ -17,11 +17,32 @@ if TYPE_CHECKING:
 REQUIRED = set(filter(None, os.environ.get("GP_PLUGIN_REQUIRE", "").split(",")))
 
 
+# Of the tests that have a target or a store, only those for these; else the usual ones.
+TARGETS = set(filter(None, os.environ.get("GP_PLUGIN_TARGETS", "").split(",")))
+
+
 def skip_unless_required(what: str, reason: str) -> NoReturn:
     """Skip a test whose server is missing; fail it where GP_PLUGIN_REQUIRE names that server."""
     if what in REQUIRED:
         pytest.fail(f"{what} is required by GP_PLUGIN_REQUIRE: {reason}")
     pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for other targets or stores than those that are wanted."""
+    wanted = [item for item in items if _is_wanted(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
+    items[:] = wanted
+
+
+def _is_wanted(item: pytest.Item) -> bool:
+    parameters: dict[str, object] = item.callspec.params if hasattr(item, "callspec") else {}
+    kind = str(parameters.get("target") or parameters.get("store") or "").partition(" ")[0]
+    if not kind:
+        return True
+    if TARGETS:
+        return kind in TARGETS
+    return "store" in parameters or kind in ("file", "s3") or item.get_closest_marker("every_target") is not None
 
 
 def minio_program() -> str:

@@ -1,8 +1,9 @@
-"""Each protocol test runs once on each target."""
+"""Each protocol test runs on disk and on S3, and what is marked `every_target` on all others as well."""
 
 from __future__ import annotations
 
 import itertools
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 _unique = itertools.count()
 PART = 5 << 20
+# Each is the name of the fixture that runs its server, too.
+TARGETS = ("file", "s3", "gcs", "azure", "sftp", "hdfs", "smb", "ftp", "webdav")
+# An upload that is under way can't be seen there.
+_HIDE_UPLOADS = ("gcs", "azure")
 
 
 @dataclass
@@ -39,6 +44,16 @@ class Target:
             store.close()
         return found + self.unfinished_uploads()
 
+    def wait_for_upload(self) -> None:
+        """Until an upload has begun."""
+        if self.kind in _HIDE_UPLOADS:
+            time.sleep(2)
+            return
+        deadline = time.monotonic() + 20
+        while not self.keys():
+            assert time.monotonic() < deadline, "no upload begins"
+            time.sleep(0.05)
+
     def unfinished_uploads(self) -> list[str]:
         """Multipart uploads of this target that were neither completed nor aborted."""
         if self.minio is None:
@@ -57,13 +72,17 @@ class Target:
             store.put(name, memoryview(b"x"))
 
 
-@pytest.fixture(params=["file", "s3"])
+@pytest.fixture(params=TARGETS)
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
-    if request.param == "file":
+    kind: str = request.param
+    if kind == "file":
         (tmp_path / "target").mkdir()
-        return Target("file", f"file://{tmp_path}/target", {})
-    minio = request.getfixturevalue("minio")
-    return Target("s3", f"s3://{minio.bucket}/protocol/{next(_unique)}", minio.options, minio)
+        return Target(kind, f"file://{tmp_path}/target", {})
+    if kind == "s3":
+        minio = request.getfixturevalue("minio")
+        return Target(kind, f"s3://{minio.bucket}/protocol/{next(_unique)}", minio.options, minio)
+    server = request.getfixturevalue(kind)
+    return Target(kind, f"{server.url}/protocol/{next(_unique)}", server.options)
 
 
 @pytest.fixture

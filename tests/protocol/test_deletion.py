@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tests.protocol.conftest import Target
 
 
+@pytest.mark.every_target
 def test_it_removes_that_backup_and_nothing_else(plugin: Plugin, target: Target, tmp_path: Path) -> None:
     keep = [
         "backups/20260102/20260102030406/gpbackup_0_20260102030406_1",

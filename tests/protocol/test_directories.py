@@ -63,6 +63,7 @@ def test_another_directory_named_backups_has_nothing_to_do_with_ours(plugin: Plu
     assert target.keys() == [plugin.database.key(path)]
 
 
+@pytest.mark.every_target
 def test_deleting_a_directory_spares_what_begins_alike(plugin: Plugin, target: Target) -> None:
     target.put(["some/dir/a", "some/dir/b/c", "some/dir2/d", "some/directory"])
     assert plugin.run("delete_directory", "some/dir").succeeded().out == b"Deleted 2 objects below some/dir/\n"
@@ -74,6 +75,7 @@ def test_deleting_a_directory_spares_what_begins_alike(plugin: Plugin, target: T
     assert len(target.keys()) == 2
 
 
+@pytest.mark.every_target
 def test_listing_shows_what_is_there(plugin: Plugin, target: Target) -> None:
     assert plugin.run("list_directory").succeeded().out.split() == [b"NAME", b"SIZE(bytes)"]
     target.put(["some/a", "other/b"])

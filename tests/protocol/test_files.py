@@ -21,7 +21,7 @@ def folder(plugin: Plugin) -> Path:
     return path
 
 
-@pytest.mark.parametrize("size", [0, 30, 12_000_000])
+@pytest.mark.parametrize("size", [0, 30, pytest.param(12_000_000, marks=pytest.mark.every_target)])
 def test_a_file_goes_and_comes_back_and_the_local_one_stays(plugin: Plugin, folder: Path, size: int) -> None:
     path = folder / f"gpbackup_{plugin.database.timestamp}_toc.yaml"
     content = os.urandom(size)
@@ -35,6 +35,7 @@ def test_a_file_goes_and_comes_back_and_the_local_one_stays(plugin: Plugin, fold
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.every_target
 def test_a_name_as_long_as_names_may_be(plugin: Plugin, folder: Path) -> None:
     """255 bytes, and fewer characters: the working name beside it must fit as well."""
     path = folder / ("é" * 127)

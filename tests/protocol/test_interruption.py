@@ -53,12 +53,12 @@ def ended(process: subprocess.Popen[bytes], within: float = 2) -> tuple[int, str
     return status, err
 
 
-@pytest.mark.parametrize("signum", STOPPING)
+@pytest.mark.parametrize("signum", [pytest.param(signal.SIGTERM, marks=pytest.mark.every_target), *STOPPING[1:]])
 @pytest.mark.parametrize("size", [1000, 3 * PART])
 def test_a_signal_aborts_a_backup_within_two_seconds(plugin: Plugin, target: Target, signum: int, size: int) -> None:
     process = started_and_fed(plugin, plugin.database.table(), size)
     if size > PART:
-        wait_until(target.keys)  # an upload has begun
+        target.wait_for_upload()
     else:
         time.sleep(1)
     process.send_signal(signum)
@@ -73,7 +73,7 @@ def test_a_signal_aborts_a_backup_within_two_seconds(plugin: Plugin, target: Tar
 def test_two_signals_are_no_worse_than_one(plugin: Plugin, target: Target, _attempt: int) -> None:
     """Two at once reach two threads, of which neither need be the main one."""
     process = started_and_fed(plugin, plugin.database.table(), 3 * PART)
-    wait_until(target.keys)
+    target.wait_for_upload()
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
     status, err = ended(process)
@@ -93,6 +93,7 @@ def test_hangup_stays_ignored_where_the_caller_ignores_it(plugin: Plugin) -> Non
     assert plugin.run("restore_data", path).succeeded().out == data
 
 
+@pytest.mark.every_target
 def test_a_signal_ends_a_restore_whose_reader_sleeps(plugin: Plugin) -> None:
     path = plugin.database.table()
     plugin.run("backup_data", path, stdin=os.urandom(4 * PART)).succeeded()
@@ -172,12 +173,12 @@ def test_a_signal_ends_any_command_with_a_line_though_the_store_hangs(
     assert err == f"fsspec_gp_plugin: {command}: interrupted by SIGINT\n"
 
 
-@pytest.mark.parametrize("size", [1000, 3 * PART])
+@pytest.mark.parametrize("size", [1000, pytest.param(3 * PART, marks=pytest.mark.every_target)])
 def test_after_kill_9_nothing_is_visible(plugin: Plugin, target: Target, size: int) -> None:
     path = plugin.database.table()
     process = started_and_fed(plugin, path, size)
     if size > PART:
-        wait_until(target.keys)
+        target.wait_for_upload()
     else:
         time.sleep(1)
     process.kill()
@@ -185,18 +186,18 @@ def test_after_kill_9_nothing_is_visible(plugin: Plugin, target: Target, size: i
     plugin.run("restore_data", path).failed("no such object")
     listed = plugin.run("list_directory").succeeded().out.decode()
     assert listed.splitlines()[1:] == []
-    if target.kind == "file":
-        plugin.run("delete_backup", plugin.database.timestamp).succeeded()
-        assert target.keys() == []
+    plugin.run("delete_backup", plugin.database.timestamp).succeeded()
+    assert target.keys() == []
 
 
+@pytest.mark.every_target
 def test_a_signal_during_a_parallel_directory_leaves_only_whole_objects(plugin: Plugin, target: Target) -> None:
     folder = Path(plugin.database.directory())
     folder.mkdir(parents=True)
     for number in range(12):
         (folder / f"file{number}").write_bytes(os.urandom(6 << 20))
     process = plugin.start("backup_directory_parallel", str(folder), "8")
-    wait_until(target.keys)
+    target.wait_for_upload()
     process.send_signal(signal.SIGTERM)
     status, _ = ended(process)
     if status == 0:

@@ -102,6 +102,7 @@ def test_files_are_private_whatever_the_umask(local: Plugin, tmp_path: Path, uma
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
 
 
+@pytest.mark.every_target
 def test_no_library_warns_and_nothing_is_left_open(target: Target, database: Database) -> None:
     """Python's development mode reports whatever a library leaves open; at debug level that is in the log."""
     config = write_config(database.folder / "c.yaml", target.url, target.options, logger_verbosity="debug")
