@@ -72,7 +72,7 @@ URL = HEAD + "  url: file:///tmp\n"
         (HEAD.encode() + b"  url: s3://\n", "names no bucket"),
         (HEAD.encode() + b"  url: simplecache::s3://bucket\n", "chained URLs are not supported"),
         (HEAD.encode() + b"  url: s3://bucket\n  storage_options: 'endpiont_url: x'\n", "did you mean 'endpoint_url'?"),
-        (HEAD.encode() + b"  url: sftp://host/dir\n", "needs a package that is not installed"),
+        (HEAD.encode() + b"  url: oss://bucket/dir\n", "needs a package that is not installed"),
     ],
 )
 def test_a_configuration_that_cannot_be_used(local: Plugin, content: bytes, words: str) -> None:
