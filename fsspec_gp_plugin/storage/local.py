@@ -7,6 +7,7 @@ Files get mode 0600 and directories 0700: a backup holds everything the database
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -105,9 +106,16 @@ class LocalStore:
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(key + "/")
                 elif unfinished or not is_unfinished(key):
-                    with suppress(FileNotFoundError):  # renamed or deleted meanwhile
+                    try:
                         # A link that leads nowhere is no object, and yet something to delete.
-                        yield ObjectInfo(key, entry.stat(follow_symlinks=not unfinished).st_size)
+                        size = entry.stat(follow_symlinks=not unfinished).st_size
+                    except FileNotFoundError:  # also renamed or deleted meanwhile
+                        continue
+                    except OSError as error:
+                        if error.errno == errno.ELOOP:
+                            continue
+                        raise translated(error, f"can't list {entry.path}") from error
+                    yield ObjectInfo(key, size)
 
     def delete(self, keys: Iterable[str]) -> None:
         raise_failures(delete_each(keys, lambda key: os.unlink(self.path(key)), self.path))

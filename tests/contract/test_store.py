@@ -323,3 +323,12 @@ def test_deleting_empty_directories_spares_the_neighbours(store: Store) -> None:
     store.delete(["backups/20260101/1/a"])
     store.delete_empty_directories("backups/20260101/1/")
     assert keys(store) == ["backups/20260101/2/b"]
+
+
+def test_links_on_disk_that_lead_nowhere_or_to_themselves_are_no_objects(tmp_path: Path) -> None:
+    store = open_store(f"file://{tmp_path}", {})
+    store.put(KEY, memoryview(b"x"))
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "not-there")
+    assert keys(store) == [KEY]
+    assert keys(store, unfinished=True) == [KEY, "loop", "nowhere"]
