@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from tests.servers import gcs as gcs_server
 from tests.servers import minio as minio_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.servers.gcs import Gcs
     from tests.servers.minio import Minio
 
 REQUIRED = set(filter(None, os.environ.get("GP_PLUGIN_REQUIRE", "").split(",")))
@@ -56,3 +58,17 @@ def minio_program() -> str:
 @pytest.fixture(scope="session")
 def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
     yield from minio_server.run(minio_program(), tmp_path_factory.mktemp("minio"))
+
+
+def gcs_program() -> str:
+    """Where fake-gcs-server is; without it the test is skipped, or fails where it is required."""
+    program = gcs_server.executable()
+    if program is None:
+        skip_unless_required("gcs", "fake-gcs-server is not installed; scripts/test builds it")
+    return program
+
+
+@pytest.fixture(scope="session")
+def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcs]:
+    with gcs_server.running(gcs_program(), tmp_path_factory.mktemp("gcs")) as server:
+        yield server

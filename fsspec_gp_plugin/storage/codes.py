@@ -49,6 +49,14 @@ CODES: dict[str, tuple[type[StorageError], str]] = {
     "EntityTooLarge": (StorageError, "the store refuses an object of this size"),
 }
 
+# Reasons of Google's JSON API that say more than the status.
+CODES |= {
+    "retentionPolicyNotMet": (StorageError, "a retention policy keeps the object"),
+    "objectUnderActiveHold": (StorageError, "a hold keeps the object"),
+    "userProjectMissing": (AccessDenied, "the requester pays here; set requester_pays in storage_options"),
+    "rateLimitExceeded": (Unreachable, "the store asks to slow down"),
+}
+
 # Trying again does not help against these.
 UNTRUSTED = {"SSLCertVerificationError", "CertificateError", "ClientConnectorCertificateError"}
 
@@ -66,6 +74,9 @@ CLASSES: tuple[tuple[str, type[StorageError], str], ...] = (
     ("NoCredentialsError", AccessDenied, "no credentials found; put them in storage_options or the environment"),
     ("PartialCredentialsError", AccessDenied, "the credentials are incomplete; give both key and secret"),
     ("ProfileNotFound", AccessDenied, "the profile is not in the credentials file of this host"),
+    ("DefaultCredentialsError", AccessDenied, "no credentials found; set token in storage_options"),  # google.auth's
+    ("NonRetryableError", AccessDenied, "the credentials can't be renewed; renew them by hand"),  # gcsfs'
+    ("TransportError", Unreachable, "the service that gives credentials does not answer"),  # google.auth's
     ("SSLError", Unreachable, "the TLS connection failed"),
     ("CannotConnectError", Unreachable, "can't connect; check endpoint, network and firewall"),  # our own
     ("ProxyConnectionError", Unreachable, "can't connect to the proxy; check its address and the firewall"),

@@ -32,6 +32,10 @@ def _open_remote(protocol: str, url: str, options: dict[str, Any], timeout: floa
             from .s3.opening import open_s3
 
             return open_s3(url, options, timeout)
+        if protocol in ("gs", "gcs"):
+            from .gcs.opening import open_gcs
+
+            return open_gcs(url, options, timeout)
         _require_known(protocol)
         return _open_generic(url, options)
     except PluginError:

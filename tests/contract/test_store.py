@@ -15,7 +15,7 @@ from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.retrying import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from fsspec_gp_plugin.storage.api import ObjectInfo, Store
@@ -68,6 +68,17 @@ def _s3_patiently(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return open_store(url, server.options, patience=Patience(outage=5))
 
 
+def _on_server(name: str, patience: Patience | None = None) -> Callable[[pytest.FixtureRequest, Path], Store]:
+    """A store on the server of a fixture of that name."""
+
+    def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+        server = request.getfixturevalue(name)
+        url = f"{server.url}/contract/{tmp_path.name}/{next(_unique)}"
+        return open_store(url, server.options, patience=patience)
+
+    return opened
+
+
 STORES = {
     "file": _file,
     "memory": _memory,
@@ -76,6 +87,7 @@ STORES = {
     "s3 signed by s3fs": _s3_signed_by_s3fs,
     "s3 by s3fs": _s3_by_s3fs,
     "s3 patiently": _s3_patiently,
+    "gcs": _on_server("gcs"),
 }
 
 

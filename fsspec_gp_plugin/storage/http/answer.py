@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 # Many segments share a line, and a part that is given up begins anew.
@@ -98,9 +98,21 @@ class Answer:
         response.length -= count
         return count
 
-    def text(self) -> str:
-        """The body of a short answer, such as a message of error."""
-        body = bytearray(min(_LARGEST_MESSAGE, self.length if self.length is not None else _LARGEST_MESSAGE))
+    def pieces(self, into: memoryview) -> Iterator[int]:
+        """Fill the buffer from the body, and let go of the connection; yields how many bytes came with each step."""
+        try:
+            while into:
+                count = self.read_into(into)
+                if not count:
+                    raise EOFError(f"{len(into)} bytes before the end of a range")
+                into = into[count:]
+                yield count
+        finally:
+            self.end()
+
+    def text(self, most: int = _LARGEST_MESSAGE) -> str:
+        """The body of a short answer, such as a message of error: its first bytes, `most` of them at the most."""
+        body = bytearray(min(most, self.length if self.length is not None else most))
         filled = 0
         with memoryview(body) as view:
             while filled < len(body) and (count := self.read_into(view[filled:])):

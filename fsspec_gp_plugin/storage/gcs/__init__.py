@@ -1,0 +1,1 @@
+"""Google Cloud Storage: credentials by gcsfs, the requests by connections of our own."""

@@ -1,0 +1,60 @@
+"""What Google's answers mean, and which of them are not believed."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ...checksum import from_base64
+from ...errors import NotFound, ObjectChanged, StorageError, Unreachable
+from ..api import ObjectInfo
+from ..errors import translating
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@contextmanager
+def no_object_missing(doing: str) -> Iterator[None]:
+    """As translating(), for requests that can't miss an object: a 404 then means something larger."""
+    try:
+        with translating(doing):
+            yield
+    except NotFound as error:
+        raise StorageError(
+            f"{doing}: the bucket does not exist, or the endpoint is no Google Cloud Storage; check `url` and "
+            "`endpoint_url`"
+        ) from error
+
+
+def described(key: str, resource: Any) -> ObjectInfo:
+    """An object by its resource in JSON."""
+    try:
+        size, generation = int(resource["size"]), str(resource["generation"])
+    except (KeyError, TypeError, ValueError):
+        raise Unreachable(
+            f"the answer about {key} describes no object, so it is not the store's; check `endpoint_url` and the proxy"
+        ) from None
+    return ObjectInfo(key, size, generation, from_base64(resource.get("crc32c")))
+
+
+def described_by_headers(key: str, headers: Mapping[str, str], status: int) -> ObjectInfo:
+    """An object by the headers of an answer with bytes of it."""
+    told = headers.get("content-range", "").rpartition("/")[2] if status == 206 else headers.get("content-length")
+    generation = headers.get("x-goog-generation")
+    if not generation or not told or not told.isdecimal():
+        raise Unreachable(
+            f"the answer with {key} tells neither size nor generation, so it is not the store's; check "
+            "`endpoint_url` and the proxy"
+        )
+    return ObjectInfo(key, int(told), generation)
+
+
+def require_range(headers: Mapping[str, str], status: int, start: int, end: int, info: ObjectInfo) -> None:
+    """The answer holds the bytes that were asked for, of the version that was asked for."""
+    found = described_by_headers(info.key, headers, status)
+    if info.version is not None and found.version != info.version:
+        raise ObjectChanged(f"can't read {info.key}: the object was replaced while it was being read")
+    told = headers.get("content-range", f"bytes 0-{info.size - 1}/{info.size}")
+    if found.size != info.size or not told.startswith(f"bytes {start}-{end - 1}/"):
+        raise StorageError(f"can't read {info.key}: asked for bytes {start}-{end - 1}, the store gave {told}")

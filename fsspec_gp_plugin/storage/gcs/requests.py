@@ -1,0 +1,131 @@
+"""Requests of Google's JSON API on connections of our own; gcsfs says where to and with which credentials."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from ...errors import ConfigError
+from ..http.routes import UnknownProxyError
+from ..http.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..http.answer import Answer
+    from ..http.cancellation import Cancellation
+    from ..http.routes import Network
+
+# 308: a resumable upload has not got all its bytes yet.
+INCOMPLETE = 308
+# A page of a listing has a thousand names of at most a kilobyte.
+_LARGEST_ANSWER = 4 << 20
+# Without it Google would unpack what was stored with Content-Encoding: gzip.
+_AS_STORED = {"Accept-Encoding": "gzip"}
+
+
+class Refusal(Exception):
+    """An answer that is no success, as storage.errors understands it: by `status` and `error_code`."""
+
+    def __init__(self, status: int, text: str) -> None:
+        """`text` is the answer's body: JSON, or whatever a gateway sends instead."""
+        reason = message = ""
+        try:
+            error = json.loads(text)["error"]
+            message = str(error["message"])
+            reason = str(error["errors"][0]["reason"])
+        except (ValueError, KeyError, TypeError, IndexError):
+            message = message or " ".join(text.split())[:200]
+        super().__init__(f"HTTP status {status}{f': {message}' if message else ''}")
+        self.status = status
+        self.error_code = reason if reason in _REASONS else ""
+
+
+# Those that say more than the status does.
+_REASONS = {"retentionPolicyNotMet", "objectUnderActiveHold", "userProjectMissing", "rateLimitExceeded"}
+
+
+class Requests:
+    """Requests on one endpoint. May be used from any thread."""
+
+    def __init__(self, make: Callable[[], Any], network: Network) -> None:
+        """`make` gives a gcsfs.core.GCSFileSystem; it is called once, with the first request."""
+        self._make = make
+        self._fs: Any = None
+        self._lock = threading.Lock()
+        self._transport = Transport(network)
+
+    @property
+    def fs(self) -> Any:
+        """The filesystem, made on first use."""
+        with self._lock:
+            if self._fs is None:
+                self._fs = self._make()
+            return self._fs
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether TLS keeps what travels from being changed."""
+        return str(self.fs.base).startswith("https://")
+
+    def object_url(self, bucket: str, key: str, **parameters: str) -> str:
+        """The address of an object."""
+        return self._url(f"{self.fs.base}b/{quote(bucket, safe='')}/o/{quote(key, safe='')}", parameters)
+
+    def listing_url(self, bucket: str, **parameters: str) -> str:
+        """The address of a bucket's listing."""
+        return self._url(f"{self.fs.base}b/{quote(bucket, safe='')}/o", parameters)
+
+    def upload_url(self, bucket: str, **parameters: str) -> str:
+        """The address where uploads begin."""
+        base = str(self.fs.base).replace("/storage/v1/", "/upload/storage/v1/")
+        return self._url(f"{base}b/{quote(bucket, safe='')}/o", parameters)
+
+    def _url(self, address: str, parameters: dict[str, str]) -> str:
+        # gcsfs adds whom to charge, where the requester pays.
+        asked = self.fs._get_params(parameters)  # noqa: SLF001 - nothing public holds it
+        return f"{address}?{urlencode(asked)}" if asked else address
+
+    def begin(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: memoryview | None = None,
+        *,
+        also: tuple[int, ...] = (),
+        expected: int = 0,
+        cancellation: Cancellation | None = None,
+    ) -> Answer:
+        """The answer, to be ended by the caller; Refusal when it is neither a success nor of the status `also`."""
+        sent: dict[str, str] = {**_AS_STORED, **(headers or {})}
+        self.fs.credentials.apply(sent)  # renews them before they expire
+        sent = {name.title() if name == "authorization" else name: value for name, value in sent.items()}
+        try:
+            answer = self._transport.exchange(method, url, sent, body, expected=expected, cancellation=cancellation)
+        except UnknownProxyError as error:
+            raise ConfigError(f"storage_options: session_kwargs names {error}") from None
+        if 200 <= answer.status < 300 or answer.status in also:
+            return answer
+        try:
+            raise Refusal(answer.status, answer.text())
+        finally:
+            answer.end()
+
+    def send(self, method: str, url: str, *arguments: Any, **details: Any) -> tuple[int, Mapping[str, str], Any]:
+        """As begin(), for answers that are short: status, headers and what the body's JSON says, or {}."""
+        answer = self.begin(method, url, *arguments, **details)
+        try:
+            text = answer.text(_LARGEST_ANSWER)
+        finally:
+            answer.end()
+        try:
+            return answer.status, answer.headers, json.loads(text or "{}")
+        except ValueError:
+            return answer.status, answer.headers, {}
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._transport.forget()

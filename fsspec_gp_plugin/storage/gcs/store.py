@@ -1,0 +1,203 @@
+"""Google Cloud Storage."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from ...checksum import crc32c, in_base64
+from ...errors import AccessDenied, NotFound, ObjectChanged, StorageError
+from ..api import Capabilities, ObjectInfo
+from ..errors import http_status, translating
+from ..fallbacks import delete_each, raise_failures
+from .answers import described, described_by_headers, no_object_missing, require_range
+from .writer import GcsWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ..http.answer import Answer
+    from .requests import Requests
+
+_FIELDS = "name,size,generation,crc32c"
+_KEYS_AT_ONCE = 1000
+_THREADS = 8
+
+
+class GcsStore:
+    """Objects of one bucket below a prefix."""
+
+    # An upload is one stream of bytes: its chunks come in order.
+    capabilities = Capabilities(parallel_parts=False, parallel_reads=True, max_part_size=5 << 40)
+
+    def __init__(self, bucket: str, prefix: str, requests: Requests) -> None:
+        self.bucket = bucket
+        self.requests = requests
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def __repr__(self) -> str:
+        return f"GcsStore(gs://{self.bucket}/{self._prefix})"
+
+    def path(self, key: str) -> str:
+        """The object's name in the bucket."""
+        return self._prefix + key
+
+    def name(self, key: str) -> str:
+        """The object's URL, for messages."""
+        return f"gs://{self.bucket}/{self._prefix}{key}"
+
+    def put(self, key: str, data: memoryview) -> ObjectInfo:
+        crc = crc32c(data)
+        about = {"name": self.path(key), "contentType": "application/octet-stream", "crc32c": in_base64(crc)}
+        # In one body with what is said of them, so that the store refuses bytes of another checksum.
+        boundary = secrets.token_hex(16)
+        kind = f"Content-Type: {about['contentType']}\r\n\r\n"
+        head = f"--{boundary}\r\nContent-Type: application/json\r\n\r\n{json.dumps(about)}\r\n--{boundary}\r\n{kind}"
+        body = b"".join((head.encode(), data, f"\r\n--{boundary}--\r\n".encode()))
+        with no_object_missing(f"can't write {self.name(key)}"):
+            url = self.requests.upload_url(self.bucket, uploadType="multipart")
+            headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
+            _, _, resource = self.requests.send("POST", url, headers, memoryview(body))
+            return self.require_same(described(key, resource), len(data), crc)
+
+    def begin(self, key: str) -> GcsWriter:
+        return GcsWriter(self, key)
+
+    def stat(self, key: str) -> ObjectInfo:
+        with self._finding(key):
+            url = self.requests.object_url(self.bucket, self.path(key), fields=_FIELDS)
+            _, _, resource = self.requests.send("GET", url)
+            return described(key, resource)
+
+    def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        if not into:
+            return
+        end = start + len(into)
+        with translating(f"can't read {self.name(info.key)}"):
+            try:
+                answer = self._get(info.key, start, end, info.version)
+            except Exception as error:
+                if http_status(error) == "404" and info.version is not None:
+                    # That version is no longer the object, or there is none any more.
+                    raise ObjectChanged(
+                        f"can't read {self.name(info.key)}: the object was replaced while it was being read"
+                    ) from error
+                raise
+            try:
+                require_range(answer.headers, answer.status, start, end, info)
+                yield from answer.pieces(into)
+            finally:
+                answer.end()
+
+    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
+        try:
+            with self._finding(key):
+                answer = self._get(key, 0, len(into), None)
+        except StorageError as error:
+            if http_status(error) != "416":
+                raise
+            # The object has no first byte.
+            return self.stat(key), iter(())
+        try:
+            with translating(f"can't read {self.name(key)}"):
+                info = described_by_headers(key, answer.headers, answer.status)
+                first = into[: info.size]
+                require_range(answer.headers, answer.status, 0, len(first), info)
+        except BaseException:
+            answer.end()
+            raise
+        return info, self._first_pieces(answer, info, first)
+
+    def _first_pieces(self, answer: Answer, info: ObjectInfo, into: memoryview) -> Iterator[int]:
+        with translating(f"can't read {self.name(info.key)}"):
+            yield from answer.pieces(into)
+
+    def _get(self, key: str, start: int, end: int, generation: str | None) -> Answer:
+        pinned = {} if generation is None else {"generation": generation}
+        url = self.requests.object_url(self.bucket, self.path(key), alt="media", **pinned)
+        return self.requests.begin("GET", url, {"Range": f"bytes={start}-{end - 1}"}, expected=end - start)
+
+    def crc32c(self, info: ObjectInfo) -> int | None:
+        if info.crc32c is not None or self.requests.is_encrypted:
+            return info.crc32c
+        found = self.stat(info.key)
+        return found.crc32c if found.version == info.version else None
+
+    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+        asked = {"prefix": self._prefix + prefix, "fields": f"items({_FIELDS}),nextPageToken"}
+        while True:
+            with no_object_missing(f"can't list {self.name(prefix)}"):
+                _, _, page = self.requests.send("GET", self.requests.listing_url(self.bucket, **asked))
+            for entry in page.get("items") or ():
+                key = str(entry["name"])[len(self._prefix) :]
+                # A key that ends in "/" is the marker of a directory, made by some browser of buckets.
+                if key and (unfinished or not key.endswith("/")):
+                    yield described(key, entry)
+            token = page.get("nextPageToken")
+            if not token:
+                return
+            if token == asked.get("pageToken"):
+                raise StorageError(f"can't list {self.name(prefix)}: the store gives the same page again")
+            asked["pageToken"] = str(token)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        remaining = iter(keys)
+        failed: list[str] = []
+        with ThreadPoolExecutor(_THREADS) as pool:
+            while batch := list(islice(remaining, _KEYS_AT_ONCE)):
+                shares = [batch[n::_THREADS] for n in range(_THREADS) if batch[n::_THREADS]]
+                for told in pool.map(lambda share: delete_each(share, self._delete, self.name), shares):
+                    failed += told
+        raise_failures(failed)
+
+    def _delete(self, key: str) -> None:
+        self.requests.send("DELETE", self.requests.object_url(self.bucket, self.path(key)))
+
+    def delete_version(self, info: ObjectInfo) -> None:
+        """Delete an object unless it has been replaced."""
+        url = self.requests.object_url(self.bucket, self.path(info.key), ifGenerationMatch=str(info.version))
+        with suppress(NotFound, ObjectChanged), translating(f"can't delete {self.name(info.key)}"):
+            self.requests.send("DELETE", url)
+
+    def delete_unfinished(self, prefix: str) -> int:
+        del prefix  # Google lists no sessions, charges nothing for them, and ends them after a week
+        return 0
+
+    def delete_empty_directories(self, prefix: str) -> None:
+        pass
+
+    def require_same(self, found: ObjectInfo, size: int, crc: int) -> ObjectInfo:
+        """Compare what the store has with what was sent, size and checksum; an object that differs is deleted."""
+        name = self.name(found.key)
+        if found.size != size:
+            problem = f"can't write {name}: the store held {found.size} bytes of {size}"
+        elif found.crc32c is not None and found.crc32c != crc:
+            problem = f"can't write {name}: the store held bytes of another checksum"
+        else:
+            return found
+        try:
+            self.delete_version(found)
+        except StorageError as error:
+            raise StorageError(f"{problem}; it could not be removed: {error}") from error
+        raise StorageError(f"{problem}; removed")
+
+    @contextmanager
+    def _finding(self, key: str) -> Iterator[None]:
+        try:
+            with translating(f"can't find {self.name(key)}"):
+                yield
+        except NotFound:
+            self._require_bucket()
+            raise
+
+    def _require_bucket(self) -> None:
+        """Tell a missing bucket from a missing object: both are a 404."""
+        with suppress(AccessDenied), no_object_missing(f"can't find {self.name('')}"):
+            self.requests.send("GET", self.requests.listing_url(self.bucket, maxResults="1", fields="nextPageToken"))
+
+    def close(self) -> None:
+        self.requests.close()

@@ -1,0 +1,81 @@
+"""fake-gcs-server, started by the tests on a loopback port of its own. It keeps its objects in memory.
+
+The executable is built by scripts/test from the Go module; GP_PLUGIN_FAKE_GCS names another one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
+
+from tests.servers.minio import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BUCKET = "gp-backups"
+
+
+@dataclass(frozen=True)
+class Gcs:
+    """A running server with a bucket made for the tests."""
+
+    endpoint: str
+    url: str = f"gs://{BUCKET}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """storage_options for gcsfs."""
+        return {"endpoint_url": self.endpoint, "token": "anon"}
+
+
+def executable() -> str | None:
+    """Where fake-gcs-server is, or None."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    candidates = [
+        os.environ.get("GP_PLUGIN_FAKE_GCS"),
+        f"{cache}/fsspec_gp_plugin/bin/fake-gcs-server",
+        shutil.which("fake-gcs-server"),
+    ]
+    return next((path for path in candidates if path and os.access(path, os.X_OK)), None)
+
+
+@contextmanager
+def running(program: str, folder: Path, seen_at: str = "") -> Iterator[Gcs]:
+    """The server, until the block ends. `seen_at`: the address that it gives in its answers, such as a proxy's."""
+    port = free_port()
+    endpoint = f"http://127.0.0.1:{port}"
+    words = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory", "-log-level", "warn"]
+    with open(folder / "fake-gcs-server.log", "ab") as log:
+        process = subprocess.Popen(
+            [program, *words, "-external-url", seen_at or endpoint], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        _wait_until_ready(endpoint, process)
+        body = f'{{"name": "{BUCKET}"}}'.encode()
+        with urlopen(Request(f"{endpoint}/storage/v1/b?project=test", body, {"Content-Type": "application/json"})):  # noqa: S310 - our own
+            pass
+        yield Gcs(endpoint)
+    finally:
+        process.kill()
+        process.wait(20)
+
+
+def _wait_until_ready(endpoint: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"fake-gcs-server ended with status {process.returncode}")
+        try:
+            with urlopen(f"{endpoint}/_internal/healthcheck", timeout=2):  # noqa: S310 - our own
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError("fake-gcs-server did not become ready")
