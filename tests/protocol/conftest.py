@@ -70,6 +70,7 @@ class Target:
         store = open_store(self.url, self.options)
         for name in names:
             store.put(name, memoryview(b"x"))
+        store.close()
 
 
 @pytest.fixture(params=TARGETS)

@@ -48,14 +48,14 @@ def executable() -> str | None:
 
 
 @contextmanager
-def running(program: str, folder: Path, seen_at: str = "") -> Iterator[Gcs]:
-    """The server, until the block ends. `seen_at`: the address that it gives in its answers, such as a proxy's."""
+def running(program: str, folder: Path) -> Iterator[Gcs]:
+    """The server, until the block ends."""
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     words = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory", "-log-level", "warn"]
     with open(folder / "fake-gcs-server.log", "ab") as log:
         process = subprocess.Popen(
-            [program, *words, "-external-url", seen_at or endpoint], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [program, *words, "-external-url", endpoint], stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
     try:
         _wait_until_ready(endpoint, process)

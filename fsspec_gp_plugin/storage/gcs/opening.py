@@ -52,8 +52,14 @@ def _core_filesystem() -> Any:
 
 
 def _made(filesystem: Any, options: dict[str, Any]) -> Any:
-    """The filesystem; finding credentials may ask the network."""
-    fs = filesystem(**options)
+    """The filesystem; finding credentials may ask the network. ConfigError for those that can't be used."""
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        fs = filesystem(**options)
+    except (ValueError, KeyError, TypeError, AttributeError, GoogleAuthError) as error:
+        text = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"storage_options: token gives no credentials: {text or type(error).__name__}") from error
     if getattr(fs, "_use_client_cert", False):
         raise ConfigError(
             "client certificates of google-auth are not supported; unset GOOGLE_API_USE_CLIENT_CERTIFICATE"
