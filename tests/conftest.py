@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from tests.servers import azurite as azurite_server
 from tests.servers import gcs as gcs_server
 from tests.servers import minio as minio_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.servers.azurite import Azurite
     from tests.servers.gcs import Gcs
     from tests.servers.minio import Minio
 
@@ -72,3 +74,16 @@ def gcs_program() -> str:
 def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcs]:
     with gcs_server.running(gcs_program(), tmp_path_factory.mktemp("gcs")) as server:
         yield server
+
+
+def azurite_program() -> str:
+    """Where Azurite is; without it the test is skipped, or fails where it is required."""
+    program = azurite_server.executable()
+    if program is None:
+        skip_unless_required("azure", "Azurite is not installed; scripts/test installs it")
+    return program
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    yield from azurite_server.run(azurite_program(), tmp_path_factory.mktemp("azurite"))

@@ -8,6 +8,54 @@ from ..errors import AccessDenied, NotFound, ObjectChanged, StorageError, Unreac
 
 PROXY_LOGIN = "the proxy wants other credentials; check the user and the password in its URL"
 
+# Error codes of Azure Blob Storage that S3 does not have.
+_AZURE: dict[str, tuple[type[StorageError], str]] = {
+    "BlobNotFound": (NotFound, "there is no such object"),
+    "ResourceNotFound": (NotFound, "there is no such object"),
+    "PathNotFound": (NotFound, "there is no such object"),
+    "ContainerNotFound": (StorageError, "the container does not exist; create it or correct `url`"),
+    "ContainerBeingDeleted": (StorageError, "the container is being deleted"),
+    "InvalidResourceName": (StorageError, "the name of the container or of the object is not valid; correct `url`"),
+    "AuthenticationFailed": (
+        AccessDenied, "the credentials are not accepted; check key, signature or token, and this host's clock",
+    ),
+    "AuthorizationFailure": (
+        AccessDenied, "the credentials don't allow this request, or the account's firewall keeps this host out",
+    ),
+    "AuthorizationPermissionMismatch": (AccessDenied, "the role or the signature does not allow this request"),
+    "AuthorizationProtocolMismatch": (AccessDenied, "the signature allows no requests by this protocol"),
+    "AuthorizationResourceTypeMismatch": (AccessDenied, "the signature is not for requests on objects"),
+    "AuthorizationServiceMismatch": (AccessDenied, "the signature is not for the Blob service"),
+    "AuthorizationSourceIPMismatch": (AccessDenied, "the signature is not for this host's address"),
+    "InvalidAuthenticationInfo": (AccessDenied, "the credentials can't be understood; check key, signature or token"),
+    "NoAuthenticationInformation": (AccessDenied, "no credentials were given; put them in storage_options"),
+    "KeyBasedAuthenticationNotPermitted": (
+        AccessDenied, "the account allows neither its key nor signatures of it; use an identity",
+    ),
+    "PublicAccessNotPermitted": (AccessDenied, "the account lets nobody in without credentials"),
+    "InsufficientAccountPermissions": (AccessDenied, "the account does not allow this request"),
+    "AccountIsDisabled": (AccessDenied, "the account is disabled"),
+    "ConditionNotMet": (ObjectChanged, "the object was replaced while it was being read"),
+    "ServerBusy": (Unreachable, "the store asks to slow down"),
+    "OperationTimedOut": (Unreachable, "the store did not answer in time"),
+    "Md5Mismatch": (Unreachable, "the bytes were changed on their way"),
+    "Crc64Mismatch": (Unreachable, "the bytes were changed on their way"),
+    "InvalidBlockList": (StorageError, "blocks of the upload are gone: somebody else has written the object meanwhile"),
+    "InvalidBlobOrBlock": (
+        StorageError, "another program has left blocks there; the service drops them after a week",
+    ),
+    "BlockCountExceedsLimit": (
+        StorageError, "too many blocks of uploads that were given up are there; the service drops them after a week",
+    ),
+    "InvalidBlobType": (StorageError, "there is an object of that name that is no block blob; remove it"),
+    "BlobImmutableDueToPolicy": (StorageError, "it is retained: an immutability policy or a legal hold protects it"),
+    "ContainerImmutableDueToPolicy": (StorageError, "it is retained: the container has an immutability policy"),
+    "LeaseIdMissing": (StorageError, "somebody has a lease on it; end the lease"),
+    "BlobArchived": (StorageError, "it is in the archive tier; move it to another before it can be read"),
+    "BlobBeingRehydrated": (StorageError, "it is on its way out of the archive tier, which takes hours"),
+    "AccountBeingCreated": (Unreachable, "the account is being created"),
+}  # fmt: skip
+
 # Error codes of S3 and what speaks like it, and HTTP statuses where an answer has no code.
 CODES: dict[str, tuple[type[StorageError], str]] = {
     "NoSuchKey": (NotFound, "there is no such object"),
@@ -47,6 +95,7 @@ CODES: dict[str, tuple[type[StorageError], str]] = {
     "XAmzContentSHA256Mismatch": (Unreachable, "the bytes were changed on their way"),
     "XMinioStorageFull": (StorageError, "the store is full"),
     "EntityTooLarge": (StorageError, "the store refuses an object of this size"),
+    **_AZURE,
 }
 
 # Reasons of Google's JSON API that say more than the status.

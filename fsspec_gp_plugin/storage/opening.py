@@ -36,6 +36,10 @@ def _open_remote(protocol: str, url: str, options: dict[str, Any], timeout: floa
             from .gcs.opening import open_gcs
 
             return open_gcs(url, options, timeout)
+        if protocol in ("abfs", "abfss", "az"):
+            from .azure.opening import open_azure
+
+            return open_azure(url, options, timeout)
         _require_known(protocol)
         return _open_generic(url, options)
     except PluginError:

@@ -1,4 +1,4 @@
-"""What tests of S3's options share: a MinIO that speaks TLS, and an environment that says nothing."""
+"""What tests of options share: servers that speak TLS, and an environment that says nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin import redaction
-from tests.conftest import minio_program
+from tests.conftest import azurite_program, minio_program
+from tests.servers import azurite as azurite_server
 from tests.servers import certificates
 from tests.servers import minio as minio_server
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.servers.azurite import Azurite
     from tests.servers.minio import Minio
 
 
@@ -25,11 +27,19 @@ def minio_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
     yield from minio_server.run(minio_program(), tmp_path_factory.mktemp("minio-tls"), made)
 
 
+@pytest.fixture(scope="session")
+def azure_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    made = certificates.make(tmp_path_factory.mktemp("certificates-azure"))
+    yield from azurite_server.run(azurite_program(), tmp_path_factory.mktemp("azurite-tls"), made)
+
+
 @pytest.fixture
 def quiet_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No variable and no file of whoever runs the tests has a say, and no secret of other tests is known."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "BOTO_", "FSSPEC_", "REQUESTS_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("AWS_", "AZURE_", "BOTO_", "FSSPEC_", "REQUESTS_", "SSL_")) or name.lower().endswith(
+            "_proxy"
+        ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(redaction, "_known", set())

@@ -88,6 +88,8 @@ STORES = {
     "s3 by s3fs": _s3_by_s3fs,
     "s3 patiently": _s3_patiently,
     "gcs": _on_server("gcs"),
+    "azure": _on_server("azure"),
+    "azure patiently": _on_server("azure", Patience(outage=5)),
 }
 
 

@@ -1,0 +1,74 @@
+"""What the service's answers mean, and which of them are not believed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ...checksum import from_base64
+from ...errors import ObjectChanged, StorageError, Unreachable
+from ..api import ObjectInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Metadata of our own objects: the CRC-32C of all bytes, who wrote it, and that it only takes an upload's place.
+CRC, WRITER, PLACEHOLDER = "x-ms-meta-gpcrc32c", "x-ms-meta-gpwriter", "x-ms-meta-gpunfinished"
+_DIRECTORY = "x-ms-meta-hdi_isfolder"
+
+
+class Refusal(Exception):
+    """An answer that is no success, in the form of azure-core's errors, which storage.errors understands."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], text: str) -> None:
+        """`text` is the answer's body: XML, or whatever a gateway sends instead."""
+        code = _element("Code", text) or headers.get("x-ms-error-code", "")
+        message = _element("Message", text).partition("\n")[0].strip()
+        super().__init__(f"HTTP status {status}{f', {code}' if code else ''}{f': {message}' if message else ''}")
+        self.status_code = status
+        self.error_code = code
+
+
+def require_azure(headers: Mapping[str, str]) -> None:
+    """A page of some portal says 200 to everything."""
+    if "x-ms-request-id" not in headers and "x-ms-version" not in headers:
+        raise Unreachable("the answer is not the store's; check account_name, account_host and the proxy")
+
+
+def object_info(key: str, headers: Mapping[str, str], status: int) -> ObjectInfo:
+    """What the answer to a HEAD or a ranged GET tells of an object."""
+    etag = headers.get("etag")
+    told = headers.get("content-range", "").rpartition("/")[2] if status == 206 else headers.get("content-length")
+    if not etag or not told or not told.isdecimal():
+        raise Unreachable("the answer tells neither version nor size of the object, so it is not the store's")
+    return ObjectInfo(key, int(told), etag, from_base64(headers.get(CRC)))
+
+
+def is_object(headers: Mapping[str, str]) -> bool:
+    """Neither a directory of an account with a hierarchical namespace, nor the place of an upload that ended."""
+    return headers.get(_DIRECTORY, "").lower() != "true" and PLACEHOLDER not in headers
+
+
+def is_directory(headers: Mapping[str, str]) -> bool:
+    """Whether it is a directory."""
+    return headers.get(_DIRECTORY, "").lower() == "true"
+
+
+def require_range(headers: Mapping[str, str], start: int, end: int, info: ObjectInfo) -> None:
+    """Whatever stands in between may ignore the Range header, and answer with other bytes of the right number."""
+    if info.version and headers.get("etag", info.version) != info.version:
+        raise ObjectChanged(f"can't read {info.key}: the object was replaced while it was being read")
+    told = headers.get("content-range")
+    if told is None:
+        if start == 0 and headers.get("content-length") == str(info.size) and end <= info.size:
+            return
+    elif told == f"bytes {start}-{end - 1}/{info.size}":
+        return
+    elif told.startswith(f"bytes {start}-{end - 1}/"):
+        raise ObjectChanged(f"can't read {info.key}: its size has changed, {told} instead of {info.size} bytes")
+    raise StorageError(f"can't read {info.key}: asked for bytes {start}-{end - 1}, the store gave {told or 'all'}")
+
+
+def _element(name: str, text: str) -> str:
+    found = re.search(f"<{name}>([^<]*)</{name}>", text)
+    return found.group(1) if found else ""

@@ -1,0 +1,128 @@
+"""What makes a request one of somebody who may: a signature, a token, or the text of a shared access signature.
+
+A request is authorised when it is sent, so that neither a long upload nor a long pause outlives its signature.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import threading
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+from ...errors import Unreachable
+from ..errors import was_never_sent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# Old enough for every cloud and appliance, new enough for blocks of 4,000 MiB.
+API_VERSION = "2020-10-02"
+_SCOPE = "https://storage.azure.com/.default"
+_SIGNED_HEADERS = (
+    "content-encoding", "content-language", "content-length", "content-md5", "content-type", "date",
+    "if-modified-since", "if-match", "if-none-match", "if-unmodified-since", "range",
+)  # fmt: skip
+# A token is renewed so many seconds before its end, and is used up to so many where that fails.
+_RENEW, _LAST = 300.0, 30.0
+_TOKEN_SECONDS = 90.0
+
+
+class Authorizer(Protocol):
+    """Turns a request into an authorised one."""
+
+    def authorize(self, method: str, url: str, headers: Mapping[str, str], length: int) -> tuple[str, dict[str, str]]:
+        """The URL and all the headers to send; `length`: bytes of the body."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is needed to get tokens."""
+        ...
+
+
+class Plain:
+    """Nobody in particular, or whoever holds a shared access signature: `query` is added to each URL."""
+
+    def __init__(self, query: str = "") -> None:
+        """`query` is a shared access signature, as it stands in a URL."""
+        self._query = query.lstrip("?&")
+
+    def authorize(self, method: str, url: str, headers: Mapping[str, str], length: int) -> tuple[str, dict[str, str]]:
+        del method, length
+        if self._query:
+            url += ("&" if "?" in url else "?") + self._query
+        return url, {**headers, **_dated()}
+
+    def close(self) -> None:
+        pass
+
+
+class SharedKey:
+    """The account's key, by which every request is signed."""
+
+    def __init__(self, account: str, key: str) -> None:
+        """`key` is in base64; ValueError when it isn't."""
+        self._account = account
+        self._key = base64.b64decode(key, validate=True)
+
+    def authorize(self, method: str, url: str, headers: Mapping[str, str], length: int) -> tuple[str, dict[str, str]]:
+        sent = {**headers, **_dated()}
+        known = {name.lower(): value.strip() for name, value in sent.items()}
+        known["content-length"] = str(length) if length else ""
+        parts = urlsplit(url)
+        query = sorted((name.lower(), value) for name, value in parse_qsl(parts.query, keep_blank_values=True))
+        lines = [
+            method,
+            *(known.get(name, "") for name in _SIGNED_HEADERS),
+            *(f"{name}:{known[name]}" for name in sorted(known) if name.startswith("x-ms-")),
+            f"/{self._account}{parts.path or '/'}",
+            *(f"{name}:{value}" for name, value in query),
+        ]
+        digest = hmac.digest(self._key, "\n".join(lines).encode(), hashlib.sha256)
+        sent["Authorization"] = f"SharedKey {self._account}:{base64.b64encode(digest).decode()}"
+        return url, sent
+
+    def close(self) -> None:
+        pass
+
+
+class Bearer:
+    """A token of Microsoft Entra, renewed in time."""
+
+    def __init__(self, fetch: Callable[[str, float], Any], close: Callable[[], None]) -> None:
+        """`fetch` gets a token for a scope within some seconds: an object with `token` and `expires_on`."""
+        self._fetch = fetch
+        self._close = close
+        self._token: Any = None
+        self._lock = threading.Lock()
+
+    def authorize(self, method: str, url: str, headers: Mapping[str, str], length: int) -> tuple[str, dict[str, str]]:
+        del method, length
+        return url, {**headers, **_dated(), "Authorization": f"Bearer {self._current()}"}
+
+    def _current(self) -> str:
+        """The token that there is, or another one; one thread fetches it, the others wait."""
+        with self._lock:
+            left = self._token.expires_on - time.time() if self._token is not None else 0.0
+            if left < _RENEW:
+                try:
+                    self._token = self._fetch(_SCOPE, _TOKEN_SECONDS)
+                except Exception as error:
+                    if left < _LAST:
+                        # Credentials that were good before will be so again.
+                        if self._token is not None or was_never_sent(error):
+                            raise Unreachable(f"the token can't be renewed ({type(error).__name__})") from error
+                        raise
+            token: str = self._token.token
+            return token
+
+    def close(self) -> None:
+        self._close()
+
+
+def _dated() -> dict[str, str]:
+    return {"x-ms-date": formatdate(usegmt=True), "x-ms-version": API_VERSION}

@@ -1,0 +1,37 @@
+"""A page of a container's listing: XML → entries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import ParseError, fromstring
+
+from ...errors import Unreachable
+from .blobs import Entry
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+
+def entries(page: bytes) -> tuple[list[Entry], str]:
+    """The entries, and the marker of the page that follows or "". Of a page that is known to declare no entities."""
+    try:
+        root = fromstring(page)  # noqa: S314 - no entities, see above
+    except ParseError as error:
+        raise Unreachable(f"the listing is not whole: {error}") from error
+    if root.tag != "EnumerationResults":
+        raise Unreachable("the listing is not the store's; check account_name, account_host and the proxy")
+    return [_entry(blob) for blob in root.iterfind("Blobs/Blob")], root.findtext("NextMarker") or ""
+
+
+def _entry(blob: Element) -> Entry:
+    etag = (blob.findtext("Properties/Etag") or "").strip('"')
+    metadata = blob.find("Metadata")
+    headers = {f"x-ms-meta-{item.tag.lower()}": item.text or "" for item in (metadata if metadata is not None else ())}
+    is_directory = headers.get("x-ms-meta-hdi_isfolder", "").lower() == "true"
+    return Entry(
+        name=blob.findtext("Name") or "",
+        size=int(blob.findtext("Properties/Content-Length") or 0),
+        etag=f'"{etag}"' if etag else None,
+        is_directory=is_directory or blob.findtext("Properties/ResourceType") == "directory",
+        headers=headers,
+    )

@@ -1,0 +1,21 @@
+"""abfs://, abfss:// or az:// URL and adlfs' options → AzureStore."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .account import open_account
+from .blobs import Blobs
+from .options import check_types, place
+from .store import AzureStore
+
+
+def open_azure(url: str, options: dict[str, Any], timeout: float) -> AzureStore:
+    """The store below a URL; the options are those of adlfs.AzureBlobFileSystem.
+
+    Those of fsspec's configuration files, FSSPEC_ABFS_… and AZURE_STORAGE_… variables count below them, as in any
+    fsspec program. `timeout`: seconds for which a request may stand still.
+    """
+    check_types(options)
+    container, prefix, options = place(url, options)
+    return AzureStore(url.partition("://")[0], Blobs(open_account(options), container, timeout), prefix)

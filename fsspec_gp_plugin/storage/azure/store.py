@@ -1,0 +1,205 @@
+"""Azure Blob Storage: objects are block blobs, below adlfs' file object, which commits after an exception."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from ...checksum import crc32c
+from ...errors import NotFound, StorageError, Unreachable
+from ..api import Capabilities, ObjectInfo
+from ..errors import error_code, http_status, translating
+from ..fallbacks import delete_each, raise_failures
+from .answers import PLACEHOLDER, is_object, object_info, require_azure, require_range
+from .directories import delete_empty
+from .unfinished import drop_below
+from .writer import AzureWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ..http.answer import Answer
+    from .blobs import Blobs
+
+# Each deletion is a request of its own: many programs' credentials don't allow batches of them.
+_DELETIONS_AT_ONCE = 8
+_KEYS_A_DELETE = 1000
+
+
+class AzureStore:
+    """Objects of one container below a prefix."""
+
+    capabilities = Capabilities(parallel_parts=True, parallel_reads=True, max_part_size=4000 << 20, max_parts=50_000)
+
+    def __init__(self, protocol: str, blobs: Blobs, prefix: str) -> None:
+        """`blobs` makes the requests; `protocol` is for messages."""
+        self.blobs = blobs
+        self._protocol = protocol
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def __repr__(self) -> str:
+        return f"AzureStore({self.name('')})"
+
+    def name(self, key: str) -> str:
+        """The object's URL, for messages."""
+        return f"{self._protocol}://{self.blobs.container}/{self.path(key)}"
+
+    def path(self, key: str) -> str:
+        """The blob's name."""
+        return self._prefix + key
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[None]:
+        """As translating(), around requests that write an object: none of them can miss one."""
+        with self._not_missing(f"can't write {self.name(key)}"):
+            yield
+
+    def put(self, key: str, data: memoryview) -> ObjectInfo:
+        crc = crc32c(data)
+        with self.writing(key):
+            # The service has compared the bytes with their MD5.
+            headers = self.blobs.put(self.path(key), data, crc)
+            if not headers.get("etag"):
+                raise Unreachable("the answer has no ETag, so it is not the store's")
+        return ObjectInfo(key, len(data), headers.get("etag"), crc)
+
+    def begin(self, key: str) -> AzureWriter:
+        return AzureWriter(self, key)
+
+    def head(self, key: str) -> Mapping[str, str]:
+        """The headers of an object; NotFound."""
+        with self._finding(key):
+            headers = self.blobs.head(self.path(key))
+            if not is_object(headers):
+                raise NotFound(f"can't find {self.name(key)}: there is no such object")
+        return headers
+
+    def stat(self, key: str) -> ObjectInfo:
+        headers = self.head(key)
+        with self._finding(key):
+            return object_info(key, headers, 200)
+
+    def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        if not into:
+            return
+        end = start + len(into)
+        with translating(f"can't read {self.name(info.key)}"):
+            answer = self.blobs.get(self.path(info.key), start, end, info.version)
+            try:
+                require_azure(answer.headers)
+                require_range(answer.headers, start, end, info)
+                yield from _pieces(answer, into)
+            finally:
+                answer.end()
+
+    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
+        try:
+            with self._finding(key):
+                answer = self.blobs.get(self.path(key), 0, len(into), None)
+        except StorageError as error:
+            if http_status(error) != "416":
+                raise
+            # The object has no first byte.
+            return self.stat(key), iter(())
+        try:
+            with self._finding(key):
+                require_azure(answer.headers)
+                if not is_object(answer.headers):
+                    raise NotFound(f"can't find {self.name(key)}: there is no such object")
+                info = object_info(key, answer.headers, answer.status)
+                first = into[: info.size]
+                require_range(answer.headers, 0, len(first), info)
+        except BaseException:
+            answer.end()
+            raise
+        if not first:
+            answer.end()
+            return info, iter(())
+        return info, self._first_pieces(answer, info, first)
+
+    def _first_pieces(self, answer: Answer, info: ObjectInfo, into: memoryview) -> Iterator[int]:
+        with translating(f"can't read {self.name(info.key)}"):
+            try:
+                yield from _pieces(answer, into)
+            finally:
+                answer.end()
+
+    def crc32c(self, info: ObjectInfo) -> int | None:
+        if self.blobs.is_encrypted:
+            return None
+        if info.crc32c is not None:
+            return info.crc32c
+        found = self.stat(info.key)
+        return found.crc32c if found.version == info.version else None
+
+    @contextmanager
+    def _finding(self, key: str) -> Iterator[None]:
+        try:
+            with translating(f"can't find {self.name(key)}"):
+                yield
+        except NotFound as error:
+            if error_code(error) == "404":
+                raise self._no_service(f"can't find {self.name(key)}") from error
+            raise
+
+    @contextmanager
+    def _not_missing(self, doing: str) -> Iterator[None]:
+        try:
+            with translating(doing):
+                yield
+        except NotFound as error:
+            raise self._no_service(doing) from error
+
+    @staticmethod
+    def _no_service(doing: str) -> StorageError:
+        return StorageError(
+            f"{doing}: whoever answered is no Azure Blob service; check account_name, account_host and the proxy"
+        )
+
+    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+        with self._not_missing(f"can't list {self.name(prefix)}"):
+            for entry in self.blobs.list(self._prefix + prefix):
+                key = entry.name[len(self._prefix) :]
+                # A name that ends in "/" is the marker of a directory, made by some browser of blobs.
+                hidden = entry.headers.get(PLACEHOLDER) is not None or key.endswith("/")
+                if key and not entry.is_directory and (unfinished or not hidden):
+                    yield ObjectInfo(key, entry.size, entry.etag)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        remaining = iter(keys)
+        failed: list[str] = []
+        while batch := list(islice(remaining, _KEYS_A_DELETE)):
+            if len(batch) == 1:
+                failed += self._delete(batch)
+                continue
+            with ThreadPoolExecutor(min(_DELETIONS_AT_ONCE, len(batch)), "delete") as pool:
+                shares = [batch[at::_DELETIONS_AT_ONCE] for at in range(min(_DELETIONS_AT_ONCE, len(batch)))]
+                for lines in pool.map(self._delete, shares):
+                    failed += lines
+        raise_failures(failed)
+
+    def _delete(self, keys: list[str]) -> list[str]:
+        return delete_each(keys, lambda key: self.blobs.delete(self.path(key)), self.name)
+
+    def delete_unfinished(self, prefix: str) -> int:
+        return drop_below(self.blobs, self._prefix + prefix)
+
+    def delete_empty_directories(self, prefix: str) -> None:
+        folder = prefix.rstrip("/")
+        if folder:
+            delete_empty(self.blobs, self._prefix, folder)
+
+    def close(self) -> None:
+        self.blobs.close()
+
+
+def _pieces(answer: Answer, into: memoryview) -> Iterator[int]:
+    """Fill the buffer; yields the bytes that came with each step."""
+    while into:
+        count = answer.read_into(into)
+        if not count:
+            raise EOFError(f"{len(into)} bytes before the end of a range")
+        into = into[count:]
+        yield count
