@@ -126,6 +126,9 @@ CLASSES: tuple[tuple[str, type[StorageError], str], ...] = (
     ("DefaultCredentialsError", AccessDenied, "no credentials found; set token in storage_options"),  # google.auth's
     ("NonRetryableError", AccessDenied, "the credentials can't be renewed; renew them by hand"),  # gcsfs'
     ("TransportError", Unreachable, "the service that gives credentials does not answer"),  # google.auth's
+    ("NoTokenError", AccessDenied, "no token can be had for requests to the store"),
+    ("TokenNotRenewedError", Unreachable, "the token can't be renewed"),
+    ("ForeignAnswerError", Unreachable, "the answer is not the store's"),
     ("SSLError", Unreachable, "the TLS connection failed"),
     ("CannotConnectError", Unreachable, "can't connect; check endpoint, network and firewall"),  # our own
     ("ProxyConnectionError", Unreachable, "can't connect to the proxy; check its address and the firewall"),
@@ -136,6 +139,8 @@ CLASSES: tuple[tuple[str, type[StorageError], str], ...] = (
     ("ConnectionClosedError", Unreachable, "the store closed the connection"),
     ("HTTPClientError", Unreachable, "the connection failed"),
     ("ClientError", Unreachable, "the connection failed"),  # aiohttp's; botocore's has codes, see above
+    ("ServiceRequestError", Unreachable, "can't connect; check the network and the firewall"),  # azure-core's
+    ("ServiceResponseError", Unreachable, "the connection failed"),
     ("NotImplementedError", StorageError, "this filesystem can't do that, so it can't hold backups"),
     ("FSTimeoutError", Unreachable, "the store did not answer in time"),
     ("TimeoutError", Unreachable, "the store did not answer in time"),

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ...checksum import from_base64
-from ...errors import ObjectChanged, StorageError, Unreachable
+from ...errors import ObjectChanged, StorageError
 from ..api import ObjectInfo
 
 if TYPE_CHECKING:
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 # Metadata of our own objects: the CRC-32C of all bytes, who wrote it, and that it only takes an upload's place.
 CRC, WRITER, PLACEHOLDER = "x-ms-meta-gpcrc32c", "x-ms-meta-gpwriter", "x-ms-meta-gpunfinished"
 _DIRECTORY = "x-ms-meta-hdi_isfolder"
+
+
+class ForeignAnswerError(Exception):
+    """An answer that the service does not give: of a portal, or of a proxy."""
 
 
 class Refusal(Exception):
@@ -32,7 +36,7 @@ class Refusal(Exception):
 def require_azure(headers: Mapping[str, str]) -> None:
     """A page of some portal says 200 to everything."""
     if "x-ms-request-id" not in headers and "x-ms-version" not in headers:
-        raise Unreachable("the answer is not the store's; check account_name, account_host and the proxy")
+        raise ForeignAnswerError("check account_name, account_host and the proxy")
 
 
 def object_info(key: str, headers: Mapping[str, str], status: int) -> ObjectInfo:
@@ -40,7 +44,7 @@ def object_info(key: str, headers: Mapping[str, str], status: int) -> ObjectInfo
     etag = headers.get("etag")
     told = headers.get("content-range", "").rpartition("/")[2] if status == 206 else headers.get("content-length")
     if not etag or not told or not told.isdecimal():
-        raise Unreachable("the answer tells neither version nor size of the object, so it is not the store's")
+        raise ForeignAnswerError("it tells no version, or no size of the object")
     return ObjectInfo(key, int(told), etag, from_base64(headers.get(CRC)))
 
 

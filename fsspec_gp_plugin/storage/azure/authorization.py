@@ -11,11 +11,8 @@ import hmac
 import threading
 import time
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from urllib.parse import parse_qsl, urlsplit
-
-from ...errors import Unreachable
-from ..errors import was_never_sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +27,14 @@ _SIGNED_HEADERS = (
 # A token is renewed so many seconds before its end, and is used up to so many where that fails.
 _RENEW, _LAST = 300.0, 30.0
 _TOKEN_SECONDS = 90.0
+
+
+class NoTokenError(Exception):
+    """The identity is not known, or may not have a token."""
+
+
+class TokenNotRenewedError(Exception):
+    """There was a token, and there is no other."""
 
 
 class Authorizer(Protocol):
@@ -111,14 +116,20 @@ class Bearer:
             if left < _RENEW:
                 try:
                     self._token = self._fetch(_SCOPE, _TOKEN_SECONDS)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - as long as there is a token, it counts
                     if left < _LAST:
-                        # Credentials that were good before will be so again.
-                        if self._token is not None or was_never_sent(error):
-                            raise Unreachable(f"the token can't be renewed ({type(error).__name__})") from error
-                        raise
+                        self._raise(error)
             token: str = self._token.token
             return token
+
+    def _raise(self, error: Exception) -> NoReturn:
+        """Without the cause: a status that the identity's service answered is none of the store's."""
+        if self._token is not None:
+            # Credentials that were good before will be so again.
+            raise TokenNotRenewedError(str(error)) from None
+        if any(kind.__name__ == "ClientAuthenticationError" for kind in type(error).__mro__):
+            raise NoTokenError(str(error)) from None
+        raise error
 
     def close(self) -> None:
         self._close()

@@ -13,9 +13,8 @@ from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
 
 from ...checksum import in_base64
-from ...errors import StorageError
 from ..http.transport import Transport
-from .answers import CRC, PLACEHOLDER, WRITER, Refusal, require_azure
+from .answers import CRC, PLACEHOLDER, WRITER, ForeignAnswerError, Refusal, require_azure
 from .network import network
 
 if TYPE_CHECKING:
@@ -127,7 +126,7 @@ class Blobs:
             if not following:
                 return
             if following == marker:
-                raise StorageError("the store says that there is more to list, but not how to get it")
+                raise ForeignAnswerError("it says that there is more to list, but not how to get it")
             marker = following
 
     def _page(self, url: str) -> bytes:
@@ -139,11 +138,11 @@ class Blobs:
                 while count := answer.read_into(view):
                     body += view[:count]
                     if len(body) > _LARGEST_PAGE:
-                        raise StorageError("a page of the listing is too large")
+                        raise ForeignAnswerError("a page of the listing is too large")
         finally:
             answer.end()
         if _DOCTYPE.search(body):
-            raise StorageError("the listing is not the store's")
+            raise ForeignAnswerError("the listing declares entities")
         return bytes(body)
 
     def _url(self, name: str, **query: str) -> str:
@@ -173,7 +172,7 @@ class Blobs:
         """The headers of an answer whose body is empty or no matter; its status must be that one."""
         try:
             if answer.status != status:
-                raise StorageError(f"the answer has HTTP status {answer.status} instead of {status}")
+                raise ForeignAnswerError(f"HTTP status {answer.status} instead of {status}")
             require_azure(answer.headers)
             if answer.length is None or answer.length <= 1 << 16:
                 answer.text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError, fromstring
 
-from ...errors import Unreachable
+from .answers import ForeignAnswerError
 from .blobs import Entry
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ def entries(page: bytes) -> tuple[list[Entry], str]:
     try:
         root = fromstring(page)  # noqa: S314 - no entities, see above
     except ParseError as error:
-        raise Unreachable(f"the listing is not whole: {error}") from error
+        raise ForeignAnswerError(f"the listing is not whole: {error}") from error
     if root.tag != "EnumerationResults":
-        raise Unreachable("the listing is not the store's; check account_name, account_host and the proxy")
+        raise ForeignAnswerError("it is no listing; check account_name, account_host and the proxy")
     return [_entry(blob) for blob in root.iterfind("Blobs/Blob")], root.findtext("NextMarker") or ""
 
 

@@ -8,11 +8,11 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...checksum import crc32c
-from ...errors import NotFound, StorageError, Unreachable
+from ...errors import NotFound, StorageError
 from ..api import Capabilities, ObjectInfo
 from ..errors import error_code, http_status, translating
 from ..fallbacks import delete_each, raise_failures
-from .answers import PLACEHOLDER, is_object, object_info, require_azure, require_range
+from .answers import PLACEHOLDER, ForeignAnswerError, is_object, object_info, require_azure, require_range
 from .directories import delete_empty
 from .unfinished import drop_below
 from .writer import AzureWriter
@@ -62,7 +62,7 @@ class AzureStore:
             # The service has compared the bytes with their MD5.
             headers = self.blobs.put(self.path(key), data, crc)
             if not headers.get("etag"):
-                raise Unreachable("the answer has no ETag, so it is not the store's")
+                raise ForeignAnswerError("it has no ETag")
         return ObjectInfo(key, len(data), headers.get("etag"), crc)
 
     def begin(self, key: str) -> AzureWriter:
