@@ -76,13 +76,15 @@ class AzureWriter:
         return info
 
     def _commit(self, crc: int) -> None:
+        if self._completing and self._is_there():
+            return  # an earlier attempt, whose answer got lost, has done it
         self._completing = True
         try:
             self._store.blobs.put_block_list(
                 self._path, [self._block(number) for number in sorted(self._parts)], crc, self._writer
             )
         except Exception as error:
-            # An earlier attempt, whose answer got lost, may have done it; the blocks are then in use already.
+            # So may this one, which is sent again where a kept connection breaks; the blocks are then in use already.
             if not http_status(error).startswith("4") or not self._is_there():
                 raise
 
