@@ -180,7 +180,7 @@ def test_sizes_for_people() -> None:
 
 
 # What the file of secrets holds that an example speaks of, where it isn't a key and a secret.
-SECRETS = {"gcs.yaml": "token: anon\n"}
+SECRETS = {"azure_key.yaml": "account_key: c29tZSBrZXk=\n", "gcs.yaml": "token: anon\n"}
 EXAMPLES = sorted(Path("config_examples").glob("*.yaml"))
 
 
