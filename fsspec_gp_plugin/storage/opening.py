@@ -41,7 +41,9 @@ def _open_remote(protocol: str, url: str, options: dict[str, Any], timeout: floa
 
             return open_azure(url, options, timeout)
         _require_known(protocol)
-        return _open_generic(url, options)
+        from .generic.opening import open_generic
+
+        return open_generic(url, options, timeout)
     except PluginError:
         raise
     except ImportError as error:
@@ -77,13 +79,3 @@ def _require_known(protocol: str) -> None:
     if protocol not in known:
         near = get_close_matches(protocol.lower(), known, n=1, cutoff=0.5)
         raise ConfigError(f"fsspec knows no protocol {protocol!r}" + (f"; did you mean {near[0]}://?" if near else ""))
-
-
-def _open_generic(url: str, options: dict[str, Any]) -> Store:
-    import fsspec
-
-    from .generic import FsspecStore
-
-    # A listing that is remembered hides what other hosts wrote; an instance that is remembered, other options.
-    fs, root = fsspec.url_to_fs(url, **{**options, "skip_instance_cache": True})
-    return FsspecStore(fs, root)

@@ -37,9 +37,10 @@ def _generic_on_disk(_request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """What any filesystem of fsspec gets, on the one that everybody has."""
     import fsspec
 
-    from fsspec_gp_plugin.storage.generic import FsspecStore
+    from fsspec_gp_plugin.storage.generic.dialect import Dialect
+    from fsspec_gp_plugin.storage.generic.store import FsspecStore
 
-    return FsspecStore(fsspec.filesystem("file", skip_instance_cache=True), f"{tmp_path}/generic")
+    return FsspecStore(Dialect(lambda: fsspec.filesystem("file", skip_instance_cache=True)), f"{tmp_path}/generic")
 
 
 def _s3(request: pytest.FixtureRequest, tmp_path: Path) -> Store:

@@ -1,0 +1,196 @@
+"""How one kind of filesystem does what a store needs."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ...errors import StorageError, Unreachable
+from .output import FileOutput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ...errors import PluginError
+    from .output import Output
+
+_PIECE = 1 << 20
+
+
+class Dialect:
+    """Any filesystem, by plain fsspec calls. Subclasses do better what theirs can do better.
+
+    `fs` is always what connect() gave, used by one thread at a time and by one file at a time: the store leases
+    connections. Paths are those of the filesystem. Methods raise what the library raises, and FileNotFoundError for what
+    is not there; the store translates it. An error that may pass must become Unreachable by storage.errors or by
+    explain(): then the connection is dropped and the next call gets a new one.
+    """
+
+    # Whether resume() works: writing goes on after a connection broke.
+    resumes = False
+    # Whether resume() may overwrite: then a part is repeated from its beginning, whatever of it has arrived.
+    positional = False
+    # Whether several ranges at once, each on a connection of its own, are faster than one.
+    parallel_reads = False
+    # Whether to make directories before each file, or only when creating it raises FileNotFoundError.
+    directories_first = True
+    # What stands before paths in messages, such as "sftp://host".
+    place = ""
+    # One line for who sets up a backup, when there is something to know, such as that files are spooled on this host.
+    remark = ""
+
+    def __init__(self, make: Callable[[], Any], timeout: float = 60.0) -> None:
+        """`make` gives a fresh fsspec filesystem; `timeout`: seconds for which a request may stand still."""
+        self._make = make
+        self.timeout = timeout
+
+    def connect(self) -> Any:
+        """A fresh connection: a filesystem, or anything else that the other methods understand."""
+        return self._make()
+
+    def disconnect(self, fs: Any) -> None:
+        """Close a connection without waiting for anything; raises nothing.
+
+        Called from any thread, also to end a call that hangs on that connection in another one.
+        """
+        with suppress(Exception):
+            close = getattr(fs, "close", None)
+            if callable(close):
+                close()
+
+    def explain(self, error: Exception, doing: str) -> PluginError | None:
+        """Our error for an exception that storage.errors does not know; None leaves it to them."""
+        del error, doing
+        return None
+
+    # Writing
+
+    def make_directories(self, fs: Any, path: str) -> None:
+        """Make a directory and those above it. It may be there already, or be made by others at the same time."""
+        try:
+            fs.makedirs(path, exist_ok=True)
+        except NotImplementedError:
+            pass
+        except FileExistsError:
+            if not fs.isdir(path):
+                raise
+
+    def create(self, fs: Any, path: str) -> Output:
+        """An empty working file, open. An earlier attempt may have made it already, and written nothing."""
+        return FileOutput(fs.open(path, "wb"))
+
+    def resume(self, fs: Any, path: str) -> Output:
+        """The working file, open at its end; or anywhere in it for a positional dialect."""
+        raise NotImplementedError
+
+    def size(self, fs: Any, path: str) -> int:
+        """Bytes in a file now, not as some cache remembers it; FileNotFoundError where there is none."""
+        fs.invalidate_cache()
+        info = fs.info(path)
+        if info.get("type") != "file":
+            raise FileNotFoundError(f"{path} is not a file")
+        if info.get("size") is None:
+            raise StorageError(f"can't tell the size of {self.place}{path}")
+        return int(info["size"])
+
+    def rename(self, fs: Any, working: str, final: str) -> None:
+        """Give the whole file its name, replacing what has it; at once where the filesystem can."""
+        try:
+            self._move(fs, working, final)
+        except Exception:
+            # Few of these filesystems rename onto an existing file.
+            if not fs.exists(final) or not fs.exists(working):
+                raise
+            fs.rm_file(final)
+            self._move(fs, working, final)
+
+    def _move(self, fs: Any, working: str, final: str) -> None:
+        from fsspec import AbstractFileSystem
+
+        if type(fs).mv is AbstractFileSystem.mv:
+            # fsspec's own mv takes names for patterns, where ? and * have a meaning.
+            fs.cp_file(working, final)
+            fs.rm_file(working)
+        else:
+            fs.mv(working, final)
+
+    # Reading
+
+    def read(self, fs: Any, path: str, start: int, into: memoryview) -> Iterator[int]:
+        """Fill the buffer from byte `start` on; yields how many came with each step.
+
+        A connection that ends early raises after what came was yielded. So does a file that is too short.
+        """
+        if getattr(fs, "async_impl", False):
+            # One request a piece; its file object would read ahead more than is wanted.
+            yield from _pieces(lambda done, size: fs.cat_file(path, start=start + done, end=start + done + size), into)
+            return
+        with fs.open(path, "rb") as file:
+            if start:
+                file.seek(start)
+            yield from _pieces(lambda _, size: file.read(size), into)
+
+    # Directories
+
+    def find(self, fs: Any, path: str) -> Iterator[tuple[str, int]]:
+        """Path and size of every file below a directory. A directory that is not there, or no longer, has none."""
+        from fsspec import AbstractFileSystem
+        from fsspec.asyn import AsyncFileSystem
+
+        fs.invalidate_cache()
+        kind = type(fs)
+        theirs = (AbstractFileSystem.find, AsyncFileSystem.find)
+        own = kind.find not in theirs or (fs.async_impl and kind._find is not AsyncFileSystem._find)  # noqa: SLF001
+        if own:
+            with suppress(FileNotFoundError):
+                for name, info in fs.find(path, detail=True).items():
+                    yield name, int(info.get("size") or 0)
+            return
+        # Not by fsspec's walk(), which takes a connection that broke for an empty directory.
+        directories = [path]
+        while directories:
+            directory = directories.pop()
+            for name, size in self.entries(fs, directory):
+                if size is None:
+                    directories.append(name)
+                else:
+                    yield name, size
+
+    def entries(self, fs: Any, path: str) -> list[tuple[str, int | None]]:
+        """Path and size of what a directory holds, None for the size of a directory. Nothing where it is not there."""
+        try:
+            found = fs.ls(path, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        entries = ((str(info["name"]), info) for info in found)
+        return [
+            (name, None if info.get("type") == "directory" else int(info.get("size") or 0))
+            for name, info in entries
+            if name.strip("/") != path.strip("/")
+        ]
+
+    def remove(self, fs: Any, path: str) -> None:
+        """Remove a file; FileNotFoundError where there is none."""
+        fs.rm_file(path)
+
+    def remove_directory(self, fs: Any, path: str) -> None:
+        """Remove a directory if it is empty; raises, or does nothing, if it is not."""
+        from fsspec.asyn import AsyncFileSystem
+
+        if isinstance(fs, AsyncFileSystem):
+            return  # object stores, where rmdir may mean the bucket
+        # Asked first: not every filesystem refuses to remove a directory that holds something.
+        if not fs.ls(path, detail=False):
+            fs.rmdir(path)
+
+
+def _pieces(read: Callable[[int, int], bytes], into: memoryview) -> Iterator[int]:
+    """Fill the buffer by calling read(bytes done, bytes wanted) for piece after piece."""
+    done = 0
+    while done < len(into):
+        piece = read(done, min(_PIECE, len(into) - done))
+        if not piece:
+            raise Unreachable(f"{done} bytes came of {len(into)}")
+        into[done : done + len(piece)] = piece
+        done += len(piece)
+        yield len(piece)

@@ -1,0 +1,229 @@
+"""One object being written: a working file in its directory, renamed when it is whole."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from ...errors import NotFound, StorageError, Unreachable
+from ...keys import unfinished_key
+from ..api import ObjectInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .output import Output
+    from .store import FsspecStore
+
+_CONTENTION_SECONDS = 20.0
+# What abort() leaves a call that is under way to end by itself; after a signal there is less than a second for all.
+_GRACE_SECONDS = 0.3
+_BREAK_SECONDS = 2.0
+
+
+class FsspecWriter:
+    """One file being written, part after part.
+
+    It keeps a connection of its own from the first part on. When that breaks, the next attempt connects again and,
+    where the dialect resumes, asks for the file's size before it goes on.
+    """
+
+    def __init__(self, store: FsspecStore, key: str) -> None:
+        """Touches nothing yet."""
+        self._store = store
+        self._dialect = store.dialect
+        self._key = key
+        self._final = store.path(key)
+        self._working = store.path(unfinished_key(key, secrets.token_hex(6)))
+        self._doing = f"can't write {store.name(key)}"
+        self._fs: Any = None
+        self._output: Output | None = None
+        self._created = self._closed = self._renaming = self._done = self._aborted = self._abandoned = False
+        self._failure = ""
+        self._last_part = 0
+        self._end = 0  # of the parts that were written
+        self._lock = threading.Lock()
+
+    def write(self, number: int, data: memoryview) -> None:
+        with self._lock, self._working_on_it():
+            if number == self._last_part:
+                return  # an attempt whose end the caller did not see
+            if number != self._last_part + 1:
+                raise StorageError(f"{self._doing}: part {number} where part {self._last_part + 1} was expected")
+            output, position = self._open(len(data))
+            output.write(data[position - self._end :], position)
+            self._check()
+            self._last_part, self._end = number, self._end + len(data)
+
+    def complete(self, size: int) -> ObjectInfo:
+        with self._lock, self._working_on_it():
+            if not self._done:
+                self._complete(size)
+            return ObjectInfo(self._key, size)
+
+    def _complete(self, size: int) -> None:
+        if not self._closed:
+            output, position = self._open(0)
+            if position != self._end:
+                raise StorageError(f"{self._doing}: {position} bytes arrived of {self._end}")
+            self._output = None  # closed once, whatever comes of it
+            output.close()
+            self._closed = True
+        fs = self._connection()
+        if self._renaming and self._size(fs, self._working) is None:
+            # An earlier attempt, whose answer got lost, has renamed it.
+            self._require_size(fs, self._final, size)
+        else:
+            self._require_size(fs, self._working, size)
+            self._check()
+            self._renaming = True
+            self._dialect.rename(fs, self._working, self._final)
+            # Some filesystems report a rename that failed as a success.
+            self._require_size(fs, self._final, size)
+        self._done = True
+        self._fs = None
+        self._store.connections.give_back(fs)
+
+    def abort(self) -> None:
+        if self._done:
+            return
+        self._aborted = True
+        output = self._output
+        if output is not None:
+            output.cancel()
+        locked = self._lock.acquire(timeout=_GRACE_SECONDS)
+        if not locked:
+            # It hangs in a call, which ends with its connection.
+            self._drop_connection()
+            locked = self._lock.acquire(timeout=_BREAK_SECONDS)
+        try:
+            self._abandoned = not locked
+            if not self._done:
+                self._remove()
+        finally:
+            if locked:
+                self._lock.release()
+
+    def _remove(self) -> None:
+        self._release()
+        if not self._created:
+            return
+        doing = f"can't remove {self._dialect.place}{self._working}"
+        try:
+            with self._store.connections.lease(doing) as fs:
+                self._dialect.remove(fs, self._working)
+        except NotFound:
+            if self._renaming:
+                raise StorageError(
+                    f"{self._store.name(self._key)} was being completed, so the whole object may be visible"
+                ) from None
+
+    def _release(self) -> None:
+        """Let go of file and connection, which others may use if nothing went wrong on it."""
+        output, self._output = self._output, None
+        usable = output is None or output.drop()
+        fs, self._fs = self._fs, None
+        if fs is not None and usable and not self._failure:
+            self._store.connections.give_back(fs)
+        elif fs is not None:
+            self._store.connections.drop(fs)
+
+    def _drop_connection(self) -> None:
+        fs, self._fs = self._fs, None
+        if fs is not None:
+            self._store.connections.drop(fs)
+
+    def _open(self, more: int) -> tuple[Output, int]:
+        """The working file, and where to go on in it for a part of `more` bytes that starts at self._end."""
+        if self._output is not None:
+            return self._output, self._end
+        fs = self._connection()
+        if not self._created:
+            self._output = self._create(fs)
+            return self._output, 0
+        size = self._size(fs, self._working)
+        if size is None or not self._end <= size <= self._end + more:
+            raise StorageError(
+                f"{self._doing}: {size or 0} bytes are there after the connection broke, "
+                f"where {self._end} were acknowledged and {more} more were on their way"
+            )
+        self._output = self._dialect.resume(fs, self._working)
+        return self._output, self._end if self._dialect.positional else size
+
+    def _create(self, fs: Any) -> Output:
+        directory = self._working.rpartition("/")[0]
+        deadline = time.monotonic() + _CONTENTION_SECONDS
+        make = self._dialect.directories_first
+        while True:
+            self._check()
+            try:
+                if make:
+                    self._dialect.make_directories(fs, directory)
+                self._created = True  # or it may be: a lost answer does not tell
+                return self._dialect.create(fs, self._working)
+            except FileNotFoundError:
+                # Another process removed a directory, empty as it was, between two calls: all hosts of a
+                # cluster probe the same target at once.
+                self._created = False
+                if time.monotonic() > deadline:
+                    raise StorageError(f"{self._doing}: its directory is removed again and again") from None
+                if make:
+                    time.sleep(random.uniform(0, 0.02))  # noqa: S311 - so that they don't meet again
+                make = True
+
+    def _connection(self) -> Any:
+        self._check()
+        if self._fs is None:
+            self._fs = self._store.connections.take(self._doing)
+            self._check()
+        return self._fs
+
+    def _size(self, fs: Any, path: str) -> int | None:
+        try:
+            return self._dialect.size(fs, path)
+        except FileNotFoundError:
+            return None
+
+    def _require_size(self, fs: Any, path: str, size: int) -> None:
+        found = self._size(fs, path)
+        if found != size:
+            raise StorageError(f"{self._doing}: {found or 0} bytes arrived of {size}")
+
+    @contextmanager
+    def _working_on_it(self) -> Iterator[None]:
+        """Around each attempt: its errors become ours, and those that another attempt can't mend are final."""
+        self._check()
+        try:
+            with self._store.connections.translating(self._doing):
+                yield
+        except Unreachable as error:
+            self._disconnect()
+            # Of what an open file has taken nobody knows how much arrived; before and after it all is clear.
+            if self._created and not self._closed and not self._dialect.resumes:
+                self._failure = str(error)
+                raise StorageError(str(error)) from error
+            raise
+        except Exception as error:
+            self._failure = str(error)
+            raise
+        finally:
+            if self._abandoned and not self._done:
+                # abort() waited in vain: what was made since then goes, too.
+                with suppress(StorageError):
+                    self._remove()
+
+    def _disconnect(self) -> None:
+        self._drop_connection()  # first, so that nothing waits for it
+        output, self._output = self._output, None
+        if output is not None:
+            output.drop()
+
+    def _check(self) -> None:
+        if self._aborted:
+            raise StorageError("aborted")
+        if self._failure:
+            raise StorageError(self._failure)
