@@ -66,6 +66,8 @@ CODES: dict[str, tuple[type[StorageError], str]] = {
     "AccessDenied": (AccessDenied, "access denied; the credentials don't allow this request"),
     "403": (AccessDenied, "access denied; check the credentials in storage_options and the bucket's policy"),
     "401": (AccessDenied, "access denied; check the credentials in storage_options"),
+    "411": (StorageError, "the server wants to know an upload's size beforehand, so it can't hold backups"),
+    "507": (StorageError, "the server's disk is full, or the quota used up"),
     "407": (AccessDenied, PROXY_LOGIN),
     "InvalidAccessKeyId": (AccessDenied, "the access key is not known there; check `key` in storage_options"),
     "SignatureDoesNotMatch": (AccessDenied, "the secret key does not match; check `secret` in storage_options"),
@@ -106,6 +108,75 @@ CODES |= {
     "rateLimitExceeded": (Unreachable, "the store asks to slow down"),
 }
 
+# Remote exceptions of HDFS.
+_HDFS_HELD = "another client still holds the file open; HDFS takes that back after a minute"
+CODES.update(
+    {
+        "AccessControlException": (AccessDenied, "access denied; check `user` in storage_options and the permissions"),
+        "SecurityException": (AccessDenied, "access denied; check `user`, `token` or `kerberos` in storage_options"),
+        "InvalidToken": (AccessDenied, "the token is not valid; renew it"),
+        "FileNotFoundException": (NotFound, "there is no such object"),
+        "AlreadyBeingCreatedException": (Unreachable, _HDFS_HELD),
+        "RecoveryInProgressException": (Unreachable, _HDFS_HELD),
+        "LeaseExpiredException": (Unreachable, "the file was taken from its writer"),
+        "SafeModeException": (Unreachable, "the name node is in safe mode"),
+        "StandbyException": (Unreachable, "the name node is on standby; name the active one in `url`"),
+        "RetriableException": (Unreachable, "the name node is not ready"),
+        "ConnectException": (Unreachable, "a node of the cluster can't be reached"),
+        "NSQuotaExceededException": (StorageError, "the directory's quota of names is used up"),
+        "DSQuotaExceededException": (StorageError, "the directory's quota of space is used up"),
+        "ParentNotDirectoryException": (StorageError, "a part of the path is a file, not a directory"),
+    }
+)
+
+# What an FTP server answers, by its code.
+FTP: dict[str, tuple[type[StorageError], str]] = {
+    "452": (StorageError, "the server's disk is full, or the quota used up"),
+    "552": (StorageError, "the server's disk is full, or the quota used up"),
+    "530": (AccessDenied, "the log-in failed; check `username` and `password` in storage_options"),
+    "532": (AccessDenied, "the server wants an account; put `acct` into storage_options"),
+    "533": (AccessDenied, "the server wants TLS; set `tls: true` in storage_options"),
+    "534": (AccessDenied, "the server wants TLS; set `tls: true` in storage_options"),
+    "553": (AccessDenied, "the server does not allow this name"),
+}
+
+# A pattern for what stands beside FTP's 550, its one code for whatever is wrong with a file.
+DENIED = "(?i)denied|privilege|permi|not allowed|read.only"
+
+# What an SMB server answers, by its NTSTATUS.
+NTSTATUS: dict[int, tuple[type[StorageError], str]] = {
+    0xC000000F: (NotFound, "there is no such object"),
+    0xC0000034: (NotFound, "there is no such object"),
+    0xC000003A: (NotFound, "there is no such object"),
+    0xC0000022: (AccessDenied, "permission denied"),
+    0xC0000061: (AccessDenied, "permission denied"),
+    0xC000006A: (AccessDenied, "the log-in failed; check `username` and `password` in storage_options"),
+    0xC000006D: (AccessDenied, "the log-in failed; check `username` and `password` in storage_options"),
+    0xC000006E: (AccessDenied, "the account is restricted on the server"),
+    0xC0000071: (AccessDenied, "the password has expired"),
+    0xC0000072: (AccessDenied, "the account is disabled"),
+    0xC0000234: (AccessDenied, "the account is locked"),
+    0xC00000CC: (StorageError, "there is no such share; create it or correct `url`"),
+    0xC0000225: (StorageError, "there is no such share; create it or correct `url`"),
+    0xC0000033: (StorageError, "the server does not allow this name"),
+    0xC0000035: (StorageError, "there is something of that name"),
+    0xC00000BA: (StorageError, "there is a directory of that name"),
+    0xC0000103: (StorageError, "a part of the path is a file, not a directory"),
+    0xC000007F: (StorageError, "the disk is full"),
+    0xC0000044: (StorageError, "the disk quota is used up"),
+    0xC0000043: (Unreachable, "another client has the file open"),
+    0xC0000056: (Unreachable, "the file is being deleted by another client"),
+    0xC000009A: (Unreachable, "the server is short of memory"),
+    0xC00000B5: (Unreachable, "the server did not answer in time"),
+    0xC00000C9: (Unreachable, "the share went away"),
+    0xC0000120: (Unreachable, "the server cancelled the request"),
+    0xC0000128: (Unreachable, "the server closed the file"),
+    0xC00000D0: (Unreachable, "the server has too many connections"),
+    0xC0000203: (Unreachable, "the server ended the session"),
+    0xC0000205: (Unreachable, "the server is short of memory"),
+    0xC0000466: (Unreachable, "the server is not available"),
+}
+
 # Trying again does not help against these.
 UNTRUSTED = {"SSLCertVerificationError", "CertificateError", "ClientConnectorCertificateError"}
 
@@ -138,6 +209,15 @@ CLASSES: tuple[tuple[str, type[StorageError], str], ...] = (
     ("EndpointConnectionError", Unreachable, "can't connect; check endpoint, network and firewall"),
     ("ConnectionClosedError", Unreachable, "the store closed the connection"),
     ("HTTPClientError", Unreachable, "the connection failed"),
+    ("ResourceNotFound", NotFound, "there is no such object"),  # webdav4's, to its last
+    ("ForbiddenOperation", AccessDenied, "the server does not allow this"),
+    ("InsufficientStorage", StorageError, "the server's disk is full, or the quota used up"),
+    ("ResourceConflict", StorageError, "the directory does not exist"),
+    ("ResourceLocked", StorageError, "another client has locked it"),
+    ("IsACollectionError", StorageError, "there is a directory of that name"),
+    ("ResourceAlreadyExists", StorageError, "there is something of that name"),
+    ("BadGatewayError", Unreachable, "the gateway before the store got no answer"),
+    ("MultiStatusError", StorageError, "the server did a part of it only"),
     ("ClientError", Unreachable, "the connection failed"),  # aiohttp's; botocore's has codes, see above
     ("ServiceRequestError", Unreachable, "can't connect; check the network and the firewall"),  # azure-core's
     ("ServiceResponseError", Unreachable, "the connection failed"),
@@ -149,6 +229,11 @@ CLASSES: tuple[tuple[str, type[StorageError], str], ...] = (
     ("ConnectionError", Unreachable, "the connection failed"),
     ("gaierror", Unreachable, "the host's name can't be resolved; check the URL or endpoint"),
     ("EOFError", Unreachable, "the connection ended early"),
+    ("SMBAuthenticationError", AccessDenied, "the log-in failed; check `username` and `password` in storage_options"),
+    ("SMBUnsupportedFeature", StorageError, "the server speaks too old an SMB for this"),
+    ("SMBResponseException", StorageError, "the server refused it"),
+    ("SMBException", Unreachable, "the connection failed"),
+    ("TransportError", Unreachable, "the connection failed"),  # httpx's
 )
 
 ERRNO = {

@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import AccessDenied, NotFound, PluginError, StorageError, Unreachable
 from ..redaction import scrub
-from .codes import CLASSES, CODES, ERRNO, MAY_PASS, NO_CONNECTION, PASS_NEVER, PROXY_LOGIN, UNTRUSTED
+from .codes import (
+    CLASSES,
+    CODES,
+    DENIED,
+    ERRNO,
+    FTP,
+    MAY_PASS,
+    NO_CONNECTION,
+    NTSTATUS,
+    PASS_NEVER,
+    PROXY_LOGIN,
+    UNTRUSTED,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +42,7 @@ def translated(error: BaseException, doing: str, before: BaseException | None = 
     if isinstance(error, PluginError):
         return error
     # In this order: an answer of the store says most, the name of a class least.
-    for kind in (_by_proxy, _by_code, _by_errno, _by_class):
+    for kind in (_by_proxy, _by_code, _by_ftp, _by_ntstatus, _by_errno, _by_class):
         for cause in _chain(error, before):
             found = kind(cause, doing)
             if found is not None:
@@ -63,6 +75,29 @@ def _by_code(cause: BaseException, doing: str) -> PluginError | None:
     if code and (_may_pass(status) or code.startswith(("Throttl", "RequestThrottled"))):
         return Unreachable(f"{doing}: the store is not available{_detail(cause)}")
     return StorageError(f"{doing}: the store refused it{_detail(cause)}") if code else None
+
+
+def _by_ftp(cause: BaseException, doing: str) -> PluginError | None:
+    if type(cause).__module__ != "ftplib":
+        return None
+    code = str(cause)[:3]
+    kind, text = FTP.get(code, (StorageError, "the server refused it"))
+    if code == "550":  # its only word for whatever is wrong with a file
+        said_denied = re.search(DENIED, str(cause))
+        kind, text = (AccessDenied, "permission denied") if said_denied else (NotFound, "there is no such object")
+    elif (code.startswith("4") and code not in FTP) or not code.startswith(("4", "5")):
+        kind, text = Unreachable, "the server is not ready"
+    return kind(f"{doing}: {text}{'' if kind is NotFound else _detail(cause)}")
+
+
+def _by_ntstatus(cause: BaseException, doing: str) -> PluginError | None:
+    if type(cause).__module__ != "smbprotocol.exceptions":
+        return None
+    number = getattr(cause, "ntstatus", None) or getattr(cause, "status", None)
+    if number not in NTSTATUS:
+        return None
+    kind, text = NTSTATUS[number]
+    return kind(f"{doing}: {text}")
 
 
 def _by_errno(cause: BaseException, doing: str) -> PluginError | None:

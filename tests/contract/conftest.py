@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin import redaction
-from tests.conftest import azurite_program, minio_program
 from tests.servers import azurite as azurite_server
 from tests.servers import certificates
 from tests.servers import minio as minio_server
+from tests.servers.fixtures import azurite_program, minio_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

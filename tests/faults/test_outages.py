@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import minio_program
 from tests.faults.conftest import BIG, PATIENCE, Scene, digest, end, make_database, make_scene, take, wait_until
 from tests.protocol.caller import Plugin
 from tests.protocol.conftest import Target
 from tests.servers import minio as minio_server
+from tests.servers.fixtures import minio_program
 from tests.servers.link import Link
 from tests.servers.proxy import Proxy
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import skip_unless_required
 from tests.protocol.caller import Plugin, quoted, write_config
+from tests.servers.fixtures import skip_unless_required
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

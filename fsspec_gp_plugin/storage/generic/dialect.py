@@ -21,8 +21,8 @@ class Dialect:
     """Any filesystem, by plain fsspec calls. Subclasses do better what theirs can do better.
 
     `fs` is always what connect() gave, used by one thread at a time and by one file at a time: the store leases
-    connections. Paths are those of the filesystem. Methods raise what the library raises, and FileNotFoundError for what
-    is not there; the store translates it. An error that may pass must become Unreachable by storage.errors or by
+    connections. Paths are those of the filesystem. Methods raise what the library raises, and FileNotFoundError for
+    what is not there; the store translates it. An error that may pass must become Unreachable by storage.errors or by
     explain(): then the connection is dropped and the next call gets a new one.
     """
 

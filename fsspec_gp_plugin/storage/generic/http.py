@@ -1,0 +1,129 @@
+"""Web servers: to restore from, as they take no files."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ...errors import StorageError
+from .dialect import Dialect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .output import Output
+
+_LONGEST_CONNECT = 10.0
+
+
+def open_dialect(url: str, options: dict[str, Any], timeout: float) -> HttpDialect:
+    """The dialect for a URL. Does not connect."""
+    from fsspec.implementations.http import HTTPFileSystem
+
+    protocol = url.partition("://")[0]
+    given = {**options, "skip_instance_cache": True, "use_listings_cache": False}
+    return HttpDialect(lambda: HTTPFileSystem(**given), timeout, protocol)
+
+
+class ReadOnlyDialect(Dialect):
+    """What can be restored from, but not backed up to."""
+
+    reason = "it takes no files"
+
+    def __init__(self, make: Callable[[], Any], timeout: float, protocol: str) -> None:
+        """Connects to nothing yet."""
+        super().__init__(make, timeout)
+        self.remark = f"{protocol}:// is for restore only: {self.reason}"
+
+    def make_directories(self, fs: Any, path: str) -> None:
+        del fs, path
+        raise StorageError(self.remark)
+
+    def create(self, fs: Any, path: str) -> Output:
+        del fs, path
+        raise StorageError(self.remark)
+
+    def remove(self, fs: Any, path: str) -> None:
+        del fs, path
+        raise StorageError(self.remark)
+
+
+class HttpDialect(ReadOnlyDialect):
+    """Files on a web server. fsspec's own reads take a whole file into memory where a server sends no ranges, and
+    its sizes take a connection that breaks for a file that is not there.
+    """
+
+    parallel_reads = True
+
+    def disconnect(self, fs: Any) -> None:
+        from fsspec.asyn import sync
+
+        session, fs._session = fs._session, None  # noqa: SLF001 - nothing else closes it before the process ends
+        if session is not None:
+            with suppress(Exception):
+                sync(fs.loop, session.close, timeout=1)
+
+    def size(self, fs: Any, path: str) -> int:
+        from fsspec.asyn import sync
+
+        size: int = sync(fs.loop, self._size, fs, path)
+        return size
+
+    def read(self, fs: Any, path: str, start: int, into: memoryview) -> Iterator[int]:
+        from fsspec.asyn import sync
+
+        filled, error = sync(fs.loop, self._read, fs, path, start, into)
+        if filled:
+            yield filled
+        if error is not None:
+            raise error
+
+    async def _size(self, fs: Any, path: str) -> int:
+        # What is packed on its way has another length.
+        session = await fs.set_session()
+        async with session.head(
+            path, allow_redirects=True, **self._keywords(fs, {"Accept-Encoding": "identity"})
+        ) as answer:
+            _require_success(path, answer)
+            if "Content-Length" in answer.headers:
+                return int(answer.headers["Content-Length"])
+        async with session.get(path, **self._keywords(fs, {"Range": "bytes=0-0"})) as answer:
+            _require_success(path, answer)
+            total = answer.headers.get("Content-Range", "").rpartition("/")[2]
+            if not total.isdecimal():
+                raise StorageError(f"can't tell the size of {path}")
+            return int(total)
+
+    async def _read(self, fs: Any, path: str, start: int, into: memoryview) -> tuple[int, Exception | None]:
+        session = await fs.set_session()
+        filled = 0
+        wanted = {"Range": f"bytes={start}-{start + len(into) - 1}", "Accept-Encoding": "identity"}
+        try:
+            async with session.get(path, **self._keywords(fs, wanted)) as answer:
+                _require_success(path, answer)
+                if answer.status != 206 and start:
+                    raise StorageError(f"can't read {path}: the server sends no ranges")
+                while filled < len(into) and (piece := await answer.content.readany()):
+                    piece = piece[: len(into) - filled]
+                    into[filled : filled + len(piece)] = piece
+                    filled += len(piece)
+        except Exception as error:  # noqa: BLE001 - raised after what came was yielded
+            return filled, error
+        return filled, None if filled == len(into) else EOFError(f"the answer ended at byte {start + filled}")
+
+    def _keywords(self, fs: Any, headers: dict[str, str]) -> dict[str, Any]:
+        import aiohttp
+
+        return {
+            **fs.kwargs,
+            "headers": {**fs.kwargs.get("headers", {}), **headers},
+            "timeout": aiohttp.ClientTimeout(
+                total=None, sock_connect=min(_LONGEST_CONNECT, self.timeout), sock_read=self.timeout
+            ),
+        }
+
+
+def _require_success(path: str, answer: Any) -> None:
+    if answer.status in (404, 410):
+        raise FileNotFoundError(path)
+    answer.raise_for_status()

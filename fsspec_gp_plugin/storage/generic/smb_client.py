@@ -1,0 +1,166 @@
+"""Files on an SMB share, by smbclient."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from stat import S_ISDIR
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .smb_session import SmbSession
+
+# Names on Windows can't have these; Linux's and macOS' clients store them in the same way.
+_RESERVED = str.maketrans(dict(zip('"*:<>?\\|', "\uf020\uf021\uf022\uf024\uf023\uf025\uf026\uf027", strict=True)))
+_LAST = {" ": "\uf028", ".": "\uf029"}
+_PLAIN = {ord(stored): chr(plain) for plain, stored in _RESERVED.items()} | {
+    ord(stored): plain for plain, stored in _LAST.items()
+}
+# Whoever reads or deletes a file meanwhile may do so: a connection that broke can leave it open for a while.
+_SHARED = "rwd"
+
+
+class Smb:
+    """For one thread at a time, except for close()."""
+
+    def __init__(self, session: SmbSession, share_access: str | None = None) -> None:
+        """`share_access`: what others may do with a file while it is written, of the letters r, w and d."""
+        self._session = session
+        self._share_access = share_access or _SHARED
+
+    def create(self, path: str) -> SmbFile:
+        """An empty file, whatever was there."""
+        return SmbFile(self._session, self._unc(path), "wb", self._share_access)
+
+    def open(self, path: str) -> SmbFile:
+        """A file that is there already, to be written at any byte."""
+        return SmbFile(self._session, self._unc(path), "r+b", self._share_access)
+
+    def size(self, path: str) -> int | None:
+        """Bytes of a file, None of a directory."""
+        import smbclient
+
+        with self._session.call() as arguments:
+            found = smbclient.stat(self._unc(path), **arguments)
+        return None if S_ISDIR(found.st_mode) else int(found.st_size)
+
+    def rename(self, source: str, target: str) -> None:
+        """Give a file another name, in place of what has it."""
+        import smbclient
+
+        with self._session.call() as arguments:
+            smbclient.replace(self._unc(source), self._unc(target), **arguments)
+
+    def delete(self, path: str) -> None:
+        """Remove a file."""
+        import smbclient
+
+        with self._session.call() as arguments:
+            smbclient.remove(self._unc(path), **arguments)
+
+    def remove_directory(self, path: str) -> None:
+        """Remove a directory; the server refuses one that holds something."""
+        import smbclient
+
+        with self._session.call() as arguments:
+            smbclient.rmdir(self._unc(path), **arguments)
+
+    def make_directories(self, path: str) -> None:
+        """Make a directory and those above it."""
+        import smbclient
+
+        with self._session.call() as arguments:
+            smbclient.makedirs(self._unc(path), exist_ok=True, **arguments)
+
+    def entries(self, path: str) -> list[tuple[str, int | None]]:
+        """The names in a directory, with the bytes of files and None for directories."""
+        import smbclient
+
+        with self._session.call() as arguments, smbclient.scandir(self._unc(path), **arguments) as found:
+            return [
+                (one.name.translate(_PLAIN), None if one.is_dir() else int(one.smb_info.end_of_file)) for one in found
+            ]
+
+    def read(self, path: str, start: int, into: memoryview) -> Iterator[int]:
+        """Fill the buffer from a byte on; yields how many came."""
+        import smbclient
+
+        with self._session.call(len(into)) as arguments:
+            file = smbclient.open_file(self._unc(path), "rb", 0, share_access=_SHARED, **arguments)
+            try:
+                file.seek(start)
+                filled = 0
+                while filled < len(into):
+                    count = file.readinto(into[filled:])
+                    if not count:
+                        raise EOFError(f"the file ended at byte {start + filled}")
+                    filled += count
+                    yield count
+            finally:
+                with suppress(Exception):
+                    file.close()
+                _forget(file)
+
+    def close(self) -> None:
+        """Close the connection, also under another thread that waits for it; the next call makes a new one."""
+        self._session.drop()
+
+    def _unc(self, path: str) -> str:
+        """What smbclient calls a path whose first name is the share."""
+        return "\\".join(["\\", self._session.host, *(_stored(name) for name in path.strip("/").split("/"))])
+
+
+class SmbFile:
+    """A file that is open for writing, at the bytes that it is told."""
+
+    def __init__(self, session: SmbSession, path: str, mode: str, share_access: str) -> None:
+        """Opens it; `path` is a UNC path."""
+        import smbclient
+
+        self._session = session
+        self._file: Any = None
+        with session.call() as arguments:
+            self._file = smbclient.open_file(path, mode, 0, share_access=share_access, **arguments)
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            _forget(self._file)
+
+    def write(self, data: memoryview, offset: int) -> None:
+        """Write all of the data at a byte. To do it again does no harm."""
+        with self._session.call(len(data)):
+            self._file.seek(offset)
+            while data:
+                data = data[self._file.write(data) :]
+
+    def close(self) -> None:
+        """Bring it to the server's disk, and close it."""
+        try:
+            with self._session.call():
+                self._file.flush()
+                self._file.close()
+        finally:
+            _forget(self._file)
+
+    def cancel(self) -> None:
+        """Make what another thread does with it fail."""
+        self._session.drop()
+
+    def drop(self) -> bool:
+        """End the connection, and with it the file: to close it would have to be waited for."""
+        self._session.drop()
+        _forget(self._file)
+        return True  # it connects again by itself
+
+
+def _forget(file: Any) -> None:
+    """Take a file for closed, as it is with its connection; else it complains when it is collected."""
+    file.fd._connected = False  # noqa: SLF001
+
+
+def _stored(name: str) -> str:
+    name = name.translate(_RESERVED)
+    if name[-1:] in _LAST and name not in (".", ".."):
+        name = name[:-1] + _LAST[name[-1]]
+    return name

@@ -1,0 +1,88 @@
+"""A server program of the tests: started, killed and started again on the same ports, ended with the tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+
+class Program:
+    """One process, which runs while this is a context. What it says goes to a log in `folder`."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        ready: Callable[[], object],
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        """`ready` returns as soon as the server takes requests, and raises OSError before."""
+        self._command = command
+        self._log = folder / f"{os.path.basename(command[0])}.log"
+        self._ready = ready
+        self._environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Program:
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def start(self) -> None:
+        """Start it, and wait until it takes requests."""
+        with open(self._log, "ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # so that what it forks can be ended with it
+            )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"{self._command[0]} ended with status {self._process.returncode}; see {self._log}")
+            try:
+                self._ready()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise RuntimeError(f"{self._command[0]} did not become ready; see {self._log}")
+
+    def kill(self) -> None:
+        """End it as a crash does, with all that it has forked."""
+        self._end(9)
+
+    def _end(self, number: int = 15) -> None:
+        if self._process is None:
+            return
+        try:
+            os.killpg(self._process.pid, number)
+            self._process.wait(10)
+        except ProcessLookupError:
+            pass
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, 9)
+        self._process.wait(10)
+        self._process = None
+
+
+def connects(port: int) -> Callable[[], object]:
+    """A `ready` that is content with a connection to the port."""
+    import socket
+
+    return lambda: socket.create_connection(("127.0.0.1", port), timeout=2).close()
