@@ -91,6 +91,7 @@ STORES = {
     "gcs": _on_server("gcs"),
     "azure": _on_server("azure"),
     "azure patiently": _on_server("azure", Patience(outage=5)),
+    "sftp": _on_server("sftp"),
     "hdfs": _on_server("hdfs"),
     "smb": _on_server("smb"),
     "ftp": _on_server("ftp"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _unique = itertools.count()
 PART = 5 << 20
 # Each is the name of the fixture that runs its server, too.
-TARGETS = ("file", "s3", "gcs", "azure", "hdfs", "smb", "ftp", "webdav")
+TARGETS = ("file", "s3", "gcs", "azure", "sftp", "hdfs", "smb", "ftp", "webdav")
 # An upload that is under way can't be seen there.
 _HIDE_UPLOADS = ("gcs", "azure")
 

@@ -15,6 +15,7 @@ from tests.servers import gcs as gcs_server
 from tests.servers import hdfs as hdfs_server
 from tests.servers import minio as minio_server
 from tests.servers import smb as smb_server
+from tests.servers import sshd as sftp_server
 from tests.servers import webdav as webdav_server
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tests.servers.hdfs import Hdfs
     from tests.servers.minio import Minio
     from tests.servers.smb import Smb
+    from tests.servers.sshd import Sshd
     from tests.servers.webdav import Webdav
 
 REQUIRED = set(filter(None, os.environ.get("GP_PLUGIN_REQUIRE", "").split(",")))
@@ -93,6 +95,14 @@ def smb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Smb]:
     if program is None:
         skip_unless_required("smb", "Samba is not installed, or this is not root; see tests/servers/install_smb")
     with smb_server.run(program, tmp_path_factory.mktemp("smb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sftp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    if not os.access(sftp_server.PROGRAM, os.X_OK):
+        skip_unless_required("sftp", "sshd is not installed; see tests/servers/install_sftp")
+    with sftp_server.run(tmp_path_factory.mktemp("sftp")) as server:
         yield server
 
 

@@ -19,7 +19,9 @@ _MODULES: dict[str, str] = {
     "ftp": ".ftp",
     "http": ".http",
     "https": ".http",
+    "sftp": ".sftp",
     "smb": ".smb",
+    "ssh": ".sftp",
     "webdav": ".webdav",
     "webhdfs": ".webhdfs",
 }
