@@ -24,8 +24,10 @@ class Behind:
     url: str
     through: dict[str, Any]
     direct: dict[str, Any]
-    # What leads there by another way than `url`.
+    # What leads there without the proxy, where that is another URL.
     direct_url: str = ""
+    # Whether the bytes of files go through the proxy, too.
+    carries_data: bool = True
 
 
 @contextmanager
@@ -37,4 +39,46 @@ def gcs(request: pytest.FixtureRequest) -> Iterator[Behind]:
         yield Behind(proxy, server.url, {**server.options, "endpoint_url": proxy.endpoint}, server.options)
 
 
-BEHIND: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Behind]]] = {"gcs": gcs}
+@contextmanager
+def sftp(request: pytest.FixtureRequest) -> Iterator[Behind]:
+    server = request.getfixturevalue("sftp")
+    with Proxy(f"127.0.0.1:{server.port}") as proxy:
+        url = server.url.replace(f":{server.port}/", f":{proxy.port}/")
+        yield Behind(proxy, url, server.options_at(proxy.port), server.options, server.url)
+
+
+@contextmanager
+def hdfs(request: pytest.FixtureRequest) -> Iterator[Behind]:
+    """The proxy stands before the data node."""
+    server = request.getfixturevalue("hdfs")
+    with Proxy(f"127.0.0.1:{server.data_port}") as proxy:
+        way = {f":{server.data_port}/": f":{proxy.port}/"}
+        yield Behind(proxy, server.url, {**server.options, "data_proxy": way}, server.options)
+
+
+@contextmanager
+def by_port(request: pytest.FixtureRequest) -> Iterator[Behind]:
+    """Where the port is an option."""
+    kind = request.param
+    server = request.getfixturevalue(kind)
+    with Proxy(f"127.0.0.1:{server.port}") as proxy:
+        through = {**server.options, "port": proxy.port}
+        # FTP carries the bytes of each file on a connection of its own.
+        yield Behind(proxy, server.url, through, server.options, carries_data=kind != "ftp")
+
+
+@contextmanager
+def webdav(request: pytest.FixtureRequest) -> Iterator[Behind]:
+    server = request.getfixturevalue("webdav")
+    with Proxy(f"127.0.0.1:{server.port}") as proxy:
+        yield Behind(proxy, server.url, {**server.options, "base_url": proxy.endpoint}, server.options)
+
+
+BEHIND: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Behind]]] = {
+    "gcs": gcs,
+    "sftp": sftp,
+    "hdfs": hdfs,
+    "smb": by_port,
+    "ftp": by_port,
+    "webdav": webdav,
+}
