@@ -26,8 +26,8 @@ class Behind:
     direct: dict[str, Any]
     # What leads there without the proxy, where that is another URL.
     direct_url: str = ""
-    # Whether the bytes of files go through the proxy, too.
-    carries_data: bool = True
+    # Whether the server keeps a file for a client whose connection went silent, for longer than a test takes.
+    holds_files: bool = False
 
 
 @contextmanager
@@ -53,32 +53,11 @@ def hdfs(request: pytest.FixtureRequest) -> Iterator[Behind]:
     server = request.getfixturevalue("hdfs")
     with Proxy(f"127.0.0.1:{server.data_port}") as proxy:
         way = {f":{server.data_port}/": f":{proxy.port}/"}
-        yield Behind(proxy, server.url, {**server.options, "data_proxy": way}, server.options)
-
-
-@contextmanager
-def by_port(request: pytest.FixtureRequest) -> Iterator[Behind]:
-    """Where the port is an option."""
-    kind = request.param
-    server = request.getfixturevalue(kind)
-    with Proxy(f"127.0.0.1:{server.port}") as proxy:
-        through = {**server.options, "port": proxy.port}
-        # FTP carries the bytes of each file on a connection of its own.
-        yield Behind(proxy, server.url, through, server.options, carries_data=kind != "ftp")
-
-
-@contextmanager
-def webdav(request: pytest.FixtureRequest) -> Iterator[Behind]:
-    server = request.getfixturevalue("webdav")
-    with Proxy(f"127.0.0.1:{server.port}") as proxy:
-        yield Behind(proxy, server.url, {**server.options, "base_url": proxy.endpoint}, server.options)
+        yield Behind(proxy, server.url, {**server.options, "data_proxy": way}, server.options, holds_files=True)
 
 
 BEHIND: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Behind]]] = {
     "gcs": gcs,
     "sftp": sftp,
     "hdfs": hdfs,
-    "smb": by_port,
-    "ftp": by_port,
-    "webdav": webdav,
 }

@@ -146,6 +146,10 @@ class FsspecWriter:
             self._output = self._create(fs)
             return self._output, 0
         size = self._size(fs, self._working)
+        if size is None and not self._end:
+            # The request that should have made it got lost.
+            self._output = self._create(fs)
+            return self._output, 0
         if size is None or not self._end <= size <= self._end + more:
             raise StorageError(
                 f"{self._doing}: {size or 0} bytes are there after the connection broke, "
