@@ -180,7 +180,11 @@ def test_sizes_for_people() -> None:
 
 
 # What the file of secrets holds that an example speaks of, where it isn't a key and a secret.
-SECRETS = {"azure_key.yaml": "account_key: c29tZSBrZXk=\n", "gcs.yaml": "token: anon\n"}
+SECRETS = {
+    "azure_key.yaml": "account_key: c29tZSBrZXk=\n",
+    "gcs.yaml": "token: anon\n",
+    "smb.yaml": "username: someone\npassword: something\n",
+}
 EXAMPLES = sorted(Path("config_examples").glob("*.yaml"))
 
 
@@ -203,4 +207,14 @@ def test_examples_load_and_open(path: Path, tmp_path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert {path.name for path in EXAMPLES} >= {"local.yaml", "s3.yaml", "minio.yaml"}
+    of_s3 = {"s3.yaml", "s3_role.yaml", "minio.yaml", "s3_compatible.yaml", "r2.yaml"}
+    others = {
+        "local.yaml",
+        "gcs.yaml",
+        "azure_key.yaml",
+        "azure_identity.yaml",
+        "sftp.yaml",
+        "webhdfs.yaml",
+        "smb.yaml",
+    }
+    assert {path.name for path in EXAMPLES} >= of_s3 | others
