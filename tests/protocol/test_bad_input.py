@@ -237,7 +237,7 @@ def test_a_target_that_is_a_link_to_nowhere(local: Plugin, tmp_path: Path) -> No
 
 def test_a_filesystem_that_cannot_write(local: Plugin, tmp_path: Path) -> None:
     config = write_config(tmp_path / "c.yaml", "http://127.0.0.1:9/dir")
-    call(local, "setup_plugin_for_backup", config).failed("this filesystem can't do that", status=1)
+    call(local, "setup_plugin_for_backup", config).failed("is for restore only", status=1)
 
 
 @pytest.mark.parametrize("command", ["replicate_backup", "delete_replica"])
