@@ -56,8 +56,16 @@ def hdfs(request: pytest.FixtureRequest) -> Iterator[Behind]:
         yield Behind(proxy, server.url, {**server.options, "data_proxy": way}, server.options, holds_files=True)
 
 
+@contextmanager
+def smb(request: pytest.FixtureRequest) -> Iterator[Behind]:
+    server = request.getfixturevalue("smb")
+    with Proxy(f"127.0.0.1:{server.port}") as proxy:
+        yield Behind(proxy, server.url, {**server.options, "port": proxy.port}, server.options, holds_files=True)
+
+
 BEHIND: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Behind]]] = {
     "gcs": gcs,
     "sftp": sftp,
     "hdfs": hdfs,
+    "smb": smb,
 }

@@ -18,6 +18,8 @@ _PLAIN = {ord(stored): chr(plain) for plain, stored in _RESERVED.items()} | {
     ord(stored): plain for plain, stored in _LAST.items()
 }
 # Whoever reads or deletes a file meanwhile may do so: a connection that broke can leave it open for a while.
+# Bytes of a request: one that takes longer than the timeout stands still.
+_AT_ONCE = 1 << 20
 _SHARED = "rwd"
 
 
@@ -86,21 +88,22 @@ class Smb:
         """Fill the buffer from a byte on; yields how many came."""
         import smbclient
 
-        with self._session.call(len(into)) as arguments:
+        with self._session.call() as arguments:
             file = smbclient.open_file(self._unc(path), "rb", 0, share_access=_SHARED, **arguments)
-            try:
-                file.seek(start)
-                filled = 0
-                while filled < len(into):
-                    count = file.readinto(into[filled:])
-                    if not count:
-                        raise EOFError(f"the file ended at byte {start + filled}")
-                    filled += count
-                    yield count
-            finally:
-                with suppress(Exception):
-                    file.close()
-                _forget(file)
+            file.seek(start)
+        filled = 0
+        try:
+            while filled < len(into):
+                with self._session.call():
+                    count = file.readinto(into[filled : filled + _AT_ONCE])
+                if not count:
+                    raise EOFError(f"the file ended at byte {start + filled}")
+                filled += count
+                yield count
+        finally:
+            with suppress(Exception), self._session.call():
+                file.close()
+            _forget(file)
 
     def close(self) -> None:
         """Close the connection, also under another thread that waits for it; the next call makes a new one."""
@@ -129,10 +132,10 @@ class SmbFile:
 
     def write(self, data: memoryview, offset: int) -> None:
         """Write all of the data at a byte. To do it again does no harm."""
-        with self._session.call(len(data)):
-            self._file.seek(offset)
-            while data:
-                data = data[self._file.write(data) :]
+        self._file.seek(offset)
+        while data:
+            with self._session.call():
+                data = data[self._file.write(data[:_AT_ONCE]) :]
 
     def close(self) -> None:
         """Bring it to the server's disk, and close it."""

@@ -18,9 +18,6 @@ from ..http.watchdog import Watchdog
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# As in storage/http: a call may take its standstill and what its bytes need at the slowest rate worth waiting for.
-_SLOWEST_RATE = 16 << 10
-
 
 @dataclass(frozen=True)
 class SmbTarget:
@@ -50,8 +47,8 @@ class SmbSession:
         self.drop()
 
     @contextmanager
-    def call(self, size: int = 0) -> Iterator[dict[str, Any]]:
-        """Within it, smbclient may be called with these arguments, for requests that carry `size` bytes.
+    def call(self) -> Iterator[dict[str, Any]]:
+        """Within it, smbclient may be called with these arguments, for requests of a megabyte at the most.
 
         After an error that is no answer of the server the connection is given up.
         """
@@ -60,7 +57,7 @@ class SmbSession:
         target = self._target
         try:
             sock = self._connected()
-            self._watchdog.add(sock, time.monotonic() + target.timeout + size / _SLOWEST_RATE)
+            self._watchdog.add(sock, time.monotonic() + target.timeout)
             try:
                 yield {
                     "username": target.user,
