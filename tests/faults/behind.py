@@ -28,6 +28,10 @@ class Behind:
     direct_url: str = ""
     # Whether the server keeps a file for a client whose connection went silent, for longer than a test takes.
     holds_files: bool = False
+    # Whether the bytes of files go through the proxy, too.
+    carries_data: bool = True
+    # Whether an object is one request, which can't be made again.
+    one_request: bool = False
 
 
 @contextmanager
@@ -63,9 +67,28 @@ def smb(request: pytest.FixtureRequest) -> Iterator[Behind]:
         yield Behind(proxy, server.url, {**server.options, "port": proxy.port}, server.options, holds_files=True)
 
 
+@contextmanager
+def webdav(request: pytest.FixtureRequest) -> Iterator[Behind]:
+    server = request.getfixturevalue("webdav")
+    with Proxy(f"127.0.0.1:{server.port}") as proxy:
+        yield Behind(
+            proxy, server.url, {**server.options, "base_url": proxy.endpoint}, server.options, one_request=True
+        )
+
+
+@contextmanager
+def ftp(request: pytest.FixtureRequest) -> Iterator[Behind]:
+    """FTP carries the bytes of each file on a connection of its own, which goes past the proxy."""
+    server = request.getfixturevalue("ftp")
+    with Proxy(f"127.0.0.1:{server.port}") as proxy:
+        yield Behind(proxy, server.url, {**server.options, "port": proxy.port}, server.options, carries_data=False)
+
+
 BEHIND: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Behind]]] = {
     "gcs": gcs,
     "sftp": sftp,
     "hdfs": hdfs,
     "smb": smb,
+    "ftp": ftp,
+    "webdav": webdav,
 }

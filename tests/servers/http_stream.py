@@ -95,7 +95,10 @@ class Splitter:
         begin = bytes(self._held[: len(self._start)])
         if self._start:
             return self._start.startswith(begin)
-        method, space, _ = bytes(self._held[:12]).partition(b" ")
+        line, is_whole, _ = bytes(self._held).partition(b"\r\n")
+        if is_whole:
+            return b" HTTP/1." in line  # FTP's commands begin alike
+        method, space, _ = line[:12].partition(b" ")
         return method.isalpha() and method.isupper() and (bool(space) or len(method) < 12)
 
     def _taken(self, size: int) -> memoryview:
