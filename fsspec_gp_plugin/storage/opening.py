@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from .api import Store
     from .retrying import Patience
 
+# Where a package is missing, what of pyproject.toml brings it.
+_EXTRAS = {"sftp": "sftp", "ssh": "sftp", "smb": "smb", "webdav": "webdav"}
+
 
 def open_store(url: str, options: dict[str, Any], *, timeout: float = 60.0, patience: Patience | None = None) -> Store:
     """The store below the URL; raises ConfigError where URL and options can't work, before any request.
@@ -47,8 +50,9 @@ def _open_remote(protocol: str, url: str, options: dict[str, Any], timeout: floa
     except PluginError:
         raise
     except ImportError as error:
+        extra = f"fsspec_gp_plugin[{_EXTRAS[protocol]}]" if protocol in _EXTRAS else "it"
         raise ConfigError(
-            f"the protocol {protocol!r} needs a package that is not installed: {error}; install it into the "
+            f"the protocol {protocol!r} needs a package that is not installed: {error}; install {extra} into the "
             "plugin's environment with `pip`"
         ) from None
     except (TypeError, ValueError, KeyError) as error:

@@ -6,12 +6,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...errors import StorageError
-from .dialect import Dialect
+from .read_only import ReadOnlyDialect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from .output import Output
 
 _LONGEST_CONNECT = 10.0
 
@@ -23,29 +22,6 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> HttpDiale
     protocol = url.partition("://")[0]
     given = {**options, "skip_instance_cache": True, "use_listings_cache": False}
     return HttpDialect(lambda: HTTPFileSystem(**given), timeout, protocol)
-
-
-class ReadOnlyDialect(Dialect):
-    """What can be restored from, but not backed up to."""
-
-    reason = "it takes no files"
-
-    def __init__(self, make: Callable[[], Any], timeout: float, protocol: str) -> None:
-        """Connects to nothing yet."""
-        super().__init__(make, timeout)
-        self.remark = f"{protocol}:// is for restore only: {self.reason}"
-
-    def make_directories(self, fs: Any, path: str) -> None:
-        del fs, path
-        raise StorageError(self.remark)
-
-    def create(self, fs: Any, path: str) -> Output:
-        del fs, path
-        raise StorageError(self.remark)
-
-    def remove(self, fs: Any, path: str) -> None:
-        del fs, path
-        raise StorageError(self.remark)
 
 
 class HttpDialect(ReadOnlyDialect):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import Unreachable
 from .dialect import Dialect
+from .read_only import REASONS, ReadOnlyDialect
 from .store import FsspecStore
 
 if TYPE_CHECKING:
@@ -42,7 +43,13 @@ def open_generic(url: str, options: dict[str, Any], timeout: float) -> FsspecSto
         return FsspecStore(open_dialect(url, options, timeout), root)
     given = {**kind._get_kwargs_from_urls(url), **options}  # noqa: SLF001
     # A listing that is remembered hides what other hosts wrote; an instance that is remembered, other options.
-    dialect = Dialect(lambda: kind(**{**given, "skip_instance_cache": True}), timeout)
+
+    def make() -> Any:
+        return kind(**{**given, "skip_instance_cache": True})
+
+    if protocol in REASONS:
+        return FsspecStore(ReadOnlyDialect(make, timeout, protocol, REASONS[protocol]), root)
+    dialect = Dialect(make, timeout)
     store = FsspecStore(dialect, root)
     # Wrong options show here. What is out of reach is tried again by the first call that needs it, with patience.
     with suppress(Unreachable):
