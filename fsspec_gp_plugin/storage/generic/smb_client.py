@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from stat import S_ISDIR
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,12 @@ _PLAIN = {ord(stored): chr(plain) for plain, stored in _RESERVED.items()} | {
     ord(stored): plain for plain, stored in _LAST.items()
 }
 # Whoever reads or deletes a file meanwhile may do so: a connection that broke can leave it open for a while.
+_SHARED = "rwd"
 # Bytes of a request: one that takes longer than the timeout stands still.
 _AT_ONCE = 1 << 20
-_SHARED = "rwd"
+# A deleted file keeps its name until the last connection that has it open is gone, our own broken ones among them.
+_LOOKS, _PAUSE = 40, 0.05
+_DELETE_PENDING = 0xC0000056
 
 
 class Smb:
@@ -55,11 +59,21 @@ class Smb:
             smbclient.replace(self._unc(source), self._unc(target), **arguments)
 
     def delete(self, path: str) -> None:
-        """Remove a file."""
+        """Remove a file, and wait a little until its name is gone."""
         import smbclient
+        from smbprotocol.exceptions import SMBOSError
 
+        unc = self._unc(path)
         with self._session.call() as arguments:
-            smbclient.remove(self._unc(path), **arguments)
+            smbclient.remove(unc, **arguments)
+        for _ in range(_LOOKS):
+            try:
+                with self._session.call() as arguments:
+                    smbclient.lstat(unc, **arguments)
+            except SMBOSError as error:
+                if error.ntstatus != _DELETE_PENDING:
+                    return
+            time.sleep(_PAUSE)
 
     def remove_directory(self, path: str) -> None:
         """Remove a directory; the server refuses one that holds something."""
