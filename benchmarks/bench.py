@@ -105,28 +105,28 @@ class Peer:
             environment["SSL_CERT_FILE"] = str(server.certificates.authority)
         return cls(server, environment)
 
-    def command(self, name: str) -> list[str]:
-        """`mc pipe` or `mc cat` of the one object."""
+    def command(self, name: str, key: str = "peer") -> list[str]:
+        """`mc pipe` or `mc cat` of one object."""
         cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
         mc = f"{cache}/fsspec_gp_plugin/bin/mc"
         if not os.access(mc, os.X_OK):
             raise Skipped("benchmarks/install builds mc")
-        return [mc, name, "--quiet", f"bench/{self.server.bucket}/peer"]
+        return [mc, name, "--quiet", f"bench/{self.server.bucket}/{key}"]
 
 
 @contextmanager
-def link(server: Minio) -> Iterator[Minio]:
+def link(server: Minio, rate: str = RATE, delay: int = DELAY) -> Iterator[Minio]:
     """The same server behind a proxy that slows every connection down as a cloud does."""
     if importlib.util.find_spec("tests.servers.proxy") is None:
         raise Skipped("tests/servers/proxy.py is not there")
     command = [sys.executable, "-m", "tests.servers.proxy", "--target", server.endpoint.partition("://")[2]]
-    command += ["--rate", RATE, "--delay", str(DELAY)]
+    command += ["--rate", rate, "--delay", str(delay)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline().strip() if process.stdout else ""
             if not line.isdecimal():
                 raise RuntimeError(f"the proxy told {line!r} instead of its port")
-            yield replace(server, endpoint=f"http://127.0.0.1:{line}")
+            yield replace(server, endpoint=f"{server.endpoint.partition(':')[0]}://127.0.0.1:{line}")
         finally:
             process.terminate()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.bench import DELAY, KEY, MEMORY, RATE, Bench, Peer, Skipped, link, remover
 from benchmarks.measure import Target, Task
+from benchmarks.tables import agent
 
 if TYPE_CHECKING:
     from tests.servers.minio import Minio
@@ -96,6 +97,28 @@ def cloud(bench: Bench) -> None:
                 Target("memory", "restore_data, parallel", MEMORY),
             ],
         )
+
+
+def by_agent(bench: Bench) -> None:
+    """One stream through the agent beside the same without it; then eight at once."""
+    bench.needs(4 * bench.size)
+    with bench.minio() as server, agent(bench):
+        config = _config(bench, server, "plain")
+        off = _config(bench, server, "alone", agent="off")
+        for command, sides in (("backup_data", _up), ("restore_data", lambda *_: _down(bench))):
+            bench.compare(
+                f"{command} with MinIO",
+                [
+                    Task(
+                        "by the agent",
+                        bench.plugin(command, config),
+                        bench.environment,
+                        **sides(bench, server, "plain"),
+                    ),
+                    Task("alone", bench.plugin(command, off), bench.environment, **sides(bench, server, "alone")),
+                ],
+                [Target("wall", "by the agent", 1.05, "alone")],
+            )
 
 
 def subset(bench: Bench) -> None:

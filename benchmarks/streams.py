@@ -1,7 +1,7 @@
 """The plugin beside other programs: one scenario, or all.
 
     benchmarks/install
-    .venv/bin/python -m benchmarks.streams minio|tls|link|disk|memory|subset|all [--size 1G] [--runs 5] [--json FILE]
+    .venv/bin/python -m benchmarks.streams minio|…|all [--size 1G] [--runs 5] [--json FILE]
 
 docs/performance.md tells what is compared, and why that is fair.
 """
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import disk, stores
+from benchmarks import disk, stores, tables
 from benchmarks.bench import Bench, Report, Skipped
 from fsspec_gp_plugin.config.units import parse_size
 
@@ -26,6 +26,9 @@ SCENARIOS = {
     "disk": (disk.disk, "4G", 5),
     "memory": (disk.memory, "20G", 1),
     "subset": (stores.subset, "2G", 3),
+    "tables": (tables.tables, "400K", 5),
+    "far": (tables.far, "400K", 3),
+    "agent": (stores.by_agent, "1G", 5),
 }
 
 

@@ -1,4 +1,4 @@
-"""Runs a command; the only place where an error becomes one line and an exit status.
+"""From the command line to a call.
 
 Nothing heavy is imported here: --version and plugin_api_version answer without it, and a command imports
 its own module when it is called.
@@ -6,26 +6,16 @@ its own module when it is called.
 
 from __future__ import annotations
 
-import _thread  # threading itself is not needed to answer --version
-import os
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from . import __version__
-from .commands import COMMANDS, PROGRAM, help_text, nearest
-from .errors import Interrupted, PluginError, ReaderGone, UsageError
+from .commands import COMMANDS, PROGRAM, help_text
+from .errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .log import Log
-    from .process import Streams
-    from .protocol.context import Context
-
-# For taking back what other threads were sending when a command fails.
-_ABORT_SECONDS = 30.0
-_ABORT_SECONDS_AFTER_SIGNAL = 1.2
 API_VERSION = "0.5.0"
 
 
@@ -40,107 +30,28 @@ def main(argv: Sequence[str]) -> int:
     command = COMMANDS.get(argv[0])
     if command is not None and {"--help", "-h"} & set(argv[1:]):
         return _print(command.help)
+    if argv[0] == "agent":
+        from .agent.people import main as agent
+
+        return agent(argv[1:])
+    from .call import Call
     from .process import raise_on_signals, take_over_descriptors
 
     streams = take_over_descriptors()
     call = Call(streams, argv[0])
     try:
         raise_on_signals(call.ended_by)
-        call.run(argv[1:])
+        context = call.run(argv[1:])
+        if command is not None and command.module == "hooks":
+            from .agent.users import after_hook
+
+            after_hook(context, *argv[2:4])
         return 0
     except BaseException as error:  # noqa: BLE001 - also a signal in our first or last moments
         try:
             return call.ended_by(error)
         except Interrupted as late:
             return 128 + late.signum
-
-
-class Call:
-    """One run of one command, and how its end is told."""
-
-    def __init__(self, streams: Streams, name: str) -> None:
-        self._streams = streams
-        self._name = name
-        self._log: Log | None = None
-        self._context: Context | None = None
-        self._telling = _thread.allocate_lock()
-
-    def run(self, arguments: Sequence[str]) -> None:
-        """Find the command and run it. On the way out everything unfinished is taken back."""
-        from .log import Log
-
-        self._log = Log()
-        command = COMMANDS.get(self._name)
-        if command is None:
-            raise UsageError(f"unknown command{nearest(self._name)}")
-        command.check(arguments)
-        from importlib import import_module
-
-        from .protocol.context import Context
-
-        self._context = Context(self._streams, self._log, self._name, arguments[0])
-        patience = _ABORT_SECONDS
-        try:
-            module = import_module(f".protocol.{command.module}", __package__)
-            # The configuration first, so that its verbosity and its secrets are known to all that follows.
-            _ = self._context.config
-            getattr(module, self._name)(self._context, *arguments[1:])
-        except Interrupted:
-            patience = _ABORT_SECONDS_AFTER_SIGNAL
-            raise
-        finally:
-            try:
-                self._context.close(patience)
-            except Interrupted:
-                self._context.close(_ABORT_SECONDS_AFTER_SIGNAL)
-                raise
-
-    def ended_by(self, error: BaseException) -> int:
-        """Report an error that ended the call; returns the exit status."""
-        if isinstance(error, ReaderGone):
-            if self._log is not None:
-                self._log.info(f"{self._name} ended early: the reader of its output has what it needs")
-            return 0
-        if isinstance(error, Interrupted):
-            if self._context is not None:
-                if self._context.finished:
-                    return 0
-                self._context.remove_working_files()
-            import signal
-
-            self._report(f"interrupted by {signal.Signals(error.signum).name}")
-            return 128 + error.signum
-        if isinstance(error, PluginError):
-            self._report(str(error))
-            return error.exit_status
-        if isinstance(error, MemoryError) or str(error) == "can't start new thread":
-            self._report(
-                "out of memory or threads; smaller memory_limit, backup_max_concurrent_requests or "
-                "restore_max_concurrent_requests need less"
-            )
-            return 1
-        import traceback
-
-        if self._log is not None:
-            self._log.error(" | ".join("".join(traceback.format_exception(error)).splitlines()))
-        self._report(f"unexpected {type(error).__name__}: {error}; the log has the details")
-        return 1
-
-    def _report(self, message: str) -> None:
-        """Tell a failure: one line on the caller's standard error, and one in the log."""
-        from .redaction import scrub
-
-        # Two threads may come here, when the main thread wakes at the last moment.
-        if not self._telling.acquire(blocking=False):
-            return
-        if self._context is not None and self._context.left_behind:
-            message += f"; {self._context.left_behind[0]}"
-        line = " ".join(scrub(f"{PROGRAM}: {self._name}: {message}").split())
-        # Before the log, which may lie on a file system that hangs.
-        with suppress(OSError):  # nobody listens
-            os.write(self._streams.stderr, (line + "\n").encode(errors="backslashreplace"))
-        if self._log is not None:
-            self._log.error(f"{self._name} failed: {message}")
 
 
 def _print(text: str, status: int = 0) -> int:

@@ -25,14 +25,16 @@ _PROGRAM = "fsspec_gp_plugin"
 class Log:
     """Lines with a level, of which those above the verbosity are dropped."""
 
-    def __init__(self, directory: str | None = None, verbosity: Verbosity = "info") -> None:
-        """The directory is gpAdminLogs in the user's home unless given; it is made when missing."""
+    def __init__(self, directory: str | None = None, verbosity: Verbosity = "info", *, pid: int | None = None) -> None:
+        """The directory is gpAdminLogs in the user's home unless given; it is made when missing. `pid`: of whom it
+        tells, if not of this process.
+        """
         self.verbosity = verbosity
         self.fd: int | None = None
         try:
             user, home = _user_and_home()
             host = os.uname().nodename.partition(".")[0]
-            self._who = f"{_PROGRAM}:{user}:{host}:{os.getpid():06d}"
+            self._who = f"{_PROGRAM}:{user}:{host}:{pid or os.getpid():06d}"
             directory = directory or os.path.join(home, "gpAdminLogs")
             os.makedirs(directory, mode=0o700, exist_ok=True)
             path = os.path.join(directory, time.strftime(f"{_PROGRAM}_%Y%m%d.log"))
@@ -40,6 +42,12 @@ class Log:
             self.fd = os.open(path, flags, 0o600)
         except (OSError, ValueError):
             self._who = ""
+
+    def close(self) -> None:
+        """Write no more."""
+        if self.fd is not None:
+            os.close(self.fd)
+            self.fd = None
 
     def error(self, message: str) -> None:
         """A failure of the command."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
+from tests.protocol.caller import WITH_AGENT, Agent
+
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -29,3 +33,23 @@ def _is_wanted(item: pytest.Item) -> bool:
     if TARGETS:
         return kind in TARGETS
     return "store" in parameters or kind in ("file", "s3") or item.get_closest_marker("every_target") is not None
+
+
+@pytest.fixture(autouse=True)
+def _agents_end() -> Iterator[None]:
+    """An agent that a test started ends with it."""
+    yield
+    for agent in list(Agent.running):
+        agent.stop()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tests that are to run with an agent, and find none, run all the same; this would hide it."""
+    if WITH_AGENT and Agent.served < Agent.calls * 0.8:
+        session.exitstatus = 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many commands agents ran."""
+    if WITH_AGENT:
+        terminalreporter.write_line(f"agents ran {Agent.served} of the {Agent.calls} commands that were for them")

@@ -7,6 +7,8 @@ top-level keys, and text as every value. What passes here passes there.
 from __future__ import annotations
 
 import difflib
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,8 @@ from .options import BY_NAME
 from .storage_options import load_storage_options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from ..log import Verbosity
 
 _LARGEST_FILE = 1 << 20
@@ -28,6 +32,7 @@ class Config:
     path: str
     url: str
     storage_options: dict[str, Any]
+    storage_options_file: str | None
     backup_max_concurrent_requests: int
     restore_max_concurrent_requests: int
     backup_multipart_chunksize: int
@@ -39,13 +44,33 @@ class Config:
     timeout: float
     max_retries: int | None
     checksum: str
+    agent: bool
+    agent_memory_limit: int
+    agent_idle: float
     logger_verbosity: Verbosity
 
 
 def load_config(path: str) -> Config:
     """Read the configuration file; raises ConfigError naming the file, the key and the next step."""
+    return parse_config(path, read_config(path), os.environ)
+
+
+def read_config(path: str) -> str:
+    """The text of a configuration file; ConfigError when it can't be read."""
+    with _naming(path):
+        return _read(path)
+
+
+def parse_config(path: str, text: str, environ: Mapping[str, str]) -> Config:
+    """The configuration in a text that was read from `path`; `environ` has the values of `${NAME}`."""
+    with _naming(path):
+        return _config(path, text, environ)
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
     try:
-        return _config(path, _read(path))
+        yield
     except ConfigError as error:
         raise ConfigError(f"configuration file {path}: {error}") from None
 
@@ -67,7 +92,7 @@ def _read(path: str) -> str:
     return text
 
 
-def _config(path: str, text: str) -> Config:
+def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
     given = _parse_strings(text)
     values: dict[str, Any] = {}
     for name, value in given.items():
@@ -90,7 +115,9 @@ def _config(path: str, text: str) -> Config:
     return Config(
         path=path,
         url=url,
-        storage_options=load_storage_options(values.get("storage_options") or "", values.get("storage_options_file")),
+        storage_options=load_storage_options(
+            values.get("storage_options") or "", values.get("storage_options_file"), environ
+        ),
         **{
             field.name: values.get(field.name, BY_NAME[field.name].default)
             for field in fields(Config)

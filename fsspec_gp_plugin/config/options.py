@@ -79,6 +79,13 @@ def _deadline(text: str) -> float:
     return seconds
 
 
+def _idle(text: str) -> float:
+    seconds = parse_duration(text)
+    if not 1 <= seconds <= 86400:
+        raise ValueError("expected a duration from 1s to 24h")
+    return seconds
+
+
 def _switch(text: str) -> bool:
     if text.lower() not in ("on", "true", "yes", "off", "false", "no"):
         raise ValueError("expected on or off")
@@ -171,6 +178,16 @@ OPTIONS: tuple[Option, ...] = (
         "`crc32c`",
     ),
     Option(
+        "agent",
+        "`on`: the setup hooks start a warm process on each host that does the work of the others "
+        "([how](docs/agent.md)); `off`: each does its own",
+        _switch,
+        default=True,
+        default_text="`on`",
+    ),
+    Option("agent_memory_limit", "buffers of all streams of the warm process together", _memory, 2 << 30, "`2GB`"),
+    Option("agent_idle", "how long the warm process waits for work before it ends", _idle, 600.0, "`10m`"),
+    Option(
         "logger_verbosity",
         "what goes to the log: `error`, `info`, `verbose` or `debug`",
         _one_of(*VERBOSITIES),
@@ -180,8 +197,6 @@ OPTIONS: tuple[Option, ...] = (
     *(
         Option(name, meaning, planned="is not yet supported: remove it")
         for name, meaning in (
-            ("agent", "the warm process"),
-            ("agent_memory_limit", "buffers of all streams of the warm process"),
             ("replica_url", "a second target"),
             ("replica_storage_options", "the second target's options"),
             ("replica_storage_options_file", "the second target's options from a file"),

@@ -5,23 +5,26 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..redaction import register_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _VARIABLE = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LARGEST_FILE = 1 << 20
 
 
-def load_storage_options(text: str, file: str | None) -> dict[str, Any]:
-    """The options in `text`, those in `file` laid over them mapping by mapping, `${NAME}` filled in.
+def load_storage_options(text: str, file: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The options in `text`, those in `file` laid over them mapping by mapping, `${NAME}` filled in from `environ`.
 
     Secret values among them are registered for redaction before anything can quote them.
     """
-    options = _expanded("storage_options", _parse(text, "option 'storage_options'"))
+    options = _expanded("storage_options", _parse(text, "option 'storage_options'"), environ)
     if file:
-        over = _expanded("storage_options_file", _parse(_read_private(file), f"storage_options_file {file}"))
+        over = _expanded("storage_options_file", _parse(_read_private(file), f"storage_options_file {file}"), environ)
         options = _laid_over(options, over)
     return options
 
@@ -47,18 +50,18 @@ def _parse(text: str, what: str) -> dict[str, Any]:
     return value
 
 
-def _expanded(where: str, options: dict[str, Any]) -> dict[str, Any]:
+def _expanded(where: str, options: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
     """The options with `${NAME}` replaced by the environment's NAME, and `$${NAME}` by a plain `${NAME}`."""
 
     def replace(match: re.Match[str]) -> str:
         escaped, name = match.groups()
         if escaped:
             return "${" + name + "}"
-        if name not in os.environ:
+        if name not in environ:
             raise ConfigError(
                 f"{where} names ${{{name}}}, which is not set in the environment of the plugin on this host"
             )
-        return os.environ[name]
+        return environ[name]
 
     def walk(node: Any) -> Any:
         if isinstance(node, str):

@@ -12,18 +12,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..commands import COMMANDS
-from ..config.loading import Config, load_config
 from ..config.units import format_size
 from ..errors import ConfigError, LocalFileError, PluginError
 from ..keys import unfinished_key
+from ..storage.retrying import Patience, RetryingStore
 from ..transfer.download import Download, Downloaded, DownloadSettings
-from ..transfer.upload import Upload, UploadSettings, start_or_run
+from ..transfer.ending import start_or_run
+from ..transfer.upload import Upload, UploadSettings
+from .supplies import Supplies
 
 if TYPE_CHECKING:
+    from ..config.loading import Config
     from ..log import Log
     from ..process import Streams
     from ..storage.api import ObjectInfo, Store
-    from ..storage.retrying import Patience
 
 # Data waits for a store that is away for 5 minutes, and a little more, so that the last attempt comes after them.
 _OUTAGE_SECONDS = 330.0
@@ -34,7 +36,16 @@ _SHORT_OUTAGE_SECONDS = 8.0
 class Context:
     """Configuration and store are made on first use, so that a command pays for what it needs."""
 
-    def __init__(self, streams: Streams, log: Log, command: str, config_path: str, store: Store | None = None) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        log: Log,
+        command: str,
+        config_path: str,
+        store: Store | None = None,
+        *,
+        supplies: Supplies | None = None,
+    ) -> None:
         """A `store` given here is used instead of the configured one."""
         self.streams = streams
         self.log = log
@@ -43,6 +54,8 @@ class Context:
         self.finished = False
         self._config_path = config_path
         self._config: Config | None = None
+        self._supplies = supplies or Supplies()
+        self._bare_store = store
         self._store = store
         self._started = time.monotonic()
         # Guards what follows: several threads may send and fetch while the main thread closes.
@@ -55,31 +68,24 @@ class Context:
     def config(self) -> Config:
         """The configuration; ConfigError when it can't be used."""
         if self._config is None:
-            from ..log import take_over_library_logging
-
-            self._config = load_config(self._config_path)
-            self.log.verbosity = self._config.logger_verbosity
-            take_over_library_logging(self.log)
+            self._config = self._supplies.config(self._config_path, self.log)
         return self._config
 
     @property
     def store(self) -> Store:
         """The store of the configured URL. To be used once before other threads use it."""
         if self._store is None:
-            from ..storage.opening import open_store
+            from ..storage.opening import patient
 
             try:
-                self._store = open_store(
-                    self.config.url, self.config.storage_options, timeout=self.config.timeout, patience=self._patience
-                )
+                self._bare_store = self._supplies.store(self.config)
+                self._store = patient(self._bare_store, self._patience)
             except ConfigError as error:
                 raise ConfigError(f"configuration file {self._config_path}: {error}") from error
         return self._store
 
     @property
     def _patience(self) -> Patience:
-        from ..storage.retrying import Patience
-
         outage = _OUTAGE_SECONDS if COMMANDS[self.command].is_patient else _SHORT_OUTAGE_SECONDS
         return Patience(outage, self.config.max_retries, note=self.log.info)
 
@@ -130,7 +136,14 @@ class Context:
 
     def send(self, source: int, key: str, settings: UploadSettings | None = None) -> ObjectInfo:
         """Store what a descriptor yields, whole or not at all. May be called from several threads."""
-        upload = Upload(self.store, key, settings or self.upload_settings, self._note_left_behind)
+        upload = Upload(
+            self.store,
+            key,
+            settings or self.upload_settings,
+            self._note_left_behind,
+            alarm=self._supplies.alarm,
+            memory=self._supplies.memory,
+        )
         with self._lock:
             self._require_open()
             self._uploads.add(upload)
@@ -155,6 +168,16 @@ class Context:
         finally:
             os.close(fd)
 
+    def download(self, sink: int, settings: DownloadSettings | None = None) -> Download:
+        """What writes an object, or spans of it, to a descriptor."""
+        return Download(
+            self.store,
+            sink,
+            settings or self.download_settings,
+            alarm=self._supplies.alarm,
+            memory=self._supplies.memory,
+        )
+
     def fetch_file(self, key: str, path: str, settings: DownloadSettings | None = None) -> Downloaded:
         """Fetch an object to a local path through a working name beside it: whole or not at all.
 
@@ -167,7 +190,7 @@ class Context:
                 self._require_open()
                 self._working_files.add(working)
                 fd = os.open(working, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            fetched = Download(self.store, fd, settings or self.download_settings).whole(key)
+            fetched = self.download(fd, settings).whole(key)
             os.fsync(fd)
             if os.fstat(fd).st_size != fetched.size:
                 raise LocalFileError(f"can't write {path}: {os.fstat(fd).st_size} bytes arrived of {fetched.size}")
@@ -208,8 +231,10 @@ class Context:
                 self._note_left_behind("an unfinished upload could not be removed in time")
                 break
         self.remove_working_files()
-        if self._store is not None:
-            self._store.close()
+        if isinstance(self._store, RetryingStore):
+            self._store.give_up()
+        if self._bare_store is not None:
+            self._supplies.let_go(self._bare_store)
 
     def remove_working_files(self) -> None:
         """Remove the files that are being fetched. Takes no lock: it is also the last thing that is done."""

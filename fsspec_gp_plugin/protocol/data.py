@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..errors import LocalFileError
-from ..transfer.download import Download
 from ..transfer.spans import parse_offsets
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def backup_data(context: Context, path: str) -> None:
 def restore_data(context: Context, path: str) -> None:
     """Write the object of that path to standard output."""
     key = keys.object_key(path)
-    written = Download(context.store, context.streams.stdout, context.download_settings).whole(key)
+    written = context.download(context.streams.stdout).whole(key)
     context.done(key, written.size, written.crc32c)
 
 
@@ -35,5 +34,5 @@ def restore_data_subset(context: Context, path: str, offsets_path: str) -> None:
             spans = parse_offsets(file.read())
     except OSError as error:
         raise LocalFileError(f"can't read the offsets file {offsets_path}: {error.strerror}") from error
-    written = Download(context.store, context.streams.stdout, context.download_settings).spans(key, spans)
+    written = context.download(context.streams.stdout).spans(key, spans)
     context.done(f"{key}, {len(spans)} ranges", written.size)

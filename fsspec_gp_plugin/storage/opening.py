@@ -26,7 +26,12 @@ def open_store(url: str, options: dict[str, Any], *, timeout: float = 60.0, pati
     if protocol in ("file", "local"):
         return _open_local(url, options)
     store = _open_remote(protocol, url, options, timeout)
-    return store if patience is None else RetryingStore(store, patience)
+    return store if patience is None else patient(store, patience)
+
+
+def patient(store: Store, patience: Patience) -> Store:
+    """The store, made to repeat what failed for a time; not where it is a disk, which does not come back by waiting."""
+    return store if store.capabilities.descriptors else RetryingStore(store, patience)
 
 
 def _open_remote(protocol: str, url: str, options: dict[str, Any], timeout: float) -> Store:

@@ -92,13 +92,18 @@ class RetryingStore:
         """`inner` does the work."""
         self.inner = inner
         self._patience = patience
+        self._given_up = threading.Event()
         self.capabilities = inner.capabilities
 
     def __repr__(self) -> str:
         return f"RetryingStore({self.inner!r})"
 
+    def give_up(self) -> None:
+        """Repeat nothing any more."""
+        self._given_up.set()
+
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        return self._patience.run(lambda: self.inner.put(key, data))
+        return self._patience.run(lambda: self.inner.put(key, data), self._given_up)
 
     def begin(self, key: str) -> RetryingWriter:
         return RetryingWriter(self.inner.begin(key), self._patience)
@@ -110,11 +115,11 @@ class RetryingStore:
         return self._resumed(info, start, into, iter(()))
 
     def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-        info, pieces = self._patience.run(lambda: self.inner.fetch(key, into))
+        info, pieces = self._patience.run(lambda: self.inner.fetch(key, into), self._given_up)
         return info, self._resumed(info, 0, into[: info.size], pieces)
 
     def _resumed(self, info: ObjectInfo, start: int, into: memoryview, pieces: Iterator[int]) -> Iterator[int]:
-        attempts = Attempts(self._patience)
+        attempts = Attempts(self._patience, self._given_up)
         filled = 0
         asked = False
         while filled < len(into):
@@ -170,6 +175,7 @@ class RetryingStore:
         self._patience.run(lambda: self.inner.delete_empty_directories(prefix))
 
     def close(self) -> None:
+        self.give_up()
         self.inner.close()
 
 

@@ -14,6 +14,7 @@ from .pump import wait_until_readable, wait_until_writable, write_all
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .pump import Alarm
     from .throttle import Throttle
 
 # Small enough to stay in the processor's cache between the call that reads and the one that writes.
@@ -32,9 +33,10 @@ class Copying:
         reading: Callable[[OSError], Exception],
         writing: Callable[[OSError], Exception],
         check: Callable[[], None] = lambda: None,
+        alarm: Alarm | None = None,
     ) -> None:
         """`reading` and `writing` make what is raised of an error of the source and of the sink. `check` is called
-        between steps and raises when going on is pointless.
+        between steps and raises when going on is pointless; `alarm` ends waits for descriptors that don't block.
         """
         self.size = 0
         self.crc32c: int | None = 0 if checksum else None
@@ -42,6 +44,7 @@ class Copying:
         self._reading = reading
         self._writing = writing
         self._check = check
+        self._alarm = alarm
 
     def run(self, source: int, sink: int, count: int | None = None) -> None:
         """Copy `count` bytes from where the source stands, or all there are until its end. Fewer raise StorageError."""
@@ -61,8 +64,8 @@ class Copying:
                 moved = move(sink, source, wanted)
             except BlockingIOError:
                 # It may mean either side; a file is always ready.
-                wait_until_readable(source)
-                wait_until_writable(sink)
+                wait_until_readable(source, self._alarm)
+                wait_until_writable(sink, self._alarm)
                 continue
             except OSError:
                 # It can't copy between these two, or one of them fails: that one fails by hand again, and is known.
@@ -82,7 +85,7 @@ class Copying:
             try:
                 moved = os.readv(source, [whole[:wanted]])
             except BlockingIOError:
-                wait_until_readable(source)
+                wait_until_readable(source, self._alarm)
                 continue
             except OSError as error:
                 raise self._reading(error) from error
@@ -93,7 +96,7 @@ class Copying:
             with whole[:moved] as piece:
                 if self.crc32c is not None:
                     self.crc32c = crc32c(piece, self.crc32c)
-                write_all(sink, piece, self._writing)
+                write_all(sink, piece, self._writing, self._alarm)
             self._moved(moved)
             count = None if count is None else count - moved
 

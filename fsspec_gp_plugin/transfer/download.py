@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..checksum import combined
 from ..errors import LocalFileError, ReaderGone, StorageError
+from .buffers import Buffers, Memory
 from .copying import Copying
 from .flight import Flight
-from .pump import Bell, Buffers, output_failed, widen_pipe, write_all
+from .pump import Bell, output_failed, widen_pipe, write_all
 from .schedule import BUFFER_BUDGET
 from .spans import Fetch, fetches
 from .throttle import Throttle
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ..storage.api import FileStore, ObjectInfo, Store
+    from .pump import Alarm
 
 _T = TypeVar("_T")
 _LARGEST_READ = 32 << 20
@@ -58,8 +61,17 @@ class Downloaded:
 class Download:
     """One object on its way to a descriptor, whole or in spans."""
 
-    def __init__(self, store: Store, sink: int, settings: DownloadSettings) -> None:
-        """Touches nothing yet."""
+    def __init__(
+        self,
+        store: Store,
+        sink: int,
+        settings: DownloadSettings,
+        *,
+        alarm: Alarm | None = None,
+        memory: Memory | None = None,
+    ) -> None:
+        """Touches nothing yet. `alarm` ends it where no signal does; `memory` is what it shares with other streams."""
+        self._alarm = alarm
         self._store = store
         self._sink = sink
         self._read_size = min(settings.read_size, _LARGEST_READ, settings.memory_limit)
@@ -67,7 +79,7 @@ class Download:
         self._concurrency = min(settings.concurrency, buffers) if store.capabilities.parallel_reads else 1
         self._window = min(self._concurrency + _AHEAD, buffers)
         self._throttle = Throttle(settings.max_bandwidth)
-        self._buffers = Buffers(lambda: None)
+        self._buffers = Buffers(self._wait, lambda: None, memory)
         self._flying: deque[Flight] = deque()
         self._written = 0
         self._crc: int | None = 0 if settings.checksum else None
@@ -77,7 +89,8 @@ class Download:
         if self._store.capabilities.descriptors:
             return self._by_descriptor(self._store.stat(key), None)
         with self._flights() as pool:
-            first = self._new_flight(Fetch(0, self._read_size, ((0, self._read_size),)))
+            buffer = self._buffers.take(self._read_size, self._window)
+            first = self._new_flight(Fetch(0, self._read_size, ((0, self._read_size),)), buffer)
             self._flying.append(first)
             pool.submit(first.find, key)
             info = first.wait_for_info()
@@ -104,7 +117,7 @@ class Download:
     def _asked(self, pool: ThreadPoolExecutor, request: Callable[[], _T]) -> _T:
         """A small request's answer, awaited like the bytes: a reader that goes meanwhile ends it."""
         future = pool.submit(request)
-        future.add_done_callback(lambda _: self._bell.ring())
+        future.add_done_callback(self._bell.ring)
         while not future.done():
             self._wait()
         return future.result()
@@ -123,7 +136,13 @@ class Download:
         def reading(error: OSError) -> Exception:
             return StorageError(f"can't read {info.key}: {error.strerror}")
 
-        copying = Copying(self._throttle, checksum=self._crc is not None, reading=reading, writing=output_failed)
+        copying = Copying(
+            self._throttle,
+            checksum=self._crc is not None,
+            reading=reading,
+            writing=output_failed,
+            alarm=self._alarm,
+        )
         file = cast("FileStore", self._store).open_file(info)
         try:
             for start, end in [(0, info.size)] if spans is None else spans:
@@ -138,26 +157,26 @@ class Download:
         """Threads for ranged reads. On the way out they are left alone: one may wait for a store that hangs."""
         pool = ThreadPoolExecutor(self._concurrency)
         try:
-            with Bell() as self._bell:
+            with Bell(self._alarm) as self._bell:
                 self._poller = self._bell.watch(self._sink, 0)
                 yield pool
         finally:
             for flight in self._flying:
                 flight.cancelled = True
             pool.shutdown(wait=False, cancel_futures=True)
+            self._buffers.close()
 
     def _run(self, pool: ThreadPoolExecutor, info: ObjectInfo, spans: Iterable[tuple[int, int]]) -> None:
         for fetch in fetches(spans, self._read_size):
-            if len(self._flying) == self._window:
+            while (buffer := self._buffers.take_now(self._read_size, self._window)) is None:
                 self._write_head()
-            flight = self._new_flight(fetch)
+            flight = self._new_flight(fetch, buffer)
             self._flying.append(flight)
             pool.submit(flight.read, info)
         while self._flying:
             self._write_head()
 
-    def _new_flight(self, fetch: Fetch) -> Flight:
-        buffer = self._buffers.take(self._read_size, self._window)
+    def _new_flight(self, fetch: Fetch, buffer: mmap.mmap) -> Flight:
         return Flight(self._store, fetch, buffer, ring=self._bell.ring, wait=self._wait, checksum=self._crc is not None)
 
     def _write_head(self) -> None:
@@ -166,7 +185,7 @@ class Download:
             at = 0
             while at < len(piece):
                 count = self._throttle.allow(len(piece) - at)
-                write_all(self._sink, piece[at : at + count])
+                write_all(self._sink, piece[at : at + count], alarm=self._alarm)
                 self._throttle.count(count)
                 at += count
             self._written += len(piece)
@@ -178,10 +197,8 @@ class Download:
     def _wait(self) -> None:
         """Until something has arrived; ReaderGone when the sink's reader has closed it."""
         # Of the sink only its end is awaited: POLLERR and POLLHUP are reported unasked.
-        for fd, events in self._poller.poll():
-            if fd == self._sink and events & (select.POLLERR | select.POLLHUP):
-                raise ReaderGone
-        self._bell.quiet()
+        if self._bell.sleep(self._poller).get(self._sink, 0) & (select.POLLERR | select.POLLHUP):
+            raise ReaderGone
 
 
 def _require_within(info: ObjectInfo, spans: Sequence[tuple[int, int]]) -> None:

@@ -1,34 +1,46 @@
-"""Loops over file descriptors, the buffers they fill, and a bell that wakes whoever waits on a descriptor."""
+"""Loops over file descriptors, and a bell that wakes whoever waits on a descriptor."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import mmap
 import os
 import select
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..errors import LocalFileError, ReaderGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
     from types import TracebackType
 
     from .throttle import Throttle
 
+_T = TypeVar("_T")
 # A user may have 64 MiB of pipes by default, and beyond that every new pipe is tiny: leave room for 256 streams.
 _PIPE_BYTES = 256 << 10
 
 
-class Bell:
-    """A worker rings it; the main thread, asleep on a descriptor, wakes."""
+class Alarm(Protocol):
+    """Ends a stream from outside where no signal can: in a process that serves many callers."""
 
-    def __init__(self) -> None:
-        """Takes two descriptors until close()."""
+    fd: int  # readable when there is something to check
+
+    def check(self) -> None:
+        """Raise Interrupted if the stream is to end."""
+        ...
+
+
+class Bell:
+    """A worker rings it; the main thread, asleep on a descriptor, wakes. An alarm wakes it, too."""
+
+    def __init__(self, alarm: Alarm | None = None) -> None:
+        """Takes two descriptors until it is closed."""
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._alarm = alarm
         self._lock = threading.Lock()
         self._open = True
 
@@ -44,24 +56,37 @@ class Bell:
             os.close(self._read)
             os.close(self._write)
 
-    def ring(self) -> None:
-        """Wake the sleeper, now or at its next wait. Does nothing when nobody can be asleep any more."""
+    def ring(self, _: object = None) -> None:
+        """Wake the sleeper, now or at its next sleep. Does nothing when nobody can be asleep any more."""
         with self._lock, suppress(BlockingIOError):  # full: it will wake anyway
             if self._open:
                 os.write(self._write, b"!")
 
-    def quiet(self) -> None:
-        """Take back all rings so far."""
-        with suppress(BlockingIOError):
-            while os.read(self._read, 4096):
-                pass
-
-    def watch(self, fd: int, events: int) -> select.poll:
-        """A poll object for the descriptor and the bell."""
-        poller = select.poll()
-        poller.register(fd, events)
+    def watch(self, fd: int | None = None, events: int = 0) -> select.poll:
+        """A poll object for the bell, and for a descriptor."""
+        poller = _poller(fd, events, self._alarm)
         poller.register(self._read, select.POLLIN)
         return poller
+
+    def sleep(self, poller: select.poll) -> dict[int, int]:
+        """Until it rings, or something happens to the descriptor; returns the descriptors and their events."""
+        happened = dict(poller.poll())
+        if self._alarm is not None:
+            self._alarm.check()
+        if self._read in happened:
+            with suppress(BlockingIOError):
+                while os.read(self._read, 4096):
+                    pass
+        return happened
+
+    def result_of(self, future: Future[_T], check: Callable[[], None] = lambda: None) -> _T:
+        """What a worker gives, awaited so that the alarm ends the wait; `check` is called at each ring."""
+        future.add_done_callback(self.ring)
+        poller = self.watch()
+        while not future.done():
+            self.sleep(poller)
+            check()
+        return future.result()
 
 
 class Source:
@@ -70,6 +95,7 @@ class Source:
     def __init__(self, fd: int, bell: Bell, check: Callable[[], None], throttle: Throttle) -> None:
         """`check` is called before each read and raises when reading on is pointless; `throttle` limits the rate."""
         self._fd = fd
+        self._bell = bell
         self._throttle = throttle
         self._poller = bell.watch(fd, select.POLLIN)
         self._check = check
@@ -77,8 +103,10 @@ class Source:
     def read(self, into: memoryview) -> int:
         """Read what is there, waiting for at least one byte; 0 at the end of the stream."""
         while True:
-            self._poller.poll()
+            ready = self._bell.sleep(self._poller)
             self._check()
+            if self._fd not in ready:
+                continue
             allowed = self._throttle.allow(len(into))
             try:
                 count = os.readv(self._fd, [into[:allowed]])
@@ -106,14 +134,19 @@ def output_failed(error: OSError) -> Exception:
     return LocalFileError(f"can't write the output: {error.strerror}")
 
 
-def write_all(fd: int, data: bytes | memoryview, failed: Callable[[OSError], Exception] = output_failed) -> None:
+def write_all(
+    fd: int,
+    data: bytes | memoryview,
+    failed: Callable[[OSError], Exception] = output_failed,
+    alarm: Alarm | None = None,
+) -> None:
     """Write every byte; `failed` makes what is raised of an error."""
     view = memoryview(data)
     while view:
         try:
             view = view[os.write(fd, view) :]
         except BlockingIOError:
-            wait_until_writable(fd)
+            wait_until_writable(fd, alarm)
         except OSError as error:
             raise failed(error) from error
 
@@ -123,18 +156,29 @@ def input_failed(error: OSError) -> Exception:
     return LocalFileError(f"can't read the input: {error.strerror}")
 
 
-def wait_until_readable(fd: int) -> None:
+def wait_until_readable(fd: int, alarm: Alarm | None = None) -> None:
     """Sleep until a descriptor that does not block gives something again, or its end."""
-    poller = select.poll()
-    poller.register(fd, select.POLLIN)
-    poller.poll()
+    _wait(fd, select.POLLIN, alarm)
 
 
-def wait_until_writable(fd: int) -> None:
+def wait_until_writable(fd: int, alarm: Alarm | None = None) -> None:
     """Sleep until a descriptor that does not block takes something again."""
+    _wait(fd, select.POLLOUT, alarm)
+
+
+def _wait(fd: int, events: int, alarm: Alarm | None) -> None:
+    _poller(fd, events, alarm).poll()
+    if alarm is not None:
+        alarm.check()
+
+
+def _poller(fd: int | None, events: int, alarm: Alarm | None) -> select.poll:
     poller = select.poll()
-    poller.register(fd, select.POLLOUT)
-    poller.poll()
+    if fd is not None:
+        poller.register(fd, events)
+    if alarm is not None:
+        poller.register(alarm.fd, select.POLLIN)
+    return poller
 
 
 def widen_pipe(fd: int) -> None:
@@ -142,49 +186,3 @@ def widen_pipe(fd: int) -> None:
     with suppress(OSError):  # no pipe, or the user's share of pipe memory is spent
         if fcntl.fcntl(fd, getattr(fcntl, "F_GETPIPE_SZ", 1032)) < _PIPE_BYTES:
             fcntl.fcntl(fd, getattr(fcntl, "F_SETPIPE_SZ", 1031), _PIPE_BYTES)
-
-
-class Buffers:
-    """A bounded stock of equal buffers, reused; taking one waits until one is free.
-
-    Memory is mapped, not allocated from the heap, so that it goes back to the system at once.
-    """
-
-    def __init__(self, check: Callable[[], None]) -> None:
-        """`check` is called while waiting and raises when waiting on is pointless."""
-        self._check = check
-        self._changed = threading.Condition()
-        self._free: list[mmap.mmap] = []
-        self._out = 0
-
-    def take(self, size: int, most: int) -> mmap.mmap:
-        """A buffer of `size` bytes, when fewer than `most` are out. Sizes may only grow."""
-        with self._changed:
-            while self._out >= most:
-                self._check()
-                self._changed.wait()
-            self._check()
-            for old in [buffer for buffer in self._free if len(buffer) != size]:
-                self._free.remove(old)
-                old.close()
-            if self._free:
-                buffer = self._free.pop()
-            else:
-                try:
-                    buffer = mmap.mmap(-1, size)
-                except OSError as error:
-                    raise MemoryError from error
-            self._out += 1
-            return buffer
-
-    def give_back(self, buffer: mmap.mmap) -> None:
-        """Return a buffer that nobody looks at any more."""
-        with self._changed:
-            self._out -= 1
-            self._free.append(buffer)
-            self._changed.notify_all()
-
-    def wake(self) -> None:
-        """Make whoever waits call its check."""
-        with self._changed:
-            self._changed.notify_all()

@@ -8,17 +8,17 @@ Memory: schedule.buffers() × part size. Where objects are files, the kernel cop
 from __future__ import annotations
 
 import os
-import threading
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from concurrent.futures import TimeoutError as NotDone
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ..checksum import combined, crc32c
 from ..errors import Interrupted, StorageError
+from .buffers import Buffers, Memory
 from .copying import Copying
-from .pump import Bell, Buffers, Source, input_failed, widen_pipe
+from .ending import settled, taken_back
+from .pump import Bell, Source, input_failed, widen_pipe
 from .schedule import BUFFER_BUDGET, PartSchedule
 from .throttle import Throttle
 
@@ -27,12 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..storage.api import FileStore, ObjectInfo, PartWriter, Store
-
-# After a signal the process has two seconds; a request that makes the object visible may use this much
-# of them to tell how it ended, and taking back an upload this much.
-_SETTLE_SECONDS = 0.7
-_ABORT_AFTER_SIGNAL_SECONDS = 0.9
-_ABORT_SECONDS = 30.0
+    from .pump import Alarm
 
 
 @dataclass(frozen=True)
@@ -54,8 +49,19 @@ class UploadSettings:
 class Upload:
     """One stream on its way into a store. run() does it all; abort() may come from any thread."""
 
-    def __init__(self, store: Store, key: str, settings: UploadSettings, note: Callable[[str], None]) -> None:
-        """`note` is told what could not be cleaned up after a failure."""
+    def __init__(
+        self,
+        store: Store,
+        key: str,
+        settings: UploadSettings,
+        note: Callable[[str], None],
+        *,
+        alarm: Alarm | None = None,
+        memory: Memory | None = None,
+    ) -> None:
+        """`note` is told what could not be cleaned up after a failure; `alarm` ends it where no signal does;
+        `memory` is what it shares with other streams.
+        """
         self._store = store
         self._key = key
         self._note = note
@@ -70,7 +76,9 @@ class Upload:
         )
         self._throttle = Throttle(settings.max_bandwidth)
         self._error: BaseException | None = None
-        self._buffers = Buffers(self._raise_error)
+        self._alarm = alarm
+        self._bell: Bell | None = None
+        self._buffers = Buffers(self._sleep, self._wake, memory)
         self._writer: PartWriter | None = None
         self._visible: ObjectInfo | None = None
 
@@ -83,10 +91,10 @@ class Upload:
         # One thread a part in flight; they start when there is work.
         pool = ThreadPoolExecutor(max_workers=max(1, self._schedule.buffers(1) - 1))
         try:
-            if self._store.capabilities.descriptors:
-                return self._run_by_descriptor(source, pool)
-            with Bell() as self._bell:
-                return self._run(source, pool)
+            with Bell(self._alarm) as self._bell:
+                if self._store.capabilities.descriptors:
+                    return self._run_by_descriptor(source, pool, self._bell)
+                return self._run(source, pool, self._bell)
         except BaseException as error:
             if isinstance(error, Interrupted) and self._visible is not None:
                 return self._visible  # too late: it is whole and visible
@@ -94,22 +102,23 @@ class Upload:
             raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+            self._buffers.close()
 
-    def _run(self, source: int, pool: ThreadPoolExecutor) -> ObjectInfo:
-        stream = Source(source, self._bell, self._raise_error, self._throttle)
+    def _run(self, source: int, pool: ThreadPoolExecutor, bell: Bell) -> ObjectInfo:
+        stream = Source(source, bell, self._raise_error, self._throttle)
         buffer = self._take(1)
         filled = stream.fill(memoryview(buffer))
         following, more, ended = None, 0, False
         if filled == len(buffer):
             widen_pipe(source)
             # One look ahead: a stream that ends with its first part is still a small object.
-            following = self._take(2)
+            following = self._take(2, must=True)
             more = stream.read(memoryview(following))
             ended = not more
         if not more and self._store.capabilities.single_request_put:
             data = memoryview(buffer)[:filled]
             crc = crc32c(data) if self._settings.checksum else None
-            return _settled(pool.submit(self._make_visible, lambda: self._store.put(self._key, data), crc))
+            return settled(pool.submit(self._make_visible, lambda: self._store.put(self._key, data), crc), bell)
         self._writer = writer = self._store.begin(self._key)
         self._crcs: dict[int, tuple[int, int]] = {}
         sending: list[Future[None]] = []
@@ -124,22 +133,24 @@ class Upload:
             buffer = self._take(number + 1) if following is None else following
             filled = stream.fill(memoryview(buffer), more)
             following, more = None, 0
-        while sending:
-            self._raise_error()
-            sending = list(wait(sending, return_when=FIRST_COMPLETED).not_done)
+        for future in sending:
+            bell.result_of(future, self._raise_error)
         self._raise_error()
         crc = 0 if self._settings.checksum else None
         if crc is not None:
             for _, (part, size) in sorted(self._crcs.items()):
                 crc = combined(crc, part, size)
-        return _settled(pool.submit(self._make_visible, lambda: writer.complete(total), crc))
+        return settled(pool.submit(self._make_visible, lambda: writer.complete(total), crc), bell)
 
-    def _run_by_descriptor(self, source: int, pool: ThreadPoolExecutor) -> ObjectInfo:
+    def _run_by_descriptor(self, source: int, pool: ThreadPoolExecutor, bell: Bell) -> ObjectInfo:
         """Where the object is a file, its bytes need no buffers of ours."""
         store = cast("FileStore", self._store)
         self._writer = writer = store.begin(self._key)
         self._raise_error()  # abort() may have come before there was a writer
         widen_pipe(source)
+
+        # One of our own: the caller closes its descriptor, and another file gets the number, while this may still read.
+        held = os.dup(source)
 
         def copy() -> Copying:
             copying = Copying(
@@ -148,10 +159,11 @@ class Upload:
                 reading=input_failed,
                 writing=writer.failed,
                 check=self._raise_error,
+                alarm=self._alarm,
             )
             file = writer.open_file()
             try:
-                copying.run(source, file)
+                copying.run(held, file)
             except BaseException:
                 with suppress(OSError):
                     os.close(file)
@@ -163,8 +175,10 @@ class Upload:
             return copying
 
         # In another thread, like all that may wait for a disk or a mount that hangs.
-        copied = pool.submit(copy).result()
-        return _settled(pool.submit(self._make_visible, lambda: writer.complete(copied.size), copied.crc32c))
+        copying = pool.submit(copy)
+        copying.add_done_callback(lambda _: os.close(held))
+        copied = bell.result_of(copying)
+        return settled(pool.submit(self._make_visible, lambda: writer.complete(copied.size), copied.crc32c), bell)
 
     def _make_visible(self, request: Callable[[], ObjectInfo], crc: int | None) -> ObjectInfo:
         self._visible = replace(request(), crc32c=crc)
@@ -181,8 +195,18 @@ class Upload:
             )
         return True
 
-    def _take(self, number: int) -> mmap.mmap:
-        return self._buffers.take(self._schedule.size(number), self._schedule.buffers(number))
+    def _take(self, number: int, *, must: bool = False) -> mmap.mmap:
+        self._raise_error()
+        return self._buffers.take(self._schedule.size(number), self._schedule.buffers(number), must=must)
+
+    def _sleep(self) -> None:
+        if self._bell is not None:
+            self._bell.sleep(self._bell.watch())
+        self._raise_error()
+
+    def _wake(self) -> None:
+        if self._bell is not None:
+            self._bell.ring()
 
     def _send(self, writer: PartWriter, number: int, buffer: mmap.mmap, filled: int) -> None:
         try:
@@ -193,7 +217,6 @@ class Upload:
                 writer.write(number, data)
         except BaseException as error:  # noqa: BLE001 - kept for the main thread
             self._error = self._error or error
-            self._bell.ring()
         finally:
             self._buffers.give_back(buffer)
 
@@ -204,54 +227,12 @@ class Upload:
     def abort(self, error: BaseException) -> None:
         """Take the upload back, within a bounded time: an unreachable store must not keep us from failing."""
         self._error = self._error or error  # parts that wait for a thread need not start
-        self._buffers.wake()
+        self._wake()
         writer = self._writer
         if writer is None:
             return
-        failure: list[str] = ["the store did not answer in time"]
-        # Not Thread.join(): one that a signal interrupts takes the thread for ended, before Python 3.13.
-        ended = threading.Event()
-
-        def work() -> None:
-            try:
-                writer.abort()
-                failure.clear()
-            except Exception as problem:  # noqa: BLE001 - told below
-                failure[:] = [str(problem)]
-            finally:
-                ended.set()
-
-        start_or_run(work)
-        interrupted = None
-        try:
-            ended.wait(_ABORT_AFTER_SIGNAL_SECONDS if isinstance(error, Interrupted) else _ABORT_SECONDS)
-        except Interrupted as signalled:
-            interrupted = signalled
-            ended.wait(_ABORT_AFTER_SIGNAL_SECONDS)
+        failure, interrupted = taken_back(writer.abort, error)
         if failure:
-            self._note(f"{self._key}: the unfinished upload could not be removed: {failure[0]}")
+            self._note(f"{self._key}: the unfinished upload could not be removed: {failure}")
         if interrupted is not None:
             raise interrupted
-
-
-def start_or_run(work: Callable[[], None]) -> None:
-    """Run something in another thread, or in this one where the system gives no more of them."""
-    try:
-        threading.Thread(target=work, daemon=True).start()
-    except RuntimeError:
-        work()
-
-
-def _settled(future: Future[Any]) -> ObjectInfo:
-    """The outcome of the request that makes the object visible.
-
-    A signal that arrives meanwhile is too late to stop it, so the outcome decides, if it comes soon enough.
-    """
-    try:
-        info: ObjectInfo = future.result()
-    except Interrupted as interrupted:
-        try:
-            info = future.result(_SETTLE_SECONDS)
-        except NotDone:
-            raise interrupted from None
-    return info

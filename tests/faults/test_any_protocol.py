@@ -117,7 +117,8 @@ def test_a_backup_that_cannot_be_fails_and_leaves_nothing(place: Place) -> None:
     place.proxy.faults.append(fault)
     path = place.through.database.table()
     result = place.through.run("backup_data", path, stdin=os.urandom(SIZE), seconds=60)
-    result.failed(place.through.database.key(path), status=3)
+    # Where all is one request, nobody can go on with it after a break: then the same call alone does not help.
+    result.failed(place.through.database.key(path), status=None if place.behind.one_request else 3)
     assert place.target.keys() == []
 
 

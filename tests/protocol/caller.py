@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
+
+from fsspec_gp_plugin.agent import wire
+from fsspec_gp_plugin.agent.server import CONTROL
+from fsspec_gp_plugin.agent.worker import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EXECUTABLE = Path(sys.executable).parent / "fsspec_gp_plugin"
+
+# Whether every host of the tests has an agent from the beginning, as after a setup hook.
+WITH_AGENT = os.environ.get("GP_PLUGIN_AGENT") == "1"
 
 # As in the server's environment: values that stop any Python, or load the wrong libraries, if they get through.
 _WRONG = "/usr/local/greenplum-db/not-there"
@@ -49,6 +59,63 @@ class Result:
         return self
 
 
+class Agent:
+    """The warm process of a make-believe host."""
+
+    running: ClassVar[list[Agent]] = []
+    # Commands that could have been given to agents, and those that were.
+    calls = served = 0
+
+    def __init__(self, database: Database, protocol: str = "file", idle: float = 60) -> None:
+        """Start it as a setup hook does."""
+        self.home = str(database.folder / "home")
+        self._process = subprocess.Popen(
+            [str(EXECUTABLE), "agent", "serve", str(idle), protocol],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=database.environment(),
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"ready\n"
+        Agent.running.append(self)
+
+    def ask(self, what: str, **more: str) -> dict[str, Any]:
+        """Its answer to a question of the hooks and people."""
+        return ask_agent(self.home, what, **more)
+
+    def stop(self) -> None:
+        """It ends with the last of its commands, and soon: all of the test's have ended."""
+        Agent.running.remove(self)
+        with suppress(OSError):  # it has ended, or was killed
+            Agent.served += self.ask("stop")["served"]
+        assert self._process.stdout is not None
+        try:
+            self._process.wait(15)
+        finally:
+            self._process.kill()
+            self._process.stdout.close()
+            self._process.wait()
+
+
+def ask_agent(home: str, what: str, **more: str) -> dict[str, Any]:
+    """The answer of the agent that a home has; OSError without one."""
+    try:
+        directory = wire.open_directory(home)
+    except wire.WireError as error:
+        raise OSError(str(error)) from error
+    try:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(10)
+            line.connect(wire.address(directory, wire.socket_name() + CONTROL))
+            line.sendall(json.dumps({"do": what, **more}).encode() + b"\n")
+            answer: dict[str, Any] = json.loads(line.makefile("rb").readline())
+            return answer
+    finally:
+        os.close(directory)
+
+
 @dataclass
 class Database:
     """A make-believe segment host: data directories, a home for logs, the environment of the database."""
@@ -56,6 +123,13 @@ class Database:
     folder: Path
     timestamp: str = "20260102030405"
     extra: dict[str, str] = field(default_factory=dict)
+    agent: Agent | None = None
+
+    def called(self, command: str) -> None:
+        """Note that a command is going to be called, which an agent may run."""
+        if WITH_AGENT and command in COMMANDS:
+            Agent.calls += 1
+            self.agent = self.agent or Agent(self)
 
     def __post_init__(self) -> None:
         """Lay the directories out."""
@@ -119,6 +193,7 @@ class Plugin:
 
     def command(self, *words: str, config: Path | None = None) -> str:
         """The command line that a caller makes: nothing quoted."""
+        self.database.called(words[0])
         return " ".join([str(self.executable), words[0], str(config or self.config), *words[1:]])
 
     def shell(self, line: str, stdin: bytes = b"", *, shell: str = "bash", seconds: float = 120) -> Result:
@@ -157,6 +232,7 @@ class Plugin:
 
     def start(self, *words: str, **kwargs: Any) -> subprocess.Popen[bytes]:
         """Start the executable itself, so that the process id is the plugin's."""
+        self.database.called(words[0])
         return subprocess.Popen(
             [str(self.executable), words[0], str(self.config), *words[1:]],
             stdin=subprocess.PIPE,

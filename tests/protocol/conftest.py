@@ -73,6 +73,11 @@ class Target:
         store.close()
 
 
+def unique_prefix() -> int:
+    """A number that no other test of this run gets."""
+    return next(_unique)
+
+
 @pytest.fixture(params=TARGETS)
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     kind: str = request.param
@@ -81,9 +86,9 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
         return Target(kind, f"file://{tmp_path}/target", {})
     if kind == "s3":
         minio = request.getfixturevalue("minio")
-        return Target(kind, f"s3://{minio.bucket}/protocol/{next(_unique)}", minio.options, minio)
+        return Target(kind, f"s3://{minio.bucket}/protocol/{unique_prefix()}", minio.options, minio)
     server = request.getfixturevalue(kind)
-    return Target(kind, f"{server.url}/protocol/{next(_unique)}", server.options)
+    return Target(kind, f"{server.url}/protocol/{unique_prefix()}", server.options)
 
 
 @pytest.fixture

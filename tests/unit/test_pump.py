@@ -1,13 +1,17 @@
-"""Descriptor loops and buffers."""
+"""Descriptor loops, and what wakes whoever sleeps in them."""
 
 from __future__ import annotations
 
 import os
+import select
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fsspec_gp_plugin.transfer.pump import Bell, Buffers, write_all
+from fsspec_gp_plugin.errors import Interrupted
+from fsspec_gp_plugin.transfer.pump import Bell, wait_until_readable, write_all
 
 
 def test_a_bell_that_is_closed_rings_nowhere() -> None:
@@ -26,7 +30,7 @@ def test_a_bell_takes_any_number_of_rings() -> None:
     with Bell() as bell:
         for _ in range(100_000):
             bell.ring()
-        bell.quiet()
+        bell.sleep(bell.watch())
 
 
 def test_write_all_waits_for_a_pipe_that_does_not_block() -> None:
@@ -48,29 +52,63 @@ def test_write_all_waits_for_a_pipe_that_does_not_block() -> None:
     assert got == data
 
 
-def test_buffers_are_reused_and_never_more_than_asked() -> None:
-    buffers = Buffers(lambda: None)
-    first, second = buffers.take(100, 2), buffers.take(100, 2)
-    taken: list[object] = []
-    thread = threading.Thread(target=lambda: taken.append(buffers.take(100, 2)))
-    thread.start()
-    thread.join(0.2)
-    assert taken == []
-    buffers.give_back(second)
-    thread.join(5)
-    assert taken == [second]
-    assert first is not second
+def test_a_sleeper_learns_what_happened_to_its_descriptor_and_that_it_rang() -> None:
+    read, write = os.pipe()
+    with Bell() as bell:
+        poller = bell.watch(read, select.POLLIN)
+        bell.ring()
+        assert read not in bell.sleep(poller)
+        os.write(write, b"x")
+        assert bell.sleep(poller) == {read: select.POLLIN}
+    os.close(read)
+    os.close(write)
 
 
-def test_whoever_waits_for_a_buffer_learns_of_an_error() -> None:
-    errors: list[Exception] = []
+def test_a_result_is_awaited() -> None:
+    with Bell() as bell, ThreadPoolExecutor(1) as pool:
+        assert bell.result_of(pool.submit(lambda: time.sleep(0.1) or 7)) == 7
+        with pytest.raises(ZeroDivisionError):
+            bell.result_of(pool.submit(lambda: 1 // 0))
 
-    def check() -> None:
-        if errors:
-            raise errors[0]
 
-    buffers = Buffers(check)
-    buffers.take(100, 1)
-    threading.Timer(0.1, lambda: (errors.append(RuntimeError("over")), buffers.wake())).start()
-    with pytest.raises(RuntimeError, match="over"):
-        buffers.take(100, 1)
+class Rung:
+    """An alarm that goes off when its pipe is written to."""
+
+    def __init__(self) -> None:
+        self.fd, self._write = os.pipe()
+        self._rung = False
+
+    def ring(self) -> None:
+        self._rung = True
+        os.write(self._write, b"!")
+
+    def check(self) -> None:
+        if self._rung:
+            raise Interrupted(15)
+
+    def close(self) -> None:
+        os.close(self.fd)
+        os.close(self._write)
+
+
+@pytest.mark.parametrize("waits", ["readable", "result", "sleep", "write_all"])
+def test_an_alarm_ends_every_wait(waits: str) -> None:
+    alarm = Rung()
+    read, write = os.pipe2(os.O_NONBLOCK)
+    hang = threading.Event()
+    timer = threading.Timer(0.1, alarm.ring)
+    timer.start()
+    with Bell(alarm) as bell, ThreadPoolExecutor(1) as pool:
+        wait = {
+            "readable": lambda: wait_until_readable(read, alarm),
+            "result": lambda: bell.result_of(pool.submit(hang.wait)),
+            "sleep": lambda: bell.sleep(bell.watch(read, select.POLLIN)),
+            "write_all": lambda: write_all(write, bytes(1 << 20), alarm=alarm),
+        }[waits]
+        with pytest.raises(Interrupted):
+            wait()
+        hang.set()
+    timer.join()
+    for fd in (read, write):
+        os.close(fd)
+    alarm.close()

@@ -1,0 +1,62 @@
+"""How a process becomes the agent: what it keeps of whoever started it, and what it imports before it forks."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import signal
+from contextlib import suppress
+from importlib import import_module
+
+from . import wire
+from .server import Server
+
+_LOCK = ".lock"
+# What takes long to import and is the same for all streams; none of it starts a thread, which a fork would lose.
+_PRELOADED = ("call", "protocol.data", "protocol.files", "storage.opening", "config.loading", "agent.worker")
+_PRELOADED_FOR = {
+    "s3": ("fsspec_gp_plugin.storage.s3.opening", "botocore.auth", "s3fs"),
+    "gs": ("fsspec_gp_plugin.storage.gcs.opening",),
+    "abfs": ("fsspec_gp_plugin.storage.azure.opening",),
+    "file": ("fsspec_gp_plugin.storage.local",),
+}
+_ALIASES = {"s3a": "s3", "gcs": "gs", "abfss": "abfs", "az": "abfs", "local": "file"}
+
+
+def serve(idle: float, protocol: str, ready: int) -> int:
+    """Be the agent until nobody needs it, or nobody came for `idle` seconds.
+
+    `protocol`: of the URL that is going to be used. `ready`: a descriptor that is told when clients may come.
+    """
+    directory = wire.open_directory(wire.home(), make=True)
+    name = wire.socket_name()
+    lock = os.open(name + _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=directory)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 0  # there is one
+    _settle_down()
+    _preload(protocol)
+    return Server(directory, name, idle, lock).run(ready)
+
+
+def _settle_down() -> None:
+    """Keep nothing of whoever started us but the environment."""
+    os.chdir("/")
+    os.umask(0o077)
+    with suppress(OSError):  # only root may
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # Each stream has a dozen descriptors.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536) if most > 0 else 65536, most))
+
+
+def _preload(protocol: str) -> None:
+    modules = [f"fsspec_gp_plugin.{module}" for module in _PRELOADED]
+    for module in (*modules, *_PRELOADED_FOR.get(_ALIASES.get(protocol, protocol), ())):
+        with suppress(ImportError):  # a call that needs it will say so
+            import_module(module)

@@ -1,0 +1,197 @@
+"""Hands a call to the warm process of this host, the agent, and ends as the call did.
+
+client.c in Python, for installations without a compiled one. gpbackup starts a process per table, so this runs without
+site and loads only _socket that an interpreter has not loaded anyway. What the agent can't or won't take runs alone: by
+the package, in this very process, with all that the caller gave us as it was.
+"""
+
+import _signal  # type: ignore[import-not-found]
+import _socket
+import _thread
+import posix
+import sys
+import time
+
+VERSION = "0.1.0"  # the package's, which would have to be imported; a test compares the two
+COMMANDS = ("backup_data", "restore_data", "restore_data_subset", "backup_file", "restore_file")
+STOPPING = {_signal.SIGTERM: "SIGTERM", _signal.SIGINT: "SIGINT", _signal.SIGHUP: "SIGHUP"}
+LONGEST_REQUEST = 262144
+ANSWER_SECONDS = 2  # from connect() until the call is taken
+SILENCE_SECONDS = 120.0  # a sign of life comes every 20 s
+LAST_SECONDS = 1.8  # within two seconds of a signal the process has ended
+WRITE_SECONDS = 0.2
+
+
+class Alone(Exception):
+    """The call is not for the agent, or was not taken: nothing was handed over."""
+
+
+def main(args: list[str]) -> None:
+    """Never returns."""
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        # Python's own way with Ctrl-C is a traceback.
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    try:
+        agent, taken = handed_over(args)
+    except (Alone, OSError):
+        run_alone(args)
+    else:
+        posix._exit(status_by(agent, taken, args[0]))
+
+
+def run_alone(args: list[str]) -> None:
+    """Never returns: the package takes the place of this program."""
+    try:
+        posix.execv(sys.executable, [sys.executable, "-I", "-X", "utf8", "-m", "fsspec_gp_plugin", *args])
+    except OSError as error:
+        tell(f"can't run {sys.executable}: {posix.strerror(error.errno or 0)}")
+    posix._exit(2)
+
+
+def handed_over(args: list[str]) -> tuple[_socket.socket, list[int]]:
+    """The connection to an agent that took the call, and the signals that count, now blocked."""
+    if len(args) < 3 or args[0] not in COMMANDS or "--help" in args or "-h" in args:
+        raise Alone
+    for fd in (0, 1, 2):
+        posix.fstat(fd)  # a closed one can't be handed over, and ours would take its number
+    message = request(args)
+    until = time.monotonic() + ANSWER_SECONDS
+    agent = connected()
+    end_by(until, agent)
+    agent.sendall(message)
+    end_by(until, agent)
+    if agent.recv(1) != b"T":
+        raise Alone
+    taken = [s for s in STOPPING if s == _signal.SIGTERM or _signal.getsignal(s) != _signal.SIG_IGN]
+    # Blocked, even an ignored one is kept for sigwait().
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, taken)
+    try:
+        end_by(until, agent)
+        fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2))
+        agent.sendmsg([b"G"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
+    except (Alone, OSError):
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+        raise
+    return agent, taken
+
+
+def request(args: list[str]) -> bytes:
+    """The whole call but its descriptors."""
+    mask = posix.umask(0o077)  # there is no other way to ask for it
+    posix.umask(mask)
+    fields = [VERSION.encode(), b"%o" % mask, posix.getcwdb(), b"%d" % len(args)]
+    fields += [arg.encode("utf-8", "surrogateescape") for arg in args]
+    # The server's COPY statement may be of any length.
+    fields += [name + b"=" + value for name, value in posix.environ.items() if name != b"GP_QUERY_STRING"]
+    body = b"\0".join(fields) + b"\0"
+    if len(body) > LONGEST_REQUEST:
+        raise Alone
+    return b"FGP1" + len(body).to_bytes(4, "little") + body
+
+
+def connected() -> _socket.socket:
+    """A connection to an agent of our own user."""
+    home = posix.environ.get(b"HOME", b"")
+    if not home.startswith(b"/"):
+        raise Alone
+    flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+    folder = posix.open(home + b"/.fsspec_gp_plugin/agent", flags)
+    status = posix.fstat(folder)
+    if status.st_uid != posix.geteuid() or status.st_mode & 0o077:
+        raise Alone
+    host = posix.uname().nodename.encode("utf-8", "surrogateescape")[:32]
+    installed = posix.stat(sys.executable.rpartition("/")[0] + "/")
+    agent = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    # With a timeout of Python's, connect() would not wait for room in the queue of an agent that many call at once.
+    patience = ANSWER_SECONDS.to_bytes(8, sys.byteorder) + bytes(8)
+    agent.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, patience)
+    # By way of the open directory, which nobody can exchange and whose path is short.
+    agent.connect(b"/proc/self/fd/%d/%b-%x-%x" % (folder, host, installed.st_dev, installed.st_ino))
+    peer = agent.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+    if int.from_bytes(peer[4:8], sys.byteorder) != posix.geteuid():
+        raise Alone
+    return agent
+
+
+def end_by(moment: float, agent: _socket.socket) -> None:
+    """Let what is done next on the connection end by then."""
+    left = moment - time.monotonic()
+    if left <= 0:
+        raise Alone
+    agent.settimeout(left)
+
+
+def status_by(agent: _socket.socket, taken: list[int], command: str) -> int:
+    """The exit status of a call that the agent has, whatever happens to it."""
+    close_inherited(agent.fileno())
+    try:
+        _thread.start_new_thread(pass_on_signal, (taken, agent, command))
+    except RuntimeError:
+        # No more threads for this user: a signal then ends the process at once, which aborts the call as well.
+        _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, taken)
+    agent.settimeout(SILENCE_SECONDS)
+    is_last = False
+    while True:
+        try:
+            byte = agent.recv(1)
+        except TimeoutError:
+            tell(f"{command}: the agent does not answer; run it again")
+            return 1
+        except OSError:
+            byte = b""
+        if is_last and byte:
+            return byte[0]
+        if byte not in (b".", b"E"):
+            tell(f"{command}: the agent ended before the command did; run it again")
+            return 1
+        is_last = byte == b"E"
+
+
+def close_inherited(agent: int) -> None:
+    """Close what the database's server passed on: a dropped table's files would keep their space while we wait."""
+    try:
+        names = posix.listdir("/proc/self/fd")
+    except OSError:
+        return  # too many are open
+    for name in names:
+        if int(name) > 2 and int(name) != agent:
+            try:
+                posix.close(int(name))
+            except OSError:
+                pass  # the one that listed the directory
+
+
+def pass_on_signal(taken: list[int], agent: _socket.socket, command: str) -> None:
+    """Wait, in a thread, for a signal and tell the agent; end the process when the agent does not."""
+    signum = _signal.sigwait(taken)
+    try:
+        agent.send(bytes([ord("I"), signum]))
+    except OSError:
+        pass  # the main thread sees why
+    time.sleep(LAST_SECONDS)
+    told = _thread.allocate_lock()
+    told.acquire()
+
+    def last_words() -> None:
+        tell(f"{command}: interrupted by {STOPPING[signum]}")
+        told.release()
+
+    try:
+        _thread.start_new_thread(last_words, ())
+    except RuntimeError:
+        last_words()
+    told.acquire(timeout=WRITE_SECONDS)
+    posix._exit(128 + signum)
+
+
+def tell(text: str) -> None:
+    """One line on standard error, if anybody reads it."""
+    try:
+        posix.write(2, f"fsspec_gp_plugin: {text}\n".encode("utf-8", "surrogateescape"))
+    except OSError:
+        pass
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

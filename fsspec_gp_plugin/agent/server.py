@@ -1,0 +1,215 @@
+"""The agent's first process: it listens, forks the workers, knows who needs it, and leaves when nobody does."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .. import __version__
+from ..log import Log
+from . import wire
+from .environment import digest
+from .slots import slots
+
+if TYPE_CHECKING:
+    from .slots import Slot
+
+CONTROL = ".control"
+_BACKLOG = 256
+_LOOK_SECONDS = 1.0
+# Of a worker that dies at once, again and again.
+_PAUSE_SECONDS = 5.0
+
+
+def workers_for(cores: int) -> int:
+    """How many processes: one a core; more than eight were never needed to fill a host's network."""
+    return max(1, min(cores, 8))
+
+
+class Server:
+    """Listens on two sockets: one for clients, whom the workers serve, one for hooks and people."""
+
+    def __init__(self, directory: int, name: str, idle: float, lock: int) -> None:
+        """`directory` is open; the sockets' names begin with `name`; who has the `lock` may have them."""
+        self._directory = directory
+        self._lock = lock
+        self._name = name
+        self._idle = idle
+        self._listener = self._listen(name)
+        self._control = self._listen(name + CONTROL)
+        self._control.settimeout(_LOOK_SECONDS)
+        self._slots: list[Slot] = slots(workers_for(len(os.sched_getaffinity(0))))
+        self._alive, self._parent = os.pipe2(os.O_CLOEXEC)
+        self._started = time.monotonic()
+        self._users: dict[str, float] = {}
+        self._born: dict[int, float] = {}
+        self._ending = ""
+        self._installed = _installation()
+        self._log = Log()
+
+    def _listen(self, name: str) -> socket.socket:
+        # Whoever had the name is gone: we have the lock.
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._directory)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(wire.address(self._directory, name))
+        listener.listen(_BACKLOG)
+        return listener
+
+    def run(self, ready: int) -> int:
+        """Serve, and tell `ready` so."""
+        for slot in self._slots:
+            self._fork(slot)
+        self._log.info(f"agent started, {len(self._slots)} workers, version {__version__}")
+        with suppress(OSError):  # whoever started us has gone
+            os.write(ready, b"ready\n")
+        _say_nothing()
+        while self._born:
+            try:
+                with self._control.accept()[0] as line:
+                    self._answer(line)
+            except TimeoutError:
+                pass
+            except OSError as error:
+                self._log.error(f"agent: {error}")
+                time.sleep(_LOOK_SECONDS)
+            self._look_around()
+        self._log.info(f"agent ended: {self._ending}, {sum(slot.served for slot in self._slots)} commands served")
+        return 0
+
+    def _look_around(self) -> None:
+        self._reap()
+        if self._ending:
+            return
+        quiet = time.monotonic() - max(slot.last for slot in self._slots)
+        if _installation() != self._installed:
+            self._end("its installation was replaced")
+        elif quiet > self._idle:
+            self._end(f"idle for {quiet:.0f} s")
+        elif not self._still_ours():
+            self._end("its socket is gone")
+
+    def _still_ours(self) -> bool:
+        try:
+            return os.stat(self._name, dir_fd=self._directory).st_uid == os.geteuid()
+        except OSError:
+            return False
+
+    def _reap(self) -> None:
+        for slot in self._slots:
+            if slot.pid not in self._born:
+                continue
+            pid, status = os.waitpid(slot.pid, os.WNOHANG)
+            if not pid:
+                continue
+            lived = time.monotonic() - self._born.pop(pid)
+            if self._ending:
+                continue
+            self._log.error(f"agent: a worker ended unexpectedly, status {os.waitstatus_to_exitcode(status)}")
+            time.sleep(max(0.0, _PAUSE_SECONDS - lived))
+            self._fork(slot)
+
+    def _fork(self, slot: Slot) -> None:
+        pid = os.fork()
+        if not pid:
+            self._be_worker(slot)
+        slot.claim(pid)
+        self._born[pid] = time.monotonic()
+
+    def _be_worker(self, slot: Slot) -> NoReturn:
+        status = 1
+        try:
+            self._control.close()
+            os.close(self._parent)
+            os.close(self._lock)
+            _say_nothing()
+            from .worker import Worker
+
+            Worker(self._listener, slot, len(self._slots)).run(self._alive)
+            status = 0
+        except BaseException as error:  # noqa: BLE001 - the last words of a process
+            self._log.error(f"agent: a worker failed: {type(error).__name__}: {error}")
+        finally:
+            os._exit(status)
+
+    def _end(self, why: str) -> None:
+        """Take no more clients; the workers end with their last command."""
+        self._ending = why
+        for name in (self._name, self._name + CONTROL):
+            with suppress(OSError):
+                os.unlink(name, dir_fd=self._directory)
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        os.close(self._parent)
+        # While ours end, another agent may begin.
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _answer(self, line: socket.socket) -> None:
+        line.settimeout(2)
+        try:
+            if wire.peer(line)[1] != os.geteuid():
+                return
+            asked = json.loads(line.makefile("rb").readline(4096))
+            answer = self._done(str(asked["do"]), asked)
+            line.sendall(json.dumps(answer).encode() + b"\n")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._log.debug(f"agent: a question that can't be answered: {error}")
+
+    def _done(self, what: str, asked: dict[str, Any]) -> dict[str, Any]:
+        if (
+            what == "use"
+            and not self._ending
+            and asked["environment"] == self._digest()
+            and asked["version"] == __version__
+        ):
+            self._users[str(asked["user"])[:200]] = time.time()
+        if what == "release":
+            self._users.pop(str(asked["user"])[:200], None)
+            if not self._users and not self._ending:
+                self._end("no backup or restore needs it any more")
+        if what == "stop" and not self._ending:
+            self._end("it was stopped")
+        return self._status()
+
+    @staticmethod
+    def _digest() -> str:
+        return digest(os.environ)
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "environment": self._digest(),
+            "seconds": round(time.monotonic() - self._started),
+            "workers": [slot.pid for slot in self._slots],
+            "streams": sum(slot.busy for slot in self._slots),
+            "served": sum(slot.served for slot in self._slots),
+            "users": sorted(self._users),
+            "ending": self._ending,
+        }
+
+
+def _say_nothing() -> None:
+    """Descriptors 0 to 2 lead nowhere, whatever a library prints."""
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+
+
+def _installation() -> tuple[int, ...] | None:
+    """What tells this installation from another one in its place."""
+    try:
+        own, bin_directory = (
+            os.stat(sys.modules["fsspec_gp_plugin"].__file__ or ""),
+            os.stat(os.path.dirname(sys.executable)),
+        )
+    except OSError:
+        return None
+    return own.st_ino, own.st_mtime_ns, bin_directory.st_dev, bin_directory.st_ino

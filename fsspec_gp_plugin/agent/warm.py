@@ -1,0 +1,170 @@
+"""Configurations and stores that are kept between calls, for as long as all that they were made of is the same."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ..config.loading import Config, parse_config, read_config
+from ..protocol.supplies import Supplies
+from ..storage.files import mark_of, marks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ..log import Log
+    from ..storage.api import Store
+    from ..transfer.buffers import Memory
+    from ..transfer.pump import Alarm
+
+_MOST_CONFIGS = 64
+_MOST_STORES = 8
+
+
+class _Asked(dict[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        super().__init__(environment)
+        self.answers: dict[str, str | None] = {}
+
+    def __contains__(self, name: object) -> bool:
+        self.answers[str(name)] = self.get(str(name))
+        return super().__contains__(name)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A configuration, and what it was made of beside its text."""
+
+    config: Config
+    variables: dict[str, str | None]
+    file: Any
+
+    def holds(self, environment: Mapping[str, str]) -> bool:
+        return self.file == _mark(self.config) and all(
+            environment.get(name) == value for name, value in self.variables.items()
+        )
+
+
+def _mark(config: Config) -> Any:
+    return config.storage_options_file and mark_of(config.storage_options_file)
+
+
+class _Kept:
+    """A store, and how many calls use it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.users = 0
+        self.dropped = False
+
+
+class Warm:
+    """What one process keeps. May be used from any thread."""
+
+    def __init__(self) -> None:
+        """Keeps nothing yet."""
+        self._lock = threading.Lock()
+        self._configs: dict[str, _Read] = {}
+        self._stores: dict[object, _Kept] = {}
+
+    def config(self, path: str, environment: Mapping[str, str]) -> Config:
+        """The configuration in a file; ConfigError when it can't be used."""
+        text = read_config(path)
+        found = self._configs.get(text)
+        if found is None or not found.holds(environment):
+            asked = _Asked(environment)
+            config = parse_config(path, text, asked)
+            found = _Read(config, asked.answers, _mark(config))
+            with self._lock:
+                _make_room(self._configs, _MOST_CONFIGS - 1)
+                self._configs[text] = found
+        return found.config if found.config.path == path else replace(found.config, path=path)
+
+    def take(self, config: Config, make: Supplies) -> _Kept:
+        """The store of a configuration, which nobody closes but let_go()."""
+        identity = (config.url, repr(config.storage_options), config.timeout, marks(config.storage_options))
+        with self._lock:
+            kept = self._stores.pop(identity, None)
+            if kept is not None:
+                self._stores[identity] = kept  # as the youngest
+                kept.users += 1
+                return kept
+        # Not under the lock: finding credentials may take a while, and others need none.
+        made = _Kept(Supplies.store(make, config))
+        with self._lock:
+            kept = self._stores.setdefault(identity, made)
+            kept.users += 1
+            surplus = list(_surplus(self._stores))
+        if kept is not made:
+            surplus.append(made)
+        for old in surplus:
+            old.store.close()
+        return kept
+
+    def let_go(self, kept: _Kept) -> None:
+        """A call needs it no more."""
+        with self._lock:
+            kept.users -= 1
+            close = kept.dropped and not kept.users
+        if close:
+            kept.store.close()
+
+    def drop(self, kept: _Kept) -> None:
+        """The next call gets another one: with new credentials, if those of this one are no longer good."""
+        with self._lock:
+            for identity in [identity for identity, one in self._stores.items() if one is kept]:
+                del self._stores[identity]
+                kept.dropped = True
+            close = kept.dropped and not kept.users
+        if close:
+            kept.store.close()
+
+
+def _make_room(entries: dict[Any, Any], most: int) -> None:
+    while len(entries) > most:
+        del entries[next(iter(entries))]
+
+
+def _surplus(stores: dict[object, _Kept]) -> Iterator[_Kept]:
+    """The oldest of too many that nobody uses."""
+    for identity, kept in list(stores.items()):
+        if len(stores) <= _MOST_STORES:
+            return
+        if not kept.users:
+            del stores[identity]
+            yield kept
+
+
+class WarmSupplies(Supplies):
+    """What one call of a client is supplied with."""
+
+    def __init__(self, warm: Warm, config: Config, alarm: Alarm, memory: Memory) -> None:
+        """`config` was taken from `warm`."""
+        self._warm = warm
+        self._config = config
+        self._kept: _Kept | None = None
+        self._last: _Kept | None = None
+        self.alarm = alarm
+        self.memory = memory
+
+    def config(self, path: str, log: Log) -> Config:
+        del path
+        log.verbosity = self._config.logger_verbosity
+        return self._config
+
+    def store(self, config: Config) -> Store:
+        self._kept = self._last = self._warm.take(config, self)
+        return self._kept.store
+
+    def let_go(self, store: Store) -> None:
+        if self._kept is not None and self._kept.store is store:
+            kept, self._kept = self._kept, None
+            self._warm.let_go(kept)
+
+    def distrust(self) -> None:
+        """The store refused this call: its credentials may have been replaced."""
+        if self._last is not None:
+            self._warm.drop(self._last)

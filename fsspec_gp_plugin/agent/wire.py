@@ -1,0 +1,131 @@
+"""What client and agent say to each other, and where they meet. client.py and client.c have the client's side.
+
+1. The client sends what is called, and where. No descriptors yet: an agent that is stopped would hold the pipes.
+2. The agent answers TAKEN, or REFUSED; after that, or silence, the client runs the command itself.
+3. The client sends GO and its descriptors 0 to 2. From here on bytes may be taken.
+4. The agent sends ALIVE now and then, and at last ENDED and the exit status. The client sends INTERRUPT and a signal's
+   number when it gets one.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ..errors import PluginError
+
+MAGIC = b"FGP1"
+LONGEST_REQUEST = 256 << 10
+TAKEN, REFUSED, GO, ALIVE, ENDED, INTERRUPT = b"T", b"N", b"G", b".", b"E", b"I"
+# A client that has heard nothing for 120 seconds gives up.
+ALIVE_SECONDS = 20.0
+
+_DIRECTORY = ".fsspec_gp_plugin/agent"
+
+
+class WireError(PluginError):
+    """The other side, or the place where to meet it, is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One command that a client asks for: its arguments, the command's name first, and the caller's surroundings."""
+
+    version: str
+    umask: int
+    cwd: str
+    arguments: list[str]
+    environment: dict[str, str]
+
+
+def open_directory(home: str, *, make: bool = False) -> int:
+    """A descriptor of the directory of this user's sockets; WireError where it is not this user's alone.
+
+    Whatever happens to its path later, what is reached through the descriptor is in the directory that was checked.
+    """
+    path = os.path.join(home, _DIRECTORY)
+    try:
+        if make:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            with suppress(FileExistsError):
+                os.mkdir(path, 0o700)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise WireError(f"can't use {path}: {error.strerror}") from error
+    status = os.fstat(fd)
+    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        os.close(fd)
+        raise WireError(f"{path} must belong to the user and be closed to others (mode 0700)")
+    return fd
+
+
+def home() -> str:
+    """Whose agent it is; WireError without one."""
+    found = os.environ.get("HOME", "")
+    if not found.startswith("/"):
+        raise WireError("HOME is not set")
+    return found
+
+
+def socket_name() -> str:
+    """The name of this host's and installation's socket: homes may be shared by hosts, and hosts by versions."""
+    host = os.fsencode(os.uname().nodename)[:32].decode(errors="surrogateescape")
+    status = os.stat(os.path.dirname(sys.executable))
+    return f"{host}-{status.st_dev:x}-{status.st_ino:x}"
+
+
+def address(directory: int, name: str) -> str:
+    """The address of a socket in an open directory: short, however long the path of the directory is."""
+    return f"/proc/self/fd/{directory}/{name}"
+
+
+def peer(line: socket.socket) -> tuple[int, int]:
+    """The process id and the user id of the other side."""
+    pid, uid, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, uid
+
+
+def read_request(line: socket.socket) -> Request:
+    """The client's first message; WireError when it is none."""
+    head = _read(line, 8)
+    length = int.from_bytes(head[4:], "little")
+    if head[:4] != MAGIC or length > LONGEST_REQUEST:
+        raise WireError("not a request")
+    body = _read(line, length)
+    texts = body.decode("utf-8", "surrogateescape").split("\0")
+    try:
+        version, umask, cwd, count = texts[:4]
+        rest = texts[4:-1]
+        arguments = rest[: int(count)]
+        if texts[-1] or not arguments or len(arguments) != int(count):
+            raise ValueError
+        environment = dict(text.partition("=")[::2] for text in rest[int(count) :])
+        return Request(version, int(umask, 8), cwd, arguments, environment)
+    except ValueError:
+        raise WireError("a request that can't be understood") from None
+
+
+def _read(line: socket.socket, count: int) -> bytes:
+    pieces = []
+    while count:
+        piece = line.recv(count)
+        if not piece:
+            raise WireError("the client has gone")
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)
+
+
+def read_descriptors(line: socket.socket) -> list[int]:
+    """The descriptors 0 to 2 of the client, which it sends with GO; WireError when it has gone or sends others."""
+    word, descriptors, _, _ = socket.recv_fds(line, 1, 3, socket.MSG_CMSG_CLOEXEC)
+    if word != GO or len(descriptors) != 3:
+        for fd in descriptors:
+            os.close(fd)
+        raise WireError("the client has gone")
+    return descriptors

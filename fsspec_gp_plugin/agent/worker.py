@@ -1,0 +1,203 @@
+"""One process of the agent: takes clients' commands and runs each in a thread of its own.
+
+Nobody waits for anybody: a thread is there for every command that was taken, and one more takes the next.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import stat
+import struct
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from ..call import Call
+from ..errors import AccessDenied, ConfigError
+from ..log import Log, take_over_library_logging
+from ..process import Streams
+from ..transfer.buffers import Memory
+from . import wire
+from .environment import relevant
+from .line import Line
+from .warm import Warm, WarmSupplies
+
+if TYPE_CHECKING:
+    from ..config.loading import Config
+    from .slots import Slot
+
+# Commands whose arguments behind CONFIG are paths.
+COMMANDS = ("backup_data", "restore_data", "restore_data_subset", "backup_file", "restore_file")
+MOST_STREAMS = 64
+# How long a client has for each of its messages.
+_PATIENCE = struct.pack("ll", 5, 0)
+_MOST_IDLE = 8
+
+
+class Refusal(Exception):
+    """Why a client has to run its command itself."""
+
+
+class Worker:
+    """Serves the clients of one listening socket, which other processes may share."""
+
+    def __init__(self, listener: socket.socket, slot: Slot, share: int) -> None:
+        """`slot` is where others see how busy it is; it may use one of `share` parts of the agent's memory."""
+        self._listener = listener
+        self._slot = slot
+        self._share = share
+        self._log = Log()
+        self._warm = Warm()
+        self._memory = Memory(0)
+        self._lock = threading.Lock()
+        self._lines: set[Line] = set()
+        self._waiting = self._busy = 0
+        self._ending = False
+
+    def run(self, parent: int) -> None:
+        """Serve until the socket is shut down or `parent`, a pipe, is closed; then until the last command has ended."""
+        take_over_library_logging(self._log)
+        self._hire()
+        poller = select.poll()
+        poller.register(parent, select.POLLIN)
+        while not poller.poll(wire.ALIVE_SECONDS * 1000) and not self._ending:
+            self._say_alive()
+        self._ending = True
+        with suppress(OSError):  # by the parent, already
+            self._listener.shutdown(socket.SHUT_RDWR)
+        while self._busy:
+            time.sleep(0.1)
+            self._say_alive()
+
+    def _say_alive(self) -> None:
+        with self._lock:
+            lines = list(self._lines)
+        for line in lines:
+            line.say_alive()
+
+    def _hire(self) -> None:
+        """Another thread that waits for clients, unless there is one."""
+        with self._lock:
+            if self._waiting or self._ending:
+                return
+            self._waiting += 1
+        try:
+            threading.Thread(target=self._work, daemon=True).start()
+        except RuntimeError:  # the system gives no more threads: whoever ends first waits for the next
+            with self._lock:
+                self._waiting -= 1
+
+    def _work(self) -> None:
+        while not self._ending:
+            try:
+                client = self._listener.accept()[0]
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):  # some will be closed
+                    time.sleep(0.1)
+                    continue
+                self._ending = True
+                return
+            with self._lock:
+                self._waiting -= 1
+                self._busy += 1
+                full = self._busy > MOST_STREAMS
+                self._slot.busy = self._busy
+            self._hire()
+            try:
+                with client:
+                    self._serve(client, full=full)
+            except Exception as error:  # noqa: BLE001 - whatever a client does, the others are served
+                self._log.error(f"agent: {type(error).__name__}: {error}")
+            with self._lock:
+                self._busy -= 1
+                self._slot.busy = self._busy
+                if self._waiting >= _MOST_IDLE or self._ending:
+                    return
+                self._waiting += 1
+
+    def _serve(self, client: socket.socket, *, full: bool) -> None:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
+        try:
+            pid, uid = wire.peer(client)
+            if uid != os.geteuid():
+                return
+            request = wire.read_request(client)
+            try:
+                config = self._accepted(request, full=full)
+            except (Refusal, ConfigError) as error:
+                self._log.verbose(f"agent: process {pid} runs by itself: {error}")
+                client.sendall(wire.REFUSED)
+                return
+            client.sendall(wire.TAKEN)
+            descriptors = wire.read_descriptors(client)
+        except (OSError, wire.WireError):
+            return  # it has gone, and does without us
+        line = Line(client)
+        with self._lock:
+            self._lines.add(line)
+        status = 1
+        try:
+            status = self._run(request, config, line, descriptors, pid)
+        finally:
+            with self._lock:
+                self._slot.count()
+                self._lines.discard(line)
+            line.end(status)
+
+    def _accepted(self, request: wire.Request, *, full: bool) -> Config:
+        """The configuration of a request that this process can serve as the client itself would; else Refusal."""
+        if full or self._ending:
+            raise Refusal("the agent is full")
+        if request.version != __version__ or request.arguments[0] not in COMMANDS or len(request.arguments) < 3:
+            raise Refusal("it is of another version")
+        # It would not change what is made with mode 0600 and 0700.
+        if request.umask & 0o700 or not request.cwd.startswith("/"):
+            raise Refusal("its umask or directory is unusual")
+        config = self._warm.config(os.path.join(request.cwd, request.arguments[1]), request.environment)
+        if not config.agent:
+            raise Refusal("the agent is switched off")
+        protocol = config.url.partition("://")[0]
+        if relevant(request.environment, protocol) != relevant(os.environ, protocol):
+            raise Refusal("it has another environment of credentials")
+        self._memory.limit = config.agent_memory_limit // self._share
+        return config
+
+    def _run(self, request: wire.Request, config: Config, line: Line, descriptors: list[int], pid: int) -> int:
+        name, path, *others = request.arguments
+        # Each stays as it was given where it is absolute.
+        arguments = [path, *(os.path.join(request.cwd, other) for other in others)]
+        supplies = WarmSupplies(self._warm, config, line, self._memory)
+        log = Log(pid=pid)
+        streams = Streams(*descriptors)
+        try:
+            streams = Streams(
+                _unblocked(descriptors[0], os.O_RDONLY), _unblocked(descriptors[1], os.O_WRONLY), descriptors[2]
+            )
+            call = Call(streams, name, log=log, supplies=supplies)
+            try:
+                call.run(arguments)
+                return 0
+            except BaseException as error:  # noqa: BLE001 - told to the client
+                if isinstance(error, AccessDenied):
+                    supplies.distrust()
+                return call.ended_by(error)
+        finally:
+            log.close()
+            for fd in {*descriptors, streams.stdin, streams.stdout}:
+                with suppress(OSError):
+                    os.close(fd)
+
+
+def _unblocked(fd: int, flags: int) -> int:
+    """A pipe, opened anew so that waiting for it is ours to end; others that have it open don't notice. Anything else
+    as it is.
+    """
+    if stat.S_ISFIFO(os.fstat(fd).st_mode):
+        with suppress(OSError):  # it belongs to another user
+            return os.open(f"/proc/self/fd/{fd}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    return fd

@@ -1,0 +1,120 @@
+"""One call of a command: how it runs, and how its end is told.
+
+The only place where an error becomes one line and an exit status.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .commands import COMMANDS, PROGRAM, nearest
+from .errors import Interrupted, PluginError, ReaderGone, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .log import Log
+    from .process import Streams
+    from .protocol.context import Context
+    from .protocol.supplies import Supplies
+
+# For taking back what other threads were sending when a command fails.
+_ABORT_SECONDS = 30.0
+_ABORT_SECONDS_AFTER_SIGNAL = 1.2
+
+
+class Call:
+    """One run of one command."""
+
+    def __init__(
+        self, streams: Streams, name: str, *, log: Log | None = None, supplies: Supplies | None = None
+    ) -> None:
+        """`log` and `supplies` are made for this call unless somebody has them ready."""
+        self._streams = streams
+        self._name = name
+        self._log = log
+        self._supplies = supplies
+        self._context: Context | None = None
+        self._telling = _thread.allocate_lock()
+
+    def run(self, arguments: Sequence[str]) -> Context:
+        """Find the command and run it; returns what it worked with. On the way out all unfinished things are undone."""
+        if self._log is None:
+            from .log import Log
+
+            self._log = Log()
+        command = COMMANDS.get(self._name)
+        if command is None:
+            raise UsageError(f"unknown command{nearest(self._name)}")
+        command.check(arguments)
+        from importlib import import_module
+
+        from .protocol.context import Context
+
+        self._context = Context(self._streams, self._log, self._name, arguments[0], supplies=self._supplies)
+        patience = _ABORT_SECONDS
+        try:
+            module = import_module(f".protocol.{command.module}", __package__)
+            # The configuration first, so that its verbosity and its secrets are known to all that follows.
+            _ = self._context.config
+            getattr(module, self._name)(self._context, *arguments[1:])
+        except Interrupted:
+            patience = _ABORT_SECONDS_AFTER_SIGNAL
+            raise
+        finally:
+            try:
+                self._context.close(patience)
+            except Interrupted:
+                self._context.close(_ABORT_SECONDS_AFTER_SIGNAL)
+                raise
+        return self._context
+
+    def ended_by(self, error: BaseException) -> int:
+        """Report an error that ended the call; returns the exit status."""
+        if isinstance(error, ReaderGone):
+            if self._log is not None:
+                self._log.info(f"{self._name} ended early: the reader of its output has what it needs")
+            return 0
+        if isinstance(error, Interrupted):
+            if self._context is not None:
+                if self._context.finished:
+                    return 0
+                self._context.remove_working_files()
+            import signal
+
+            self._report(f"interrupted by {signal.Signals(error.signum).name}")
+            return 128 + error.signum
+        if isinstance(error, PluginError):
+            self._report(str(error))
+            return error.exit_status
+        if isinstance(error, MemoryError) or str(error) == "can't start new thread":
+            self._report(
+                "out of memory or threads; smaller memory_limit, backup_max_concurrent_requests or "
+                "restore_max_concurrent_requests need less"
+            )
+            return 1
+        import traceback
+
+        if self._log is not None:
+            self._log.error(" | ".join("".join(traceback.format_exception(error)).splitlines()))
+        self._report(f"unexpected {type(error).__name__}: {error}; the log has the details")
+        return 1
+
+    def _report(self, message: str) -> None:
+        """Tell a failure: one line on the caller's standard error, and one in the log."""
+        from .redaction import scrub
+
+        # Two threads may come here, when the main thread wakes at the last moment.
+        if not self._telling.acquire(blocking=False):
+            return
+        if self._context is not None and self._context.left_behind:
+            message += f"; {self._context.left_behind[0]}"
+        line = " ".join(scrub(f"{PROGRAM}: {self._name}: {message}").split())
+        # Before the log, which may lie on a file system that hangs.
+        with suppress(OSError):  # nobody listens
+            os.write(self._streams.stderr, (line + "\n").encode(errors="backslashreplace"))
+        if self._log is not None:
+            self._log.error(f"{self._name} failed: {message}")

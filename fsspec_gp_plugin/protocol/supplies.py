@@ -1,0 +1,40 @@
+"""What a call is supplied with: its configuration, its store, and what it shares with other calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..config.loading import Config
+    from ..log import Log
+    from ..storage.api import Store
+    from ..transfer.buffers import Memory
+    from ..transfer.pump import Alarm
+
+
+class Supplies:
+    """Those of a process that makes one call: everything is made for it."""
+
+    # What ends the call where no signal does, and the memory that calls share.
+    alarm: Alarm | None = None
+    memory: Memory | None = None
+
+    def config(self, path: str, log: Log) -> Config:
+        """The configuration in a file; ConfigError when it can't be used."""
+        from ..config.loading import load_config
+        from ..log import take_over_library_logging
+
+        config = load_config(path)
+        log.verbosity = config.logger_verbosity
+        take_over_library_logging(log)
+        return config
+
+    def store(self, config: Config) -> Store:
+        """The store of a configuration, which repeats nothing yet; ConfigError when there can be none."""
+        from ..storage.opening import open_store
+
+        return open_store(config.url, config.storage_options, timeout=config.timeout)
+
+    def let_go(self, store: Store) -> None:
+        """The call needs its store no more."""
+        store.close()

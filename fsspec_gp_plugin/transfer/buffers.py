@@ -1,0 +1,104 @@
+"""The buffers of one stream, and the memory that streams of one process share.
+
+Memory is mapped, not allocated from the heap, so that it goes back to the system at once.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Memory:
+    """What the buffers of all streams of a process may take together. Nobody waits here.
+
+    A stream that gets no more goes on with the buffers that it has, and with one at the least: so each makes progress
+    whatever the others do, and the sum may exceed the limit by no more than those.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """`limit`: bytes."""
+        self.limit = limit
+        self.taken = 0
+        self._lock = threading.Lock()
+
+    def take(self, size: int, *, must: bool) -> bool:
+        """Count a new buffer of `size` bytes, if there is room or it `must` be."""
+        with self._lock:
+            if not must and self.taken + size > self.limit:
+                return False
+            self.taken += size
+            return True
+
+    def give_back(self, size: int) -> None:
+        """Count a buffer, or several, no more."""
+        with self._lock:
+            self.taken -= size
+
+
+class Buffers:
+    """A bounded stock of equal buffers, reused."""
+
+    def __init__(self, wait: Callable[[], None], ring: Callable[[], None], memory: Memory | None = None) -> None:
+        """`wait` sleeps until `ring` is called, and raises when waiting on is pointless; `memory` is shared."""
+        self._wait = wait
+        self._ring = ring
+        self._memory = memory
+        self._lock = threading.Lock()
+        self._free: list[mmap.mmap] = []
+        self._out = 0
+        self._taken = 0
+
+    def take(self, size: int, most: int, *, must: bool = False) -> mmap.mmap:
+        """A buffer of `size` bytes, when fewer than `most` are out. Sizes may only grow.
+
+        One that `must` be had is had though the memory that is shared is used up: without it the stream can't go on.
+        """
+        while (buffer := self.take_now(size, most, must=must)) is None:
+            self._wait()
+        return buffer
+
+    def take_now(self, size: int, most: int, *, must: bool = False) -> mmap.mmap | None:
+        """A buffer if there is one now."""
+        with self._lock:
+            if self._out >= most:
+                return None
+            for old in [buffer for buffer in self._free if len(buffer) != size]:
+                self._free.remove(old)
+                self._count(-len(old))
+                old.close()
+            if self._free:
+                buffer = self._free.pop()
+            elif self._memory is None or self._memory.take(size, must=must or not self._out):
+                self._taken += size
+                try:
+                    buffer = mmap.mmap(-1, size)
+                except OSError as error:
+                    self._count(-size)
+                    raise MemoryError from error
+            else:
+                return None
+            self._out += 1
+            return buffer
+
+    def give_back(self, buffer: mmap.mmap) -> None:
+        """Return a buffer that nobody looks at any more."""
+        with self._lock:
+            self._out -= 1
+            self._free.append(buffer)
+        self._ring()
+
+    def close(self) -> None:
+        """Count all of them no more: the stream has ended. What still hangs in a request goes with it."""
+        with self._lock:
+            self._count(-self._taken)
+            self._free.clear()
+
+    def _count(self, change: int) -> None:
+        self._taken += change
+        if self._memory is not None:
+            self._memory.give_back(-change)

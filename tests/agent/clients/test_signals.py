@@ -1,0 +1,172 @@
+"""A signal ends a call as soon as without an agent, and nothing is left half done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.agent.clients.installations import LAST, SILENCE, ended
+
+if TYPE_CHECKING:
+    from tests.agent.clients.installations import Caller
+    from tests.agent.fake_agent import FakeAgent
+
+STOPPING = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+each_signal = pytest.mark.parametrize("signum", STOPPING, ids=lambda signum: signum.name)
+
+
+def line(signum: signal.Signals) -> bytes:
+    return f"fsspec_gp_plugin: backup_data: interrupted by {signum.name}\n".encode()
+
+
+@each_signal
+def test_the_agent_hears_of_it_and_ends_the_call(caller: Caller, fake: FakeAgent, signum: signal.Signals) -> None:
+    process = caller.start()
+    with fake.accept() as conversation:
+        conversation.take(keep=True)
+        process.send_signal(signum)
+        assert conversation.hear_interrupt() == signum
+        os.write(conversation.descriptors[2], line(signum))
+        conversation.release()
+        conversation.say(b".E" + bytes([128 + signum]))
+        assert ended(process) == (128 + signum, b"", line(signum))
+
+
+@each_signal
+@pytest.mark.parametrize("lively", [False, True], ids=["silent", "lively"])
+def test_an_agent_that_does_not_end_the_call_is_not_waited_for(
+    caller: Caller, fake: FakeAgent, signum: signal.Signals, lively: bool
+) -> None:
+    process = caller.start()
+    with fake.accept() as conversation:
+        conversation.take()
+        process.send_signal(signum)
+        started = time.monotonic()
+        assert conversation.hear_interrupt() == signum
+        with suppress(OSError):
+            while lively and process.poll() is None:
+                conversation.say(b".")
+        assert ended(process) == (128 + signum, b"", line(signum))
+        assert LAST - 0.1 < time.monotonic() - started < LAST + 1.5
+
+
+@each_signal
+def test_a_command_that_is_done_when_the_signal_comes_is_done(
+    caller: Caller, fake: FakeAgent, signum: signal.Signals
+) -> None:
+    process = caller.start()
+    with fake.accept() as conversation:
+        conversation.take()
+        process.send_signal(signum)
+        conversation.hear_interrupt()
+        conversation.say(b"E\0")
+        assert ended(process) == (0, b"", b"")
+
+
+def test_only_the_first_signal_counts(caller: Caller, fake: FakeAgent) -> None:
+    process = caller.start()
+    with fake.accept() as conversation:
+        conversation.take()
+        process.send_signal(signal.SIGHUP)
+        assert conversation.hear_interrupt() == signal.SIGHUP
+        for signum in STOPPING * 2:
+            process.send_signal(signum)
+        time.sleep(LAST / 2)
+        conversation.say(b"E\x81")
+        assert conversation.hear() == b""
+        assert ended(process) == (129, b"", b"")
+
+
+def test_an_agent_that_vanishes_after_the_signal_is_told(caller: Caller, fake: FakeAgent) -> None:
+    process = caller.start()
+    with fake.accept() as conversation:
+        conversation.take()
+        process.send_signal(signal.SIGTERM)
+        conversation.hear_interrupt()
+    told = b"fsspec_gp_plugin: backup_data: the agent ended before the command did; run it again\n"
+    assert ended(process) == (1, b"", told)
+
+
+@each_signal
+@pytest.mark.parametrize("asked", [False, True], ids=["before the request", "after the request"])
+def test_before_anything_is_handed_over_the_client_just_ends(
+    caller: Caller, fake: FakeAgent, signum: signal.Signals, asked: bool
+) -> None:
+    process = caller.start()
+    with fake.accept() as conversation:
+        if asked:
+            conversation.request()
+        process.send_signal(signum)
+        assert ended(process) == (-signum, b"", b"")
+        if asked:
+            assert conversation.hear() == b""
+    assert caller.client.told() == {}
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP], ids=lambda signum: signum.name)
+def test_what_the_caller_ignores_is_ignored(caller: Caller, fake: FakeAgent, signum: signal.Signals) -> None:
+    """gpbackup_helper does so with HUP to outlive its terminal."""
+    caller.first = f"trap '' {signum.name[3:]}"
+    process = caller.start()
+    with fake.accept() as conversation:
+        conversation.request()
+        process.send_signal(signum)
+        conversation.say(b"T")
+        assert conversation.connection.recvmsg(1, 100)[0] == b"G"
+        process.send_signal(signum)
+        time.sleep(0.1)
+        conversation.say(b"E\3")
+        assert conversation.hear() == b""
+    assert ended(process) == (3, b"", b"")
+
+
+def test_a_term_that_the_caller_ignores_counts_from_where_the_agent_has_the_call(
+    caller: Caller, fake: FakeAgent
+) -> None:
+    caller.first = "trap '' TERM"
+    process = caller.start()
+    with fake.accept() as conversation:
+        process.send_signal(signal.SIGTERM)
+        conversation.take()
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert conversation.hear_interrupt() == signal.SIGTERM
+        assert ended(process) == (143, b"", line(signal.SIGTERM))
+
+
+@each_signal
+@pytest.mark.parametrize("early", [True, False], ids=["before", "after"])
+def test_what_the_caller_blocks_counts_all_the_same(
+    caller: Caller, fake: FakeAgent, signum: signal.Signals, early: bool
+) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        process = caller.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with fake.accept() as conversation:
+        if early:
+            process.send_signal(signum)
+        conversation.take()
+        if not early:
+            process.send_signal(signum)
+        assert conversation.hear_interrupt() == signum
+        conversation.say(b"E\x85")
+        assert ended(process) == (0x85, b"", b"")
+
+
+def test_a_client_that_is_stopped_for_long_goes_on(caller: Caller, fake: FakeAgent) -> None:
+    process = caller.start()
+    with fake.accept() as conversation:
+        conversation.take()
+        process.send_signal(signal.SIGSTOP)
+        conversation.say(b".")
+        time.sleep(SILENCE + 0.2)
+        process.send_signal(signal.SIGCONT)
+        conversation.say(b"E\0")
+        assert ended(process) == (0, b"", b"")

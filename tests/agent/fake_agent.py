@@ -1,0 +1,148 @@
+"""An agent on a real socket that does what a test says, step by step, and knows nothing of the real one's code."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+# Of a machine with much else to do.
+PATIENCE = 20.0
+
+
+@dataclass
+class Request:
+    """What a client says that it was called with."""
+
+    version: str
+    umask: int
+    cwd: str
+    arguments: list[str]
+    environment: list[str]
+    size: int
+
+
+class FakeAgent:
+    """Listens where the clients of an installation look for the agent of a home."""
+
+    def __init__(self, home: Path, executables: Path, backlog: int = 8) -> None:
+        self.folder = home / ".fsspec_gp_plugin/agent"
+        self.folder.parent.mkdir(mode=0o700, exist_ok=True)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        status = executables.stat()
+        host = os.fsencode(os.uname().nodename)[:32].decode()
+        self.path = self.folder / f"{host}-{status.st_dev:x}-{status.st_ino:x}"
+        self.listener = socket.socket(socket.AF_UNIX)
+        fd = os.open(self.folder, os.O_RDONLY)  # the path of a test's folder is too long for an address
+        try:
+            self.address = f"/proc/{os.getpid()}/fd/{fd}/{self.path.name}"
+            self.listener.bind(self.address)
+        finally:
+            os.close(fd)
+        self.listener.listen(backlog)
+        self.listener.settimeout(PATIENCE)
+
+    def accept(self) -> Conversation:
+        """The next client."""
+        connection, _ = self.listener.accept()
+        connection.settimeout(PATIENCE)
+        return Conversation(connection)
+
+    def was_called(self) -> bool:
+        """Whether a client has come that was not accepted."""
+        self.listener.settimeout(0)
+        try:
+            self.listener.accept()[0].close()
+        except BlockingIOError:
+            return False
+        finally:
+            self.listener.settimeout(PATIENCE)
+        return True
+
+    def close(self) -> None:
+        """Leave the socket's file behind, as one that was killed does."""
+        self.listener.close()
+
+
+class Conversation:
+    """One client."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.descriptors: list[int] = []
+
+    def __enter__(self) -> Conversation:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.vanish()
+
+    def request(self) -> Request:
+        """Step 1, which comes with no descriptors."""
+        head = self._read(8)
+        assert head[:4] == b"FGP1"
+        size = int.from_bytes(head[4:], "little")
+        assert size <= 262144
+        fields = self._read(size).decode("utf-8", "surrogateescape").split("\0")
+        assert fields.pop() == ""
+        version, umask, cwd, count = fields[:4]
+        rest = fields[4:]
+        return Request(version, int(umask, 8), cwd, rest[: int(count)], rest[int(count) :], size)
+
+    def say(self, answer: bytes) -> None:
+        """Any bytes at any time."""
+        self.connection.sendall(answer)
+
+    def take(self, answer: bytes = b"T", *, keep: bool = False) -> Request:
+        """Steps 1 to 3. The descriptors are closed unless the agent is to keep them: no reader would see an end."""
+        request = self.request()
+        self.say(answer)
+        word, self.descriptors, _, _ = socket.recv_fds(self.connection, 1, 10, socket.MSG_CMSG_CLOEXEC)
+        assert word == b"G"
+        assert len(self.descriptors) == 3
+        if not keep:
+            self.release()
+        return request
+
+    def hear(self) -> bytes:
+        """What the client says until it has gone."""
+        heard = b""
+        while True:
+            try:
+                piece = self.connection.recv(100)
+            except ConnectionResetError:
+                piece = b""
+            if not piece:
+                return heard
+            heard += piece
+
+    def hear_interrupt(self) -> int:
+        """Step 5: the number of the signal."""
+        word, number = self._read(2)
+        assert word == ord("I")
+        return number
+
+    def vanish(self) -> None:
+        """As when the agent is killed."""
+        self.release()
+        self.connection.close()
+
+    def release(self) -> None:
+        """Close what the client handed over."""
+        for fd in self.descriptors:
+            os.close(fd)
+        self.descriptors = []
+
+    def _read(self, count: int) -> bytes:
+        pieces = b""
+        while len(pieces) < count:
+            piece, ancillary, _, _ = self.connection.recvmsg(count - len(pieces), 100)
+            assert piece, "the client has gone"
+            assert not ancillary
+            pieces += piece
+        return pieces

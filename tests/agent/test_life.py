@@ -1,0 +1,242 @@
+"""When the agent is there and when not: hooks start and end it, people ask for it, and it leaves by itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import fsspec_gp_plugin
+from tests.agent.conftest import descriptors
+from tests.protocol.caller import Agent, ask_agent, write_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.protocol.caller import Database, Plugin
+
+
+@pytest.fixture(autouse=True)
+def _stopped(database: Database) -> Iterator[None]:
+    """What a hook has started ends with the test, whatever came of it."""
+    yield
+    found = status(database)
+    if found is not None:
+        ask_agent(str(database.folder / "home"), "stop")
+        wait_until_gone(found["pid"])
+
+
+def status(database: Database) -> dict[str, Any] | None:
+    try:
+        return ask_agent(str(database.folder / "home"), "status")
+    except OSError:
+        return None
+
+
+def wait_until_gone(pid: int, seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+        assert time.monotonic() < deadline, "it does not end"
+        time.sleep(0.05)
+
+
+def hook(plugin: Plugin, name: str, scope: str, timestamp: str = "20260102030405") -> None:
+    directory = plugin.database.directory().replace(plugin.database.timestamp, timestamp)
+    plugin.run(name, directory, scope).succeeded()
+
+
+def test_hooks_start_one_agent_and_the_last_cleanup_ends_it(local: Plugin) -> None:
+    database = local.database
+    assert status(database) is None
+    earlier = database.file(f"gpbackup_{database.timestamp}_toc.yaml").replace(database.timestamp, "20260102030406")
+    local.run("backup_data", earlier, stdin=b"the contents of another backup").succeeded()
+    hook(local, "setup_plugin_for_backup", "master")
+    first = status(database)
+    assert first is not None
+    for scope in ("segment_host", "segment"):
+        hook(local, "setup_plugin_for_backup", scope)
+    hook(local, "setup_plugin_for_restore", "segment_host", "20260102030406")
+    found = status(database)
+    assert found is not None
+    assert found["pid"] == first["pid"]
+    assert found["users"] == [
+        "backup 20260102030405 coordinator",
+        "backup 20260102030405 segment_host",
+        "restore 20260102030406 segment_host",
+    ]
+    path = database.table()
+    local.run("backup_data", path, stdin=b"rows").succeeded()
+    assert local.run("restore_data", path).succeeded().out == b"rows"
+    hook(local, "cleanup_plugin_for_backup", "master")
+    hook(local, "cleanup_plugin_for_backup", "segment_host")
+    found = status(database)
+    assert found is not None
+    assert (found["users"], found["served"]) == (["restore 20260102030406 segment_host"], 2)
+    hook(local, "cleanup_plugin_for_restore", "segment_host", "20260102030406")
+    wait_until_gone(first["pid"])
+    assert status(database) is None
+
+
+def test_a_hook_in_the_scope_of_a_segment_starts_none(local: Plugin) -> None:
+    hook(local, "setup_plugin_for_backup", "segment")
+    assert status(local.database) is None
+
+
+def test_where_it_is_switched_off_there_is_none(local: Plugin, tmp_path: Path) -> None:
+    local.config = write_config(local.config, f"file://{tmp_path}/disk", agent="off")
+    hook(local, "setup_plugin_for_backup", "master")
+    assert status(local.database) is None
+
+
+def test_it_keeps_nothing_of_whoever_started_it(local: Plugin) -> None:
+    """Descriptors, directory, terminal and session, ignored signals, umask; nice only where it may."""
+    read, write = os.pipe()
+    line = local.command("setup_plugin_for_backup", local.database.directory(), "segment_host")
+    process = local.server(f"trap '' HUP INT; {line}", descriptors=[read, write])
+    assert process.communicate(timeout=60) == (b"", b"")
+    found = status(local.database)
+    assert found is not None
+    pipe = os.readlink(f"/proc/self/fd/{read}")
+    os.close(read)
+    os.close(write)
+    for pid in (found["pid"], *found["workers"]):
+        assert os.readlink(f"/proc/{pid}/cwd") == "/"
+        assert os.getsid(pid) == found["pid"]
+        assert pipe not in descriptors(pid)
+        leads = {leads for leads in descriptors(pid) if not leads.startswith(("socket:", "anon_inode:"))}
+        own = str(local.database.folder / "home")
+        assert all(leads.startswith((own, "/dev/null", "pipe:", "/dev/zero")) for leads in leads), leads
+        lines = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        assert lines["Umask"] == "0077"
+        assert int(lines["SigIgn"], 16) & (1 << (signal.SIGHUP - 1) | 1 << (signal.SIGINT - 1)) == 0
+        if os.geteuid() == 0:
+            assert os.getpriority(os.PRIO_PROCESS, pid) == 0
+
+
+def test_its_command_line_and_log_hold_no_secrets(plugin: Plugin) -> None:
+    hook(plugin, "setup_plugin_for_backup", "segment_host")
+    plugin.run("backup_data", plugin.database.table(), stdin=b"rows").succeeded()
+    found = status(plugin.database)
+    assert found is not None
+    assert found["served"] == 1
+    secret = b"minio-test-password"
+    for pid in (found["pid"], *found["workers"]):
+        assert secret not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert secret.decode() not in plugin.database.log()
+
+
+def test_one_that_idles_leaves(database: Database) -> None:
+    agent = Agent(database, idle=1)
+    pid = agent.ask("status")["pid"]
+    wait_until_gone(pid)
+    assert "agent ended: idle for" in database.log()
+    assert status(database) is None
+
+
+def test_one_whose_installation_was_replaced_leaves(database: Database) -> None:
+    agent = Agent(database)
+    pid = agent.ask("status")["pid"]
+    own = Path(fsspec_gp_plugin.__file__)
+    before = own.stat()
+    try:
+        os.utime(own)
+        wait_until_gone(pid)
+    finally:
+        os.utime(own, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "its installation was replaced" in database.log()
+
+
+def test_a_hook_with_another_environment_replaces_one_that_nobody_needs(local: Plugin) -> None:
+    database = local.database
+    first = Agent(database).ask("status")
+    database.extra["AWS_PROFILE"] = "another"
+    hook(local, "setup_plugin_for_backup", "segment_host")
+    found = status(database)
+    assert found is not None
+    assert found["pid"] != first["pid"]
+    local.run("backup_data", database.table(), stdin=b"rows").succeeded()
+    found = status(database)
+    assert found is not None
+    assert found["served"] == 1
+
+
+def test_a_hook_with_another_environment_leaves_one_alone_that_is_needed(local: Plugin) -> None:
+    database = local.database
+    hook(local, "setup_plugin_for_backup", "segment_host")
+    first = status(database)
+    database.extra["AWS_PROFILE"] = "another"
+    hook(local, "setup_plugin_for_backup", "segment_host", "20260102030406")
+    assert first is not None
+    assert status(database) == {**first, "seconds": (status(database) or {})["seconds"]}
+    assert local.run("backup_data", database.table(), stdin=b"rows").succeeded().out == b""
+    assert (status(database) or {})["served"] == 0
+    del database.extra["AWS_PROFILE"]
+
+
+def test_after_a_kill_9_the_next_hook_starts_another(local: Plugin) -> None:
+    database = local.database
+    hook(local, "setup_plugin_for_backup", "segment_host")
+    first = status(database)
+    assert first is not None
+    os.kill(first["pid"], signal.SIGKILL)
+    for worker in first["workers"]:
+        wait_until_gone(worker)
+    path = database.table()
+    local.run("backup_data", path, stdin=b"rows").succeeded()
+    hook(local, "setup_plugin_for_backup", "segment_host")
+    found = status(database)
+    assert found is not None
+    assert found["pid"] != first["pid"]
+    assert local.run("restore_data", path).succeeded().out == b"rows"
+
+
+def test_people_can_ask_for_it_and_stop_it(local: Plugin) -> None:
+    def agent(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(local.executable), "agent", *words],
+            env=local.database.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    none = agent("status")
+    assert (none.returncode, none.stderr) == (1, "")
+    assert "no agent runs on this host" in none.stdout
+    assert agent("stop").returncode == 1
+    hook(local, "setup_plugin_for_backup", "segment_host")
+    told = agent("status")
+    assert told.returncode == 0
+    assert "needed by: backup 20260102030405 segment_host" in told.stdout
+    stopped = agent("stop")
+    assert stopped.returncode == 0
+    assert "has ended" in stopped.stdout
+    assert status(local.database) is None
+    assert agent("--help").returncode == 0
+    assert agent("dance").returncode == 2
+    assert agent("dance").stderr.startswith("usage: fsspec_gp_plugin agent")
+
+
+def test_a_directory_that_is_not_ours_alone_is_not_used(local: Plugin) -> None:
+    """Neither a link nor one that others may write to; the hook succeeds and commands do their own work."""
+    place = local.database.folder / "home" / ".fsspec_gp_plugin"
+    place.mkdir(mode=0o700)
+    (local.database.folder / "elsewhere").mkdir(mode=0o700)
+    (place / "agent").symlink_to(local.database.folder / "elsewhere")
+    for kind in ("link", "open"):
+        if kind == "open":
+            (place / "agent").unlink()
+            (place / "agent").mkdir()
+            (place / "agent").chmod(0o777)
+        hook(local, "setup_plugin_for_backup", "segment_host")
+        assert status(local.database) is None
+        assert list((place / "agent").iterdir()) == []
+        path = local.database.table()
+        local.run("backup_data", path, stdin=b"rows").succeeded()
+        assert local.run("restore_data", path).succeeded().out == b"rows"
+    assert list((local.database.folder / "elsewhere").iterdir()) == []
