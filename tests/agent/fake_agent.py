@@ -38,12 +38,10 @@ class FakeAgent:
         host = os.fsencode(os.uname().nodename)[:32].decode()
         self.path = self.folder / f"{host}-{status.st_dev:x}-{status.st_ino:x}"
         self.listener = socket.socket(socket.AF_UNIX)
-        fd = os.open(self.folder, os.O_RDONLY)  # the path of a test's folder is too long for an address
-        try:
-            self.address = f"/proc/{os.getpid()}/fd/{fd}/{self.path.name}"
-            self.listener.bind(self.address)
-        finally:
-            os.close(fd)
+        # The path of a test's folder is too long for an address.
+        self._reached = os.open(self.folder, os.O_RDONLY)
+        self.address = f"/proc/self/fd/{self._reached}/{self.path.name}"
+        self.listener.bind(self.address)
         self.listener.listen(backlog)
         self.listener.settimeout(PATIENCE)
 
@@ -66,7 +64,9 @@ class FakeAgent:
 
     def close(self) -> None:
         """Leave the socket's file behind, as one that was killed does."""
-        self.listener.close()
+        if self.listener.fileno() >= 0:
+            self.listener.close()
+            os.close(self._reached)
 
 
 class Conversation:
@@ -99,15 +99,19 @@ class Conversation:
         self.connection.sendall(answer)
 
     def take(self, answer: bytes = b"T", *, keep: bool = False) -> Request:
-        """Steps 1 to 3. The descriptors are closed unless the agent is to keep them: no reader would see an end."""
+        """Steps 1 to 3."""
         request = self.request()
         self.say(answer)
+        self.handed_over(keep=keep)
+        return request
+
+    def handed_over(self, *, keep: bool = False) -> None:
+        """Step 3. The descriptors are closed unless the agent is to keep them: no reader would see an end."""
         word, self.descriptors, _, _ = socket.recv_fds(self.connection, 1, 10, socket.MSG_CMSG_CLOEXEC)
         assert word == b"G"
         assert len(self.descriptors) == 3
         if not keep:
             self.release()
-        return request
 
     def hear(self) -> bytes:
         """What the client says until it has gone."""

@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from fsspec_gp_plugin import __version__
 from fsspec_gp_plugin.agent import wire
 from tests.agent.conftest import by
 from tests.protocol.caller import Agent, write_config
 from tests.protocol.conftest import PART
+from tests.protocol.test_bad_input import mount
 from tests.protocol.test_interruption import ended, started_and_fed, wait_until
 
 if TYPE_CHECKING:
@@ -417,3 +422,94 @@ def test_a_stopped_compressor_is_no_end_of_the_stream(plugin: Plugin, agent: Age
     assert plugin.run("restore_data", path).succeeded().out == rows
     assert served(agent) == 2
     assert process.returncode == 0
+
+
+def test_a_full_disk_under_the_log_fails_nothing(local: Plugin, database: Database) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount one")
+    logs = database.folder / "home" / "gpAdminLogs"
+    logs.mkdir()
+    mount("size=16k", logs)
+    try:
+        with suppress(OSError), open(logs / "full", "wb") as file:
+            file.write(bytes(1 << 20))
+        agent = Agent(database)
+        for number in range(20):
+            local.run("backup_data", database.table(number), stdin=b"rows").succeeded()
+            assert local.run("restore_data", database.table(number)).succeeded().out == b"rows"
+        assert served(agent) == 40
+        agent.stop()
+    finally:
+        subprocess.run(["umount", str(logs)], check=True)
+
+
+def test_another_user_is_not_served(local: Plugin, agent: Agent) -> None:
+    """Not even where the directory and the socket let that user in."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can be another user")
+    for path in (local.database.folder, *local.database.folder.parents):
+        if path.stat().st_mode & 0o001 == 0:
+            path.chmod(path.stat().st_mode | 0o011)
+    place = Path(agent.home) / ".fsspec_gp_plugin" / "agent"
+    for path in (Path(agent.home), place.parent, place):
+        path.chmod(0o711)
+    (place / wire.socket_name()).chmod(0o777)
+    # A request that would be taken from its own user, and what comes back.
+    words = ["backup_data", str(local.config), local.database.table()]
+    program = f"""
+import os, socket, sys
+os.chdir({str(place)!r})
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+line = socket.socket(socket.AF_UNIX)
+line.connect({wire.socket_name()!r})
+body = "\\0".join([{__version__!r}, "22", "/", "3", *{words!r}, *(f"{{n}}={{v}}" for n, v in os.environ.items())]) + "\\0"
+try:
+    line.sendall(b"FGP1" + len(body).to_bytes(4, "little") + body.encode())
+    sys.stdout.buffer.write(line.recv(1))
+except ConnectionError:
+    pass
+"""
+    answers = []
+    for uid in ("65534", "0"):
+        command = [sys.executable, "-I", "-S", "-c", program.replace("65534", uid)]
+        done = subprocess.run(command, env={"HOME": agent.home}, capture_output=True, check=False)
+        answers.append((done.returncode, done.stdout))
+    place.chmod(0o700)
+    assert answers == [(0, b""), (0, b"T")]
+
+
+def test_another_users_directory_or_socket_is_not_used(local: Plugin, agent: Agent) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    place = Path(agent.home) / ".fsspec_gp_plugin" / "agent"
+    path = local.database.table()
+    local.run("backup_data", path, stdin=b"rows").succeeded()
+    os.chown(place, 65534, 65534)
+    assert local.run("restore_data", path).succeeded().out == b"rows"
+    os.chown(place, 0, 0)
+    assert served(agent) == 1
+    assert local.run("restore_data", path).succeeded().out == b"rows"
+    assert served(agent) == 2
+
+
+def request(version: str, *arguments: str, **environment: str) -> bytes:
+    """A client's first message."""
+    fields = [version, "22", "/", str(len(arguments)), *arguments, *(f"{n}={v}" for n, v in environment.items())]
+    body = "".join(f"{field}\0" for field in fields).encode()
+    return wire.MAGIC + len(body).to_bytes(4, "little") + body
+
+
+@pytest.mark.parametrize(
+    ("version", "command", "answer"),
+    [(__version__, "backup_data", b"T"), ("9.9.9", "backup_data", b"N"), (__version__, "delete_backup", b"N")],
+)
+def test_clients_of_other_versions_and_other_commands_are_refused(
+    local: Plugin, agent: Agent, version: str, command: str, answer: bytes
+) -> None:
+    directory = wire.open_directory(agent.home)
+    message = request(version, command, str(local.config), local.database.table(), HOME=agent.home)
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(wire.address(directory, wire.socket_name()))
+        line.sendall(message)
+        assert line.recv(1) == answer
+    os.close(directory)

@@ -37,8 +37,8 @@ def test_what_differs_from_process_to_process_does_not_count() -> None:
     "name",
     [
         "HOME", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "GOOGLE_APPLICATION_CREDENTIALS", "AZURE_CLIENT_ID", "https_proxy",
-        "NO_PROXY", "REQUESTS_CA_BUNDLE", "FSSPEC_S3_KEY", "KRB5CCNAME", "MY_SECRET", "OUR_TOKEN", "STORAGE_EMULATOR_HOST",
-        "SSL_CERT_FILE", "BOTO_CONFIG",
+        "NO_PROXY", "REQUESTS_CA_BUNDLE", "FSSPEC_S3_KEY", "KRB5CCNAME", "MY_SECRET", "OUR_TOKEN",
+        "STORAGE_EMULATOR_HOST", "SSL_CERT_FILE", "BOTO_CONFIG",
     ],
 )  # fmt: skip
 def test_what_may_decide_about_credentials_and_ways_counts(name: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.agent.clients.installations import SANITIZERS, Caller, Client, install_c, install_python
+from tests.agent.clients.installations import Caller, Client, install_c, install_python
 from tests.agent.fake_agent import FakeAgent
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("installation") / str(request.param)
     if request.param == "python":
         return install_python(folder)
-    return install_c(folder, *(SANITIZERS if request.param == "sanitized" else ()))
+    return install_c(folder, request.param)
 
 
 @pytest.fixture

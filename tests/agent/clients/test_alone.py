@@ -43,12 +43,12 @@ def test_other_calls_are_not_for_the_agent(caller: Caller, fake: FakeAgent, word
     assert not fake.was_called()
 
 
-@pytest.mark.parametrize("home", [None, "", "home", "/nowhere"])
-def test_without_a_home_there_is_no_agent(caller: Caller, fake: FakeAgent, home: str | None) -> None:
+@pytest.mark.parametrize("named", [None, "", "home", "/nowhere"])
+def test_without_a_home_there_is_no_agent(caller: Caller, fake: FakeAgent, named: str | None) -> None:
     caller.options = {"cwd": caller.home.parent}
     caller.environment.pop("HOME")
-    if home is not None:
-        caller.environment["HOME"] = home
+    if named is not None:
+        caller.environment["HOME"] = named
     caller.ran_alone(caller.start())
     assert not fake.was_called()
 
