@@ -62,8 +62,8 @@ def _works(client: Path) -> bool:
     try:
         done = subprocess.run([client, "--version"], capture_output=True, stdin=subprocess.DEVNULL, check=False)
     except OSError as error:
-        # Another machine's does not; nothing at all may run where temporary directories are mounted noexec.
-        return isinstance(error, PermissionError)
+        # Another machine's does not. Nothing at all may run where temporary directories are mounted noexec.
+        return isinstance(error, PermissionError) and client.stat().st_mode & 0o100 != 0
     return done.returncode == 2 and b"no Python beside it" in done.stderr
 
 

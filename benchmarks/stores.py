@@ -103,7 +103,7 @@ def by_agent(bench: Bench) -> None:
     """One stream through the agent beside the same without it; then eight at once."""
     bench.needs(4 * bench.size)
     with bench.minio() as server, agent(bench):
-        config = _config(bench, server, "plain")
+        config = _config(bench, server, "plain", agent="on")
         off = _config(bench, server, "alone", agent="off")
         for command, sides in (("backup_data", _up), ("restore_data", lambda *_: _down(bench))):
             bench.compare(

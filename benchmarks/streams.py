@@ -29,6 +29,7 @@ SCENARIOS = {
     "tables": (tables.tables, "400K", 5),
     "far": (tables.far, "400K", 3),
     "agent": (stores.by_agent, "1G", 5),
+    "eight": (tables.eight, "128M", 5),
 }
 
 

@@ -60,6 +60,24 @@ def far(bench: Bench) -> None:
         )
 
 
+def eight(bench: Bench) -> None:
+    """Eight streams at once, by the agent and each in a process of its own."""
+    bench.needs(10 * bench.size)
+    with bench.minio() as server, agent(bench) as pids:
+        config = _config(bench, server)
+        alone = [PYTHON_CLIENT, "--without-agent", *_plugin("backup_data", config)[1:]]
+        _compare(
+            bench,
+            f"Eight backup_data of {bench.length} to MinIO",
+            [
+                Crowd("by the agent", _plugin("backup_data", config), bench.environment, AT_ONCE, pids),
+                Crowd("alone", alone, bench.environment, AT_ONCE),
+            ],
+            [Target("wall", "by the agent", 1.05, "alone"), Target("cpu", "by the agent", None, "alone")],
+            Path(bench.source()),
+        )
+
+
 def _tables(bench: Bench, server: Minio, pids: Sequence[int], command: str) -> None:
     config, count = _config(bench, server), bench.size // 1024
     alone = [PYTHON_CLIENT, "--without-agent", *_plugin(command, config)[1:]]
@@ -87,13 +105,17 @@ def _plugin(command: str, config: str) -> list[str]:
 
 
 def _config(bench: Bench, server: Minio) -> str:
-    return bench.config("tables", f"s3://{server.bucket}/tables", server.options)
+    return bench.config("tables", f"s3://{server.bucket}/tables", server.options, agent="on")
 
 
-def _compare(bench: Bench, title: str, crowds: Sequence[Crowd], targets: Sequence[Target]) -> None:
-    source = bench.folder / "row"
-    source.write_bytes(os.urandom(1000))
-    title = f"{title}, {AT_ONCE} at a time; seconds for 100 tables, {bench.runs} runs in turn"
+def _compare(
+    bench: Bench, title: str, crowds: Sequence[Crowd], targets: Sequence[Target], source: Path | None = None
+) -> None:
+    title = f"{title}, {bench.runs} runs in turn"
+    if source is None:
+        title = f"{title}, {AT_ONCE} at a time; seconds for 100 tables"
+        source = bench.folder / "row"
+        source.write_bytes(os.urandom(1000))
     result = Comparison(title, targets)
     result.runs = {crowd.name: [] for crowd in crowds}
     for number in range(-1, bench.runs):
@@ -110,7 +132,8 @@ def _run(crowd: Crowd, source: Path) -> Figures:
     done = subprocess.run(line, env=dict(crowd.environment), capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{crowd.name}: {done.stderr.strip()}")
-    wall, cpu = (float(figure) * 100 / crowd.count for figure in done.stdout.split())
+    # Of tables there may be fewer where each takes long.
+    wall, cpu = (float(figure) * (100 / crowd.count if crowd.count > AT_ONCE else 1) for figure in done.stdout.split())
     return Figures(wall, cpu, 0)
 
 

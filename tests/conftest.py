@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.protocol.caller import WITH_AGENT, Agent
+from tests.protocol.caller import WITH_AGENT, Agent, stop_agents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_wanted(item: pytest.Item) -> bool:
+    if WITH_AGENT and item.get_closest_marker("own_process"):
+        return False
     parameters: dict[str, object] = item.callspec.params if hasattr(item, "callspec") else {}
     kind = str(parameters.get("target") or parameters.get("store") or "").partition(" ")[0]
     if not kind:
@@ -39,8 +41,7 @@ def _is_wanted(item: pytest.Item) -> bool:
 def _agents_end() -> Iterator[None]:
     """An agent that a test started ends with it."""
     yield
-    for agent in list(Agent.running):
-        agent.stop()
+    stop_agents()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

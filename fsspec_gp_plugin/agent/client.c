@@ -60,8 +60,10 @@ static bool is_for_agent(int argc, char **argv) {
         found = found || strcmp(argv[1], commands[i]) == 0;
     for (int i = 2; i < argc; i++)
         found = found && strcmp(argv[i], "--help") != 0 && strcmp(argv[i], "-h") != 0;
-    for (int fd = 0; fd < 3; fd++) /* a closed one can't be handed over, and ours would take its number */
-        found = found && fcntl(fd, F_GETFD) >= 0;
+    struct stat status;
+    /* A closed one can't be handed over, and ours would take its number; to a directory the launcher says no. */
+    for (int fd = 0; fd < 3; fd++)
+        found = found && fstat(fd, &status) == 0 && !S_ISDIR(status.st_mode);
     return found;
 }
 

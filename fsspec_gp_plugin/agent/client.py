@@ -53,7 +53,9 @@ def handed_over(args: list[str]) -> tuple[_socket.socket, list[int]]:
     if len(args) < 3 or args[0] not in COMMANDS or "--help" in args or "-h" in args:
         raise Alone
     for fd in (0, 1, 2):
-        posix.fstat(fd)  # a closed one can't be handed over, and ours would take its number
+        # A closed one can't be handed over, and ours would take its number; to a directory the launcher says no.
+        if posix.fstat(fd).st_mode & 0o170000 == 0o040000:
+            raise Alone
     message = request(args)
     until = time.monotonic() + ANSWER_SECONDS
     agent = connected()

@@ -7,6 +7,7 @@ some make an object visible that was never finished, some can't write at all.
 from __future__ import annotations
 
 import os
+import random
 import re
 import secrets
 import time
@@ -34,7 +35,7 @@ def probe(context: Context, store: Store, prefix: str, timestamp: str) -> None:
     _abort(context, store, aborted, blocks)
     try:
         _require_absent(store, aborted, "an upload that was aborted is visible as an object")
-        _write(store, written, blocks)
+        _write_insistently(store, written, blocks)
         _read_back(context, store, written, b"".join(blocks))
         _list(context, store, prefix, written, len(b"".join(blocks)))
     finally:
@@ -69,6 +70,20 @@ def _abort(context: Context, store: Store, key: str, blocks: list[bytes]) -> Non
         writer.abort()
     except AccessDenied as error:
         context.log.info(f"these credentials can't abort uploads, so failed ones stay in the store: {error}")
+
+
+def _write_insistently(store: Store, key: str, blocks: list[bytes]) -> None:
+    """MinIO also denies access where another host's probe has just emptied the directory; who may not write is denied
+    again.
+    """
+    for look in range(_LOOKS):
+        try:
+            return _write(store, key, blocks)
+        except AccessDenied:
+            if look + 1 == _LOOKS:
+                raise
+        time.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - so that they don't meet again
+    return None
 
 
 def _write(store: Store, key: str, blocks: list[bytes]) -> None:

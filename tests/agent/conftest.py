@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.protocol.caller import EXECUTABLE, Agent, Database, Plugin, write_config
+from tests.protocol import caller
+from tests.protocol.caller import EXECUTABLE, Agent, Database, Plugin
 from tests.protocol.conftest import Target, unique_prefix
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 # What executablepath points at, and the launcher, which tries the agent by the client in Python.
 CLIENTS = {"installed": EXECUTABLE, "python": EXECUTABLE.with_suffix(".sh")}
+
+
+def write_config(path: Path, url: str, options: dict[str, Any] | None = None, **others: Any) -> Path:
+    """A configuration that lets the agent serve, unless it says otherwise."""
+    return caller.write_config(path, url, options, **{"agent": "on", **others})
 
 
 @pytest.fixture

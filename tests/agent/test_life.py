@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import fsspec_gp_plugin
-from tests.agent.conftest import descriptors
-from tests.protocol.caller import Agent, ask_agent, write_config
+from tests.agent.conftest import descriptors, write_config
+from tests.protocol.caller import Agent, ask_agent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,16 +140,22 @@ def test_one_that_idles_leaves(database: Database) -> None:
     assert status(database) is None
 
 
-def test_one_whose_installation_was_replaced_leaves(database: Database) -> None:
-    agent = Agent(database)
-    pid = agent.ask("status")["pid"]
-    own = Path(fsspec_gp_plugin.__file__)
-    before = own.stat()
-    try:
-        os.utime(own)
-        wait_until_gone(pid)
-    finally:
-        os.utime(own, ns=(before.st_atime_ns, before.st_mtime_ns))
+def test_one_whose_installation_was_replaced_leaves(database: Database, tmp_path: Path) -> None:
+    own = tmp_path / "installed"
+    shutil.copytree(Path(fsspec_gp_plugin.__file__).parent, own / "fsspec_gp_plugin")
+    program = (
+        f"import sys; sys.path.insert(0, {str(own)!r}); from fsspec_gp_plugin.dispatch import main; main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-I", "-c", program, "agent", "serve", "60", "file"]
+    environment = {"HOME": str(database.folder / "home")}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        found = status(database)
+        assert found is not None
+        assert found["pid"] == process.pid
+        os.utime(own / "fsspec_gp_plugin" / "__init__.py")
+        assert process.wait(15) == 0
     assert "its installation was replaced" in database.log()
 
 

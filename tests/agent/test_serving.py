@@ -18,8 +18,8 @@ import pytest
 
 from fsspec_gp_plugin import __version__
 from fsspec_gp_plugin.agent import wire
-from tests.agent.conftest import by
-from tests.protocol.caller import Agent, write_config
+from tests.agent.conftest import by, write_config
+from tests.protocol.caller import Agent
 from tests.protocol.conftest import PART
 from tests.protocol.test_bad_input import mount
 from tests.protocol.test_interruption import ended, started_and_fed, wait_until
@@ -35,6 +35,13 @@ def served(agent: Agent) -> int:
 
 def streams(agent: Agent) -> int:
     return int(agent.ask("status")["streams"])
+
+
+def request(version: str, *arguments: str, **environment: str) -> bytes:
+    """A client's first message."""
+    fields = [version, "22", "/", str(len(arguments)), *arguments, *(f"{n}={v}" for n, v in environment.items())]
+    body = "".join(f"{field}\0" for field in fields).encode()
+    return wire.MAGIC + len(body).to_bytes(4, "little") + body
 
 
 @pytest.mark.parametrize("size", [0, 1000, PART, 3 * PART + 1])
@@ -454,17 +461,16 @@ def test_another_user_is_not_served(local: Plugin, agent: Agent) -> None:
     for path in (Path(agent.home), place.parent, place):
         path.chmod(0o711)
     (place / wire.socket_name()).chmod(0o777)
-    # A request that would be taken from its own user, and what comes back.
-    words = ["backup_data", str(local.config), local.database.table()]
+    # A request that is taken from its own user, and what comes back.
+    message = request(__version__, "backup_data", str(local.config), local.database.table(), HOME=agent.home)
     program = f"""
 import os, socket, sys
 os.chdir({str(place)!r})
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 line = socket.socket(socket.AF_UNIX)
 line.connect({wire.socket_name()!r})
-body = "\\0".join([{__version__!r}, "22", "/", "3", *{words!r}, *(f"{{n}}={{v}}" for n, v in os.environ.items())]) + "\\0"
 try:
-    line.sendall(b"FGP1" + len(body).to_bytes(4, "little") + body.encode())
+    line.sendall({message!r})
     sys.stdout.buffer.write(line.recv(1))
 except ConnectionError:
     pass
@@ -490,13 +496,6 @@ def test_another_users_directory_or_socket_is_not_used(local: Plugin, agent: Age
     assert served(agent) == 1
     assert local.run("restore_data", path).succeeded().out == b"rows"
     assert served(agent) == 2
-
-
-def request(version: str, *arguments: str, **environment: str) -> bytes:
-    """A client's first message."""
-    fields = [version, "22", "/", str(len(arguments)), *arguments, *(f"{n}={v}" for n, v in environment.items())]
-    body = "".join(f"{field}\0" for field in fields).encode()
-    return wire.MAGIC + len(body).to_bytes(4, "little") + body
 
 
 @pytest.mark.parametrize(

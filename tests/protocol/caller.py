@@ -8,6 +8,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,7 @@ class Agent:
     """The warm process of a make-believe host."""
 
     running: ClassVar[list[Agent]] = []
+    lock = threading.Lock()
     # Commands that could have been given to agents, and those that were.
     calls = served = 0
 
@@ -78,7 +80,9 @@ class Agent:
             start_new_session=True,
         )
         assert self._process.stdout is not None
-        assert self._process.stdout.readline() == b"ready\n"
+        if self._process.stdout.readline() != b"ready\n":
+            self._end()
+            raise RuntimeError("it does not start")
         Agent.running.append(self)
 
     def ask(self, what: str, **more: str) -> dict[str, Any]:
@@ -88,8 +92,13 @@ class Agent:
     def stop(self) -> None:
         """It ends with the last of its commands, and soon: all of the test's have ended."""
         Agent.running.remove(self)
-        with suppress(OSError):  # it has ended, or was killed
+        try:
             Agent.served += self.ask("stop")["served"]
+        except OSError:  # it has ended, was killed, or its home is gone
+            self._process.terminate()
+        self._end()
+
+    def _end(self) -> None:
         assert self._process.stdout is not None
         try:
             self._process.wait(15)
@@ -97,6 +106,18 @@ class Agent:
             self._process.kill()
             self._process.stdout.close()
             self._process.wait()
+
+
+def stop_agents() -> None:
+    """End those that tests or the hooks that they called have started."""
+    for agent in list(Agent.running):
+        agent.stop()
+    for database in Database.made:
+        home = database.folder / "home"
+        if (home / ".fsspec_gp_plugin").exists():
+            with suppress(OSError):
+                Agent.served += ask_agent(str(home), "stop")["served"]
+    Database.made.clear()
 
 
 def ask_agent(home: str, what: str, **more: str) -> dict[str, Any]:
@@ -124,15 +145,24 @@ class Database:
     timestamp: str = "20260102030405"
     extra: dict[str, str] = field(default_factory=dict)
     agent: Agent | None = None
+    made: ClassVar[list[Database]] = []
 
     def called(self, command: str) -> None:
-        """Note that a command is going to be called, which an agent may run."""
+        """Note that a command is going to be called, which an agent may run; there is one then, where there can be."""
         if WITH_AGENT and command in COMMANDS:
-            Agent.calls += 1
-            self.agent = self.agent or Agent(self)
+            with Agent.lock:
+                Agent.calls += 1
+                home = str(self.folder / "home")
+                # A setup hook may have started one, a cleanup hook have ended it.
+                with suppress(OSError):
+                    if not ask_agent(home, "status")["ending"]:
+                        return
+                with suppress(RuntimeError):
+                    self.agent = Agent(self)
 
     def __post_init__(self) -> None:
         """Lay the directories out."""
+        Database.made.append(self)
         for name in ("home", "gpseg-1", "gpseg0", "gpseg1", "wrong-libraries", "wrong-python"):
             (self.folder / name).mkdir(mode=0o700)
         for library in ("libssl.so.3", "libssl.so.1.1", "libcrypto.so.3", "libffi.so.8", "libpython3.11.so.1.0"):
@@ -178,9 +208,10 @@ class Database:
         return "/".join(path.split("/")[-4:])
 
     def log(self) -> str:
-        """All that was logged."""
+        """All that was logged; where tests are to run with an agent, without what it says of itself."""
         files = (self.folder / "home" / "gpAdminLogs").glob("fsspec_gp_plugin_*.log")
-        return "".join(file.read_text() for file in sorted(files))
+        lines = "".join(file.read_text() for file in sorted(files)).splitlines(keepends=True)
+        return "".join(line for line in lines if not (WITH_AGENT and "]:-agent" in line))
 
 
 @dataclass
@@ -253,7 +284,8 @@ class Plugin:
 
 def write_config(path: Path, url: str, options: dict[str, Any] | None = None, **others: Any) -> Path:
     """A configuration as gpbackup leaves it on each host: rewritten, every value quoted."""
-    values = {"url": url, "pgport": "5432", "backup_plugin_version": "", **others}
+    agent = "on" if WITH_AGENT else "off"
+    values = {"url": url, "pgport": "5432", "backup_plugin_version": "", "agent": agent, **others}
     if options:
         values["storage_options"] = yaml.safe_dump(options)
     document = {"executablepath": str(EXECUTABLE), "options": {name: str(value) for name, value in values.items()}}

@@ -46,7 +46,10 @@ URL = HEAD + "  url: file:///tmp\n"
         (URL.encode() + b"  backup_multipart_chunksize: 1KB\n", "expected a size from 64KB to 5GB"),
         (URL.encode() + b"  restore_max_concurrent_requests: many\n", "expected a whole number from 1 to 64"),
         (URL.encode() + b"  logger_verbosity: loud\n", "expected one of error, info, verbose, debug"),
-        (URL.encode() + b"  agent: on\n", "option 'agent' is not yet supported"),
+        (URL.encode() + b"  agent: perhaps\n", "expected on or off"),
+        (URL.encode() + b"  agent_idle: never\n", "expected a duration such as 60s"),
+        (URL.encode() + b"  agent_memory_limit: 1KB\n", "expected a size from 1MB to 64GB"),
+        (URL.encode() + b"  replica_url: s3://b\n", "option 'replica_url' is not yet supported"),
         (URL.encode() + b"  checksum: md5\n", "expected one of crc32c, off"),
         (URL.encode() + b"  timeout: 1ms\n", "expected a duration from 1s to 1h"),
         (URL.encode() + b"  timeout: soon\n", "expected a duration such as 60s"),
@@ -214,6 +217,7 @@ def test_a_disk_that_fills_up(local: Plugin, small_disk: Path) -> None:
     local.run("backup_data", local.database.table(), stdin=b"fits", config=config).succeeded()
 
 
+@pytest.mark.own_process
 def test_a_file_size_limit(local: Plugin, tmp_path: Path) -> None:
     line = f"ulimit -f 1000; exec {local.command('backup_data', local.database.table())}"
     local.shell(line, os.urandom(5 << 20)).failed("the file would exceed the size limit", status=1)

@@ -67,6 +67,7 @@ def test_a_file_that_cannot_be_restored_leaves_none(plugin: Plugin, folder: Path
     assert os.listdir(folder) == ["there"]
 
 
+@pytest.mark.own_process
 def test_a_disk_that_is_full_leaves_no_file(plugin: Plugin, folder: Path) -> None:
     path = folder / "large"
     plugin.run("backup_data", str(path), stdin=os.urandom(300_000)).succeeded()

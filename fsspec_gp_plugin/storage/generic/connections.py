@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from .dialect import Dialect
 
 
+# Of those that many streams at once needed a process that lives long keeps no more.
+_MOST_IDLE = 8
+
+
 class Connections:
     """Made when they are needed, kept while they work, dropped when they break."""
 
@@ -62,7 +66,7 @@ class Connections:
     def give_back(self, fs: Any) -> None:
         """It works and nothing is under way on it."""
         with self._lock:
-            if not self._closed:
+            if not self._closed and len(self._idle) < _MOST_IDLE:
                 self._idle.append(fs)
                 return
         self._dialect.disconnect(fs)

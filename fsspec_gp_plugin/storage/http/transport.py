@@ -162,8 +162,15 @@ class Transport:
         return connection
 
     def _keep(self, route: Route, connection: http.client.HTTPConnection) -> None:
+        now = time.monotonic()
         with self._lock:
-            self._idle.setdefault(route, []).append(_Kept(connection, time.monotonic()))
+            stock = self._idle.setdefault(route, [])
+            stock.append(_Kept(connection, now))
+            # The youngest are taken first, so a process that lives long would keep the others for ever.
+            old = [kept for kept in stock if now - kept.since >= _LONGEST_IDLE]
+            del stock[: len(old)]
+        for kept in old:
+            kept.connection.close()
 
     def forget(self) -> None:
         """Close the kept connections: after one of them failed, the others lead to the same place."""

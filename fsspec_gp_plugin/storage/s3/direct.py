@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # A signature is good for an hour; one that many ranges share is made anew long before.
 _SHARED_SIGNATURE_SECONDS = 600
+# As many objects as one process restores at once.
+_MOST_SHARED = 64
 
 
 class Refusal(Exception):
@@ -86,7 +88,9 @@ class Direct:
         if request is None or now - made > _SHARED_SIGNATURE_SECONDS:
             request = self._signer.presign("get_object", **target)
             with self._lock:
-                self._shared = {target["Key"]: (now, request)}
+                if len(self._shared) >= _MOST_SHARED:
+                    self._shared.clear()
+                self._shared[target["Key"]] = (now, request)
         return request
 
     def _exchange(self, request: Presigned, headers: dict[str, str], body: memoryview | None, **details: Any) -> Answer:

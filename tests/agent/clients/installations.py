@@ -24,7 +24,7 @@ SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
 CALL = ("backup_data", "/c.yaml", "/backups/20260102/20260102030405/gpbackup_0_20260102030405_16384")
 
 # In seconds, and shorter than in what is installed; see test_conversation.
-ANSWER, SILENCE, LAST = 1, 1.2, 0.4
+ANSWER, SILENCE, LAST = 1, 1.0, 0.4
 
 # Tells the surroundings of a program, as far as they are its caller's, and ends with a status of its own.
 ALONE = 77
@@ -52,6 +52,24 @@ with open(TOLD, "w") as file:
     told = {"arguments": sys.argv[1:], "environment": sorted(map(ascii, os.environb.items())), "umask": mask}
     json.dump(told | {"cwd": cwd, "fds": fds, "ignored": status["SigIgn:"], "blocked": status["SigBlk:"]}, file)
 os._exit(77)
+"""
+
+# In the place of the launcher: a shell would change the signals, and so does Python.
+LAUNCHER_IN_C = """\
+#include <fcntl.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    char text[8192], *words[100] = {PYTHON, "-I", "-S", "-X", "utf8", STAND_IN};
+    int in = open("/proc/self/status", O_RDONLY), out = open(STATUS, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    ssize_t size = read(in, text, sizeof text);
+    if (size <= 0 || write(out, text, size) != size)
+        return 1;
+    close(in), close(out);
+    for (int i = 1; i < argc && i < 90; i++)
+        words[5 + i] = argv[i];
+    execv(PYTHON, words);
+    return 1;
+}
 """
 
 
@@ -163,8 +181,12 @@ def compile_client(path: Path, *options: str, answer: float = ANSWER, silence: f
     """Compile the client in C, with limits in seconds."""
     limits = {"ANSWER": answer, "SILENCE": silence, "LAST": LAST}
     defines = [f"-D{name}_MS={round(seconds * 1000)}" for name, seconds in limits.items()]
-    version = f'-DVERSION="{fsspec_gp_plugin.__version__}"'
-    command = [compiler(), "-std=gnu11", "-O2", *options, *defines, version, str(SOURCES / "client.c"), "-o", str(path)]
+    compile_c(SOURCES / "client.c", path, f'-DVERSION="{fsspec_gp_plugin.__version__}"', *defines, *options)
+
+
+def compile_c(source: Path, path: Path, *options: str) -> None:
+    """Compile a program."""
+    command = [compiler(), "-std=gnu11", "-O2", *options, str(source), "-o", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -177,14 +199,9 @@ def install_c(folder: Path, kind: str = "c", answer: float = ANSWER, silence: fl
     stand_in = folder / "stand_in.py"
     stand_in.write_text(f"STATUS = {str(folder / 'status')!r}\nTOLD = {str(folder / 'told')!r}\n{STAND_IN}")
     launcher = client.bin / "fsspec_gp_plugin.sh"
-    # The signals are the shell's: Python ignores some.
-    lines = [
-        "#!/bin/sh",
-        f"cat /proc/self/status > {folder}/status",
-        f'exec {sys.executable} -I -S -X utf8 {stand_in} "$@"',
-    ]
-    launcher.write_text("\n".join(lines) + "\n")
-    launcher.chmod(0o755)
+    defines = {"STATUS": folder / "status", "PYTHON": sys.executable, "STAND_IN": stand_in}
+    (folder / "launcher.c").write_text(LAUNCHER_IN_C)
+    compile_c(folder / "launcher.c", launcher, *(f'-D{name}="{value}"' for name, value in defines.items()))
     return client
 
 

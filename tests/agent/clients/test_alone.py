@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     "words",
     [
         ("setup_plugin_for_backup", "/c.yaml", "/directory", "master"),
-        ("list_directory", "/c.yaml", "/directory"),
         ("backup_dat", "/c.yaml", "/file"),
-        ("backup_data2", "/c.yaml", "/file"),
         ("", "/c.yaml", "/file"),
         ("--version",),
         ("backup_data",),
@@ -60,6 +58,15 @@ def test_closed_descriptors_stay_closed(caller: Caller, fake: FakeAgent, closed:
     assert not fake.was_called()
 
 
+def test_a_directory_as_standard_input_is_the_launchers_matter(caller: Caller, fake: FakeAgent) -> None:
+    """It says so in one line, where whoever reads would say more."""
+    caller.first = "exec < ."
+    status, _, err = ended(caller.start())
+    assert status != 0
+    assert b"directory" in err
+    assert not fake.was_called()
+
+
 def test_a_directory_that_is_gone_is_no_place_to_name(caller: Caller, fake: FakeAgent, tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     caller.first = f"mkdir -p {tmp_path}/gone; cd {tmp_path}/gone; rmdir {tmp_path}/gone"
@@ -79,7 +86,7 @@ def test_an_agent_that_was_killed_is_none(caller: Caller, fake: FakeAgent) -> No
     caller.ran_alone(caller.start())
 
 
-@pytest.mark.parametrize("mode", [0o750, 0o701, 0o702, 0o777])
+@pytest.mark.parametrize("mode", [0o740, 0o701], ids=oct)
 def test_a_directory_that_others_may_use_is_not_trusted(caller: Caller, fake: FakeAgent, mode: int) -> None:
     fake.folder.chmod(mode)
     caller.ran_alone(caller.start())
@@ -110,7 +117,7 @@ def test_a_file_in_the_place_of_the_socket_is_no_agent(caller: Caller, fake: Fak
     caller.ran_alone(caller.start())
 
 
-@pytest.mark.parametrize("answer", [b"N", b"E\0", b".", b"\0", b"t", b""], ids=repr)
+@pytest.mark.parametrize("answer", [b"N", b"E\0", b""], ids=repr)
 def test_an_agent_may_refuse(caller: Caller, fake: FakeAgent, answer: bytes) -> None:
     process = caller.start()
     with fake.accept() as conversation:
@@ -133,19 +140,16 @@ def test_an_agent_may_vanish_before_anything_is_handed_over(caller: Caller, fake
     caller.ran_alone(process)
 
 
-@pytest.mark.parametrize("agent_does", ["accept", "read", "nothing"])
-def test_a_silent_agent_is_not_waited_for(caller: Caller, fake: FakeAgent, agent_does: str) -> None:
+@pytest.mark.parametrize("reads", [True, False], ids=["that reads", "that does not read"])
+def test_a_silent_agent_is_not_waited_for(caller: Caller, fake: FakeAgent, reads: bool) -> None:
     # More than the kernel keeps for a socket that nobody reads.
     caller.environment |= {f"LONG{n}": "x" * 60000 for n in range(4)}
     started = time.monotonic()
     process = caller.start()
-    if agent_does == "nothing":
+    with fake.accept() as conversation:
+        if reads:
+            conversation.request()
         caller.ran_alone(process)
-    else:
-        with fake.accept() as conversation:
-            if agent_does == "read":
-                conversation.request()
-            caller.ran_alone(process)
     assert ANSWER - 0.1 < time.monotonic() - started < ANSWER + 3
 
 
@@ -204,7 +208,7 @@ def test_a_call_as_long_as_allowed_is_for_the_agent_and_a_longer_one_is_not(call
     assert request().size == 262144
 
 
-@pytest.mark.parametrize("signals", ["HUP", "INT", "TERM", "HUP INT TERM USR1"])
+@pytest.mark.parametrize("signals", ["HUP", "INT TERM USR1"])
 def test_ignored_signals_stay_ignored(caller: Caller, fake: FakeAgent, signals: str) -> None:
     caller.first = f"trap '' {signals}"
     process = caller.start()

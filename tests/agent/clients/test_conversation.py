@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -99,7 +100,7 @@ def test_signs_of_life_keep_a_client_waiting(caller: Caller, fake: FakeAgent) ->
     assert ended(process) == (0, b"", b"")
 
 
-@pytest.mark.parametrize("last", [b"", b"E"])
+@pytest.mark.parametrize("last", [b"", b"E"], ids=repr)
 def test_silence_is_told(caller: Caller, fake: FakeAgent, last: bytes) -> None:
     process = caller.start()
     with fake.accept() as conversation:
@@ -110,7 +111,7 @@ def test_silence_is_told(caller: Caller, fake: FakeAgent, last: bytes) -> None:
         assert SILENCE - 0.1 < time.monotonic() - started < SILENCE + 1
 
 
-@pytest.mark.parametrize("last", [b"", b"..", b"E", b"N", b"T", b"e\0", b"\0E\0"])
+@pytest.mark.parametrize("last", [b"", b"..", b"E", b"N", b"\0E\0"], ids=repr)
 def test_an_agent_that_vanishes_or_makes_no_sense_is_told(caller: Caller, fake: FakeAgent, last: bytes) -> None:
     process = caller.start()
     with fake.accept() as conversation:
@@ -146,11 +147,9 @@ def test_while_it_waits_the_client_holds_nothing_but_what_it_handed_over(
 ) -> None:
     """The server's files must not stay open, whose space a dropped table would not give back."""
     (tmp_path / "table").write_text("dropped")
-    with open(tmp_path / "table") as inherited, open("/dev/null") as another:
-        os.dup2(another.fileno(), 200)
-        caller.options = {"pass_fds": (inherited.fileno(), 200)}
+    with open(tmp_path / "table") as inherited:
+        caller.options = {"pass_fds": [inherited.fileno()]}
         process = caller.start()
-        os.close(200)
     with fake.accept() as conversation:
         conversation.take()
         deadline = time.monotonic() + 5
@@ -164,7 +163,11 @@ def test_while_it_waits_the_client_holds_nothing_but_what_it_handed_over(
 
 def descriptors(pid: int) -> set[str]:
     """The kinds of what a process has open; files by their paths."""
-    return {os.readlink(f"/proc/{pid}/fd/{fd}").partition(":")[0] for fd in os.listdir(f"/proc/{pid}/fd")}
+    found = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.add(os.readlink(f"/proc/{pid}/fd/{fd}").partition(":")[0])
+    return found
 
 
 def test_both_clients_wait_as_long_as_the_other_side_thinks() -> None:
