@@ -46,7 +46,7 @@ def _agents_end() -> Iterator[None]:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tests that are to run with an agent, and find none, run all the same; this would hide it."""
-    if WITH_AGENT and Agent.served < Agent.calls * 0.8:
+    if WITH_AGENT and Agent.calls > 100 and Agent.served < Agent.calls * 0.7:
         session.exitstatus = 1
 
 
