@@ -208,7 +208,7 @@ def loaded(options: dict[str, Any]) -> dict[str, Any]:
     """As the configuration gives them: its secrets are known to what masks them."""
     import yaml
 
-    return load_storage_options(yaml.safe_dump(options), None)
+    return load_storage_options(yaml.safe_dump(options), None, {})
 
 
 def test_a_store_that_is_not_there_is_told_without_a_signature(signer: str) -> None:
