@@ -18,7 +18,7 @@ def main() -> int:
     others = [] if pids == "-" else pids.split(",")
     null = os.open(os.devnull, os.O_WRONLY)
     before, started = cpu_of(others), time.monotonic()
-    running = set()
+    running: set[int] = set()
     for number in range(count):
         if len(running) == at_once:
             reap(running)
@@ -35,7 +35,7 @@ def main() -> int:
     return 0
 
 
-def reap(running: set) -> None:
+def reap(running: set[int]) -> None:
     """Wait for one of them."""
     pid, status = os.wait()
     running.discard(pid)
@@ -43,7 +43,7 @@ def reap(running: set) -> None:
         sys.exit(f"one of the commands ended with status {os.waitstatus_to_exitcode(status)}")
 
 
-def cpu_of(pids: list) -> float:
+def cpu_of(pids: list[str]) -> float:
     """CPU seconds of processes that are no children of ours, with all the threads that they ever had."""
     total = 0
     for pid in pids:

@@ -139,8 +139,14 @@ def subset(bench: Bench) -> None:
 
 def _ranges(bench: Bench, counted: Minio, config: str, where: str) -> None:
     def task(name: str, command: list[str], checker: list[str]) -> Task:
-        count = {"counter": lambda: counted.requests("GetObject")}
-        return Task(name, command, bench.environment, drain=["cat"], checker=checker, **count)
+        return Task(
+            name,
+            command,
+            bench.environment,
+            drain=["cat"],
+            checker=checker,
+            counter=lambda: counted.requests("GetObject"),
+        )
 
     stride = bench.size // RANGES
     near = min(8 * RANGE, stride)
@@ -150,7 +156,7 @@ def _ranges(bench: Bench, counted: Minio, config: str, where: str) -> None:
             stride * (number - number % 50) + near * (number % 50) for number in range(RANGES)
         ],
     }
-    tasks = []
+    tasks: list[Task] = []
     for name, starts in layouts.items():
         offsets, wanted = bench.folder / f"offsets{len(tasks)}", hashlib.sha256()
         offsets.write_text(f"{RANGES} " + " ".join(f"{start} {start + RANGE}" for start in starts))

@@ -16,7 +16,7 @@ import time
 def main() -> int:
     """Start all, wait for all; the status of the first that failed."""
     which, words = int(sys.argv[1]), sys.argv[2:]
-    commands = [[]]
+    commands: list[list[str]] = [[]]
     for word in words:
         if word == "|":
             commands.append([])
@@ -35,21 +35,21 @@ def main() -> int:
         os.close(source)
         os.close(sink)
         source = following
-    status, failed, figures = 0, "", None
+    status, failed, cpu, peak = 0, "", 0.0, 0
     while running:
         pid, ended, usage = os.wait4(-1, 0)
-        number = running.pop(pid, None)
-        if number is None:
+        if pid not in running:
             continue
+        number = running.pop(pid)
         if ended and not status:
             status, failed = os.waitstatus_to_exitcode(ended), " ".join(commands[number])
         if number == which:
-            figures = usage
+            cpu, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
     wall = time.monotonic() - started
     if status:
         sys.stderr.write(f"status {status}: {failed}\n")
         return 1
-    sys.stdout.write(f"{wall} {figures.ru_utime + figures.ru_stime} {figures.ru_maxrss * 1024}\n")
+    sys.stdout.write(f"{wall} {cpu} {peak}\n")
     return 0
 
 

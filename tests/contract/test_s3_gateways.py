@@ -234,7 +234,12 @@ def test_deleting_gives_up_at_once_when_the_store_is_gone(gateway: Gateway) -> N
     gateway.server_close()
     calls: list[str] = []
     call = store.control.call
-    store.control.call = lambda method, **rest: calls.append(method) or call(method, **rest)
+
+    def noted(method: str, **rest: Any) -> Any:
+        calls.append(method)
+        return call(method, **rest)
+
+    store.control.call = noted
     with pytest.raises(Unreachable):
         store.delete(f"key{n}" for n in range(100))
     assert calls == ["delete_objects"]

@@ -48,7 +48,7 @@ class Azurite:
         """A client of the tests' own for the container, to be closed."""
         from azure.storage.blob import ContainerClient
 
-        verify = {"connection_verify": str(self.certificates.authority)} if self.certificates else {}
+        verify: dict[str, Any] = {"connection_verify": str(self.certificates.authority)} if self.certificates else {}
         return ContainerClient.from_connection_string(
             self.options["connection_string"], self.container, retry_total=0, **verify
         )

@@ -105,14 +105,14 @@ class _Handler(BaseHTTPRequestHandler):
         if not is_whole:
             self.close_connection = True
             return
-        self._answer(308, b"", **({"Range": f"bytes=0-{len(content) - 1}"} if content else {}))
+        self._answer(308, b"", {"Range": f"bytes=0-{len(content) - 1}"} if content else None)
 
     def _body(self) -> tuple[bytes, bool]:
         """What arrives of the request's body, and whether that is all of it."""
         left = int(self.headers.get("Content-Length") or 0)
         body = bytearray()
         with suppress(OSError):
-            while left > 0 and (piece := self.rfile.read1(min(left, 1 << 16))):  # type: ignore[attr-defined]
+            while left > 0 and (piece := self.rfile.read1(min(left, 1 << 16))):
                 body += piece
                 left -= len(piece)
         return bytes(body), left == 0

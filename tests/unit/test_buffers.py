@@ -11,7 +11,7 @@ from fsspec_gp_plugin.transfer.buffers import Buffers, Memory
 
 def stock(memory: Memory | None = None) -> Buffers:
     changed = threading.Semaphore(0)
-    return Buffers(lambda: changed.acquire(timeout=5), changed.release, memory)  # type: ignore[arg-type, return-value]
+    return Buffers(lambda: changed.acquire(timeout=5), changed.release, memory)  # type: ignore[arg-type]
 
 
 def test_buffers_are_reused_and_never_more_than_asked() -> None:

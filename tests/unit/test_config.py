@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tests.servers import certificates
 
 MB = 1 << 20
 
+Load = Callable[..., Config]
+
 
 def as_strings(text: str) -> Any:
     """YAML with every scalar left as text, as gpbackup decodes it."""
@@ -24,7 +27,7 @@ def as_strings(text: str) -> Any:
 
 
 @pytest.fixture
-def load(tmp_path: Path) -> object:
+def load(tmp_path: Path) -> Load:
     def loaded(options: str, top: str = "executablepath: /x\n") -> Config:
         path = tmp_path / "config.yaml"
         lines = "".join(f"  {line}\n" for line in options.splitlines())
@@ -34,7 +37,7 @@ def load(tmp_path: Path) -> object:
     return loaded
 
 
-def test_defaults(load) -> None:
+def test_defaults(load: Load) -> None:
     config = load("url: s3://bucket/prefix")
     assert (config.url, config.storage_options) == ("s3://bucket/prefix", {})
     assert (config.backup_max_concurrent_requests, config.restore_max_concurrent_requests) == (4, 4)
@@ -42,7 +45,7 @@ def test_defaults(load) -> None:
     assert config.logger_verbosity == "info"
 
 
-def test_values_are_text_as_gpbackup_rewrites_them(load) -> None:
+def test_values_are_text_as_gpbackup_rewrites_them(load: Load) -> None:
     plain = load("url: file:///t\nbackup_max_concurrent_requests: 8\nrestore_subset: on\npgport: 5432")
     quoted = load(
         '"url": "file:///t"\n"backup_max_concurrent_requests": "8"\nrestore_subset: "on"\nbackup_plugin_version: ""'
@@ -51,14 +54,14 @@ def test_values_are_text_as_gpbackup_rewrites_them(load) -> None:
     assert plain.backup_max_concurrent_requests == 8
 
 
-def test_an_empty_value_means_the_default(load) -> None:
+def test_an_empty_value_means_the_default(load: Load) -> None:
     assert (
         load("url: file:///t\nlogger_verbosity:\nbackup_multipart_chunksize: ''\nstorage_options: ~").storage_options
         == {}
     )
 
 
-def test_gpbackups_own_keys_are_known(load) -> None:
+def test_gpbackups_own_keys_are_known(load: Load) -> None:
     own = "\n".join(f"{option.name}: 'off'" for option in OPTIONS if not option.ours)
     assert load(f"url: file:///t\n{own}").url == "file:///t"
 
@@ -71,12 +74,12 @@ def test_gpbackups_own_keys_are_known(load) -> None:
         "storage_options: \"{key: k, use_ssl: true, client_kwargs: {endpoint_url: 'http://h', n: 8}}\"",
     ],
 )
-def test_storage_options_are_text_holding_yaml_or_json(load, block: str) -> None:
+def test_storage_options_are_text_holding_yaml_or_json(load: Load, block: str) -> None:
     expected = {"key": "k", "use_ssl": True, "client_kwargs": {"endpoint_url": "http://h", "n": 8}}
     assert load(f"url: s3://b\n{block}").storage_options == expected
 
 
-def test_what_gpbackup_makes_of_a_block_is_the_same(load) -> None:
+def test_what_gpbackup_makes_of_a_block_is_the_same(load: Load) -> None:
     """Gpbackup reads the file into strings and writes those out again."""
     options = "url: s3://b\nstorage_options: |\n  key: k\n  secret: 's: #1'\n"
     first = load(options)
@@ -84,7 +87,7 @@ def test_what_gpbackup_makes_of_a_block_is_the_same(load) -> None:
     assert load(yaml.dump(strings, default_style='"')) == first
 
 
-def test_variables_are_filled_in(load, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_are_filled_in(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GP_TEST_NAME", 'va: "lue')
     values = "a: x-${GP_TEST_NAME}\n  b: [{c: '${GP_TEST_NAME}'}]\n  d: $${GP_TEST_NAME}\n  e: $GP_TEST_NAME"
     text = f"storage_options: |\n  {values}"
@@ -96,7 +99,7 @@ def test_variables_are_filled_in(load, monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-def test_a_file_of_options_is_laid_over_mapping_by_mapping(load, tmp_path: Path) -> None:
+def test_a_file_of_options_is_laid_over_mapping_by_mapping(load: Load, tmp_path: Path) -> None:
     secrets = tmp_path / "secrets.yaml"
     secrets.write_text('{"secret": "from-file", "client_kwargs": {"region_name": "over"}}')
     secrets.chmod(0o600)
@@ -111,7 +114,7 @@ def test_a_file_of_options_is_laid_over_mapping_by_mapping(load, tmp_path: Path)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o666])
-def test_a_file_of_options_that_others_can_touch_is_refused(load, tmp_path: Path, mode: int) -> None:
+def test_a_file_of_options_that_others_can_touch_is_refused(load: Load, tmp_path: Path, mode: int) -> None:
     secrets = tmp_path / "secrets.yaml"
     secrets.write_text("a: b")
     secrets.chmod(mode)
@@ -119,7 +122,7 @@ def test_a_file_of_options_that_others_can_touch_is_refused(load, tmp_path: Path
         load(f"url: s3://b\nstorage_options_file: {secrets}")
 
 
-def test_messages_never_quote_values(load) -> None:
+def test_messages_never_quote_values(load: Load) -> None:
     """A secret may stand under a key that was misspelt, or in text that does not parse."""
     for options in (
         "secrett: hunter2",

@@ -62,8 +62,9 @@ def test_uploads_of_other_threads_are_aborted_and_new_ones_refused(config: Path,
     context.close(10)
     with pytest.raises(PluginError, match="has ended"):
         context.send(0, "late")
+    store.put("x", memoryview(b"x"))
     with pytest.raises(PluginError, match="has ended"):
-        context.fetch_file(store.put("x", memoryview(b"x")), str(tmp_path / "late"))
+        context.fetch_file("x", str(tmp_path / "late"))
     for end in ends:
         os.close(end)
     for thread in threads:

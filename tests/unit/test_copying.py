@@ -147,7 +147,7 @@ def test_it_stops_when_it_is_told_to(tmp_path: Path, checksum: bool) -> None:
     (tmp_path / "source").write_bytes(DATA)
     fd = os.open(tmp_path / "source", os.O_RDONLY)
     sink = os.open(tmp_path / "sink", os.O_WRONLY | os.O_CREAT)
-    calls = []
+    calls: list[None] = []
 
     def check() -> None:
         calls.append(None)

@@ -105,7 +105,7 @@ def test_a_range_that_comes_short_is_an_error(drain: Drain) -> None:
     store = FakeStore()
     store.objects[KEY] = os.urandom(10 * READ)
     info = store.stat(KEY)
-    store.stat = lambda _: info  # type: ignore[method-assign]
+    store.stat = lambda _: info  # type: ignore[method-assign, assignment]
     store.objects[KEY] = store.objects[KEY][: 5 * READ + 10]
     with pytest.raises(StorageError, match="expected"):
         Download(store, drain.write, DownloadSettings(READ, 3)).spans(KEY, [(0, info.size)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
 import pytest
 
@@ -65,8 +66,7 @@ def test_a_failure_anywhere_is_told(place: str) -> None:
 def test_the_order_turns_round_and_the_first_round_only_checks() -> None:
     order: list[str] = []
     tasks = [
-        Task(name, ["true"], os.environ, checker=["true"], prepare=lambda name=name: order.append(name))
-        for name in ("a", "b")
+        Task(name, ["true"], os.environ, checker=["true"], prepare=partial(order.append, name)) for name in ("a", "b")
     ]
     done = compare("title", tasks, 2)
     assert order == ["a", "b", "a", "b", "b", "a"]

@@ -7,11 +7,15 @@ import select
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 
 from fsspec_gp_plugin.errors import Interrupted
 from fsspec_gp_plugin.transfer.pump import Bell, wait_until_readable, write_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_a_bell_that_is_closed_rings_nowhere() -> None:
@@ -65,8 +69,12 @@ def test_a_sleeper_learns_what_happened_to_its_descriptor_and_that_it_rang() -> 
 
 
 def test_a_result_is_awaited() -> None:
+    def later() -> int:
+        time.sleep(0.1)
+        return 7
+
     with Bell() as bell, ThreadPoolExecutor(1) as pool:
-        assert bell.result_of(pool.submit(lambda: time.sleep(0.1) or 7)) == 7
+        assert bell.result_of(pool.submit(later)) == 7
         with pytest.raises(ZeroDivisionError):
             bell.result_of(pool.submit(lambda: 1 // 0))
 
@@ -99,7 +107,7 @@ def test_an_alarm_ends_every_wait(waits: str) -> None:
     timer = threading.Timer(0.1, alarm.ring)
     timer.start()
     with Bell(alarm) as bell, ThreadPoolExecutor(1) as pool:
-        wait = {
+        wait: Callable[[], object] = {
             "readable": lambda: wait_until_readable(read, alarm),
             "result": lambda: bell.result_of(pool.submit(hang.wait)),
             "sleep": lambda: bell.sleep(bell.watch(read, select.POLLIN)),

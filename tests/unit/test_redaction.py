@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from fsspec_gp_plugin import redaction
 from fsspec_gp_plugin.redaction import register_secrets, scrub
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_known", set())
-    return
 
 
 SECRET_NAMES = """secret aws_secret_access_key token sas_token account_key connection_string password client_secret

@@ -31,7 +31,7 @@ limits = st.sampled_from([1000, 10_000, 50_000]) | st.integers(2, 100_000)
 class Run(NamedTuple):
     """Parts of one size: their count, bytes of each, the bytes before them and up to their end, buffers."""
 
-    count: int
+    parts: int
     size: int
     start: int
     end: int
@@ -67,7 +67,7 @@ def test_every_part(capabilities: Capabilities, parts: int) -> None:
     assert sizes == sorted(sizes)
     assert min(sizes) >= capabilities.min_part_size
     assert max(sizes) <= capabilities.max_part_size
-    assert sum(sizes) == schedule.capacity == sum(run.count * run.size for run in runs(schedule, parts))
+    assert sum(sizes) == schedule.capacity == sum(run.parts * run.size for run in runs(schedule, parts))
     assert schedule.size(parts + 1) == schedule.buffers(parts + 1) == 0
 
 
@@ -206,7 +206,7 @@ def test_sizes_never_fall_and_buffers_never_rise(
         for count, size in zip(buffers, sizes, strict=True)
     )
     steps = list(runs(schedule, parts))
-    assert sum(step.count for step in steps) == parts
+    assert sum(step.parts for step in steps) == parts
     assert steps[-1].end == schedule.capacity
     if fixed:
         assert len(steps) == 1
@@ -270,7 +270,7 @@ def _position(count: int) -> str:
 def _table(schedule: PartSchedule, parts: int) -> list[str]:
     lines = ["| position in the stream, up to | parts | of | in flight | buffers |", "| --- | --- | --- | --- | --- |"]
     lines += [
-        f"| {_position(run.end)} | {run.count:,} | {_binary(run.size)} | {run.buffers - 1} "
+        f"| {_position(run.end)} | {run.parts:,} | {_binary(run.size)} | {run.buffers - 1} "
         f"| {_binary(run.size * run.buffers)} |"
         for run in runs(schedule, parts)
     ]

@@ -170,7 +170,8 @@ def test_an_abort_that_fails_is_noted_and_the_first_error_raised(pipe: Pipe) -> 
 def test_abort_from_another_thread_ends_a_running_upload(pipe: Pipe) -> None:
     reached = threading.Event()
     store = FakeStore(lambda method, *_: reached.set() if method == "write" else None)
-    upload = Upload(store, KEY, UploadSettings(PART, 2), [].append)
+    notes: list[str] = []
+    upload = Upload(store, KEY, UploadSettings(PART, 2), notes.append)
     pipe.feed(os.urandom(PART + 1), close=False)
     errors: list[BaseException] = []
 
