@@ -82,7 +82,7 @@ class Call:
             if self._context is not None:
                 if self._context.finished:
                     return 0
-                self._context.remove_working_files()
+                self._context.last_words()
             import signal
 
             self._report(f"interrupted by {signal.Signals(error.signum).name}")

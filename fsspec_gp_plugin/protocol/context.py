@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _OUTAGE_SECONDS = 330.0
 # What nothing depends on yet fails early, while somebody is watching.
 _SHORT_OUTAGE_SECONDS = 8.0
+_NOT_IN_TIME = "an unfinished upload could not be removed in time"
 
 
 class Context:
@@ -60,7 +61,7 @@ class Context:
         self._started = time.monotonic()
         # Guards what follows: several threads may send and fetch while the main thread closes.
         self._lock = threading.Lock()
-        self._closing = False
+        self._closing = self._closed = False
         self._uploads: set[Upload] = set()
         self._working_files: set[str] = set()
 
@@ -228,16 +229,25 @@ class Context:
         deadline = time.monotonic() + seconds
         for ended in aborted:
             if not ended.wait(max(0, deadline - time.monotonic())):
-                self._note_left_behind("an unfinished upload could not be removed in time")
+                self._note_left_behind(_NOT_IN_TIME)
                 break
+        self._closed = True
         self.remove_working_files()
         if isinstance(self._store, RetryingStore):
             self._store.give_up()
         if self._bare_store is not None:
             self._supplies.let_go(self._bare_store)
 
+    def last_words(self) -> None:
+        """Before a process ends that can't wait any longer: no working file stays, and what is still being taken back
+        counts as left behind. Takes no lock and waits for nothing.
+        """
+        if self._uploads and not self._closed:
+            self.left_behind.append(_NOT_IN_TIME)
+        self.remove_working_files()
+
     def remove_working_files(self) -> None:
-        """Remove the files that are being fetched. Takes no lock: it is also the last thing that is done."""
+        """Remove the files that are being fetched."""
         for path in list(self._working_files):
             _remove(path)
 

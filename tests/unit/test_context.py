@@ -87,6 +87,23 @@ def test_an_abort_that_takes_too_long_is_told(config: Path, tmp_path: Path) -> N
         thread.join(10)
 
 
+def test_a_process_that_ends_before_it_could_clean_up_tells_that(config: Path, tmp_path: Path) -> None:
+    store = FakeStore()
+    context = Context(Streams(0, 1, 2), Log(str(tmp_path / "log")), "test", str(config), store)
+    threads, ends = running(context, 1)
+    wait_for(store, "write", 1)
+    context.last_words()
+    assert context.left_behind == ["an unfinished upload could not be removed in time"]
+    context.left_behind.clear()
+    context.close(10)
+    context.last_words()
+    assert context.left_behind == []
+    for end in ends:
+        os.close(end)
+    for thread in threads:
+        thread.join(10)
+
+
 def test_closing_may_be_interrupted_and_repeated(config: Path, tmp_path: Path) -> None:
     import signal
 
