@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,13 @@ pytest_plugins = ["tests.servers.fixtures"]
 
 # Of the tests that have a target or a store, only those for these; else the usual ones.
 TARGETS = set(filter(None, os.environ.get("GP_PLUGIN_TARGETS", "").split(",")))
+
+
+def pytest_sessionstart() -> None:
+    """What is called gets its signals, also where the tests themselves are run by nohup or in the background."""
+    for signum, way in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, way)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
