@@ -39,6 +39,18 @@ def backup_prefix(timestamp: str) -> str:
     return f"backups/{timestamp[:8]}/{timestamp}/"
 
 
+def is_backup_prefix(prefix: str) -> bool:
+    """Whether it is the prefix of one backup's objects."""
+    return prefix.endswith("/") and _is_backup(prefix[:-1])
+
+
+def parts_of(key: str) -> tuple[str, str, str]:
+    """The prefix and the timestamp of the backup that an object belongs to, and its name below the prefix."""
+    timestamp = key.split("/")[2]
+    prefix = backup_prefix(timestamp)
+    return prefix, timestamp, key[len(prefix) :]
+
+
 def backup_of_directory(path: str) -> tuple[str, str]:
     """The key prefix and the timestamp of a local backup directory, `…/backups/YYYYMMDD/YYYYMMDDHHMMSS`."""
     parts = [part for part in path.split("/") if part not in ("", ".")]

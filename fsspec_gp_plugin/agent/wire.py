@@ -11,21 +11,18 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
 import struct
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 
-from ..errors import PluginError
+from .. import private
+from ..errors import LocalFileError, PluginError
 
 MAGIC = b"FGP1"
 LONGEST_REQUEST = 256 << 10
 TAKEN, REFUSED, GO, ALIVE, ENDED, INTERRUPT = b"T", b"N", b"G", b".", b"E", b"I"
 # A client that has heard nothing for 120 seconds gives up.
 ALIVE_SECONDS = 20.0
-
-_DIRECTORY = ".fsspec_gp_plugin/agent"
 
 
 class WireError(PluginError):
@@ -44,24 +41,11 @@ class Request:
 
 
 def open_directory(home: str, *, make: bool = False) -> int:
-    """A descriptor of the directory of this user's sockets; WireError where it is not this user's alone.
-
-    Whatever happens to its path later, what is reached through the descriptor is in the directory that was checked.
-    """
-    path = os.path.join(home, _DIRECTORY)
+    """A descriptor of the directory of this user's sockets; WireError where it is not this user's alone."""
     try:
-        if make:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            with suppress(FileExistsError):
-                os.mkdir(path, 0o700)
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise WireError(f"can't use {path}: {error.strerror}") from error
-    status = os.fstat(fd)
-    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
-        os.close(fd)
-        raise WireError(f"{path} must belong to the user and be closed to others (mode 0700)")
-    return fd
+        return private.open_directory("agent", home, make=make)
+    except LocalFileError as error:
+        raise WireError(str(error)) from error
 
 
 def home() -> str:
@@ -74,9 +58,8 @@ def home() -> str:
 
 def socket_name() -> str:
     """The name of this host's and installation's socket: homes may be shared by hosts, and hosts by versions."""
-    host = os.fsencode(os.uname().nodename)[:32].decode(errors="surrogateescape")
     status = os.stat(os.path.dirname(sys.executable))
-    return f"{host}-{status.st_dev:x}-{status.st_ino:x}"
+    return f"{private.host()}-{status.st_dev:x}-{status.st_ino:x}"
 
 
 def address(directory: int, name: str) -> str:

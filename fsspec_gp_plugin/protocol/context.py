@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 import threading
 import time
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ..commands import COMMANDS
 from ..config.units import format_size
 from ..errors import ConfigError, LocalFileError, PluginError
-from ..keys import unfinished_key
 from ..storage.retrying import Patience, RetryingStore
 from ..transfer.download import Download, Downloaded, DownloadSettings
 from ..transfer.ending import start_or_run
 from ..transfer.upload import Upload, UploadSettings
 from .supplies import Supplies
+from .working_files import WorkingFiles
 
 if TYPE_CHECKING:
     from ..config.loading import Config
@@ -63,7 +61,7 @@ class Context:
         self._lock = threading.Lock()
         self._closing = self._closed = False
         self._uploads: set[Upload] = set()
-        self._working_files: set[str] = set()
+        self._working_files = WorkingFiles()
 
     @property
     def config(self) -> Config:
@@ -84,6 +82,15 @@ class Context:
             except ConfigError as error:
                 raise ConfigError(f"configuration file {self._config_path}: {error}") from error
         return self._store
+
+    @property
+    def patient_store(self) -> Store:
+        """The store, for what is wanted however long it is away, also by a command that else doesn't wait for it."""
+        from ..storage.opening import patient
+
+        if self._bare_store is None:
+            return self.store
+        return patient(self._bare_store, Patience(_OUTAGE_SECONDS, self.config.max_retries, note=self.log.info))
 
     @property
     def _patience(self) -> Patience:
@@ -116,8 +123,8 @@ class Context:
             checksum=config.checksum != "off",
         )
 
-    def done(self, what: str, size: int | None = None, crc32c: int | None = None) -> None:
-        """Write the command's line to the log: what was done, its bytes, seconds and rate, its checksum.
+    def done(self, what: str, size: int | None = None, crc32c: int | None = None, note: str = "") -> None:
+        """Write the command's line to the log: what was done, its bytes, seconds and rate, its checksum; a note.
 
         From here on the command has succeeded, and a signal comes too late to change that.
         """
@@ -127,6 +134,7 @@ class Context:
         if size is not None:
             rate = f": {size} bytes in {seconds:.3f} s, {format_size(size / max(seconds, 1e-6))}/s"
             rate += "" if crc32c is None else f", crc32c {crc32c:08x}"
+        rate += note and f", {note}"
         self.log.info(f"{self.command} {what}{rate}")
 
     def say(self, text: str) -> None:
@@ -179,35 +187,17 @@ class Context:
             memory=self._supplies.memory,
         )
 
-    def fetch_file(self, key: str, path: str, settings: DownloadSettings | None = None) -> Downloaded:
+    def fetch_file(
+        self, key: str, path: str, settings: DownloadSettings | None = None, expected: ObjectInfo | None = None
+    ) -> Downloaded:
         """Fetch an object to a local path through a working name beside it: whole or not at all.
 
-        The file is for this user only.
+        The file is for this user only. What is not as `expected` never gets the path.
         """
-        working = unfinished_key(path, secrets.token_hex(6))
-        fd = -1
-        try:
-            with self._lock:
-                self._require_open()
-                self._working_files.add(working)
-                fd = os.open(working, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            fetched = self.download(fd, settings).whole(key)
-            os.fsync(fd)
+        with self._working_files.replacing(path) as fd:
+            fetched = self.download(fd, settings).whole(key, expected)
             if os.fstat(fd).st_size != fetched.size:
                 raise LocalFileError(f"can't write {path}: {os.fstat(fd).st_size} bytes arrived of {fetched.size}")
-            os.rename(working, path)
-        except BaseException as error:
-            _remove(working)
-            if isinstance(error, OSError):
-                raise LocalFileError(f"can't write {path}: {error.strerror}") from error
-            if isinstance(error, LocalFileError):
-                raise LocalFileError(str(error).replace("the output", path, 1)) from error
-            raise
-        finally:
-            if fd >= 0:
-                os.close(fd)
-            with self._lock:
-                self._working_files.discard(working)
         return fetched
 
     def close(self, seconds: float) -> None:
@@ -218,6 +208,7 @@ class Context:
         with self._lock:
             self._closing = True
             uploads = list(self._uploads)
+        self._working_files.close()
         aborted = [threading.Event() for _ in uploads]
 
         def abort(upload: Upload, ended: threading.Event) -> None:
@@ -232,7 +223,7 @@ class Context:
                 self._note_left_behind(_NOT_IN_TIME)
                 break
         self._closed = True
-        self.remove_working_files()
+        self._working_files.remove()
         if isinstance(self._store, RetryingStore):
             self._store.give_up()
         if self._bare_store is not None:
@@ -244,12 +235,7 @@ class Context:
         """
         if self._uploads and not self._closed:
             self.left_behind.append(_NOT_IN_TIME)
-        self.remove_working_files()
-
-    def remove_working_files(self) -> None:
-        """Remove the files that are being fetched."""
-        for path in list(self._working_files):
-            _remove(path)
+        self._working_files.remove()
 
     def _require_open(self) -> None:
         if self._closing:
@@ -258,8 +244,3 @@ class Context:
     def _note_left_behind(self, text: str) -> None:
         self.left_behind.append(text)
         self.log.error(text)
-
-
-def _remove(path: str) -> None:
-    with suppress(OSError):
-        os.unlink(path)

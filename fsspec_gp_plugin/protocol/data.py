@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .. import keys
 from ..errors import LocalFileError
 from ..transfer.spans import parse_offsets
+from .records import expected, recorded, verdict
 
 if TYPE_CHECKING:
     from .context import Context
@@ -15,15 +16,16 @@ if TYPE_CHECKING:
 def backup_data(context: Context, path: str) -> None:
     """Store standard input as the object of that path."""
     key = keys.object_key(path)
-    sent = context.send(context.streams.stdin, key)
+    sent = recorded(context, key, lambda: context.send(context.streams.stdin, key))
     context.done(key, sent.size, sent.crc32c)
 
 
 def restore_data(context: Context, path: str) -> None:
     """Write the object of that path to standard output."""
     key = keys.object_key(path)
-    written = context.download(context.streams.stdout).whole(key)
-    context.done(key, written.size, written.crc32c)
+    wanted = expected(context, key)
+    written = context.download(context.streams.stdout).whole(key, wanted)
+    context.done(key, written.size, written.crc32c, verdict(context, wanted))
 
 
 def restore_data_subset(context: Context, path: str, offsets_path: str) -> None:
@@ -34,5 +36,5 @@ def restore_data_subset(context: Context, path: str, offsets_path: str) -> None:
             spans = parse_offsets(file.read())
     except OSError as error:
         raise LocalFileError(f"can't read the offsets file {offsets_path}: {error.strerror}") from error
-    written = context.download(context.streams.stdout).spans(key, spans)
+    written = context.download(context.streams.stdout).spans(key, spans, expected(context, key))
     context.done(f"{key}, {len(spans)} ranges", written.size)

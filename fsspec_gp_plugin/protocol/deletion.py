@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from .directories import delete_all
+from .records import forget
 
 if TYPE_CHECKING:
     from .context import Context
@@ -15,4 +16,5 @@ def delete_backup(context: Context, timestamp: str) -> None:
     """Delete exactly the backup of that timestamp. One that is gone already is no error."""
     prefix = keys.backup_prefix(timestamp)
     count = delete_all(context, prefix)
+    forget(context, timestamp)
     context.done(f"{timestamp}, {count} objects")

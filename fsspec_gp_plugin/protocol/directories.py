@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 from .. import keys
 from ..config.units import format_size
 from ..errors import LocalFileError, NotFound, StorageError, Unreachable, UsageError
+from ..integrity.entry import is_name
+from .records import compared, put_manifest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -112,10 +114,17 @@ def _backup(context: Context, path: str, parallel: int) -> None:
     if parallel > 1:
         settings = replace(settings, concurrency=1)
 
-    def send(name: str) -> int:
-        return context.send_file(os.path.join(folder, name), prefix + name, settings).size
+    sent: list[ObjectInfo] = []
 
-    _each(context, f"{folder} → {prefix}", "Uploaded", list(_files_below(folder)), send, parallel)
+    def send(name: str) -> int:
+        sent.append(context.send_file(os.path.join(folder, name), prefix + name, settings))
+        return sent[-1].size
+
+    def finish() -> None:
+        if keys.is_backup_prefix(prefix):
+            put_manifest_of(context, prefix, sent)
+
+    _each(context, f"{folder} → {prefix}", "Uploaded", list(_files_below(folder)), send, parallel, finish)
 
 
 def _restore(context: Context, path: str, parallel: int) -> None:
@@ -127,23 +136,32 @@ def _restore(context: Context, path: str, parallel: int) -> None:
 
     def fetch(info: ObjectInfo) -> int:
         name = info.key[len(prefix) :]
-        if name.startswith("/") or ".." in name.split("/"):
-            raise LocalFileError(f"{info.key} would be written outside of {folder}")
+        if not is_name(name):
+            raise LocalFileError(f"{info.key!r} would be written outside of {folder}, or is no name of a file")
         target = os.path.join(folder, name)
         try:
             os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         except OSError as error:
             raise LocalFileError(f"can't make {os.path.dirname(target)}: {error.strerror}") from error
-        return context.fetch_file(info.key, target, settings).size
+        return context.fetch_file(info.key, target, settings, manifests(info.key)).size
 
     found = sorted(context.store.find(prefix), key=lambda info: info.key)
     if not found:
         raise NotFound(f"there are no objects below {prefix or '/'}")
-    _each(context, f"{prefix} → {folder}", "Downloaded", found, fetch, parallel)
+    with compared(context, prefix) as manifests:
+        _each(context, f"{prefix} → {folder}", "Downloaded", found, fetch, parallel)
 
 
-def _each(context: Context, what: str, verb: str, items: list[_T], work: Callable[[_T], int], parallel: int) -> None:
-    """Do the work, which returns bytes, for every item; the first failure ends it all."""
+def _each(
+    context: Context,
+    what: str,
+    verb: str,
+    items: list[_T],
+    work: Callable[[_T], int],
+    parallel: int,
+    finish: Callable[[], None] = lambda: None,
+) -> None:
+    """Do the work, which returns bytes, for every item, and at last `finish`; the first failure ends it all."""
     started = time.monotonic()
     _ = context.store  # made here, before the threads would each make one
     # More would exceed the memory of one stream; each of them still has a part flying and one filling.
@@ -152,6 +170,7 @@ def _each(context: Context, what: str, verb: str, items: list[_T], work: Callabl
         size = sum(future.result() for future in as_completed([pool.submit(work, item) for item in items]))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+    finish()
     seconds = time.monotonic() - started
     context.say(f"{verb} {len(items)} files ({size} bytes, {format_size(size)}) in {seconds:.1f} s")
     context.done(f"{what}, {len(items)} files", size)

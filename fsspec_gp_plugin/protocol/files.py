@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import keys
+from .records import expected, recorded, verdict
 
 if TYPE_CHECKING:
     from .context import Context
@@ -13,12 +14,13 @@ if TYPE_CHECKING:
 def backup_file(context: Context, path: str) -> None:
     """Store a local file, which stays where it is: gpbackup goes on with it."""
     key = keys.object_key(path)
-    sent = context.send_file(path, key)
+    sent = recorded(context, key, lambda: context.send_file(path, key))
     context.done(key, sent.size, sent.crc32c)
 
 
 def restore_file(context: Context, path: str) -> None:
     """Fetch a file to its local path, whole or not at all."""
     key = keys.object_key(path)
-    fetched = context.fetch_file(key, path)
-    context.done(key, fetched.size, fetched.crc32c)
+    wanted = expected(context, key)
+    fetched = context.fetch_file(key, path, expected=wanted)
+    context.done(key, fetched.size, fetched.crc32c, verdict(context, wanted))

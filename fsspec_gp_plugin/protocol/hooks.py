@@ -12,6 +12,7 @@ from .. import keys
 from ..errors import NotFound, StorageError, UsageError
 from .directories import remove_unfinished
 from .probing import first_bytes, probe
+from .records import begin_journal, fetch_manifests, forget_manifests, require_objects, store_manifest
 
 if TYPE_CHECKING:
     from ..storage.api import Store
@@ -28,26 +29,33 @@ def setup_plugin_for_backup(context: Context, directory: str, scope: str, conten
     # Configuration errors show in every scope; the requests are made once a host.
     store = context.store
     if scope in _HOST_SCOPES:
+        begin_journal(context, timestamp)
         probe(context, store, prefix, timestamp)
     _done(context, timestamp, scope, content)
 
 
 def setup_plugin_for_restore(context: Context, directory: str, scope: str, content: str = "") -> None:
-    """Prove, once a host, that the target can be read and that the backup is there."""
+    """Prove, once a host, that the target can be read and the backup is there, and fetch what restores compare; of
+    each segment, that all its objects are there.
+    """
     prefix, timestamp = _checked(directory, scope, content)
     store = context.store
     if scope in _HOST_SCOPES:
         _require_backup(context, store, prefix, timestamp)
+        fetch_manifests(context, prefix, timestamp)
+    elif content:
+        require_objects(context, prefix, timestamp, _bare(content))
     _done(context, timestamp, scope, content)
 
 
 def cleanup_plugin_for_backup(context: Context, directory: str, scope: str, content: str = "") -> None:
-    """Take back the uploads of processes that were killed; all others clean up after themselves.
+    """Store this host's manifest, and take back the uploads of processes that were killed.
 
-    It never fails for that: what gpbackup has backed up is complete by now, or gpbackup has told otherwise.
+    It never fails for the latter: what gpbackup has backed up is complete by now, or gpbackup has told otherwise.
     """
     prefix, timestamp = _checked(directory, scope, content)
     if scope in _HOST_SCOPES:
+        store_manifest(context, prefix, timestamp)
         try:
             remove_unfinished(context, prefix)
         except StorageError as error:
@@ -56,8 +64,10 @@ def cleanup_plugin_for_backup(context: Context, directory: str, scope: str, cont
 
 
 def cleanup_plugin_for_restore(context: Context, directory: str, scope: str, content: str = "") -> None:
-    """Nothing is left to clean up: every command cleans up after itself."""
+    """Forget what setup has fetched; every other command cleans up after itself."""
     _, timestamp = _checked(directory, scope, content)
+    if scope in _HOST_SCOPES:
+        forget_manifests(context, timestamp)
     _done(context, timestamp, scope, content)
 
 
@@ -80,25 +90,21 @@ def _bare(content: str) -> str:
 
 
 def _require_backup(context: Context, store: Store, prefix: str, timestamp: str) -> None:
-    """A backup's table of contents or its metadata is there and can be read.
+    """A backup's table of contents and its report, which gpbackup writes when all else is there, can be read.
 
     A directory without any file of gpbackup's is let pass with a line in the log: gpbackup's own
     acceptance script restores such.
     """
-    for name in (f"gpbackup_{timestamp}_toc.yaml", f"gpbackup_{timestamp}_metadata.sql"):
-        try:
-            info = store.stat(prefix + name)
-        except NotFound:
-            continue
-        first_bytes(store, info, 1)
+    missing = [name for name in ("toc.yaml", "report") if not _is_there(store, f"{prefix}gpbackup_{timestamp}_{name}")]
+    if not missing:
         return
     others = False
     for info in store.find(prefix):
         others = True
         if info.key.startswith(f"{prefix}gpbackup_"):
             raise NotFound(
-                f"the backup {timestamp} is not complete: neither its table of contents nor its metadata is at "
-                f"the target, so gpbackup did not finish it"
+                f"the backup {timestamp} is not complete: gpbackup_{timestamp}_{missing[0]} is not at the target, "
+                "so gpbackup did not finish it"
             )
     if not others:
         raise NotFound(
@@ -106,3 +112,14 @@ def _require_backup(context: Context, store: Store, prefix: str, timestamp: str)
             + (", and that every host sees the same directory" if context.config.url.startswith("file:") else "")
         )
     context.log.info(f"{prefix} holds no file of gpbackup's")
+
+
+def _is_there(store: Store, key: str) -> bool:
+    """Whether there is such an object, with something in it: an empty one was put there to try the target."""
+    try:
+        info = store.stat(key)
+    except NotFound:
+        return False
+    if info.size:
+        first_bytes(store, info, 1)
+    return info.size > 0

@@ -110,7 +110,8 @@ class Store(Protocol):
         ...
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        """All objects whose key begins with the prefix ("" or ending in "/"), in no particular order, lazily.
+        """All objects whose key begins with the prefix, in no particular order, lazily: below a directory where it is
+        "" or ends in "/", else also those whose name goes on.
 
         Nothing when there are none. With `unfinished`, also the working files of objects that aren't whole.
         """

@@ -91,18 +91,13 @@ class LocalStore:
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         self._require_root()
-        pending = [prefix]
+        pending = [prefix[: prefix.rfind("/") + 1]]
         while pending:
             folder = pending.pop()
-            try:
-                with os.scandir(self.path(folder)) as entries:
-                    found = list(entries)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise translated(error, f"can't list {self.path(folder)}") from error
-            for entry in found:
+            for entry in self._entries(folder):
                 key = folder + entry.name
+                if not f"{key}/".startswith(prefix):
+                    continue
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(key + "/")
                 elif unfinished or not is_unfinished(key):
@@ -116,6 +111,15 @@ class LocalStore:
                             continue
                         raise translated(error, f"can't list {entry.path}") from error
                     yield ObjectInfo(key, size)
+
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.path(folder)) as entries:
+                return list(entries)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise translated(error, f"can't list {self.path(folder)}") from error
 
     def delete(self, keys: Iterable[str]) -> None:
         raise_failures(delete_each(keys, lambda key: os.unlink(self.path(key)), self.path))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from ..checksum import combined
+from ..checksum import combined, crc32c
 from ..errors import LocalFileError, ReaderGone, StorageError
 from .buffers import Buffers, Memory
 from .copying import Copying
@@ -35,6 +35,8 @@ _T = TypeVar("_T")
 _LARGEST_READ = 32 << 20
 # Ranges that are there already while the head is still arriving, so that no connection waits for its turn.
 _AHEAD = 2
+# Held back until the checksum is known to be right.
+_TAIL = 4096
 
 
 @dataclass(frozen=True)
@@ -83,33 +85,52 @@ class Download:
         self._flying: deque[Flight] = deque()
         self._written = 0
         self._crc: int | None = 0 if settings.checksum else None
+        # From this byte on nothing is written before all is compared.
+        self._held_from: int | None = None
+        self._tail = b""
 
-    def whole(self, key: str) -> Downloaded:
-        """Write all of the object. The request that finds it brings its first bytes."""
+    def whole(self, key: str, expected: ObjectInfo | None = None) -> Downloaded:
+        """Write all of the object. The request that finds it brings its first bytes.
+
+        Its size and checksum are compared with what is `expected`, and with what the store keeps. Its last bytes are
+        held back until then: in a pipe nobody sees our exit status, but all see that the end is missing.
+        """
         if self._store.capabilities.descriptors:
-            return self._by_descriptor(self._store.stat(key), None)
+            info = self._store.stat(key)
+            _require_size(info, expected)
+            return self._by_descriptor(info, None, expected)
         with self._flights() as pool:
             buffer = self._buffers.take(self._read_size, self._window)
             first = self._new_flight(Fetch(0, self._read_size, ((0, self._read_size),)), buffer)
             self._flying.append(first)
             pool.submit(first.find, key)
             info = first.wait_for_info()
+            _require_size(info, expected)
+            if self._crc is not None:
+                self._held_from = max(0, info.size - _TAIL)
             if info.size > self._read_size:
                 widen_pipe(self._sink)
             self._run(pool, info, [(self._read_size, info.size)])
             if self._crc is not None:
-                self._compare(info, self._asked(pool, lambda: self._store.crc32c(info)))
+                _require_crc(info, self._crc, self._asked(pool, lambda: self._store.crc32c(info)))
+                _require_crc(info, self._crc, expected.crc32c if expected else None)
+                write_all(self._sink, memoryview(self._tail), alarm=self._alarm)
+                self._written += len(self._tail)
         return Downloaded(self._written, self._crc)
 
-    def spans(self, key: str, spans: Sequence[tuple[int, int]]) -> Downloaded:
-        """Write only those spans of the object, ascending; LocalFileError where they reach beyond its end."""
+    def spans(self, key: str, spans: Sequence[tuple[int, int]], expected: ObjectInfo | None = None) -> Downloaded:
+        """Write only those spans of the object, ascending; LocalFileError where they reach beyond its end. Of what is
+        `expected` only the size can be compared, and the checksum where the store tells one.
+        """
         self._crc = None  # there is nothing to compare it with
         if self._store.capabilities.descriptors:
             info = self._store.stat(key)
+            _require_size(info, expected)
             _require_within(info, spans)
             return self._by_descriptor(info, spans)
         with self._flights() as pool:
             info = self._asked(pool, lambda: self._store.stat(key))
+            _require_size(info, expected)
             _require_within(info, spans)
             self._run(pool, info, spans)
         return Downloaded(self._written, None)
@@ -122,14 +143,9 @@ class Download:
             self._wait()
         return future.result()
 
-    def _compare(self, info: ObjectInfo, expected: int | None) -> None:
-        if expected is not None and expected != self._crc:
-            raise StorageError(
-                f"{info.key}: what arrived has the checksum {self._crc:08x}, what the store keeps {expected:08x}; "
-                "the bytes were changed on their way or in the store"
-            )
-
-    def _by_descriptor(self, info: ObjectInfo, spans: Iterable[tuple[int, int]] | None) -> Downloaded:
+    def _by_descriptor(
+        self, info: ObjectInfo, spans: Iterable[tuple[int, int]] | None, expected: ObjectInfo | None = None
+    ) -> Downloaded:
         """Where the object is a file no worker is needed: the system reads ahead."""
         widen_pipe(self._sink)
 
@@ -145,12 +161,23 @@ class Download:
         )
         file = cast("FileStore", self._store).open_file(info)
         try:
-            for start, end in [(0, info.size)] if spans is None else spans:
+            held = min(info.size, _TAIL) if expected is not None and spans is None else 0
+            for start, end in [(0, info.size - held)] if spans is None else spans:
                 os.lseek(file, start, os.SEEK_SET)
                 copying.run(file, self._sink, end - start)
+            tail = os.pread(file, held, info.size - held)
+        except OSError as error:
+            raise reading(error) from error
         finally:
             os.close(file)
-        return Downloaded(copying.size, copying.crc32c)
+        if len(tail) < held:
+            raise StorageError(f"can't read {info.key}: it ends {held - len(tail)} bytes early")
+        crc = copying.crc32c
+        if crc is not None and expected is not None:
+            crc = crc32c(tail, crc)
+            _require_crc(info, crc, expected.crc32c)
+            write_all(self._sink, memoryview(tail), alarm=self._alarm)
+        return Downloaded(copying.size + held, crc)
 
     @contextmanager
     def _flights(self) -> Iterator[ThreadPoolExecutor]:
@@ -181,7 +208,11 @@ class Download:
 
     def _write_head(self) -> None:
         flight = self._flying[0]
-        for piece in flight.wanted():
+        for whole in flight.wanted():
+            piece = whole
+            if self._held_from is not None and self._written + len(whole) > self._held_from:
+                cut = max(0, self._held_from - self._written)
+                piece, self._tail = whole[:cut], self._tail + bytes(whole[cut:])
             at = 0
             while at < len(piece):
                 count = self._throttle.allow(len(piece) - at)
@@ -199,6 +230,27 @@ class Download:
         # Of the sink only its end is awaited: POLLERR and POLLHUP are reported unasked.
         if self._bell.sleep(self._poller).get(self._sink, 0) & (select.POLLERR | select.POLLHUP):
             raise ReaderGone
+
+
+def _require_size(info: ObjectInfo, expected: ObjectInfo | None) -> None:
+    """Before the first byte: what is known to be another object is not begun."""
+    if expected is None:
+        return
+    if info.size != expected.size:
+        raise StorageError(f"{info.key} has {info.size} bytes; {expected.size} were backed up, says its manifest")
+    if None not in (info.crc32c, expected.crc32c) and info.crc32c != expected.crc32c:
+        raise StorageError(
+            f"{info.key} has the checksum {info.crc32c:08x}, says the store, but {expected.crc32c:08x} was backed up, "
+            "says its manifest"
+        )
+
+
+def _require_crc(info: ObjectInfo, crc: int, expected: int | None) -> None:
+    if expected is not None and expected != crc:
+        raise StorageError(
+            f"{info.key}: what arrived has the checksum {crc:08x}, what was stored {expected:08x}; "
+            "the bytes were changed on their way or in the store"
+        )
 
 
 def _require_within(info: ObjectInfo, spans: Sequence[tuple[int, int]]) -> None:

@@ -307,7 +307,12 @@ def test_find_gives_what_begins_with_the_prefix_and_nothing_else(store: Store) -
         store.put(name, memoryview(b"x" * len(name)))
     assert keys(store) == sorted(names)
     assert keys(store, "backups/20260101/1/") == names[:2]
+    assert keys(store, "backups/20260101/1") == names[:3]
+    assert keys(store, "backups/20260101/1/a") == names[:1]
+    assert keys(store, "backups/20260101/1/c") == []
+    assert keys(store, "o") == ["other/d"]
     assert keys(store, "nothing/here/") == []
+    assert keys(store, "nothing/here") == []
     assert {info.size for info in store.find("other/")} == {len("other/d")}
 
 

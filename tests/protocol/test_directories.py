@@ -47,7 +47,8 @@ def test_a_local_backup_that_is_uploaded_lies_where_gprestore_looks(plugin: Plug
     folder.mkdir(parents=True)
     (folder / "gpbackup_0_20260102030405_toc.yaml").write_text("made without the plugin")
     plugin.run("backup_directory", str(folder)).succeeded()
-    assert target.keys() == ["backups/20260102/20260102030405/gpbackup_0_20260102030405_toc.yaml"]
+    found = [key for key in target.keys() if not key.endswith(".manifest.gz")]  # noqa: SIM118 - a method of ours
+    assert found == ["backups/20260102/20260102030405/gpbackup_0_20260102030405_toc.yaml"]
     elsewhere = plugin.database.file("gpbackup_0_20260102030405_toc.yaml", segment=1)
     assert plugin.run("restore_data", elsewhere).succeeded().out == b"made without the plugin"
 

@@ -24,7 +24,8 @@ PREFIX = f"backups/20260101/{TIMESTAMP}/"
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Callable[[FakeStore], Context]:
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeStore], Context]:
+    monkeypatch.setenv("HOME", str(tmp_path))
     config = tmp_path / "config.yaml"
     config.write_text("executablepath: /x\noptions:\n  url: s3://bucket\n")
     return lambda store: Context(Streams(0, 1, 2), Log(str(tmp_path / "log")), "test", str(config), store)
@@ -137,16 +138,31 @@ def test_credentials_that_may_not_write_fail_setup(
         hooks.setup_plugin_for_backup(context(failing(method, kind=kind)), DIRECTORY, "master", "-1")
 
 
-@pytest.mark.parametrize("name", ["toc.yaml", "metadata.sql"])
-def test_setup_for_restore_reads_what_it_finds(context: Callable[[FakeStore], Context], name: str) -> None:
+def test_setup_for_restore_reads_what_it_finds(context: Callable[[FakeStore], Context]) -> None:
     store = FakeStore()
-    store.objects[f"{PREFIX}gpbackup_{TIMESTAMP}_{name}"] = b"content"
+    for name in ("toc.yaml", "report"):
+        store.objects[f"{PREFIX}gpbackup_{TIMESTAMP}_{name}"] = b"content"
     hooks.setup_plugin_for_restore(context(store), DIRECTORY, "master", "-1")
-    assert ("read", f"{PREFIX}gpbackup_{TIMESTAMP}_{name}", 0) in store.calls
+    assert ("read", f"{PREFIX}gpbackup_{TIMESTAMP}_toc.yaml", 0) in store.calls
     denied = failing("read")
     denied.objects = store.objects
     with pytest.raises(AccessDenied):
         hooks.setup_plugin_for_restore(context(denied), DIRECTORY, "master", "-1")
+
+
+@pytest.mark.parametrize(("name", "content"), [("toc.yaml", b"x"), ("report", b"x"), ("report", b"")])
+def test_a_backup_that_gpbackup_did_not_finish_is_told(
+    context: Callable[[FakeStore], Context], name: str, content: bytes
+) -> None:
+    store = FakeStore()
+    for written in ("metadata.sql", "toc.yaml", "report"):
+        store.objects[f"{PREFIX}gpbackup_{TIMESTAMP}_{written}"] = b"content"
+    if content:
+        del store.objects[f"{PREFIX}gpbackup_{TIMESTAMP}_{name}"]
+    else:
+        store.objects[f"{PREFIX}gpbackup_{TIMESTAMP}_{name}"] = b""
+    with pytest.raises(NotFound, match=f"is not complete: gpbackup_{TIMESTAMP}_{name}"):
+        hooks.setup_plugin_for_restore(context(store), DIRECTORY, "master", "-1")
 
 
 def test_a_table_of_contents_of_a_segment_alone_is_no_backup(context: Callable[[FakeStore], Context]) -> None:

@@ -69,7 +69,8 @@ class FsspecStore:
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         with self.connections.lease(f"can't list {self.name(prefix)}") as fs:
-            found = list(self.dialect.find(fs, self.path(prefix).rstrip("/") or "/"))
+            folder = prefix[: prefix.rfind("/") + 1]
+            found = list(self.dialect.find(fs, self.path(folder).rstrip("/") or "/"))
         for path, size in found:
             # Some filesystems answer with a leading slash that they were not asked with.
             key = path.lstrip("/")[len(self._root.lstrip("/")) :].lstrip("/")

@@ -1,0 +1,117 @@
+"""What this host has stored of a backup: a line an object, until the cleanup hook makes a manifest of it.
+
+Any number of processes write at once: each record is one write() to a descriptor opened for appending. A record that a
+crash has torn is known by its own checksum, and harms no other: each stands between line ends of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .. import private
+from ..checksum import crc32c
+from ..errors import LocalFileError
+from . import entry
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .entry import Entry
+
+_DIRECTORY = "journal"
+_OPEN, _TAKEN = ".open", ".taken"
+
+
+class Journal:
+    """The journal of one backup at one target, on this host."""
+
+    def __init__(self, url: str, timestamp: str) -> None:
+        """Makes the directory where there is none; LocalFileError."""
+        self._name = private.name_of(url, timestamp)
+        self._directory = private.open_directory(_DIRECTORY, make=True)
+        self._fd = -1
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        os.close(self._directory)
+
+    def prepare(self) -> None:
+        """Open it, so that what can't be noted is known before it is stored; LocalFileError."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self._fd = os.open(self._name + _OPEN, flags, 0o600, dir_fd=self._directory)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def add(self, stored: Entry) -> None:
+        """Note an object that is stored; LocalFileError."""
+        line = entry.written(stored).encode()
+        record = b"\n%08x %b\n" % (crc32c(line), line)
+        try:
+            count = os.write(self._fd, record)
+        except OSError as error:
+            raise self._failed(error) from error
+        if count != len(record):
+            raise self._failed(OSError(28, "no space left on the device"))
+
+    def take(self) -> tuple[list[Entry], int]:
+        """All that was noted, sorted by name, the last of each name; and how many records could not be read.
+
+        From here on a new journal begins; what was taken stays on the host until discard().
+        """
+        taken = f"{self._name}.{secrets.token_hex(6)}{_TAKEN}"
+        with suppress(FileNotFoundError):
+            os.rename(self._name + _OPEN, taken, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        found: dict[str, Entry] = {}
+        damaged = 0
+        for name in self._taken():
+            with open(self._opened(name), "rb") as file:
+                for line in file:
+                    if line.strip():
+                        try:
+                            one = _checked(line)
+                        except ValueError:
+                            damaged += 1
+                        else:
+                            found[one.name] = one
+        return [found[name] for name in sorted(found)], damaged
+
+    def discard(self, *, whole: bool = False) -> None:
+        """Forget what was taken; with `whole`, also what was not."""
+        for name in [*self._taken(), *([self._name + _OPEN] if whole else [])]:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._directory)
+
+    def sweep(self) -> None:
+        """Remove journals of backups that nobody has ended, or written to, for a month."""
+        private.sweep(self._directory)
+
+    def _taken(self) -> list[str]:
+        """Those that are taken, the oldest first."""
+        names = [n for n in os.listdir(self._directory) if n.startswith(f"{self._name}.") and n.endswith(_TAKEN)]
+        return sorted(names, key=lambda name: os.stat(name, dir_fd=self._directory).st_mtime_ns)
+
+    def _opened(self, name: str) -> int:
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory)
+
+    def _failed(self, error: OSError) -> LocalFileError:
+        return LocalFileError(
+            f"can't write the journal of checksums ~/.fsspec_gp_plugin/{_DIRECTORY}/{self._name}: {error.strerror}; "
+            "`checksum: off` does without"
+        )
+
+
+def _checked(line: bytes) -> Entry:
+    crc, _, text = line.rstrip(b"\n").partition(b" ")
+    if crc != b"%08x" % crc32c(text):
+        raise ValueError
+    return entry.read(text)

@@ -1,0 +1,133 @@
+"""Manifests: what one host has stored of one backup, as an object beside it.
+
+A gzip file of lines of JSON: first a mapping that tells what it is, then a list `[name, size, crc32c]` for each object,
+sorted by name; `zcat` shows it. What is read here may come from a hostile bucket: every length has its limit.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import secrets
+import time
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .. import __version__, private
+from ..errors import StorageError
+from . import entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from .entry import Entry
+
+# Below the backup's own prefix: one small listing finds all of them, and what deletes the backup deletes them.
+FOLDER = "fsspec_gp_plugin/"
+_SUFFIX = ".manifest.gz"
+_FORMAT = "fsspec_gp_plugin manifest"
+_VERSION = 1
+_LONGEST_LINE = 8 << 10
+# 25 million objects of one host.
+_LARGEST = 2 << 30
+
+
+class BadManifest(StorageError):
+    """It is none that this version can read."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a manifest says of itself. `created`: nanoseconds since 1970."""
+
+    timestamp: str
+    host: str
+    created: int
+    objects: int
+
+
+def new_name() -> str:
+    """A name below the backup's prefix that no other host, and no other call, uses."""
+    host = "".join(c if (c.isalnum() and c.isascii()) or c in "-." else "_" for c in private.host())
+    return f"{FOLDER}{host}.{secrets.token_hex(6)}{_SUFFIX}"
+
+
+def is_manifest(name: str) -> bool:
+    """Whether an object below a backup's prefix is a manifest, by its name."""
+    return name.startswith(FOLDER) and name.endswith(_SUFFIX) and "/" not in name[len(FOLDER) :]
+
+
+def encoded(timestamp: str, entries: Sequence[Entry]) -> bytes:
+    """A manifest of these entries of this host."""
+    header = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "plugin": __version__,
+        "timestamp": timestamp,
+        "host": private.host(),
+        "created": time.time_ns(),
+        "checksum": "crc32c",
+        "objects": len(entries),
+    }
+    lines = [json.dumps(header), *map(entry.written, entries)]
+    return gzip.compress("\n".join([*lines, ""]).encode(), 6, mtime=0)
+
+
+def decoded(key: str, timestamp: str, pieces: Iterable[bytes]) -> Iterator[Header | Entry]:
+    """The header, then the entries, of a manifest that arrives in pieces; BadManifest, by its key, for anything else.
+
+    Nothing of a manifest counts until the iteration has come to its end.
+    """
+    lines = _lines(key, pieces)
+    header = _header(key, timestamp, next(lines, b""))
+    yield header
+    count = 0
+    for line in lines:
+        try:
+            found = entry.read(line)
+        except ValueError as error:
+            raise BadManifest(f"{key}: line {count + 2} is {error}") from None
+        yield found
+        count += 1
+    if count != header.objects:
+        raise BadManifest(f"{key}: it has {count} objects, and says that it has {header.objects}")
+
+
+def _header(key: str, timestamp: str, line: bytes) -> Header:
+    try:
+        found = json.loads(line)
+        if found["format"] != _FORMAT:
+            raise ValueError
+        version, checksum = found["version"], found["checksum"]
+        header = Header(found["timestamp"], found["host"], found["created"], found["objects"])
+    except (KeyError, RecursionError, TypeError, ValueError):
+        raise BadManifest(f"{key} is not a manifest of this plugin") from None
+    if version != _VERSION or checksum != "crc32c":
+        raise BadManifest(f"{key} is of a later version of this plugin, which its restore needs")
+    for value, kind in ((header.host, str), (header.created, int), (header.objects, int)):
+        if type(value) is not kind:
+            raise BadManifest(f"{key} is not a manifest of this plugin")
+    if not 0 <= header.created < 1 << 63 or header.timestamp != timestamp:
+        raise BadManifest(f"{key} belongs to another backup")
+    return header
+
+
+def _lines(key: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    unpacking = zlib.decompressobj(wbits=31)
+    rest, total = b"", 0
+    try:
+        for piece in pieces:
+            while piece and not unpacking.eof:
+                # In small steps: a few bytes may unpack to gigabytes.
+                text = unpacking.decompress(piece, 64 << 10)
+                piece = unpacking.unconsumed_tail
+                total += len(text)
+                *whole, rest = (rest + text).split(b"\n")
+                if len(rest) > _LONGEST_LINE or total > _LARGEST or any(len(line) > _LONGEST_LINE for line in whole):
+                    raise BadManifest(f"{key} is too large for a manifest")
+                yield from whole
+    except zlib.error:
+        raise BadManifest(f"{key} is damaged: it is no gzip file") from None
+    if not unpacking.eof or unpacking.unused_data or rest:
+        raise BadManifest(f"{key} is damaged: it does not end where it should")

@@ -1,0 +1,74 @@
+"""Directories of this user alone, below the home: what a host remembers between calls."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from contextlib import suppress
+
+from .errors import LocalFileError
+
+_PARENT = ".fsspec_gp_plugin"
+# Left by a gpbackup or gprestore that was killed, whose cleanup hook never came.
+_STALE_SECONDS = 30 * 86400.0
+
+
+class NoDirectoryError(LocalFileError):
+    """Nobody has made the directory yet."""
+
+
+def home() -> str:
+    """The user's home directory."""
+    found = os.environ.get("HOME", "")
+    if found.startswith("/"):
+        return found
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:  # a user id without an entry, as in containers
+        raise LocalFileError("HOME is not set, and the user has no home directory") from None
+
+
+def host() -> str:
+    """The name of this host, for names of files: homes may be shared by hosts."""
+    return os.fsencode(os.uname().nodename)[:32].decode(errors="surrogateescape")
+
+
+def open_directory(name: str, where: str | None = None, *, make: bool = False) -> int:
+    """A descriptor of the directory `name` below the home, or `where`; LocalFileError where it is not the user's alone.
+
+    Whatever happens to its path later, what is reached through the descriptor is in the directory that was checked.
+    """
+    path = os.path.join(where or home(), _PARENT, name)
+    try:
+        if make:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            with suppress(FileExistsError):
+                os.mkdir(path, 0o700)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NoDirectoryError(f"there is no {path}") from error
+    except OSError as error:
+        raise LocalFileError(f"can't use {path}: {error.strerror}") from error
+    status = os.fstat(fd)
+    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        os.close(fd)
+        raise LocalFileError(f"{path} must belong to the user and be closed to others (mode 0700)")
+    return fd
+
+
+def name_of(url: str, timestamp: str) -> str:
+    """What files of this host about one backup at one target are called; a password in the URL is not in it."""
+    target = hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return f"{timestamp}-{target}-{host()}"
+
+
+def sweep(directory: int) -> None:
+    """Remove the files of an open directory that nobody has written to for a month."""
+    for name in os.listdir(directory):
+        with suppress(FileNotFoundError):
+            if time.time() - os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime > _STALE_SECONDS:
+                os.unlink(name, dir_fd=directory)
