@@ -69,6 +69,12 @@ _ARGUMENTS = {
     "N": "how many files at a time, 1 to 64; more than 8 count as 8",
 }
 
+# For people: what each is called, takes and does. They are in the package cli.
+PEOPLE = {
+    "agent": ("status|stop", "show, or end, the warm process of this host"),
+    "encrypt-secret": ("[KEYFILE]", "make of a secret a value that may stand in CONFIG"),
+}
+
 # Of later versions; named here so that nobody is pointed at another command instead.
 _PLANNED = ("replicate_backup", "delete_replica")
 
@@ -108,6 +114,10 @@ CONFIG is the file given to `gpbackup --plugin-config`:
 
 commands, which gpbackup and gprestore call:
 {commands}
+
+for people:
+{people}
+
   {version_command:<{width}}  print the version of the plugin API
   --version{space}  print the plugin's version
   --help   {space}  show this
@@ -126,6 +136,7 @@ def help_text() -> str:
         program=PROGRAM,
         version=__version__,
         commands="\n".join(lines),
+        people="\n".join(f"  {f'{name} {taken}':<{width}}  {does}" for name, (taken, does) in PEOPLE.items()),
         version_command="plugin_api_version",
         width=width,
         space=" " * (width - len("--version")),

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from . import __version__
-from .commands import COMMANDS, PROGRAM, help_text
+from .commands import COMMANDS, PEOPLE, PROGRAM, help_text
 from .errors import Interrupted
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ def main(argv: Sequence[str]) -> int:
         from .agent.people import main as agent
 
         return agent(argv[1:])
+    if argv[0] in PEOPLE:
+        from .cli.main import main as cli
+
+        return cli(argv)
     from .call import Call
     from .process import raise_on_signals, take_over_descriptors
 

@@ -51,6 +51,12 @@ def parts_of(key: str) -> tuple[str, str, str]:
     return prefix, timestamp, key[len(prefix) :]
 
 
+def is_plugin_config(key: str) -> bool:
+    """Whether it is the copy of the plugin's configuration that gpbackup stores with each backup."""
+    _, timestamp, name = parts_of(key)
+    return name == f"gpbackup_{timestamp}_plugin_config.yaml"
+
+
 def backup_of_directory(path: str) -> tuple[str, str]:
     """The key prefix and the timestamp of a local backup directory, `…/backups/YYYYMMDD/YYYYMMDDHHMMSS`."""
     parts = [part for part in path.split("/") if part not in ("", ".")]

@@ -53,6 +53,10 @@ class Log:
         """A failure of the command."""
         self._write("ERROR", "error", message)
 
+    def warning(self, message: str) -> None:
+        """What somebody should change, though the command goes on."""
+        self._write("WARNING", "info", message)
+
     def info(self, message: str) -> None:
         """What a command did: one line per command."""
         self._write("INFO", "info", message)

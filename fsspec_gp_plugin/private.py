@@ -1,4 +1,4 @@
-"""Directories of this user alone, below the home: what a host remembers between calls."""
+"""Files and directories of this user alone: what a host remembers between calls, and where secrets lie."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import stat
 import time
 from contextlib import suppress
 
-from .errors import LocalFileError
+from .errors import ConfigError, LocalFileError
 
 _PARENT = ".fsspec_gp_plugin"
 # Left by a gpbackup or gprestore that was killed, whose cleanup hook never came.
 _STALE_SECONDS = 30 * 86400.0
+_LARGEST_FILE = 1 << 20
 
 
 class NoDirectoryError(LocalFileError):
@@ -72,3 +73,27 @@ def sweep(directory: int) -> None:
         with suppress(FileNotFoundError):
             if time.time() - os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime > _STALE_SECONDS:
                 os.unlink(name, dir_fd=directory)
+
+
+def read_file(path: str, what: str = "") -> str:
+    """The text of a file that only this user may read; ConfigError, about `what`. What is opened is what is checked."""
+    what = what or path
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise ConfigError(f"{what} can't be read: {error.strerror}") from None
+    with open(fd, "rb") as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise ConfigError(f"{what} is not a regular file")
+        if status.st_uid != os.geteuid():
+            raise ConfigError(f"{what} belongs to another user; `chown` it to the user who runs the backup")
+        if status.st_mode & 0o077:
+            raise ConfigError(f"{what} is open to other users; run `chmod 600 {path}`")
+        content = file.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise ConfigError(f"{what} is larger than 1 MB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{what} is not text") from None

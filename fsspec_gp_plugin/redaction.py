@@ -18,9 +18,10 @@ MASK = "***"
 # Keys whose values are secret, in any mapping of options, compared in lower case.
 _SECRET_KEY = re.compile(
     r"(secret|passw(or)?d|passphrase|token|credential|private_?key|account_?key|access_?key(?!_?id)"
-    r"|sas|signature|connection_?string|authorization|sse_?customer_?key|api_?key)"
+    r"|sas|signature|connection_?string|authorization|sse_?customer_?key|api_?key|cookie|assertion|jwt"
+    r"|(?<![a-z])auth(?![a-z]))"
 )
-_SECRET_KEYS_EXACTLY = {"key_b64", "pkey", "auth", "pw", "pass", "pwd"}
+_SECRET_KEYS_EXACTLY = {"key_b64", "pkey", "pw", "pass", "pwd", "fsspec_gp_plugin"}
 # Names that look secret but say only where or how.
 _NOT_SECRET = {"token_uri", "password_encryption", "remote_password_encryption"}
 
@@ -78,6 +79,23 @@ def register_secrets(options: Any, *, secret: bool = False) -> None:
     elif isinstance(options, str) and (login := _LOGIN.match(options)):
         register(login.group(1))
         register(unquote(login.group(1)))
+
+
+def masked(options: Any, *, secret: bool = False) -> Any:
+    """A nested mapping of options with every secret value in it masked, known or not."""
+    if isinstance(options, dict):
+        return {
+            key: masked(value, secret=secret or (key == "key" and "secret" in options) or is_secret_key(str(key)))
+            for key, value in options.items()
+        }
+    if isinstance(options, (list, tuple)):
+        return [masked(value, secret=secret) for value in options]
+    if secret and options not in (None, "", True, False):
+        return MASK
+    if isinstance(options, str):
+        login = _LOGIN.match(options)
+        return scrub(options.replace(login.group(1), MASK) if login else options)
+    return MASK if isinstance(options, bytes) else options
 
 
 def scrub(text: str) -> str:

@@ -82,6 +82,10 @@ class FakeStore:
         self.step("crc32c", info.key)
         return self.crcs.get(info.key)
 
+    def keeps_versions(self, prefix: str) -> bool:
+        del prefix
+        return False
+
     def delete_unfinished(self, prefix: str) -> int:
         del prefix
         return 0

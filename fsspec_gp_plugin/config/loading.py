@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..redaction import register_secrets
+from .encryption import KEY_NAME
 from .options import BY_NAME
-from .storage_options import load_storage_options
+from .storage_options import literal_secrets, load_storage_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,11 +28,14 @@ _LARGEST_FILE = 1 << 20
 
 @dataclass(frozen=True)
 class Config:
-    """The options of one configuration file, parsed. Sizes are bytes, durations seconds."""
+    """The options of one configuration file, parsed. Sizes are bytes, durations seconds; `literal_secrets`: the
+    names of those that stand in the file as they are.
+    """
 
     path: str
     url: str
     storage_options: dict[str, Any]
+    literal_secrets: tuple[str, ...]
     storage_options_file: str | None
     backup_max_concurrent_requests: int
     restore_max_concurrent_requests: int
@@ -116,12 +120,16 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
         path=path,
         url=url,
         storage_options=load_storage_options(
-            values.get("storage_options") or "", values.get("storage_options_file"), environ
+            values.get("storage_options") or "",
+            values.get("storage_options_file"),
+            environ,
+            values.get(KEY_NAME) or "",
         ),
+        literal_secrets=tuple(literal_secrets(values.get("storage_options") or "")),
         **{
             field.name: values.get(field.name, BY_NAME[field.name].default)
             for field in fields(Config)
-            if field.name not in ("path", "url", "storage_options")
+            if field.name not in ("path", "url", "storage_options", "literal_secrets")
         },
     )
 

@@ -171,8 +171,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "checksum",
-        "`crc32c` or `off`: computed of every stream, compared where the store keeps one, written to the log; parts "
-        "are protected on their way in any case",
+        "`crc32c` or `off`: computed of every stream, kept in [manifests](docs/integrity.md) beside the backup, "
+        "compared on restore; parts are protected on their way in any case",
         _one_of("crc32c", "off"),
         "crc32c",
         "`crc32c`",
@@ -217,7 +217,12 @@ OPTIONS: tuple[Option, ...] = (
         )
     ),
     Option("restore_subset", "gprestore's own: use `restore_data_subset`", ours=False),
-    Option("password_encryption", "gpbackup's own", _switched_off, ours=False),
+    Option(
+        "password_encryption",
+        "gpbackup's own: `on` makes it pass the key of [encrypted values](docs/security.md#encrypted-values)",
+        _switch,
+        ours=False,
+    ),
     Option("replication", "gpbackup's own", ours=False),
     Option("remote_password_encryption", "gpbackup's own", _switched_off, ours=False),
     Option("pgport", "gpbackup's own", ours=False),
@@ -236,6 +241,7 @@ def reference() -> str:
         for option in OPTIONS
         if option.ours and not option.planned
     ]
+    lines.append("| `password_encryption` | `off` | " + BY_NAME["password_encryption"].meaning + " |")
     for parse, meaning in ((str, "accepted and left alone"), (_switched_off, "only `off` in this version")):
         theirs = ", ".join(f"`{option.name}`" for option in OPTIONS if not option.ours and option.parse is parse)
         lines.append(f"| {theirs} | | gpbackup's own: {meaning} |")

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from ..redaction import register_secrets
+from ..private import read_file
+from ..redaction import is_secret_key, register_secrets
+from .encryption import PREFIX, decrypted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _VARIABLE = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_LARGEST_FILE = 1 << 20
 
 
-def load_storage_options(text: str, file: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
-    """The options in `text`, those in `file` laid over them mapping by mapping, `${NAME}` filled in from `environ`.
+def load_storage_options(text: str, file: str | None, environ: Mapping[str, str], key: str = "") -> dict[str, Any]:
+    """The options in `text`, those in `file` laid over them mapping by mapping, `${NAME}` filled in from `environ`, and
+    encrypted values opened with `key`.
 
     Secret values among them are registered for redaction before anything can quote them.
     """
     options = _expanded("storage_options", _parse(text, "option 'storage_options'"), environ)
     if file:
-        over = _expanded("storage_options_file", _parse(_read_private(file), f"storage_options_file {file}"), environ)
+        over = _expanded(
+            "storage_options_file",
+            _parse(read_file(file, f"storage_options_file {file}"), f"storage_options_file {file}"),
+            environ,
+        )
         options = _laid_over(options, over)
-    return options
+    opened: dict[str, Any] = decrypted(options, key, environ)
+    return opened
+
+
+def literal_secrets(text: str) -> list[str]:
+    """The names of secrets that stand as they are in the text of `storage_options`, which can be loaded."""
+    found: list[str] = []
+
+    def walk(node: Any, name: str) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                walk(value, key if is_secret_key(str(key)) or (key == "key" and "secret" in node) else name)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value, name)
+        elif name and node and not str(node).startswith(PREFIX) and not _VARIABLE.search(str(node)):
+            found.append(name)
+
+    walk(_parse(text, "option 'storage_options'"), "")
+    return found
 
 
 def _parse(text: str, what: str) -> dict[str, Any]:
@@ -85,27 +108,3 @@ def _laid_over(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
-
-
-def _read_private(path: str) -> str:
-    """The text of a file that only this user may read. The checks are made on the opened file."""
-    what = f"storage_options_file {path}"
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise ConfigError(f"{what} can't be read: {error.strerror}") from None
-    with open(fd, "rb") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigError(f"{what} is not a regular file")
-        if status.st_uid != os.geteuid():
-            raise ConfigError(f"{what} belongs to another user; `chown` it to the user who runs the backup")
-        if status.st_mode & 0o077:
-            raise ConfigError(f"{what} is open to other users; run `chmod 600 {path}`")
-        content = file.read(_LARGEST_FILE + 1)
-    if len(content) > _LARGEST_FILE:
-        raise ConfigError(f"{what} is larger than 1 MB")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{what} is not text") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import keys
+from ..errors import StorageError
 from .directories import delete_all
 from .records import forget
 
@@ -17,4 +18,11 @@ def delete_backup(context: Context, timestamp: str) -> None:
     prefix = keys.backup_prefix(timestamp)
     count = delete_all(context, prefix)
     forget(context, timestamp)
+    try:
+        if context.store.keeps_versions(prefix):
+            context.log.warning(
+                f"{timestamp}: the store retains versions of its objects (versioning, object lock or a retention rule)"
+            )
+    except StorageError as error:
+        context.log.verbose(f"nothing tells whether versions of {timestamp} are retained: {error}")
     context.done(f"{timestamp}, {count} objects")

@@ -8,14 +8,30 @@ from .. import keys
 from .records import expected, recorded, verdict
 
 if TYPE_CHECKING:
+    from ..storage.api import ObjectInfo
     from .context import Context
 
 
 def backup_file(context: Context, path: str) -> None:
     """Store a local file, which stays where it is: gpbackup goes on with it."""
     key = keys.object_key(path)
-    sent = recorded(context, key, lambda: context.send_file(path, key))
+    sent = recorded(context, key, lambda: _sent(context, path, key))
     context.done(key, sent.size, sent.crc32c)
+
+
+def _sent(context: Context, path: str, key: str) -> ObjectInfo:
+    """Gpbackup hands over a copy of the configuration, too: whoever may read the backup need not know its secrets."""
+    if not keys.is_plugin_config(key):
+        return context.send_file(path, key)
+    from tempfile import TemporaryFile
+
+    from ..config.loading import read_config
+    from ..config.redacted import redacted
+
+    with TemporaryFile() as file:
+        file.write(redacted(read_config(path)).encode("utf-8", "surrogateescape"))
+        file.seek(0)
+        return context.send(file.fileno(), key)
 
 
 def restore_file(context: Context, path: str) -> None:

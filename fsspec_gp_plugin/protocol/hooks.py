@@ -13,6 +13,7 @@ from ..errors import NotFound, StorageError, UsageError
 from .directories import remove_unfinished
 from .probing import first_bytes, probe
 from .records import begin_journal, fetch_manifests, forget_manifests, require_objects, store_manifest
+from .risks import warn_of_risks
 
 if TYPE_CHECKING:
     from ..storage.api import Store
@@ -29,6 +30,7 @@ def setup_plugin_for_backup(context: Context, directory: str, scope: str, conten
     # Configuration errors show in every scope; the requests are made once a host.
     store = context.store
     if scope in _HOST_SCOPES:
+        warn_of_risks(context, scope)
         begin_journal(context, timestamp)
         probe(context, store, prefix, timestamp)
     _done(context, timestamp, scope, content)
@@ -41,6 +43,7 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
     prefix, timestamp = _checked(directory, scope, content)
     store = context.store
     if scope in _HOST_SCOPES:
+        warn_of_risks(context, scope)
         _require_backup(context, store, prefix, timestamp)
         fetch_manifests(context, prefix, timestamp)
     elif content:

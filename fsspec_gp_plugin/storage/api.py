@@ -123,6 +123,12 @@ class Store(Protocol):
         """
         ...
 
+    def keeps_versions(self, prefix: str) -> bool:
+        """Whether the store still has versions of objects below the prefix that were deleted or replaced, as by
+        versioning, object lock or retention; False where it doesn't say.
+        """
+        ...
+
     def delete_unfinished(self, prefix: str) -> int:
         """Take back the uploads below the prefix that nobody completed or aborted; returns how many there were.
 

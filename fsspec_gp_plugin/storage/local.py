@@ -85,6 +85,10 @@ class LocalStore:
     def crc32c(self, info: ObjectInfo) -> None:
         del info  # a file system keeps none
 
+    def keeps_versions(self, prefix: str) -> bool:
+        del prefix  # a file system has none
+        return False
+
     def delete_unfinished(self, prefix: str) -> int:
         del prefix  # find() lists the working files
         return 0

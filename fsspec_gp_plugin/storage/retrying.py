@@ -168,6 +168,9 @@ class RetryingStore:
         if failed:
             raise StorageError(failed[0] + (f" (and in {len(failed) - 1} more batches)" if len(failed) > 1 else ""))
 
+    def keeps_versions(self, prefix: str) -> bool:
+        return self._patience.run(lambda: self.inner.keeps_versions(prefix))
+
     def delete_unfinished(self, prefix: str) -> int:
         return self._patience.run(lambda: self.inner.delete_unfinished(prefix))
 

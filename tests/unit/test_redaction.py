@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fsspec_gp_plugin import redaction
+from fsspec_gp_plugin.config.redacted import redacted
 from fsspec_gp_plugin.redaction import register_secrets, scrub
 
 
@@ -59,3 +65,36 @@ def test_ways_to_find_a_credential_are_not_secrets() -> None:
 )
 def test_secrets_that_were_never_registered_are_known_by_their_looks(text: str, expected: str) -> None:
     assert scrub(text) == expected
+
+
+SECRET = st.text("abcdefghijklmnopqrstuvwxyz0123456789/+=&%", min_size=12, max_size=40).map(lambda text: f"S{text}S")
+HIDING = st.sampled_from(SECRET_NAMES.split())
+
+
+@given(SECRET, HIDING, st.sampled_from(["plain", "nested", "listed", "url", "proxy", "sas", "header", "signed"]))
+def test_no_secret_is_left_in_a_configuration_that_is_stored(secret: str, name: str, where: str) -> None:
+    """Whoever may read the backup reads that copy."""
+    options: object = {
+        "plain": {name: secret},
+        "nested": {"client_kwargs": {"x": {name.upper(): [secret]}}},
+        "listed": {"x": [{name: {"y": secret}}]},
+        "url": {"endpoint_url": f"https://me:{quote(secret, safe='')}@host.test/x"},
+        "proxy": {"proxies": f"me:{quote(secret, safe='')}@host.test:80"},
+        "sas": {"x": f"AccountName=n;AccountKey={secret.replace(';', '')};End=1"},
+        "header": {"x": f"Authorization: Bearer {secret}"},
+        "signed": {"x": f"https://host.test/?X-Amz-Signature={quote(secret, safe='')}&x=1"},
+    }[where]
+    config = {
+        "executablepath": "/x",
+        "options": {"url": "s3://b", "storage_options": yaml.safe_dump(options), name: secret},
+    }
+    text = redacted(yaml.safe_dump(config))
+    assert yaml.safe_load(text)["options"]["url"] == "s3://b"
+    for form in (secret, quote(secret, safe="")):
+        assert form not in text
+
+
+@given(st.text(max_size=200) | st.binary(max_size=200).map(lambda data: data.decode("latin-1")))
+def test_any_text_can_be_redacted(text: str) -> None:
+    assert isinstance(redacted(text), str)
+    assert isinstance(scrub(text), str)

@@ -183,6 +183,10 @@ class AzureStore:
     def _delete(self, keys: list[str]) -> list[str]:
         return delete_each(keys, lambda key: self.blobs.delete(self.path(key)), self.name)
 
+    def keeps_versions(self, prefix: str) -> bool:
+        del prefix  # soft delete and versions are the account's own business
+        return False
+
     def delete_unfinished(self, prefix: str) -> int:
         return drop_below(self.blobs, self._prefix + prefix)
 

@@ -163,6 +163,12 @@ class GcsStore:
         with suppress(NotFound, ObjectChanged), translating(f"can't delete {self.name(info.key)}"):
             self.requests.send("DELETE", url)
 
+    def keeps_versions(self, prefix: str) -> bool:
+        asked = {"prefix": self._prefix + prefix, "versions": "true", "maxResults": "1", "fields": "items(name)"}
+        with no_object_missing(f"can't list the versions of {self.name(prefix)}"):
+            _, _, page = self.requests.send("GET", self.requests.listing_url(self.bucket, **asked))
+        return bool(page.get("items"))
+
     def delete_unfinished(self, prefix: str) -> int:
         del prefix  # Google lists no sessions, charges nothing for them, and ends them after a week
         return 0

@@ -63,6 +63,10 @@ class FsspecStore:
     def crc32c(self, info: ObjectInfo) -> None:
         del info  # each of these filesystems has another checksum, or none
 
+    def keeps_versions(self, prefix: str) -> bool:
+        del prefix  # none of these tells
+        return False
+
     def delete_unfinished(self, prefix: str) -> int:
         del prefix  # find() lists the working files
         return 0

@@ -217,6 +217,11 @@ class S3Store:
                 return self.stat(key)
         return None
 
+    def keeps_versions(self, prefix: str) -> bool:
+        with no_object_missing(f"can't list the versions of {self.name(prefix)}"):
+            page = self.control.call("list_object_versions", Bucket=self._bucket, Prefix=self._prefix + prefix)
+        return bool(page.get("Versions"))
+
     def delete_unfinished(self, prefix: str) -> int:
         return abort_below(self.control, self._bucket, self._prefix + prefix)
 

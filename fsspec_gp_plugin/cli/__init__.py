@@ -1,0 +1,1 @@
+"""Commands for people: nothing that gpbackup and gprestore call imports them."""

@@ -1,0 +1,55 @@
+"""What a configuration allows that a careful administrator would change; told in the log, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .context import Context
+
+# Names under which fsspec's filesystems and the clouds' libraries take it.
+_VERIFY = {"verify", "session_verify", "verify_ssl", "ssl_verify", "connection_verify", "tls_verify"}
+_HERE = ("localhost", "127.0.0.1", "::1")
+
+
+def warn_of_risks(context: Context, scope: str) -> None:
+    """One line in the log for each risk; those of the file's contents on the coordinator alone."""
+    config = context.config
+    if scope != "segment_host" and config.literal_secrets:
+        names = ", ".join(dict.fromkeys(config.literal_secrets))
+        context.log.warning(
+            f"storage_options hold secrets as they are ({names}): gpbackup leaves a copy of the file in /tmp on every "
+            "host, readable by others; a storage_options_file, ${NAME}, an encrypted value or the cloud's own "
+            "credentials keep them apart (docs/security.md)"
+        )
+    for name in _unverified(config.storage_options):
+        context.log.warning(
+            f"{name} turns the verification of TLS certificates off: anybody on the way may read and change"
+        )
+    for name, url in _plain(config.storage_options):
+        context.log.warning(f"{name} leads to {url} without TLS: anybody on the way may read and change")
+
+
+def _unverified(options: Any) -> Iterator[str]:
+    for name, value in _leaves(options):
+        if name.rpartition(".")[2].lower() in _VERIFY and str(value).lower() in ("false", "no", "off", "0"):
+            yield name
+
+
+def _plain(options: Any) -> Iterator[tuple[str, str]]:
+    for name, value in _leaves(options):
+        if name.rpartition(".")[2] in ("endpoint_url", "account_host") and str(value).startswith("http://"):
+            host = urlsplit(str(value)).hostname
+            if host not in _HERE:
+                yield name, str(host)
+
+
+def _leaves(node: Any, name: str = "storage_options") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _leaves(value, f"{name}.{key}")
+    else:
+        yield name, node

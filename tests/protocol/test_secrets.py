@@ -1,0 +1,183 @@
+"""Where secrets may stand, and that none gets where others read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from fsspec_gp_plugin.storage.opening import open_store
+from tests.protocol.caller import EXECUTABLE, Plugin, Result, write_config
+
+if TYPE_CHECKING:
+    from tests.protocol.conftest import Target
+    from tests.servers.minio import Minio
+
+T = "20260102030405"
+SECRET = "minio-test-password"
+HIDDEN = {
+    "secret": "hidden-by-its-name",
+    "client_kwargs": {"aws_session_token": "hidden-below-a-mapping", "region_name": "shown-region"},
+    "connection_string": "AccountName=shown;AccountKey=hidden-in-text;",
+    "proxies": ["http://someone:hidden-in-url@proxy.test:80"],
+    "token": {
+        "private_key": "-----BEGIN PRIVATE KEY-----\nhidden-key\n-----END PRIVATE KEY-----",
+        "type": "hidden-too",
+    },
+    "config_kwargs": {"headers": {"Authorization": "Bearer hidden-header", "Cookie": "hidden-cookie"}},
+    "url": "https://shown.test/x?X-Amz-Signature=hidden-signature&X-Amz-Date=shown",
+    "endpoint_url": "https://shown.test",
+}
+
+
+def encrypt(key_file: Path, secret: str) -> Result:
+    done = subprocess.run(
+        [str(EXECUTABLE), "encrypt-secret", str(key_file)],
+        input=secret.encode() + b"\n",
+        capture_output=True,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr.decode())
+
+
+def stored(target: Target, name: str) -> bytes:
+    store = open_store(target.url, target.options)
+    info = store.stat(f"backups/20260102/{T}/{name}")
+    data = bytearray(info.size)
+    for _ in store.read(info, 0, memoryview(data)):
+        pass
+    store.close()
+    return bytes(data)
+
+
+def test_the_configuration_is_stored_without_its_secrets(plugin: Plugin, target: Target) -> None:
+    folder = Path(plugin.database.directory(-1))
+    folder.mkdir(parents=True)
+    path = folder / f"gpbackup_{T}_plugin_config.yaml"
+    write_config(path, "sftp://someone:hidden-password@shown.test/x", HIDDEN, storage_options_file="/shown/path")
+    before = path.read_bytes()
+    plugin.run("backup_file", str(path)).succeeded()
+    assert path.read_bytes() == before
+    text = stored(target, path.name).decode()
+    assert "hidden" not in text, text
+    assert text.count("shown") == 6, text
+    assert set(yaml.safe_load(text)) == {"executablepath", "options"}
+    path.unlink()
+    plugin.run("restore_file", str(path)).succeeded()
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize("content", ["[not a mapping", "a: [hidden]", "options: hidden", "hidden"])
+def test_what_is_no_configuration_is_not_stored_in_its_place(local: Plugin, tmp_path: Path, content: str) -> None:
+    folder = Path(local.database.directory(-1))
+    folder.mkdir(parents=True)
+    path = folder / f"gpbackup_{T}_plugin_config.yaml"
+    path.write_text(content)
+    local.run("backup_file", str(path)).succeeded()
+    assert "hidden" not in (tmp_path / "disk" / f"backups/20260102/{T}" / path.name).read_text()
+
+
+def test_literal_secrets_are_warned_of_once_in_the_log(plugin: Plugin, target: Target) -> None:
+    plugin.setup("setup_plugin_for_backup")
+    warnings = [line for line in plugin.database.log().splitlines() if "[WARNING]" in line]
+    assert len(warnings) == (1 if target.kind == "s3" else 0)
+    if warnings:
+        assert "storage_options hold secrets as they are (key, secret)" in warnings[0]
+
+
+@pytest.mark.parametrize("where", ["file", "variable"])
+def test_secrets_that_are_kept_apart_are_not_warned_of(
+    plugin: Plugin, minio: Minio, tmp_path: Path, where: str
+) -> None:
+    options = dict(minio.options)
+    secrets = tmp_path / "secrets.yaml"
+    secrets.write_text(yaml.safe_dump({"key": options["key"], "secret": options["secret"]}))
+    secrets.chmod(0o600)
+    if where == "file":
+        del options["key"], options["secret"]
+        write_config(plugin.config, f"s3://{minio.bucket}/apart", options, storage_options_file=str(secrets))
+    else:
+        plugin.database.extra = {"MINIO_KEY": options["key"], "MINIO_SECRET": options["secret"]}
+        options |= {"key": "${MINIO_KEY}", "secret": "${MINIO_SECRET}"}
+        write_config(plugin.config, f"s3://{minio.bucket}/apart", options)
+    plugin.setup("setup_plugin_for_backup")
+    assert "[WARNING]" not in plugin.database.log()
+
+
+def test_encrypted_values_are_opened_by_the_key_that_gpbackup_passes(
+    plugin: Plugin, minio: Minio, tmp_path: Path
+) -> None:
+    keys = tmp_path / ".encrypt"
+    keys.write_text("another_plugin: its-own-key")
+    keys.chmod(0o600)
+    done = encrypt(keys, SECRET)
+    assert (done.status, done.err.startswith("A new key stands in ")) == (0, True)
+    value = done.out.decode().strip()
+    assert value.startswith("encrypted:")
+    key = yaml.safe_load(keys.read_text())["fsspec_gp_plugin"]
+    assert yaml.safe_load(keys.read_text())["another_plugin"] == "its-own-key"
+    # The next one is made with the same key, and of the same secret comes another value.
+    again = encrypt(keys, SECRET).succeeded().out.decode().strip()
+    assert again != value
+    url, options = f"s3://{minio.bucket}/encrypted", {**minio.options, "secret": value}
+    path = plugin.database.table()
+    write_config(plugin.config, url, options, password_encryption="on", fsspec_gp_plugin=key)
+    plugin.setup("setup_plugin_for_backup")
+    plugin.run("backup_data", path, stdin=b"rows").succeeded()
+    assert plugin.run("restore_data", path).succeeded().out == b"rows"
+    for text in (value, key, SECRET):
+        assert text not in plugin.database.log()
+    assert "[WARNING]" not in plugin.database.log() or "(key)" in plugin.database.log()
+    # A person on the coordinator needs no key in the file.
+    write_config(plugin.config, url, options)
+    plugin.run("list_directory").failed("encrypted values, but there is no key to them", status=2)
+    plugin.database.extra = {"COORDINATOR_DATA_DIRECTORY": str(tmp_path)}
+    plugin.run("list_directory").succeeded()
+    keys.chmod(0o644)
+    plugin.run("list_directory").failed("is open to other users; run `chmod 600", status=2)
+
+
+def test_an_encrypted_value_and_a_key_that_do_not_fit_are_told(local: Plugin, tmp_path: Path) -> None:
+    value = encrypt(tmp_path / "a", SECRET).out.decode().strip()
+    encrypt(tmp_path / "b", SECRET)
+    other = yaml.safe_load((tmp_path / "b").read_text())["fsspec_gp_plugin"]
+    for options, key in (({"x": value}, other), ({"x": value[:-10]}, other), ({"x": "encrypted:"}, other)):
+        write_config(local.config, "sftp://host.test/x", options, fsspec_gp_plugin=key)
+        done = local.run("list_directory").failed("does not belong to the key, or is damaged", status=2)
+        assert value not in done.err
+    write_config(local.config, "sftp://host.test/x", {"x": value}, fsspec_gp_plugin="too-short")
+    assert "too-short" not in local.run("list_directory").failed("none of this plugin's", status=2).err
+
+
+def test_encrypt_secret_refuses_what_can_not_be(tmp_path: Path) -> None:
+    assert "the secret is empty" in encrypt(tmp_path / "keys", "").err
+    assert not (tmp_path / "keys").exists()
+    assert "can't write" in encrypt(tmp_path / "not" / "there", SECRET).err
+    (tmp_path / "open").write_text("x: y\n")
+    assert "is open to other users" in encrypt(tmp_path / "open", SECRET).err
+    done = subprocess.run([str(EXECUTABLE), "encrypt-secret"], capture_output=True, env={"PATH": "/bin"}, check=False)
+    assert (done.returncode, b"name the file of keys" in done.stderr) == (2, True)
+
+
+def test_the_key_file_is_private(tmp_path: Path) -> None:
+    line = f"umask 0; echo {SECRET} | {EXECUTABLE} encrypt-secret {tmp_path}/keys"
+    subprocess.run(["sh", "-c", line], check=True, capture_output=True)
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_turns_protection_off_is_in_the_log(local: Plugin) -> None:
+    local.database.extra = {"FAR": "http://far.test"}
+    options = {"client_kwargs": {"verify": False}, "endpoint_url": "${FAR}", "key": "k", "secret": "${FAR}"}
+    write_config(local.config, "s3://bucket/x", options, timeout="1s")
+    local.run("setup_plugin_for_restore", local.database.directory(), "segment_host").failed()
+    log = local.database.log()
+    assert "storage_options.client_kwargs.verify turns the verification of TLS certificates off" in log
+    assert "storage_options.endpoint_url leads to far.test without TLS" in log
+
+
+def test_the_executable_of_this_interpreter_is_tested() -> None:
+    assert Path(sys.executable).parent == EXECUTABLE.parent
