@@ -29,7 +29,7 @@ _PATTERNS = [
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^/\s:@]*:)[^@\s/]+(?=@)"), rf"\1{MASK}"),
     (
         re.compile(
-            r"(?i)([?&](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)"
+            r"(?i)((?:[?&]|&amp;)(?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)"
             r"|signature|sig|awsaccesskeyid|access_token)=)[^&\s'\"]+"
         ),
         rf"\1{MASK}",
@@ -41,6 +41,9 @@ _PATTERNS = [
 
 # The password in a URL or, as proxies are named, in what stands behind its scheme.
 _LOGIN = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*://)?[^/\s:@]*:(\S+)@[^@]+$")
+
+# What is secret in a value that is secret as a whole, such as a connection string, and may be told without the rest.
+_PART = re.compile(r"(?i)(?:^|[?&;])(?:accountkey|sharedaccesssignature|sig|signature|password|pwd)=([^;&\s]+)")
 
 # gcsfs gives ways to find a credential under the name "token"; a path says only where a secret lies.
 _WAYS_NOT_SECRETS = {"anon", "browser", "cache", "cloud", "google_default"}
@@ -60,6 +63,8 @@ def register(value: str) -> None:
     """Remember one secret value. Values under 4 characters are left out: masking them garbles all text."""
     if len(value) >= 4 and value not in _WAYS_NOT_SECRETS and not (value.startswith("/") and os.path.isfile(value)):
         _known.update({value, quote(value, safe=""), quote_plus(value)})
+        for part in _PART.findall(value):
+            _known.update({part, unquote(part), quote(part, safe="")})
 
 
 def register_secrets(options: Any, *, secret: bool = False) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import random
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 import yaml
 
 from fsspec_gp_plugin.storage.opening import open_store
 from tests.protocol.caller import EXECUTABLE, Plugin, Result, write_config
+from tests.servers.echo import TelltaleServer
 
 if TYPE_CHECKING:
     from tests.protocol.conftest import Target
@@ -177,6 +182,66 @@ def test_what_turns_protection_off_is_in_the_log(local: Plugin) -> None:
     log = local.database.log()
     assert "storage_options.client_kwargs.verify turns the verification of TLS certificates off" in log
     assert "storage_options.endpoint_url leads to far.test without TLS" in log
+
+
+def _providers(port: int, secret: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """For each provider a URL and options that hold a secret in all the places where one may stand."""
+    plain = f"http://127.0.0.1:{port}"
+    key = base64.b64encode(secret.encode()).decode()
+    return {
+        "s3": ("s3://bucket/x", {"endpoint_url": plain, "key": f"A{secret}", "secret": secret, "token": f"T{secret}"}),
+        "s3fs": (
+            "s3://bucket/x",
+            {"endpoint_url": plain, "key": "AKEY", "secret": secret, "config_kwargs": {"signature_version": "s3"}},
+        ),
+        "azure": (
+            "abfs://container/x",
+            {"connection_string": f"AccountName=a;AccountKey={key};BlobEndpoint={plain}/a"},
+        ),
+        "azure sas": (
+            "abfs://container/x",
+            {"connection_string": f"BlobEndpoint={plain}/a;SharedAccessSignature=sv=2024-01-01&sp=rw&sig={secret}"},
+        ),
+        "webdav": (f"webdav://127.0.0.1:{port}/x", {"base_url": plain, "auth": ["me", secret]}),
+        "webdav in the url": (f"webdav://127.0.0.1:{port}/x", {"base_url": f"http://me:{secret}@127.0.0.1:{port}"}),
+        "webhdfs": ("webhdfs://127.0.0.1/x", {"host": "127.0.0.1", "port": port, "user": "me", "password": secret}),
+        "ftp": (f"ftp://me:{secret}@127.0.0.1:{port}/x", {}),
+        "sftp": (f"sftp://127.0.0.1:{port}/x", {"username": "me", "password": secret}),
+        "nowhere": (f"s3://me:{secret}@bucket/x", {"no_such_option": {"password": secret}}),
+    }
+
+
+@pytest.mark.parametrize("status", [403, 503])
+@pytest.mark.parametrize("provider", list(_providers(0, "")))
+def test_a_server_that_repeats_what_it_was_sent_makes_no_secret_known(
+    local: Plugin, provider: str, status: int
+) -> None:
+    """Every error path of a command, with everything logged."""
+    secret = random.Random(f"{provider} {status}").randbytes(15).hex()
+    with TelltaleServer(status) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        url, options = _providers(server.server_port, secret)[provider]
+        write_config(local.config, url, options, logger_verbosity="debug", max_retries="0", timeout="2s")
+        folder = Path(local.database.directory(-1))
+        folder.mkdir(parents=True)
+        (folder / f"gpbackup_{T}_plugin_config.yaml").write_text(local.config.read_text())
+        database = local.database
+        told = ""
+        for command in (
+            ["backup_data", database.table()],
+            ["restore_data", database.table()],
+            ["backup_file", f"{folder}/gpbackup_{T}_plugin_config.yaml"],
+            ["setup_plugin_for_backup", str(folder), "master"],
+            ["delete_backup", T],
+        ):
+            done = local.run(*command, stdin=b"rows").failed()
+            told += done.err + done.out.decode()
+        server.shutdown()
+    told += database.log()
+    for form in (secret, f"me:{secret}", f"A{secret}"):
+        for text in (form, base64.b64encode(form.encode()).decode(), quote(form, safe="")):
+            assert text not in told
 
 
 def test_the_executable_of_this_interpreter_is_tested() -> None:

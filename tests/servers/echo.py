@@ -1,9 +1,11 @@
-"""A little HTTP/1.1 server to try the proxy on."""
+"""Little HTTP/1.1 servers that repeat what they are sent."""
 
 from __future__ import annotations
 
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from xml.sax.saxutils import escape
 
 DATA = os.urandom(1_000_000)
 
@@ -48,3 +50,39 @@ class EchoServer(ThreadingHTTPServer):
 
     def handle_error(self, *_: object) -> None:
         """Connections break here on purpose."""
+
+
+class _Telltale(BaseHTTPRequestHandler):
+    """Answers anything with an error that repeats what was asked, as some gateways and proxies do."""
+
+    protocol_version = "HTTP/1.1"
+    server: TelltaleServer
+
+    def _tell(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        told = f"{self.requestline}\n{self.headers}"
+        body = f"<Error><Code>Telltale</Code><Message>{escape(told)}</Message></Error>".encode()
+        self.send_response(self.server.status, "You asked " + self.path)
+        for name, value in (("Content-Length", len(body)), ("Content-Type", "application/xml"), ("X-Asked", self.path)):
+            self.send_header(name, str(value))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):
+            return self._tell
+        raise AttributeError(name)
+
+    def log_message(self, *_: object) -> None:
+        """Quietly."""
+
+
+class TelltaleServer(ThreadingHTTPServer):
+    """Listens on a loopback port."""
+
+    daemon_threads = True
+
+    def __init__(self, status: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Telltale)
+        self.status = status
