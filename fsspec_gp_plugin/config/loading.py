@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..redaction import register_secrets
+from . import s3_plugin
 from .encryption import KEY_NAME
 from .options import BY_NAME
-from .storage_options import literal_secrets, load_storage_options
+from .storage_options import literal_secrets, load_storage_options, over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -112,7 +113,16 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
         except (ValueError, OverflowError) as error:
             # The value is not quoted: a secret may have been put under the wrong key.
             raise ConfigError(f"option {name!r}: {error}") from None
-    url = values.get("url") or ""
+    url, text = values.get("url") or "", values.get("storage_options") or ""
+    if s3_plugin.is_one(given):
+        url, drop_in = s3_plugin.translated(given)
+        text = over(drop_in, text)
+        values |= s3_plugin.bounded({option.name: option.default for option in BY_NAME.values()} | values)
+    elif theirs := next((name for name in s3_plugin.NAMES if given.get(name)), None):
+        raise ConfigError(
+            f"option {theirs!r} belongs to the S3 plugin's configuration, which has a `bucket` and no `url`; beside "
+            "`url` it is said by storage_options (docs/migration.md)"
+        )
     if not url:
         raise ConfigError("option 'url' is missing; for example `url: s3://bucket/prefix`")
     _check_url(url)
@@ -120,12 +130,12 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
         path=path,
         url=url,
         storage_options=load_storage_options(
-            values.get("storage_options") or "",
+            text,
             values.get("storage_options_file"),
             environ,
             values.get(KEY_NAME) or "",
         ),
-        literal_secrets=tuple(literal_secrets(values.get("storage_options") or "")),
+        literal_secrets=tuple(literal_secrets(text)),
         **{
             field.name: values.get(field.name, BY_NAME[field.name].default)
             for field in fields(Config)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..log import VERBOSITIES
+from . import s3_plugin
 from .units import parse_duration, parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 @dataclass(frozen=True)
@@ -203,18 +204,8 @@ OPTIONS: tuple[Option, ...] = (
         )
     ),
     *(
-        Option(name, "the S3 plugin's", planned=f"belongs to the S3 plugin and is not yet supported: {instead}")
-        for name, instead in (
-            ("bucket", "write it in `url: s3://BUCKET/FOLDER`"),
-            ("folder", "write it in `url: s3://BUCKET/FOLDER`"),
-            ("region", "put `client_kwargs: {region_name: …}` in storage_options"),
-            ("endpoint", "put `endpoint_url: …` in storage_options"),
-            ("aws_access_key_id", "put `key: …` in storage_options"),
-            ("aws_secret_access_key", "put `secret: …` in storage_options"),
-            ("encryption", "write `http://` or `https://` in the `endpoint_url` of storage_options"),
-            ("http_proxy", "put `config_kwargs: {proxies: …}` in storage_options"),
-            ("remove_duplicate_bucket", "remove it"),
-        )
+        Option(name, "the S3 plugin's: a configuration of that plugin works as it is", ours=False)
+        for name in s3_plugin.NAMES
     ),
     Option("restore_subset", "gprestore's own: use `restore_data_subset`", ours=False),
     Option(
@@ -242,10 +233,19 @@ def reference() -> str:
         if option.ours and not option.planned
     ]
     lines.append("| `password_encryption` | `off` | " + BY_NAME["password_encryption"].meaning + " |")
+    lines.append(
+        f"| {_names(s3_plugin.NAMES)} | | the S3 plugin's: [a configuration of that plugin](docs/migration.md) works |"
+    )
     for parse, meaning in ((str, "accepted and left alone"), (_switched_off, "only `off` in this version")):
-        theirs = ", ".join(f"`{option.name}`" for option in OPTIONS if not option.ours and option.parse is parse)
-        lines.append(f"| {theirs} | | gpbackup's own: {meaning} |")
+        theirs = [option.name for option in OPTIONS if not option.ours and option.parse is parse]
+        lines.append(
+            f"| {_names(name for name in theirs if name not in s3_plugin.NAMES)} | | gpbackup's own: {meaning} |"
+        )
     return "\n".join(lines)
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _cell(text: str) -> str:

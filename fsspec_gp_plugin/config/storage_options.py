@@ -34,6 +34,13 @@ def load_storage_options(text: str, file: str | None, environ: Mapping[str, str]
     return opened
 
 
+def over(under: dict[str, Any], text: str) -> str:
+    """The text of options that are those in `text` laid over others."""
+    import yaml
+
+    return str(yaml.safe_dump(_laid_over(under, _parse(text, "option 'storage_options'"))))
+
+
 def literal_secrets(text: str) -> list[str]:
     """The names of secrets that stand as they are in the text of `storage_options`, which can be loaded."""
     found: list[str] = []

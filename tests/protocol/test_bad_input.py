@@ -58,8 +58,15 @@ URL = HEAD + "  url: file:///tmp\n"
         (URL.encode() + b"  memory_limit: 1KB\n", "expected a size from 1MB to 64GB"),
         (URL.encode() + b"  max_parts: 1\n", "expected a whole number from 2"),
         (URL.encode() + b"  fixed_part_size: maybe\n", "expected on or off"),
-        (URL.encode() + b"  password_encryption: on\n", "option 'password_encryption': is not yet supported"),
-        (URL.encode() + b"  aws_secret_access_key: something\n", "put `secret: …` in storage_options"),
+        (URL.encode() + b"  password_encryption: perhaps\n", "option 'password_encryption': expected on or off"),
+        (
+            URL.encode() + b"  remote_password_encryption: on\n",
+            "option 'remote_password_encryption': is not yet supported",
+        ),
+        (
+            URL.encode() + b"  aws_secret_access_key: something\n",
+            "option 'aws_secret_access_key' belongs to the S3 plugin's configuration",
+        ),
         (URL.encode() + b"  storage_options: 'not a mapping'\n", "must hold a mapping"),
         (URL.encode() + b"  storage_options: '{a: [}'\n", "is neither YAML nor JSON"),
         (
