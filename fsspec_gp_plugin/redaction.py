@@ -19,7 +19,7 @@ MASK = "***"
 _SECRET_KEY = re.compile(
     r"(secret|passw(or)?d|passphrase|token|credential|private_?key|account_?key|access_?key(?!_?id)"
     r"|sas|signature|connection_?string|authorization|sse_?customer_?key|api_?key|cookie|assertion|jwt"
-    r"|(?<![a-z])auth(?![a-z]))"
+    r"|(?<![a-z])auth$)"
 )
 _SECRET_KEYS_EXACTLY = {"key_b64", "pkey", "pw", "pass", "pwd", "fsspec_gp_plugin"}
 # Names that look secret but say only where or how.
