@@ -55,8 +55,9 @@ def hook(plugin: Plugin, name: str, scope: str, timestamp: str = "20260102030405
 def test_hooks_start_one_agent_and_the_last_cleanup_ends_it(local: Plugin) -> None:
     database = local.database
     assert status(database) is None
-    earlier = database.file(f"gpbackup_{database.timestamp}_toc.yaml").replace(database.timestamp, "20260102030406")
-    local.run("backup_data", earlier, stdin=b"the contents of another backup").succeeded()
+    for name in ("toc.yaml", "report"):
+        earlier = database.file(f"gpbackup_{database.timestamp}_{name}").replace(database.timestamp, "20260102030406")
+        local.run("backup_data", earlier, stdin=b"of another backup").succeeded()
     hook(local, "setup_plugin_for_backup", "master")
     first = status(database)
     assert first is not None
