@@ -6,6 +6,7 @@ The agent has those of the hook that started it. A caller that has others runs b
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..redaction import is_secret_key
@@ -27,6 +28,12 @@ _ENDS = ("_PROXY", "_CA_BUNDLE")
 
 def relevant(environment: Mapping[str, str], protocol: str = "") -> dict[str, str]:
     """Those variables that count, for URLs of that protocol, after what the launcher in bin/ does to them."""
+    return _relevant(frozenset(environment.items()), protocol)
+
+
+@lru_cache(maxsize=64)  # the same for all tables of a session, and it would cost a tenth of a small one
+def _relevant(variables: frozenset[tuple[str, str]], protocol: str) -> dict[str, str]:
+    environment = dict(variables)
     found = {name: value for name, value in environment.items() if _counts(name)}
     if found.get("OPENSSL_CONF", "").startswith(f"{environment.get('GPHOME') or '/nowhere'}/"):
         del found["OPENSSL_CONF"]

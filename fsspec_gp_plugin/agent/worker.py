@@ -53,6 +53,7 @@ class Worker:
         self._share = share
         self._log = Log()
         self._warm = Warm()
+        self._environment = dict(os.environ)
         self._memory = Memory(0)
         self._lock = threading.Lock()
         self._lines: set[Line] = set()
@@ -162,7 +163,7 @@ class Worker:
         if not config.agent:
             raise Refusal("the agent is switched off")
         protocol = config.url.partition("://")[0]
-        if relevant(request.environment, protocol) != relevant(os.environ, protocol):
+        if relevant(request.environment, protocol) != relevant(self._environment, protocol):
             raise Refusal("it has another environment of credentials")
         self._memory.limit = config.agent_memory_limit // self._share
         return config
