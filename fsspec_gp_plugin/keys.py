@@ -13,6 +13,7 @@ from .errors import UsageError
 
 _TIMESTAMP = re.compile(r"[0-9]{14}")
 _BACKUP_TAIL = re.compile(r"(?:^|/)(backups/[0-9]{8}/[0-9]{14})$")
+_PLUGIN_CONFIG = re.compile(r"backups/[0-9]{8}/([0-9]{14})/gpbackup_\1_plugin_config\.yaml")
 _UNFINISHED = re.compile(r"(?:^|/)\.[^/]+\.[0-9a-f]{12}\.part$")
 
 
@@ -53,8 +54,7 @@ def parts_of(key: str) -> tuple[str, str, str]:
 
 def is_plugin_config(key: str) -> bool:
     """Whether it is the copy of the plugin's configuration that gpbackup stores with each backup."""
-    _, timestamp, name = parts_of(key)
-    return name == f"gpbackup_{timestamp}_plugin_config.yaml"
+    return _PLUGIN_CONFIG.fullmatch(key) is not None
 
 
 def backup_of_directory(path: str) -> tuple[str, str]:

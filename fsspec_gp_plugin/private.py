@@ -35,7 +35,10 @@ def home() -> str:
 
 def host() -> str:
     """The name of this host, for names of files: homes may be shared by hosts."""
-    return os.fsencode(os.uname().nodename)[:32].decode(errors="surrogateescape")
+    name = os.uname().nodename
+    if len(name) <= 32:
+        return name
+    return f"{name[:23]}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
 
 
 def open_directory(name: str, where: str | None = None, *, make: bool = False) -> int:

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..config.encryption import key_file
 from ..config.loading import Config, parse_config, read_config
 from ..protocol.supplies import Supplies
 from ..storage.files import mark_of, marks
@@ -30,8 +31,12 @@ class _Asked(dict[str, str]):
         self.answers: dict[str, str | None] = {}
 
     def __contains__(self, name: object) -> bool:
-        self.answers[str(name)] = self.get(str(name))
+        self.answers[str(name)] = super().get(str(name))
         return super().__contains__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.answers[name] = super().get(name)
+        return super().get(name, default)
 
 
 @dataclass(frozen=True)
@@ -40,16 +45,16 @@ class _Read:
 
     config: Config
     variables: dict[str, str | None]
-    file: Any
+    files: Any
 
     def holds(self, environment: Mapping[str, str]) -> bool:
-        return self.file == _mark(self.config) and all(
+        return self.files == _marks(self.config, environment) and all(
             environment.get(name) == value for name, value in self.variables.items()
         )
 
 
-def _mark(config: Config) -> Any:
-    return config.storage_options_file and mark_of(config.storage_options_file)
+def _marks(config: Config, environment: Mapping[str, str]) -> Any:
+    return [path and mark_of(path) for path in (config.storage_options_file, key_file(environment))]
 
 
 class _Kept:
@@ -77,7 +82,7 @@ class Warm:
         if found is None or not found.holds(environment):
             asked = _Asked(environment)
             config = parse_config(path, text, asked)
-            found = _Read(config, asked.answers, _mark(config))
+            found = _Read(config, asked.answers, _marks(config, environment))
             with self._lock:
                 _make_room(self._configs, _MOST_CONFIGS - 1)
                 self._configs[text] = found

@@ -59,7 +59,8 @@ def home() -> str:
 def socket_name() -> str:
     """The name of this host's and installation's socket: homes may be shared by hosts, and hosts by versions."""
     status = os.stat(os.path.dirname(sys.executable))
-    return f"{private.host()}-{status.st_dev:x}-{status.st_ino:x}"
+    host = os.fsencode(os.uname().nodename)[:32].decode(errors="surrogateescape")
+    return f"{host}-{status.st_dev:x}-{status.st_ino:x}"
 
 
 def address(directory: int, name: str) -> str:

@@ -6,6 +6,7 @@ name a scheme, keys below `folder` with no slash before or behind it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -97,4 +98,4 @@ def _literal(node: Any) -> Any:
     """The S3 plugin fills nothing in: `${NAME}` is no variable there."""
     if isinstance(node, dict):
         return {key: _literal(value) for key, value in node.items()}
-    return node.replace("${", "$${") if isinstance(node, str) else node
+    return re.sub(r"\$(?=\{[A-Za-z_][A-Za-z0-9_]*\})", "$$", node) if isinstance(node, str) else node

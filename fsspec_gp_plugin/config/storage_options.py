@@ -31,6 +31,7 @@ def load_storage_options(text: str, file: str | None, environ: Mapping[str, str]
         )
         options = _laid_over(options, over)
     opened: dict[str, Any] = decrypted(options, key, environ)
+    register_secrets(opened)
     return opened
 
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import private
 from ..errors import LocalFileError
@@ -17,12 +16,18 @@ from .entry import Entry
 from .manifest import Header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    import sqlite3
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
-_DIRECTORY = "manifests"
+DIRECTORY = "manifests"
 _SUFFIX = ".db"
 _BATCH = 10_000
+_OLDEST_SQLITE = (3, 25)
+_SCHEMA = """
+    CREATE TABLE object (name BLOB PRIMARY KEY, size INT, crc32c INT, created INT) WITHOUT ROWID;
+    CREATE TABLE source (text TEXT);
+"""
 # Of an object that two manifests name, as after a backup's second attempt, the later one counts.
 _INSERT = """
     INSERT INTO object VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
@@ -31,15 +36,37 @@ _INSERT = """
 """
 
 
+class Difference(NamedTuple):
+    """What a listing lacks or tells otherwise: how many objects of how many, and the first of them as it is backed up;
+    `size`: the bytes that the listing tells of that one, None where it is not there.
+    """
+
+    missing: int
+    total: int
+    name: str
+    backed_up: int
+    size: int | None
+
+
+def require_sqlite() -> None:
+    """LocalFileError where this Python can't keep a catalog, so that a restore could not compare."""
+    try:
+        import sqlite3
+    except ImportError:
+        raise LocalFileError("this Python has no sqlite3, which restores need to compare checksums") from None
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise LocalFileError(f"SQLite {sqlite3.sqlite_version} is too old for comparing checksums: 3.25 is needed")
+
+
 class Catalog:
     """One backup's catalog at one target, on this host."""
 
     def __init__(self, url: str, timestamp: str, purpose: str = "", *, make: bool = False) -> None:
-        """LocalFileError where there can be none, as where there is no directory and `make` doesn't want one. Catalogs
-        of another `purpose` are others.
+        """NoDirectoryError where no catalog was ever made here and `make` doesn't want one; LocalFileError. Catalogs of
+        another `purpose` are others.
         """
         self._name = f"{private.name_of(url, timestamp)}{purpose}{_SUFFIX}"
-        self._directory = private.open_directory(_DIRECTORY, make=make)
+        self._directory = private.open_directory(DIRECTORY, make=make)
 
     def __enter__(self) -> Catalog:
         return self
@@ -49,46 +76,83 @@ class Catalog:
     ) -> None:
         os.close(self._directory)
 
-    def build(self, manifests: Iterable[Iterable[Header | Entry]]) -> int:
-        """Make it anew of manifests, as manifest.decoded() gives them; returns the number of objects."""
+    def build(self, source: str, manifests: Callable[[], Iterable[Iterable[Header | Entry]]]) -> int:
+        """Make it of manifests, as manifest.decoded() gives them, unless it was made of that `source`, which names
+        them; returns the number of objects. It takes the place of the one before when it is whole.
+        """
+        require_sqlite()
+        if (count := self._count(source)) is not None:
+            return count
         working = f".{self._name}.{secrets.token_hex(6)}.part"
         try:
-            os.close(
-                os.open(working, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=self._directory)
-            )
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            os.close(os.open(working, flags, 0o600, dir_fd=self._directory))
             try:
-                count = self._fill(working, manifests)
+                count = self._fill(working, source, manifests())
                 os.rename(working, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
             except BaseException:
                 os.unlink(working, dir_fd=self._directory)
                 raise
-        except (OSError, sqlite3.Error) as error:
-            raise LocalFileError(f"can't write ~/.fsspec_gp_plugin/{_DIRECTORY}/{self._name}: {error}") from error
+        except OSError as error:
+            raise self._failed("write", error) from error
         return count
 
-    def _fill(self, working: str, manifests: Iterable[Iterable[Header | Entry]]) -> int:
-        with closing(self._connection(working, "rw")) as database:
-            # It is renamed when it is whole, so it needs no journal of its own.
-            database.execute("PRAGMA journal_mode = OFF")
-            database.execute("PRAGMA synchronous = OFF")
-            database.execute(
-                "CREATE TABLE object (name BLOB PRIMARY KEY, size INT, crc32c INT, created INT) WITHOUT ROWID"
-            )
-            for one in manifests:
+    def _fill(self, working: str, source: str, manifests: Iterable[Iterable[Header | Entry]]) -> int:
+        import sqlite3
+
+        try:
+            with closing(self._connection(working, "rw")) as database:
+                # It is renamed when it is whole, so it needs no journal of its own.
+                database.execute("PRAGMA journal_mode = OFF")
+                database.execute("PRAGMA synchronous = OFF")
+                database.executescript(_SCHEMA)
+                for one in manifests:
+                    with database:
+                        _add(database, one)
                 with database:
-                    _add(database, one)
-            (count,) = database.execute("SELECT count(*) FROM object").fetchone()
+                    database.execute("INSERT INTO source VALUES (?)", (source,))
+                (count,) = database.execute("SELECT count(*) FROM object").fetchone()
+        except sqlite3.Error as error:
+            raise self._failed("write", error) from error
         return int(count)
+
+    def _count(self, source: str) -> int | None:
+        """How many objects it has, where it was made of that source."""
+        query = "SELECT count(*) FROM object WHERE (SELECT text FROM source) = ? HAVING count(*)"
+        with suppress(LocalFileError):
+            for (count,) in self._rows(query, source):
+                return int(count)
+        return None
 
     def entry(self, name: str) -> Entry | None:
         """What the manifests say of an object; None when they don't name it, or there is no catalog. LocalFileError."""
-        found = list(self._selected("name = ?", os.fsencode(name)))
-        return found[0] if found else None
+        query = "SELECT name, size, crc32c FROM object WHERE name = ?"
+        return next((Entry(name, size, crc) for _, size, crc in self._rows(query, os.fsencode(name))), None)
 
-    def entries(self, start: str = "") -> Iterator[Entry]:
-        """Those whose name begins so, in no particular order; LocalFileError."""
+    def difference(self, start: str, listed: Iterable[tuple[str, int]]) -> Difference | None:
+        """Compare what the manifests say of objects whose name begins so with a listing of them, names and sizes; None
+        where nothing is missing. What else is listed does not matter.
+        """
+        between = (os.fsencode(start), os.fsencode(start) + b"\xff")
+        query = """
+            SELECT count(*) OVER (), (SELECT count(*) FROM object WHERE name >= ? AND name < ?), name, size, found
+            FROM (SELECT object.name, object.size, listed.size AS found FROM object LEFT JOIN listed USING (name)
+                  WHERE name >= ? AND name < ?)
+            WHERE found IS NULL OR found <> size ORDER BY name LIMIT 1
+        """
+        rows = (
+            Difference(count, total, os.fsdecode(name), size, found)
+            for count, total, name, size, found in self._rows(query, *between, *between, listed=listed)
+        )
+        return next(rows, None)
+
+    def has(self, start: str) -> bool:
+        """Whether the manifests name any object whose name begins so."""
         first = os.fsencode(start)
-        return self._selected("name >= ? AND name < ?", first, first + b"\xff")
+        return any(
+            True
+            for _ in self._rows("SELECT 1 FROM object WHERE name >= ? AND name < ? LIMIT 1", first, first + b"\xff")
+        )
 
     def exists(self) -> bool:
         """Whether there is one."""
@@ -99,23 +163,32 @@ class Catalog:
         return True
 
     def remove(self) -> None:
-        """Forget it, and those that nobody has removed for a month."""
+        """Forget it."""
         with suppress(FileNotFoundError):
             os.unlink(self._name, dir_fd=self._directory)
-        private.sweep(self._directory)
 
-    def _selected(self, condition: str, *values: object) -> Iterator[Entry]:
+    def _rows(self, query: str, *values: object, listed: Iterable[tuple[str, int]] | None = None) -> Iterator[Any]:
+        import sqlite3
+
         if not self.exists():
             return
         try:
             with closing(self._connection(self._name, "ro")) as database:
-                query = f"SELECT name, size, crc32c FROM object WHERE {condition}"  # noqa: S608 - ours, see above
-                for name, size, crc in database.execute(query, values):
-                    yield Entry(os.fsdecode(name), size, crc)
+                if listed is not None:
+                    database.execute("CREATE TEMP TABLE listed (name BLOB PRIMARY KEY, size INT) WITHOUT ROWID")
+                    rows = ((os.fsencode(name), size) for name, size in listed)
+                    database.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?)", rows)
+                yield from database.execute(query, values)
         except sqlite3.Error as error:
-            raise LocalFileError(f"can't read ~/.fsspec_gp_plugin/{_DIRECTORY}/{self._name}: {error}") from error
+            if self.exists():  # another restore of this backup has not just ended, and removed it
+                raise self._failed("read", error) from error
+
+    def _failed(self, what: str, error: Exception) -> LocalFileError:
+        return LocalFileError(f"can't {what} ~/.fsspec_gp_plugin/{DIRECTORY}/{self._name}: {error}")
 
     def _connection(self, name: str, mode: str) -> sqlite3.Connection:
+        import sqlite3
+
         path = f"file:/proc/self/fd/{self._directory}/{name}?mode={mode}"
         return sqlite3.connect(path + ("&immutable=1" if mode == "ro" else ""), uri=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-_LONGEST_NAME = 1024
+_LONGEST_NAME = 4096
 _LARGEST = 1 << 63
 
 
@@ -18,7 +18,9 @@ class Entry(NamedTuple):
 
 
 def written(entry: Entry) -> str:
-    """One line of JSON, in ASCII, without its end."""
+    """One line of JSON, in ASCII, without its end; ValueError for what read() would not take."""
+    if not is_name(entry.name):
+        raise ValueError(f"{entry.name!r} can't stand in a manifest")
     return json.dumps([entry.name, entry.size, f"{entry.crc32c:08x}"], separators=(",", ":"))
 
 

@@ -33,6 +33,7 @@ class Journal:
         self._name = private.name_of(url, timestamp)
         self._directory = private.open_directory(_DIRECTORY, make=True)
         self._fd = -1
+        self._read: list[str] = []
 
     def __enter__(self) -> Journal:
         return self
@@ -73,7 +74,8 @@ class Journal:
             os.rename(self._name + _OPEN, taken, src_dir_fd=self._directory, dst_dir_fd=self._directory)
         found: dict[str, Entry] = {}
         damaged = 0
-        for name in self._taken():
+        self._read = self._taken()
+        for name in self._read:
             with open(self._opened(name), "rb") as file:
                 for line in file:
                     if line.strip():
@@ -87,7 +89,7 @@ class Journal:
 
     def discard(self, *, whole: bool = False) -> None:
         """Forget what was taken; with `whole`, also what was not."""
-        for name in [*self._taken(), *([self._name + _OPEN] if whole else [])]:
+        for name in [*self._taken(), self._name + _OPEN] if whole else self._read:
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._directory)
 

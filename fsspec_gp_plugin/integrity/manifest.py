@@ -28,8 +28,8 @@ FOLDER = "fsspec_gp_plugin/"
 _SUFFIX = ".manifest.gz"
 _FORMAT = "fsspec_gp_plugin manifest"
 _VERSION = 1
-_LONGEST_LINE = 8 << 10
-# 25 million objects of one host.
+_LONGEST_LINE = 64 << 10
+# 25 million objects.
 _LARGEST = 2 << 30
 
 
@@ -74,12 +74,24 @@ def encoded(timestamp: str, entries: Sequence[Entry]) -> bytes:
     return gzip.compress("\n".join([*lines, ""]).encode(), 6, mtime=0)
 
 
-def decoded(key: str, timestamp: str, pieces: Iterable[bytes]) -> Iterator[Header | Entry]:
+class Budget:
+    """How many bytes all manifests of one backup may unpack to."""
+
+    def __init__(self) -> None:
+        self._left = _LARGEST
+
+    def spend(self, count: int) -> bool:
+        """Whether so many are left."""
+        self._left -= count
+        return self._left >= 0
+
+
+def decoded(key: str, timestamp: str, pieces: Iterable[bytes], budget: Budget) -> Iterator[Header | Entry]:
     """The header, then the entries, of a manifest that arrives in pieces; BadManifest, by its key, for anything else.
 
     Nothing of a manifest counts until the iteration has come to its end.
     """
-    lines = _lines(key, pieces)
+    lines = _lines(key, pieces, budget)
     header = _header(key, timestamp, next(lines, b""))
     yield header
     count = 0
@@ -113,18 +125,21 @@ def _header(key: str, timestamp: str, line: bytes) -> Header:
     return header
 
 
-def _lines(key: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _lines(key: str, pieces: Iterable[bytes], budget: Budget) -> Iterator[bytes]:
     unpacking = zlib.decompressobj(wbits=31)
-    rest, total = b"", 0
+    rest = b""
     try:
         for piece in pieces:
             while piece and not unpacking.eof:
                 # In small steps: a few bytes may unpack to gigabytes.
                 text = unpacking.decompress(piece, 64 << 10)
                 piece = unpacking.unconsumed_tail
-                total += len(text)
                 *whole, rest = (rest + text).split(b"\n")
-                if len(rest) > _LONGEST_LINE or total > _LARGEST or any(len(line) > _LONGEST_LINE for line in whole):
+                if (
+                    len(rest) > _LONGEST_LINE
+                    or not budget.spend(len(text))
+                    or any(len(line) > _LONGEST_LINE for line in whole)
+                ):
                     raise BadManifest(f"{key} is too large for a manifest")
                 yield from whole
     except zlib.error:

@@ -88,8 +88,9 @@ class Context:
         """The store, for what is wanted however long it is away, also by a command that else doesn't wait for it."""
         from ..storage.opening import patient
 
-        if self._bare_store is None:
-            return self.store
+        store = self.store
+        if self._bare_store is None:  # it was given to this context
+            return store
         return patient(self._bare_store, Patience(_OUTAGE_SECONDS, self.config.max_retries, note=self.log.info))
 
     @property

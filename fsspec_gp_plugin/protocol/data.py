@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from .. import keys
 from ..errors import LocalFileError
 from ..transfer.spans import parse_offsets
-from .records import expected, recorded, verdict
+from .comparing import expected, verdict
+from .records import recorded
 
 if TYPE_CHECKING:
     from .context import Context

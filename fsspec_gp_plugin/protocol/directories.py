@@ -17,7 +17,9 @@ from .. import keys
 from ..config.units import format_size
 from ..errors import LocalFileError, NotFound, StorageError, Unreachable, UsageError
 from ..integrity.entry import is_name
-from .records import compared, put_manifest_of
+from .comparing import compared
+from .files import send_file
+from .records import put_manifest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -114,14 +116,18 @@ def _backup(context: Context, path: str, parallel: int) -> None:
     if parallel > 1:
         settings = replace(settings, concurrency=1)
 
+    is_backup = keys.is_backup_prefix(prefix)
     sent: list[ObjectInfo] = []
 
     def send(name: str) -> int:
-        sent.append(context.send_file(os.path.join(folder, name), prefix + name, settings))
-        return sent[-1].size
+        if is_backup and not is_name(name):
+            raise LocalFileError(f"{os.path.join(folder, name)}: its name is too long, or none that can be restored")
+        info = send_file(context, os.path.join(folder, name), prefix + name, settings)
+        sent.append(info)
+        return info.size
 
     def finish() -> None:
-        if keys.is_backup_prefix(prefix):
+        if is_backup:
             put_manifest_of(context, prefix, sent)
 
     _each(context, f"{folder} → {prefix}", "Uploaded", list(_files_below(folder)), send, parallel, finish)

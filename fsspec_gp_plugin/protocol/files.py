@@ -5,24 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import keys
-from .records import expected, recorded, verdict
+from .comparing import expected, verdict
+from .records import recorded
 
 if TYPE_CHECKING:
     from ..storage.api import ObjectInfo
+    from ..transfer.upload import UploadSettings
     from .context import Context
 
 
 def backup_file(context: Context, path: str) -> None:
     """Store a local file, which stays where it is: gpbackup goes on with it."""
     key = keys.object_key(path)
-    sent = recorded(context, key, lambda: _sent(context, path, key))
+    sent = recorded(context, key, lambda: send_file(context, path, key))
     context.done(key, sent.size, sent.crc32c)
 
 
-def _sent(context: Context, path: str, key: str) -> ObjectInfo:
-    """Gpbackup hands over a copy of the configuration, too: whoever may read the backup need not know its secrets."""
+def send_file(context: Context, path: str, key: str, settings: UploadSettings | None = None) -> ObjectInfo:
+    """Store a local file; gpbackup's copy of the plugin's configuration without its secrets, which whoever may read the
+    backup need not know.
+    """
     if not keys.is_plugin_config(key):
-        return context.send_file(path, key)
+        return context.send_file(path, key, settings)
     from tempfile import TemporaryFile
 
     from ..config.loading import read_config
@@ -31,7 +35,7 @@ def _sent(context: Context, path: str, key: str) -> ObjectInfo:
     with TemporaryFile() as file:
         file.write(redacted(read_config(path)).encode("utf-8", "surrogateescape"))
         file.seek(0)
-        return context.send(file.fileno(), key)
+        return context.send(file.fileno(), key, settings)
 
 
 def restore_file(context: Context, path: str) -> None:

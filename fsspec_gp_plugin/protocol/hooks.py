@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..errors import NotFound, StorageError, UsageError
+from .comparing import fetch_manifests, forget_manifests, require_objects
 from .directories import remove_unfinished
 from .probing import first_bytes, probe
-from .records import begin_journal, fetch_manifests, forget_manifests, require_objects, store_manifest
+from .records import begin_journal, store_manifest
 from .risks import warn_of_risks
 
 if TYPE_CHECKING:

@@ -33,11 +33,13 @@ class Capabilities:
     `parallel_parts`: parts may be written at once and in any order, otherwise one after another in
     order. `parallel_reads`: several ranges at once are faster than one. `single_request_put`: put() is one
     request, so cheaper than a writer. `descriptors`: objects are files, so the store is a FileStore and its writers
-    are FileWriters. Sizes are bytes; `max_parts` is None where the store has no limit.
+    are FileWriters. `lists_by_prefix`: a listing of some names of a directory costs less than one of all. Sizes are
+    bytes; `max_parts` is None where the store has no limit.
     """
 
     parallel_parts: bool
     parallel_reads: bool
+    lists_by_prefix: bool = True
     single_request_put: bool = True
     descriptors: bool = False
     min_part_size: int = 1

@@ -29,7 +29,9 @@ _PIECE = 1 << 20
 class LocalStore:
     """Objects are files below a directory."""
 
-    capabilities = Capabilities(parallel_parts=False, parallel_reads=False, single_request_put=False, descriptors=True)
+    capabilities = Capabilities(
+        parallel_parts=False, parallel_reads=False, lists_by_prefix=False, single_request_put=False, descriptors=True
+    )
 
     def __init__(self, root: str, *, make_root: bool = True) -> None:
         """`root` is an absolute path. Without `make_root` it must exist: an empty mount point is then noticed."""
@@ -98,10 +100,8 @@ class LocalStore:
         pending = [prefix[: prefix.rfind("/") + 1]]
         while pending:
             folder = pending.pop()
-            for entry in self._entries(folder):
+            for entry in self._entries(folder, prefix):
                 key = folder + entry.name
-                if not f"{key}/".startswith(prefix):
-                    continue
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(key + "/")
                 elif unfinished or not is_unfinished(key):
@@ -116,10 +116,10 @@ class LocalStore:
                         raise translated(error, f"can't list {entry.path}") from error
                     yield ObjectInfo(key, size)
 
-    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+    def _entries(self, folder: str, prefix: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(self.path(folder)) as entries:
-                return list(entries)
+                return [entry for entry in entries if f"{folder}{entry.name}/".startswith(prefix)]
         except FileNotFoundError:
             return []
         except OSError as error:

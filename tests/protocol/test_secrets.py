@@ -71,6 +71,9 @@ def test_the_configuration_is_stored_without_its_secrets(plugin: Plugin, target:
     assert "hidden" not in text, text
     assert text.count("shown") == 6, text
     assert set(yaml.safe_load(text)) == {"executablepath", "options"}
+    for command in (["backup_directory", str(folder)], ["backup_directory_parallel", str(folder), "3"]):
+        plugin.run(*command).succeeded()
+        assert stored(target, path.name).decode() == text
     path.unlink()
     plugin.run("restore_file", str(path)).succeeded()
     assert path.read_text() == text

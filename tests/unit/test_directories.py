@@ -55,3 +55,17 @@ def test_no_key_is_written_outside_and_none_is_a_traceback(
 ) -> None:
     with monkeypatch.context() as patch:
         assert restored(tmp_path, patch, [PREFIX + name for name in names]) == []
+
+
+def test_a_name_that_no_manifest_could_hold_is_refused_before_it_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsspec_gp_plugin.integrity.entry._LONGEST_NAME", 10)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "backups/20260101/20260101120000"
+    folder.mkdir(parents=True)
+    (folder / "eleven_long").write_text("x")
+    store = FakeStore()
+    with pytest.raises(PluginError, match=r"eleven_long: its name is too long"):
+        directories.backup_directory(context(tmp_path, store), str(folder))
+    assert store.objects == {}

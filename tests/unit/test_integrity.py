@@ -7,18 +7,20 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fsspec_gp_plugin import private
 from fsspec_gp_plugin.errors import LocalFileError
-from fsspec_gp_plugin.integrity import entry, manifest
+from fsspec_gp_plugin.integrity import catalog_users, entry, manifest
 from fsspec_gp_plugin.integrity.catalog import Catalog
 from fsspec_gp_plugin.integrity.entry import Entry
 from fsspec_gp_plugin.integrity.journal import Journal
-from fsspec_gp_plugin.integrity.manifest import BadManifest, Header
+from fsspec_gp_plugin.integrity.manifest import BadManifest, Budget, Header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +76,7 @@ def test_anything_else_is_no_entry(line: str) -> None:
     assert isinstance(found.size, int)
 
 
-@pytest.mark.parametrize("name", ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/", ".", "x\0y", "n" * 2000, "\ud800"])
+@pytest.mark.parametrize("name", ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/", ".", "x\0y", "n" * 5000, "\ud800"])
 def test_a_name_that_leads_elsewhere_is_none(name: str) -> None:
     with pytest.raises(ValueError, match="not an entry"):
         entry.read(json.dumps([name, 1, "00000000"]))
@@ -94,7 +96,10 @@ def test_the_last_entry_of_a_name_counts_and_names_are_sorted(home: Path) -> Non
     # What is taken stays until it is discarded, and what comes meanwhile joins it.
     noted(Entry("c", 7, 8))
     assert taken()[0] == [Entry("a", 3, 4), Entry("b", 5, 6), Entry("c", 7, 8)]
-    with Journal(URL, T) as journal:
+    with Journal(URL, T) as journal, Journal(URL, T) as other:
+        journal.take()
+        other.discard()  # what another has taken is not its own
+        assert len(journals(home)) == 2
         journal.discard()
     assert journals(home) == []
     assert taken() == ([], 0)
@@ -171,7 +176,7 @@ HEADER = {
 
 
 def read(data: bytes, size: int = 1000) -> list[Header | Entry]:
-    return list(manifest.decoded("key", T, [data[at : at + size] for at in range(0, len(data), size)]))
+    return list(manifest.decoded("key", T, [data[at : at + size] for at in range(0, len(data), size)], Budget()))
 
 
 @given(st.lists(entries, max_size=30), st.integers(1, 200))
@@ -213,7 +218,7 @@ def test_a_damaged_manifest_is_an_error_and_never_another_one(where: float, how:
         (packed({**HEADER, "objects": [1]}), "not a manifest"),
         (packed(HEADER), "has 0 objects, and says that it has 1"),
         (packed(HEADER, ["../../etc/passwd", 1, "00000000"]), "line 2 is not an entry"),
-        (packed(HEADER, ["x" * 9000, 1, "00000000"]), "too large"),
+        (packed(HEADER, ["x" * 70_000, 1, "00000000"]), "too large"),
         (packed(HEADER, ["a", 1, "00000000"]) * 2, "does not end"),
         (gzip.compress(b"[" * (64 << 20)), "too large"),
         (gzip.compress(json.dumps(HEADER).encode() + b"\n" + b"[" * 5000 + b"\n"), "line 2 is not an entry"),
@@ -240,38 +245,125 @@ def described(created: int, *given: Entry) -> Iterable[Header | Entry]:
     return [Header(T, "h", created, len(given)), *given]
 
 
+def catalogs(home: Path) -> list[str]:
+    return sorted(path.name for path in (home / ".fsspec_gp_plugin" / "manifests").iterdir())
+
+
 def test_a_catalog_tells_what_all_manifests_say(home: Path) -> None:
     with Catalog(URL, T, make=True) as catalog:
-        assert not catalog.exists()
         assert catalog.entry("a") is None
+        assert catalog.difference("", []) is None
         one = described(2, Entry("a", 1, 2), Entry("gpbackup_1_x", 3, 4))
         two = described(1, Entry("a", 9, 9), Entry("gpbackup_10_x", 5, 6), Entry("gpbackup_\udcff", 7, 8))
-        assert catalog.build([one, two]) == 4
+        assert catalog.build("one two", lambda: [one, two]) == 4
         assert catalog.entry("a") == Entry("a", 1, 2)
         assert catalog.entry("b") is None
-        assert sorted(catalog.entries("gpbackup_1")) == [Entry("gpbackup_10_x", 5, 6), Entry("gpbackup_1_x", 3, 4)]
-        assert len(list(catalog.entries())) == 4
-        assert catalog.build([described(3, Entry("b", 1, 1))]) == 1
+        assert (catalog.has("gpbackup_1"), catalog.has("gpbackup_2"), catalog.has("")) == (True, False, True)
+        assert catalog.build("three", lambda: [described(3, Entry("b", 1, 1))]) == 1
         assert catalog.entry("a") is None
+        # Of the same manifests it is not made again.
+        assert catalog.build("three", list) == 1
+        assert catalog.entry("b") == Entry("b", 1, 1)
         catalog.remove()
         assert catalog.entry("b") is None
-    assert list((home / ".fsspec_gp_plugin" / "manifests").iterdir()) == []
+    assert catalogs(home) == []
 
 
-def test_a_catalog_that_can_not_be_built_leaves_nothing(home: Path) -> None:
+@pytest.mark.usefixtures("home")
+def test_a_catalog_is_compared_with_a_listing() -> None:
     with Catalog(URL, T, make=True) as catalog:
-        with pytest.raises(BadManifest):
-            catalog.build([manifest.decoded("key", T, [b"junk"])])
-        assert not catalog.exists()
-    assert list((home / ".fsspec_gp_plugin" / "manifests").iterdir()) == []
+        given_entries = [Entry(name, size, 0) for name, size in (("x_1", 1), ("x_2", 2), ("x_3", 3), ("y", 4))]
+        catalog.build("", lambda: [described(1, *given_entries)])
+        assert catalog.difference("x_", iter([("x_1", 1), ("x_2", 2), ("x_3", 3), ("z", 5)])) is None
+        assert catalog.difference("x_", iter([("x_1", 1), ("x_3", 3)])) == (1, 3, "x_2", 2, None)
+        assert catalog.difference("x_", iter([("x_1", 7)])) == (3, 3, "x_1", 1, 7)
+        assert catalog.difference("", iter([])) == (4, 4, "x_1", 1, None)
+        assert catalog.difference("z", iter([])) is None
+
+
+def test_a_catalog_that_can_not_be_built_leaves_the_one_before(home: Path) -> None:
+    with Catalog(URL, T, make=True) as catalog:
+        for _ in range(2):
+            with pytest.raises(BadManifest):
+                catalog.build("bad", lambda: [manifest.decoded("key", T, [b"junk"], Budget())])
+            catalog.build("good", lambda: [described(1, Entry("a", 1, 2))])
+        assert catalog.entry("a") == Entry("a", 1, 2)
+    assert len(catalogs(home)) == 1
 
 
 def test_a_catalog_that_can_not_be_read_is_an_error(home: Path) -> None:
     with Catalog(URL, T, make=True) as catalog:
-        catalog.build([described(1, Entry("a", 1, 2))])
+        catalog.build("", lambda: [described(1, Entry("a", 1, 2))])
         next((home / ".fsspec_gp_plugin" / "manifests").iterdir()).write_bytes(b"no database" * 1000)
         with pytest.raises(LocalFileError, match="can't read ~/"):
             catalog.entry("a")
+        # The next restore makes it anew.
+        assert catalog.build("", lambda: [described(1, Entry("a", 1, 2))]) == 1
+
+
+@pytest.mark.usefixtures("home")
+def test_a_catalog_may_vanish_while_it_is_read() -> None:
+    """As another restore of the same backup ends."""
+    stop = threading.Event()
+
+    def come_and_go() -> None:
+        with Catalog(URL, T, make=True) as catalog:
+            while not stop.is_set():
+                catalog.build("", lambda: [described(1, Entry("a", 1, 2))])
+                catalog.remove()
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        with Catalog(URL, T, make=True) as catalog:
+            seen = {catalog.entry("a") for _ in range(3000)}
+    finally:
+        stop.set()
+        other.join()
+    assert seen <= {None, Entry("a", 1, 2)}
+
+
+def test_a_catalog_stays_until_nobody_needs_it(home: Path) -> None:
+    earlier, later = "20260101110000", T
+    for timestamp in (earlier, later):
+        with Catalog(URL, timestamp, make=True) as catalog:
+            catalog.build("", lambda: [described(1, Entry("a", 1, 2))])
+    catalog_users.begin(URL, later, [later, earlier])
+    catalog_users.begin(URL, later, [later, earlier])
+    catalog_users.begin(URL, earlier, [earlier])
+    catalog_users.end("s3://another", later)
+    catalog_users.end(URL, later)
+    assert sum(name.endswith(".db") for name in catalogs(home)) == 2
+    catalog_users.end(URL, later)
+    assert [name[:14] for name in catalogs(home) if name.endswith(".db")] == [earlier]
+    catalog_users.end(URL, earlier)
+    catalog_users.end(URL, earlier)
+    assert catalogs(home) == []
+
+
+def test_all_manifests_together_have_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = manifest.encoded(T, [Entry(f"n{n}", n, n) for n in range(100)])
+    monkeypatch.setattr(manifest, "_LARGEST", 5000)
+    budget = Budget()
+    list(manifest.decoded("key", T, [data], budget))
+    budget.spend(3000)
+    with pytest.raises(BadManifest, match="too large"):
+        list(manifest.decoded("key", T, [data], budget))
+
+
+def test_what_can_not_be_read_back_is_not_written() -> None:
+    with pytest.raises(ValueError, match="can't stand in a manifest"):
+        entry.written(Entry("n" * 5000, 1, 1))
+
+
+def test_hosts_whose_long_names_begin_alike_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = set()
+    for number in range(3):
+        node = f"greenplum-production-eu-central-1-sdw0{number}"
+        monkeypatch.setattr(os, "uname", lambda node=node: os.uname_result(("Linux", node, "", "", "")))
+        names.add(private.host())
+    assert len(names) == 3
+    assert max(map(len, names)) == 32
 
 
 @pytest.mark.parametrize("kind", [Journal, Catalog])

@@ -83,7 +83,7 @@ def test_without_an_endpoint_encryption_off_is_plain_http(tmp_path: Path) -> Non
 
 
 def test_a_secret_is_taken_literally(tmp_path: Path) -> None:
-    secret = "a${HOME}$${b}"
+    secret = "a${HOME}$${b}pa${word-1${2}$"
     lines = f"\n  bucket: b\n  region: x\n  aws_access_key_id: k\n  aws_secret_access_key: '{secret}'"
     assert load(tmp_path, lines).storage_options["secret"] == secret
 

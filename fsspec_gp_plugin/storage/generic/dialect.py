@@ -144,7 +144,7 @@ class Dialect:
         if own:
             with suppress(FileNotFoundError):
                 for name, info in fs.find(path, detail=True).items():
-                    yield name, int(info.get("size") or 0)
+                    yield name, self._told_size(fs, name, info)
             return
         # Not by fsspec's walk(), which takes a connection that broke for an empty directory.
         directories = [path]
@@ -164,10 +164,17 @@ class Dialect:
             return []
         entries = ((str(info["name"]), info) for info in found)
         return [
-            (name, None if info.get("type") == "directory" else int(info.get("size") or 0))
+            (name, None if info.get("type") == "directory" else self._told_size(fs, name, info))
             for name, info in entries
             if name.strip("/") != path.strip("/")
         ]
+
+    def _told_size(self, fs: Any, path: str, info: dict[str, Any]) -> int:
+        size = info.get("size")
+        if size is None:  # a web server's listing tells none
+            with suppress(FileNotFoundError):
+                size = self.size(fs, path)
+        return int(size or 0)
 
     def remove(self, fs: Any, path: str) -> None:
         """Remove a file; FileNotFoundError where there is none."""

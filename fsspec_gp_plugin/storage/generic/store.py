@@ -27,7 +27,10 @@ class FsspecStore:
         self.dialect = dialect
         self.connections = Connections(dialect)
         self.capabilities = Capabilities(
-            parallel_parts=False, parallel_reads=dialect.parallel_reads, single_request_put=False
+            parallel_parts=False,
+            parallel_reads=dialect.parallel_reads,
+            lists_by_prefix=False,
+            single_request_put=False,
         )
         self._root = root.rstrip("/")
 

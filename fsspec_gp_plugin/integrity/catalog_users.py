@@ -1,0 +1,61 @@
+"""Which restores on this host need which catalogs: each setup hook leaves a note, each cleanup hook takes one away.
+
+So a second restore of the same backup doesn't take the catalog from the first, nor the coordinator's hook that of the
+segment host it runs on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from contextlib import suppress
+
+from .. import private
+from .catalog import DIRECTORY, Catalog
+
+_SUFFIX = ".user"
+
+
+def begin(url: str, timestamp: str, needed: list[str]) -> None:
+    """Note that a restore of a backup needs the catalogs of these timestamps; LocalFileError."""
+    directory = private.open_directory(DIRECTORY, make=True)
+    try:
+        private.sweep(directory)
+        name = f"{private.name_of(url, timestamp)}.{secrets.token_hex(6)}{_SUFFIX}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(name, flags, 0o600, dir_fd=directory), "w", encoding="ascii") as file:
+            file.write("\n".join(needed))
+    finally:
+        os.close(directory)
+
+
+def end(url: str, timestamp: str) -> None:
+    """One restore of the backup has ended: catalogs that no other needs are removed; LocalFileError."""
+    directory = private.open_directory(DIRECTORY)
+    try:
+        ours = f"{private.name_of(url, timestamp)}."
+        notes = [name for name in sorted(os.listdir(directory)) if name.endswith(_SUFFIX)]
+        ended = next((name for name in notes if name.startswith(ours)), None)
+        if ended is None:
+            return
+        needed = _read(directory, ended)
+        with suppress(FileNotFoundError):
+            os.unlink(ended, dir_fd=directory)
+        target = private.name_of(url, "")
+        still = {one for name in notes if name != ended and target in name for one in _read(directory, name)}
+    finally:
+        os.close(directory)
+    for one in needed - still:
+        with Catalog(url, one) as catalog:
+            catalog.remove()
+
+
+def _read(directory: int, name: str) -> set[str]:
+    try:
+        with open(
+            os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory), encoding="ascii"
+        ) as file:
+            return set(re.findall(r"[0-9]{14}", file.read()))
+    except FileNotFoundError:
+        return set()

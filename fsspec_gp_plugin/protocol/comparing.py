@@ -1,0 +1,198 @@
+"""What is restored, compared with what was written down when it was stored."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from .. import keys
+from ..errors import AccessDenied, LocalFileError, NotFound, StorageError
+from ..private import NoDirectoryError
+from ..storage.api import ObjectInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..integrity.catalog import Catalog
+    from ..integrity.entry import Entry
+    from ..storage.api import Store
+    from .context import Context
+
+# So many objects are listed by the coordinator's hook; of a larger backup each segment's lists its own.
+_FEW = 10_000
+_PIECE = 1 << 20
+# Manifests of one backup, one a host and attempt; bytes of gpbackup's record; backups that one restore reads.
+_MOST_MANIFESTS = 10_000
+_LARGEST_PLAN = 64 << 20
+_LONGEST_PLAN = 1000
+_ESCAPE = "set `checksum: off` to restore what there is without looking at the manifests"
+
+
+def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
+    """Fetch what all hosts have noted of a backup, and of those that it builds upon, for the restores on this host to
+    compare; and compare it with what is at the target.
+    """
+    if context.config.checksum == "off":
+        return
+    from ..integrity import catalog_users
+    from ..integrity.catalog import Catalog
+
+    earlier = _plan(context, prefix, timestamp) - {timestamp}
+    catalog_users.begin(context.config.url, timestamp, [timestamp, *earlier])
+    for one in earlier:
+        with Catalog(context.config.url, one, make=True) as catalog:
+            _build(context, catalog, keys.backup_prefix(one), one)
+    with Catalog(context.config.url, timestamp, make=True) as catalog:
+        count = _build(context, catalog, prefix, timestamp)
+        if count is None:
+            return
+        context.log.info(f"{timestamp}: the manifests name {count} objects")
+        # What is gone would only be missed much later, where gprestore hangs.
+        whole = count <= _FEW or not context.store.capabilities.lists_by_prefix
+        _require(context, catalog, prefix, "" if whole else f"gpbackup_{timestamp}")
+
+
+def _plan(context: Context, prefix: str, timestamp: str) -> set[str]:
+    """The timestamps of the backups whose data a restore of an incremental one needs, by gpbackup's own record."""
+    try:
+        info = context.store.stat(f"{prefix}gpbackup_{timestamp}_config.yaml")
+        text = b"".join(_pieces(context.store, info)).decode(errors="replace") if info.size < _LARGEST_PLAN else ""
+    except (AccessDenied, NotFound):
+        return set()
+    found = set(re.findall(r"(?m)^[\s-]*timestamp:[\s\"']*([0-9]{14})\b", text.partition("restoreplan:")[2]))
+    return found if len(found) <= _LONGEST_PLAN else set()
+
+
+def _build(context: Context, catalog: Catalog, prefix: str, timestamp: str) -> int | None:
+    """Make a catalog of all manifests; returns the number of objects in it, None where there are no manifests."""
+    from ..integrity import manifest
+
+    store = context.store
+    try:
+        listed = (
+            info for info in store.find(prefix + manifest.FOLDER) if manifest.is_manifest(info.key[len(prefix) :])
+        )
+        found = sorted(islice(listed, _MOST_MANIFESTS + 1), key=lambda info: info.key)
+    except AccessDenied as error:
+        context.log.info(f"{timestamp}: restored unverified, as its manifests can't be listed: {error}")
+        found = []
+    else:
+        if not found:
+            context.log.info(f"{timestamp}: restored unverified, as there is no manifest of it")
+    if not found:
+        catalog.remove()
+        return None
+    if len(found) > _MOST_MANIFESTS:
+        raise manifest.BadManifest(
+            f"{prefix}{manifest.FOLDER} holds more than {_MOST_MANIFESTS:,} manifests; {_ESCAPE}"
+        )
+    budget = manifest.Budget()
+    try:
+        return catalog.build(
+            "\n".join(f"{info.key} {info.size} {info.version}" for info in found),
+            lambda: (manifest.decoded(info.key, timestamp, _pieces(store, info), budget) for info in found),
+        )
+    except (LocalFileError, manifest.BadManifest) as error:
+        raise type(error)(f"{error}; {_ESCAPE}") from error
+
+
+def _pieces(store: Store, info: ObjectInfo) -> Iterator[bytes]:
+    buffer = bytearray(_PIECE)
+    with memoryview(buffer) as view:
+        for start in range(0, info.size, _PIECE):
+            filled = 0
+            for count in store.read(info, start, view[: min(_PIECE, info.size - start)]):
+                filled += count
+            yield bytes(view[:filled])
+
+
+def require_objects(context: Context, prefix: str, timestamp: str, content: str) -> None:
+    """What the manifests name of one content id is at the target, in its full size; else NotFound or StorageError."""
+    from ..integrity.catalog import Catalog
+
+    # Where a listing is always one of all, the coordinator's hook has looked at all.
+    if context.config.checksum == "off" or not context.store.capabilities.lists_by_prefix:
+        return
+    try:
+        with Catalog(context.config.url, timestamp) as catalog:
+            _require(context, catalog, prefix, f"gpbackup_{content}_{timestamp}")
+    except NoDirectoryError as error:
+        context.log.info(f"{timestamp}: not compared with its manifests: {error}")
+
+
+def _require(context: Context, catalog: Catalog, prefix: str, start: str) -> None:
+    if not catalog.has(start):
+        return
+    listed = ((info.key[len(prefix) :], info.size) for info in context.store.find(prefix + start))
+    try:
+        found = catalog.difference(start, listed)
+    except AccessDenied as error:
+        context.log.info(f"{prefix} can't be listed, so nothing tells whether all is there: {error}")
+        return
+    if found is None:
+        return
+    if found.size is not None:
+        raise StorageError(
+            f"{prefix}{found.name} has {found.size} bytes, but {found.backed_up} were backed up, says its manifest; "
+            f"{_ESCAPE}"
+        )
+    more = f" and {found.missing - 1} more" if found.missing > 1 else ""
+    raise NotFound(
+        f"{prefix}{found.name}{more} of {found.total} objects were backed up, says their manifest, but are not at the "
+        f"target, or not in that size; {_ESCAPE}"
+    )
+
+
+def expected(context: Context, key: str) -> ObjectInfo | None:
+    """What the manifests say of an object; None where none has been fetched on this host, or none names it."""
+    if context.config.checksum == "off":
+        return None
+    from ..integrity.catalog import Catalog
+
+    _, timestamp, name = keys.parts_of(key)
+    try:
+        with Catalog(context.config.url, timestamp) as catalog:
+            return _described(key, catalog.entry(name))
+    except NoDirectoryError:
+        return None
+
+
+def _described(key: str, entry: Entry | None) -> ObjectInfo | None:
+    return None if entry is None else ObjectInfo(key, entry.size, None, entry.crc32c)
+
+
+@contextmanager
+def compared(context: Context, prefix: str) -> Iterator[Callable[[str], ObjectInfo | None]]:
+    """What a backup's manifests say of an object, by its key, for a restore without hooks."""
+    if context.config.checksum == "off" or not keys.is_backup_prefix(prefix):
+        yield lambda _: None
+        return
+    from ..integrity.catalog import Catalog
+
+    timestamp = prefix.split("/")[2]
+    with Catalog(context.config.url, timestamp, f".{secrets.token_hex(6)}", make=True) as catalog:
+        try:
+            _build(context, catalog, prefix, timestamp)
+            yield lambda key: _described(key, catalog.entry(key[len(prefix) :]))
+        finally:
+            catalog.remove()
+
+
+def verdict(context: Context, wanted: ObjectInfo | None) -> str:
+    """For the log: whether an object that was restored was as the manifests say."""
+    if context.config.checksum == "off":
+        return ""
+    return "unverified" if wanted is None else "verified"
+
+
+def forget_manifests(context: Context, timestamp: str) -> None:
+    """A restore has ended: remove what this host has fetched of manifests for it, unless another needs it."""
+    from ..integrity import catalog_users
+
+    try:
+        catalog_users.end(context.config.url, timestamp)
+    except LocalFileError as error:
+        context.log.verbose(str(error))
