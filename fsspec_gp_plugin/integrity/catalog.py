@@ -168,10 +168,10 @@ class Catalog:
             os.unlink(self._name, dir_fd=self._directory)
 
     def _rows(self, query: str, *values: object, listed: Iterable[tuple[str, int]] | None = None) -> Iterator[Any]:
-        import sqlite3
-
         if not self.exists():
             return
+        import sqlite3
+
         try:
             with closing(self._connection(self._name, "ro")) as database:
                 if listed is not None:
