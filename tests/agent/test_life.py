@@ -7,7 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
+import venv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +17,12 @@ import pytest
 
 import fsspec_gp_plugin
 from tests.agent.conftest import descriptors, write_config
-from tests.protocol.caller import Agent, ask_agent
+from tests.protocol.caller import Agent, Plugin, ask_agent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.protocol.caller import Database, Plugin
+    from tests.protocol.caller import Database
 
 
 @pytest.fixture(autouse=True)
@@ -202,6 +204,38 @@ def test_after_a_kill_9_the_next_hook_starts_another(local: Plugin) -> None:
     assert found is not None
     assert found["pid"] != first["pid"]
     assert local.run("restore_data", path).succeeded().out == b"rows"
+
+
+def test_two_installations_have_agents_of_their_own(local: Plugin, tmp_path: Path) -> None:
+    """As while one cluster is upgraded and another is not, or a user tries a later version."""
+    second = tmp_path / "second"
+    venv.create(second, with_pip=False, symlinks=True)
+    [packages] = second.glob("lib/python3*/site-packages")
+    code = Path(fsspec_gp_plugin.__file__).parent.parent
+    (packages / "first.pth").write_text(f"{sysconfig.get_path('purelib')}\n{code}\n")
+    for program in local.executable.parent.glob("fsspec_gp_plugin*"):
+        shutil.copy(program, second / "bin")
+    shutil.copytree(local.executable.parent.parent / "libexec", second / "libexec")
+    other = Plugin(local.database, local.config, second / "bin" / local.executable.name)
+
+    def asked(plugin: Plugin, what: str) -> str:
+        return subprocess.run(
+            [str(plugin.executable), "agent", what], env=local.database.environment(), capture_output=True, check=False
+        ).stdout.decode()
+
+    try:
+        for plugin, segment in ((local, 0), (other, 1)):
+            hook(plugin, "setup_plugin_for_backup", "segment_host")
+            plugin.run("backup_data", local.database.table(segment), stdin=b"rows").succeeded()
+        first, later = (asked(plugin, "status").splitlines() for plugin in (local, other))
+        assert first[0] != later[0]
+        assert first[2] == later[2] == "commands: 0 running, 1 served"
+        assert "has ended" in asked(local, "stop")
+        assert local.run("restore_data", local.database.table(1)).succeeded().out == b"rows"
+        assert other.run("restore_data", local.database.table(0)).succeeded().out == b"rows"
+        assert "commands: 0 running, 2 served" in asked(other, "status")
+    finally:
+        asked(other, "stop")
 
 
 def test_people_can_ask_for_it_and_stop_it(local: Plugin) -> None:
