@@ -88,10 +88,11 @@ def _user_and_home() -> tuple[str, str]:
         return str(os.geteuid()), os.environ.get("HOME") or "/"
 
 
-def take_over_library_logging(log: Log) -> None:
+def take_over_library_logging(log: Log, *, keep_streams: bool = False) -> None:
     """Send what libraries log, warn or print, and exceptions that nobody catches, to our log at debug level.
 
-    Python's own way with these is standard error, where one line makes gprestore hang.
+    Python's own way with these is standard error, where one line makes gprestore hang. With `keep_streams` what is
+    printed is let through: a person reads it.
     """
     import io
     import logging
@@ -108,7 +109,8 @@ def take_over_library_logging(log: Log) -> None:
                 log.debug(f"printed: {text.strip()}")
             return len(text)
 
-    sys.stdout = sys.stderr = Printed()
+    if not keep_streams:
+        sys.stdout = sys.stderr = Printed()
     logging.lastResort = None
     logging.raiseExceptions = False
     logging.captureWarnings(capture=True)

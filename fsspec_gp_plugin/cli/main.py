@@ -13,14 +13,24 @@ from ..redaction import scrub
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MODULES = {"encrypt-secret": "encrypt"}
+# The module and function of each.
+_FUNCTIONS = {
+    "encrypt-secret": ("encrypt", "main"),
+    "info": ("listing", "info"),
+    "list": ("listing", "list_backups"),
+    "verify": ("verify", "main"),
+}
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one of them, its name first; returns the exit status."""
     try:
-        status: int = import_module(f".{_MODULES[argv[0]]}", __package__).main(argv[1:])
+        module, function = _FUNCTIONS[argv[0]]
+        status: int = getattr(import_module(f".{module}", __package__), function)(argv[1:])
         sys.stdout.flush()  # the process ends without Python's own end
+    except SystemExit as ended:  # --help
+        sys.stdout.flush()
+        return int(ended.code or 0)
     except PluginError as error:
         sys.stderr.write(scrub(f"{PROGRAM}: {argv[0]}: {error}") + "\n")
         return error.exit_status

@@ -129,6 +129,11 @@ class Catalog:
         query = "SELECT name, size, crc32c FROM object WHERE name = ?"
         return next((Entry(name, size, crc) for _, size, crc in self._rows(query, os.fsencode(name))), None)
 
+    def entries(self) -> Iterator[Entry]:
+        """All of them, by name; LocalFileError."""
+        for name, size, crc in self._rows("SELECT name, size, crc32c FROM object ORDER BY name"):
+            yield Entry(os.fsdecode(name), size, crc)
+
     def difference(self, start: str, listed: Iterable[tuple[str, int]]) -> Difference | None:
         """Compare what the manifests say of objects whose name begins so with a listing of them, names and sizes; None
         where nothing is missing. What else is listed does not matter.

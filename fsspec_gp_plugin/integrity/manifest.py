@@ -45,6 +45,7 @@ class Header:
     host: str
     created: int
     objects: int
+    plugin: str = ""
 
 
 def new_name() -> str:
@@ -112,7 +113,7 @@ def _header(key: str, timestamp: str, line: bytes) -> Header:
         if found["format"] != _FORMAT:
             raise ValueError
         version, checksum = found["version"], found["checksum"]
-        header = Header(found["timestamp"], found["host"], found["created"], found["objects"])
+        header = Header(found["timestamp"], found["host"], found["created"], found["objects"], str(found.get("plugin")))
     except (KeyError, RecursionError, TypeError, ValueError):
         raise BadManifest(f"{key} is not a manifest of this plugin") from None
     if version != _VERSION or checksum != "crc32c":

@@ -1,0 +1,67 @@
+"""What the commands for people are given: a configuration, its store, and options."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..commands import PEOPLE, PROGRAM
+from ..config.loading import Config, load_config
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..storage.api import Store
+
+_OUTAGE_SECONDS = 30.0
+
+
+class Parser(argparse.ArgumentParser):
+    """Arguments of one command; what is wrong with them is a UsageError."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is the command's."""
+        super().__init__(f"{PROGRAM} {name}", description=PEOPLE[name][1], allow_abbrev=False)
+        self.add_argument("config", metavar="CONFIG", help="the configuration file, as for gpbackup")
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; `{self.prog} --help` tells more")
+
+    def add_timestamp(self, **more: Any) -> None:
+        """A backup's timestamp."""
+        self.add_argument("timestamp", metavar="TIMESTAMP", type=_timestamp, help="a backup's 14 digits", **more)
+
+    def add_json(self) -> None:
+        """The answer for programs."""
+        self.add_argument("--json", action="store_true", help="the answer as JSON")
+
+
+def _timestamp(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{14}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a backup's timestamp: expected 14 digits, YYYYMMDDHHMMSS")
+    return text
+
+
+@contextmanager
+def opened(path: str) -> Iterator[tuple[Config, Store]]:
+    """The configuration in a file, and its store; what libraries say goes to the log."""
+    from ..log import Log, take_over_library_logging
+    from ..storage.opening import open_store
+    from ..storage.retrying import Patience
+
+    config = load_config(os.path.abspath(path))
+    take_over_library_logging(Log(verbosity=config.logger_verbosity), keep_streams=True)
+    store = open_store(
+        config.url,
+        config.storage_options,
+        timeout=config.timeout,
+        patience=Patience(_OUTAGE_SECONDS, config.max_retries),
+    )
+    try:
+        yield config, store
+    finally:
+        store.close()

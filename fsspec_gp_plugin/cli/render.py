@@ -1,0 +1,63 @@
+"""How answers look: tables and progress in a terminal, plain lines in a pipe, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+# In a pipe no line is broken, however long it is.
+_WIDE = 4096
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """Print a table; columns named in `right` are numbers."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal else _WIDE, highlight=False, soft_wrap=not terminal)
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        shown.add_column(column, justify="right" if column in right else "left", no_wrap=True, overflow="fold")
+    for row in rows:
+        # Not as markup: a name from the storage may hold anything.
+        shown.add_row(*(Text(_printable(cell), style=_STYLES.get(cell, "")) for cell in row))
+    console.print(shown)
+
+
+_STYLES = {"complete": "green", "incomplete": "yellow", "failed": "red", "ok": "green"}
+
+
+def line(text: str) -> None:
+    """Print a line."""
+    sys.stdout.write(_printable(text) + "\n")
+
+
+def as_json(answer: Any) -> None:
+    """Print an answer for programs."""
+    sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=True) + "\n")
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many bytes are done, with rate and time left, on standard error where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn(what), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,107 @@
+"""What backups a target holds, told from the storage alone: its listing, reports and manifests."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..errors import NotFound, StorageError
+from ..integrity import manifest
+from ..keys import backup_prefix, is_backup_prefix, is_unfinished
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..storage.api import ObjectInfo, Store
+
+_REPORTS_AT_ONCE = 8
+_LARGEST_REPORT = 1 << 20
+_PIECE = 1 << 20
+_LINE = re.compile(r"^([a-z][a-z0-9 ]*):[ \t]*(.*)$", re.MULTILINE)
+_CONTENT = re.compile(r"gpbackup_(-?[0-9]+)_[0-9]{14}(?:_|\.|$)")
+
+
+@dataclass
+class Backup:
+    """One backup: what there is of it, and what its report says, by the report's own names."""
+
+    timestamp: str
+    objects: int = 0
+    size: int = 0
+    has_contents: bool = False
+    report_key: str = ""
+    manifests: list[ObjectInfo] = field(default_factory=list)
+    segments: Counter[str] = field(default_factory=Counter)
+    report: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        """`complete`, `failed` by its own report, or `incomplete`: gpbackup did not come to its end."""
+        if not self.has_contents or not self.report_key:
+            return "incomplete"
+        return "failed" if self.report.get("backup status", "").lower().startswith("fail") else "complete"
+
+    @property
+    def kind(self) -> str:
+        """`full`, `incremental`, or a part of a database, by its report; "" without one."""
+        if not self.report:
+            return ""
+        if self.report.get("incremental", "").lower() == "true":
+            return "incremental"
+        section = self.report.get("backup section", "All Sections")
+        return "full" if section == "All Sections" else section.lower().removesuffix(" only")
+
+    def count(self, info: ObjectInfo) -> None:
+        """Take an object into account."""
+        name = info.key[len(backup_prefix(self.timestamp)) :]
+        if manifest.is_manifest(name):
+            self.manifests.append(info)
+            return
+        self.objects += 1
+        self.size += info.size
+        if name == f"gpbackup_{self.timestamp}_toc.yaml":
+            self.has_contents = info.size > 0
+        elif name == f"gpbackup_{self.timestamp}_report" and info.size:
+            self.report_key = info.key
+        if match := _CONTENT.match(name):
+            self.segments[match[1]] += info.size
+
+
+def survey(store: Store, timestamp: str = "") -> list[Backup]:
+    """All backups of a target, or that of one timestamp, the latest last, with their reports."""
+    found: dict[str, Backup] = {}
+    for info in store.find(backup_prefix(timestamp) if timestamp else "backups/"):
+        prefix = "/".join(info.key.split("/")[:3]) + "/"
+        if is_backup_prefix(prefix) and not is_unfinished(info.key):
+            stamp = prefix.split("/")[2]
+            found.setdefault(stamp, Backup(stamp)).count(info)
+    backups = [found[stamp] for stamp in sorted(found)]
+    with ThreadPoolExecutor(_REPORTS_AT_ONCE) as pool:
+        for backup, report in zip(backups, pool.map(lambda one: _report(store, one), backups), strict=True):
+            backup.report = report
+    return backups
+
+
+def _report(store: Store, backup: Backup) -> dict[str, str]:
+    if not backup.report_key:
+        return {}
+    try:
+        info = store.stat(backup.report_key)
+        text = b"".join(pieces(store, info)) if info.size <= _LARGEST_REPORT else b""
+    except (NotFound, StorageError):
+        return {}
+    return {name: value.strip() for name, value in _LINE.findall(text.decode(errors="replace"))}
+
+
+def pieces(store: Store, info: ObjectInfo) -> Iterator[bytes]:
+    """An object's bytes, a megabyte at a time."""
+    buffer = bytearray(_PIECE)
+    with memoryview(buffer) as view:
+        for start in range(0, info.size, _PIECE):
+            filled = 0
+            for count in store.read(info, start, view[: min(_PIECE, info.size - start)]):
+                filled += count
+            yield bytes(view[:filled])

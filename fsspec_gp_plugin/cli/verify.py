@@ -1,0 +1,154 @@
+"""`verify`: every object of a backup, read and compared with the manifests."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from ..config.units import format_size
+from ..errors import NotFound, StorageError, Unreachable, UsageError
+from ..integrity import manifest
+from ..integrity.catalog import Catalog
+from ..keys import backup_prefix
+from ..storage.api import ObjectInfo
+from ..transfer.download import Download, DownloadSettings
+from . import render
+from .arguments import Parser, opened
+from .survey import Backup, pieces, survey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ..integrity.entry import Entry
+    from ..storage.api import Store
+
+_AT_ONCE = 8
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Status 0 where all is as it was backed up, 1 where something differs, 4 where nothing could be compared."""
+    parser = Parser("verify")
+    parser.add_timestamp(nargs="?")
+    parser.add_argument("--quick", action="store_true", help="compare sizes only, which a listing tells")
+    parser.add_argument("--shard", metavar="I/N", type=_shard, default=(0, 1), help="only part I, from 0, of N parts")
+    parser.add_json()
+    asked = parser.parse_args(arguments)
+    with opened(asked.config) as (config, store):
+        backups = survey(store, asked.timestamp or "")
+        if asked.timestamp and not backups:
+            raise NotFound(f"there is no backup {asked.timestamp} at {config.url}; `list` shows those that there are")
+        settings = DownloadSettings(config.restore_multipart_chunksize, 1)
+        told = [_verified(config.url, store, backup, settings, asked) for backup in backups]
+    if asked.json:
+        render.as_json({"url": config.url, "backups": told})
+    else:
+        _show(told)
+    if any(backup["problems"] for backup in told):
+        return 1
+    return 0 if any(backup["verified"] for backup in told) or not told else 4
+
+
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise UsageError(f"{text!r} is no part of a whole: expected I/N with I from 0 to N - 1, such as 0/4")
+    return int(match[1]), int(match[2])
+
+
+def _verified(url: str, store: Store, backup: Backup, settings: DownloadSettings, asked: Any) -> dict[str, Any]:
+    problems: list[str] = []
+    verified = size = 0
+    with Catalog(url, backup.timestamp, f".verify-{secrets.token_hex(6)}", make=True) as catalog:
+        try:
+            budget = manifest.Budget()
+            catalog.build(
+                "",
+                lambda: (manifest.decoded(m.key, backup.timestamp, pieces(store, m), budget) for m in backup.manifests),
+            )
+            if asked.quick:
+                verified, size, problems = _by_listing(store, catalog, backup)
+            else:
+                part = (one for one in catalog.entries() if one.crc32c % asked.shard[1] == asked.shard[0])
+                with render.progress(backup.timestamp, backup.size // asked.shard[1]) as advance:
+                    for one, problem in _each(lambda one: _read(store, backup, settings, one), part):
+                        advance(one.size)
+                        if problem:
+                            problems.append(problem)
+                        else:
+                            verified += 1
+                            size += one.size
+        finally:
+            catalog.remove()
+    return {
+        "timestamp": backup.timestamp,
+        "state": backup.state,
+        "verified": verified,
+        "bytes": size,
+        "problems": sorted(problems),
+    }
+
+
+def _read(store: Store, backup: Backup, settings: DownloadSettings, one: Entry) -> None:
+    """Read an object to nowhere, and compare it."""
+    key = backup_prefix(backup.timestamp) + one.name
+    sink = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        Download(store, sink, settings).whole(key, ObjectInfo(key, one.size, None, one.crc32c))
+    finally:
+        os.close(sink)
+
+
+def _by_listing(store: Store, catalog: Catalog, backup: Backup) -> tuple[int, int, list[str]]:
+    """How many objects are there in their full size, their bytes, and what is wrong with the others."""
+    prefix = backup_prefix(backup.timestamp)
+    listed = ((info.key[len(prefix) :], info.size) for info in store.find(prefix))
+    found = catalog.difference("", listed)
+    total = size = 0
+    for one in catalog.entries():
+        total += 1
+        size += one.size
+    if found is None:
+        return total, size, []
+    what = "is not at the target" if found.size is None else f"has {found.size} bytes; {found.backed_up} were backed up"
+    more = f" (and {found.missing - 1} more)" if found.missing > 1 else ""
+    return total - found.missing, size, [f"{prefix}{found.name} {what}{more}"]
+
+
+def _each(read: Callable[[Entry], None], wanted: Iterator[Entry]) -> Iterator[tuple[Entry, str]]:
+    """Read all of them, a few at a time; yields each with what is wrong with it, or ""."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        running: dict[Future[None], Entry] = {}
+        try:
+            while True:
+                for one in islice(wanted, 2 * _AT_ONCE - len(running)):
+                    running[pool.submit(read, one)] = one
+                if not running:
+                    return
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    error = done.exception()
+                    if error is not None and (not isinstance(error, StorageError) or isinstance(error, Unreachable)):
+                        raise error
+                    yield running.pop(done), "" if error is None else str(error)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _show(told: list[dict[str, Any]]) -> None:
+    for backup in told:
+        for problem in backup["problems"]:
+            render.line(f"{backup['timestamp']}: {problem}")
+    rows = [
+        (
+            backup["timestamp"],
+            backup["state"],
+            f"{backup['verified']:,}",
+            format_size(backup["bytes"]),
+            "failed" if backup["problems"] else "ok" if backup["verified"] else "nothing to compare with",
+        )
+        for backup in told
+    ]
+    render.table(("TIMESTAMP", "STATE", "OBJECTS", "SIZE", "VERIFIED"), rows, right=("OBJECTS", "SIZE"))

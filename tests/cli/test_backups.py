@@ -1,0 +1,161 @@
+"""`list`, `info` and `verify`, as a person and a program call them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.protocol.caller import write_config
+
+if TYPE_CHECKING:
+    from tests.protocol.caller import Plugin
+    from tests.protocol.conftest import Target
+
+T = "20260102030405"
+PREFIX = f"backups/20260102/{T}"
+REPORT = """\
+Greenplum Database Backup Report
+
+timestamp key:         {timestamp}
+database name:         sales
+command line:          gpbackup --dbname sales: all
+backup section:        All Sections
+incremental:           {incremental}
+
+backup status:         {status}
+"""
+
+
+def backed_up(
+    plugin: Plugin, timestamp: str = T, *, status: str = "Success", incremental: str = "False", tables: int = 3
+) -> None:
+    """A backup, as gpbackup makes it."""
+    database = plugin.database
+    database.timestamp = timestamp
+    for number in range(tables):
+        plugin.run("backup_data", database.table(number, number % 2), stdin=os.urandom(1000 * number)).succeeded()
+    folder = Path(database.directory(-1))
+    folder.mkdir(parents=True)
+    report = REPORT.format(timestamp=timestamp, status=status, incremental=incremental)
+    for name, text in (("toc.yaml", "toc"), ("report", report)):
+        (folder / f"gpbackup_{timestamp}_{name}").write_text(text)
+        plugin.run("backup_file", str(folder / f"gpbackup_{timestamp}_{name}")).succeeded()
+    plugin.run("cleanup_plugin_for_backup", database.directory(-1), "segment_host").succeeded()
+
+
+def asked(plugin: Plugin, *words: str, status: int = 0) -> dict[str, Any]:
+    done = plugin.run(*words, "--json")
+    assert (done.status, done.err) == (status, "")
+    answer: dict[str, Any] = json.loads(done.out)
+    return answer
+
+
+def test_what_backups_there_are(plugin: Plugin, target: Target) -> None:
+    assert plugin.run("list").succeeded().out.decode() == f"There are no backups at {target.url}\n"
+    backed_up(plugin)
+    backed_up(plugin, "20260103030405", status="Failure", tables=0)
+    backed_up(plugin, "20260104030405", incremental="True", tables=0)
+    plugin.database.timestamp = "20260105030405"
+    plugin.run("backup_data", plugin.database.table(), stdin=b"of a gpbackup that was killed").succeeded()
+    told = asked(plugin, "list")["backups"]
+    found = [tuple(one[name] for name in ("timestamp", "state", "kind", "database", "objects")) for one in told]
+    assert found == [
+        (T, "complete", "full", "sales", 5),
+        ("20260103030405", "failed", "full", "sales", 2),
+        ("20260104030405", "complete", "incremental", "sales", 2),
+        ("20260105030405", "incomplete", "", "", 1),
+    ]
+    assert [one["manifests"] for one in told] == [1, 1, 1, 0]
+    lines = plugin.run("list").succeeded().out.decode().splitlines()
+    assert [line.split()[0] for line in lines] == ["TIMESTAMP", *(one["timestamp"] for one in told)]
+    assert "\x1b" not in "".join(lines)
+    one = asked(plugin, "info", T)
+    assert one["report"]["command line"] == "gpbackup --dbname sales: all"
+    assert one["segments"] == {"0": 2000, "1": 1000}
+    assert [header["objects"] for header in one["manifests"]] == [5]
+    assert f"timestamp: {T}\nstate: complete" in plugin.run("info", T).succeeded().out.decode()
+    plugin.run("info", "20200101000000").failed("there is no backup 20200101000000", status=1)
+
+
+def test_every_object_is_compared(plugin: Plugin, target: Target) -> None:
+    backed_up(plugin)
+    told = asked(plugin, "verify", T)["backups"]
+    assert [(one["verified"], one["problems"]) for one in told] == [(5, [])]
+    parts = [asked(plugin, "verify", T, "--shard", f"{number}/3")["backups"][0]["verified"] for number in range(3)]
+    assert sum(parts) == 5
+    if target.kind != "file":
+        return
+    stored = Path(target.url.removeprefix("file://")) / PREFIX / f"gpbackup_0_{T}_2"
+    data = stored.read_bytes()
+    stored.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    [one] = asked(plugin, "verify", status=1)["backups"]
+    assert (one["verified"], len(one["problems"])) == (4, 1)
+    assert f"gpbackup_0_{T}_2" in one["problems"][0]
+    assert asked(plugin, "verify", "--quick")["backups"][0]["problems"] == []
+    stored.write_bytes(data[:-1])
+    assert asked(plugin, "verify", "--quick", status=1)["backups"][0]["verified"] == 4
+    stored.unlink()
+    for more in ([], ["--quick"]):
+        assert f"gpbackup_0_{T}_2" in asked(plugin, "verify", *more, status=1)["backups"][0]["problems"][0]
+    done = plugin.run("verify")
+    assert (done.status, done.err) == (1, "")
+    assert done.out.decode().splitlines()[-1].split()[-1] == "failed"
+    assert not list((plugin.database.folder / "home/.fsspec_gp_plugin/manifests").iterdir())
+
+
+def test_what_has_no_manifest_can_not_be_verified(local: Plugin) -> None:
+    local.run("backup_data", local.database.table(), stdin=b"rows").succeeded()
+    done = local.run("verify")
+    assert (done.status, done.err) == (4, "")
+    assert b"nothing to compare with" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["info"], "the following arguments are required: TIMESTAMP"),
+        (["info", "2026"], "is not a backup's timestamp"),
+        (["verify", "--shard", "3/3"], "is no part of a whole"),
+        (["list", "--nonsense"], "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_a_wrong_call_is_one_line(local: Plugin, words: list[str], told: str) -> None:
+    local.run(*words).failed(told, status=2)
+
+
+def test_a_target_out_of_reach_is_one_line(local: Plugin) -> None:
+    options = {"endpoint_url": "http://127.0.0.1:9", "key": "k", "secret": "s"}
+    write_config(local.config, "s3://bucket/x", options, max_retries="1")
+    local.run("list").failed("127.0.0.1:9", status=3)
+
+
+def test_a_hostile_name_reaches_no_terminal(local: Plugin, tmp_path: Path) -> None:
+    folder = tmp_path / "disk" / PREFIX
+    folder.mkdir(parents=True)
+    (folder / f"gpbackup_{T}_toc.yaml").write_text("toc")
+    (folder / f"gpbackup_{T}_report").write_text("database name: \x1b[31m[red]evil\x07\nbackup status: Success\n")
+    out = local.run("list").succeeded().out.decode() + local.run("info", T).succeeded().out.decode()
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert "?[31m[red]evil?" in out
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_terminal_has_colours_unless_they_are_not_wanted(local: Plugin, plain: bool) -> None:
+    backed_up(local, tables=1)
+    environment = {**local.database.environment(), "TERM": "xterm-256color", **({"NO_COLOR": "1"} if plain else {})}
+    ours, theirs = pty.openpty()
+    command = [str(local.executable), "list", str(local.config)]
+    done = subprocess.run(command, env=environment, stdout=theirs, stderr=theirs, stdin=theirs, check=False)
+    os.close(theirs)
+    told = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    assert ("\x1b[32m" in told) != plain
+    assert T in told
