@@ -27,6 +27,7 @@ SCENARIOS = {
     "memory": (disk.memory, "20G", 1),
     "subset": (stores.subset, "2G", 3),
     "tables": (tables.tables, "400K", 5),
+    "workers": (tables.workers, "400K", 3),
     "far": (tables.far, "400K", 3),
     "agent": (stores.by_agent, "1G", 5),
     "eight": (tables.eight, "128M", 5),

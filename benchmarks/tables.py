@@ -78,6 +78,16 @@ def eight(bench: Bench) -> None:
         )
 
 
+def workers(bench: Bench) -> None:
+    """1 kB to MinIO by agents of one, two and four processes."""
+    with bench.minio() as server:
+        config, count = _config(bench, server), bench.size // 1024
+        for number in (1, 2, 4):
+            with agent(bench, number) as pids:
+                crowd = Crowd(f"{number} workers", _plugin("backup_data", config), bench.environment, count, pids)
+                _compare(bench, f"backup_data of 1 kB by {number} workers", [crowd], [])
+
+
 def _tables(bench: Bench, server: Minio, pids: Sequence[int], command: str) -> None:
     config, count = _config(bench, server), bench.size // 1024
     alone = [PYTHON_CLIENT, "--without-agent", *_plugin(command, config)[1:]]
@@ -138,9 +148,12 @@ def _run(crowd: Crowd, source: Path) -> Figures:
 
 
 @contextmanager
-def agent(bench: Bench) -> Iterator[list[int]]:
-    """An agent as a setup hook starts it; yields its workers' process ids."""
+def agent(bench: Bench, workers: int = 0) -> Iterator[list[int]]:
+    """An agent as a setup hook starts it, or with another number of workers; yields their process ids."""
     command = [str(EXECUTABLE), "agent", "serve", "600", "s3"]
+    if workers:
+        start = f"server.workers_for = lambda _: {workers}; birth.serve(600, 's3', 1)"
+        command = [sys.executable, "-c", f"from fsspec_gp_plugin.agent import birth, server; {start}"]
     with subprocess.Popen(command, env=bench.environment, stdout=subprocess.PIPE, start_new_session=True) as process:
         if process.stdout is None or process.stdout.readline() != b"ready\n":
             raise RuntimeError("the agent does not start; the log may say why")

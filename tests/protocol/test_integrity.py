@@ -321,7 +321,6 @@ def test_what_a_host_keeps_is_private_under_any_umask(local: Plugin) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-@pytest.mark.every_target
 def test_directories_of_a_backup_have_a_manifest_and_are_verified(plugin: Plugin, target: Target) -> None:
     folder = Path(plugin.database.directory())
     folder.mkdir(parents=True)

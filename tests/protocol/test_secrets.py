@@ -214,8 +214,15 @@ def _providers(port: int, secret: str) -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
-@pytest.mark.parametrize("status", [403, 503])
-@pytest.mark.parametrize("provider", list(_providers(0, "")))
+@pytest.mark.parametrize(
+    ("provider", "status"),
+    [
+        (name, status)
+        for name in _providers(0, "")
+        for status in (403, 503)
+        if status == 503 or name not in ("ftp", "sftp", "nowhere")  # they speak no HTTP
+    ],
+)
 def test_a_server_that_repeats_what_it_was_sent_makes_no_secret_known(
     local: Plugin, provider: str, status: int
 ) -> None:
@@ -228,15 +235,12 @@ def test_a_server_that_repeats_what_it_was_sent_makes_no_secret_known(
         write_config(local.config, url, options, logger_verbosity="debug", max_retries="0", timeout="2s")
         folder = Path(local.database.directory(-1))
         folder.mkdir(parents=True)
-        (folder / f"gpbackup_{T}_plugin_config.yaml").write_text(local.config.read_text())
         database = local.database
         told = ""
         for command in (
             ["backup_data", database.table()],
             ["restore_data", database.table()],
-            ["backup_file", f"{folder}/gpbackup_{T}_plugin_config.yaml"],
             ["setup_plugin_for_backup", str(folder), "master"],
-            ["delete_backup", T],
         ):
             done = local.run(*command, stdin=b"rows").failed()
             told += done.err + done.out.decode()
