@@ -54,11 +54,11 @@ def _agents_end() -> Iterator[None]:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tests that are to run with an agent, and find none, run all the same; this would hide it."""
-    if WITH_AGENT and Agent.calls > 100 and Agent.served < Agent.calls * 0.7:
+    if WITH_AGENT and Agent.calls > 100 and Agent.served() < Agent.calls * 0.7:
         session.exitstatus = 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many commands agents ran."""
     if WITH_AGENT:
-        terminalreporter.write_line(f"agents ran {Agent.served} of the {Agent.calls} commands that were for them")
+        terminalreporter.write_line(f"agents ran {Agent.served()} of the {Agent.calls} commands that were for them")

@@ -65,8 +65,14 @@ class Agent:
 
     running: ClassVar[list[Agent]] = []
     lock = threading.Lock()
-    # Commands that could have been given to agents, and those that were.
-    calls = served = 0
+    # Commands that could have been given to agents, and those that each has served when it was last asked.
+    calls = 0
+    seen: ClassVar[dict[int, int]] = {}
+
+    @staticmethod
+    def served() -> int:
+        """Commands that agents ran, as far as they could be asked."""
+        return sum(Agent.seen.values())
 
     def __init__(self, database: Database, protocol: str = "file", idle: float = 60) -> None:
         """Start it as a setup hook does."""
@@ -93,7 +99,7 @@ class Agent:
         """It ends with the last of its commands, and soon: all of the test's have ended."""
         Agent.running.remove(self)
         try:
-            Agent.served += self.ask("stop")["served"]
+            self.ask("stop")
         except OSError:  # it has ended, was killed, or its home is gone
             self._process.terminate()
         self._end()
@@ -116,7 +122,7 @@ def stop_agents() -> None:
         home = database.folder / "home"
         if (home / ".fsspec_gp_plugin").exists():
             with suppress(OSError):
-                Agent.served += ask_agent(str(home), "stop")["served"]
+                ask_agent(str(home), "stop")
     Database.made.clear()
 
 
@@ -132,6 +138,8 @@ def ask_agent(home: str, what: str, **more: str) -> dict[str, Any]:
             line.connect(wire.address(directory, wire.socket_name() + CONTROL))
             line.sendall(json.dumps({"do": what, **more}).encode() + b"\n")
             answer: dict[str, Any] = json.loads(line.makefile("rb").readline())
+            if what in ("status", "stop"):
+                Agent.seen[answer["pid"]] = answer["served"]
             return answer
     finally:
         os.close(directory)
@@ -149,10 +157,13 @@ class Database:
 
     def called(self, command: str) -> None:
         """Note that a command is going to be called, which an agent may run; there is one then, where there can be."""
-        if WITH_AGENT and command in COMMANDS:
+        home = str(self.folder / "home")
+        if WITH_AGENT and command not in COMMANDS:
+            with suppress(OSError):  # a cleanup hook may end it
+                ask_agent(home, "status")
+        elif WITH_AGENT:
             with Agent.lock:
                 Agent.calls += 1
-                home = str(self.folder / "home")
                 # A setup hook may have started one, a cleanup hook have ended it.
                 with suppress(OSError):
                     if not ask_agent(home, "status")["ending"]:
