@@ -259,7 +259,8 @@ def test_a_failed_stream_is_not_in_the_manifest(local: Plugin, tmp_path: Path) -
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.wait(60)  # with its input still open: at the end of it there would be nothing left to interrupt
+    process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
     hook(local, "cleanup_plugin_for_backup")
     [path] = (tmp_path / "disk" / PREFIX / "fsspec_gp_plugin").iterdir()
