@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from ..config.units import format_size
 from ..errors import NotFound
 from ..integrity import manifest
+from ..storage.reading import pieces
 from . import render
 from .arguments import Parser, opened
-from .survey import Backup, pieces, survey
+from .survey import Backup, survey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,18 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..errors import NotFound, StorageError
+from ..errors import StorageError
 from ..integrity import manifest
 from ..keys import backup_prefix, is_backup_prefix, is_unfinished
+from ..storage.reading import pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..storage.api import ObjectInfo, Store
 
 _REPORTS_AT_ONCE = 8
 _LARGEST_REPORT = 1 << 20
-_PIECE = 1 << 20
 _LINE = re.compile(r"^([a-z][a-z0-9 ]*):[ \t]*(.*)$", re.MULTILINE)
 _CONTENT = re.compile(r"gpbackup_(-?[0-9]+)_[0-9]{14}(?:_|\.|$)")
 
@@ -91,17 +89,6 @@ def _report(store: Store, backup: Backup) -> dict[str, str]:
     try:
         info = store.stat(backup.report_key)
         text = b"".join(pieces(store, info)) if info.size <= _LARGEST_REPORT else b""
-    except (NotFound, StorageError):
+    except StorageError:
         return {}
     return {name: value.strip() for name, value in _LINE.findall(text.decode(errors="replace"))}
-
-
-def pieces(store: Store, info: ObjectInfo) -> Iterator[bytes]:
-    """An object's bytes, a megabyte at a time."""
-    buffer = bytearray(_PIECE)
-    with memoryview(buffer) as view:
-        for start in range(0, info.size, _PIECE):
-            filled = 0
-            for count in store.read(info, start, view[: min(_PIECE, info.size - start)]):
-                filled += count
-            yield bytes(view[:filled])

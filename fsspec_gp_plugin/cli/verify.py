@@ -15,10 +15,11 @@ from ..integrity import manifest
 from ..integrity.catalog import Catalog
 from ..keys import backup_prefix
 from ..storage.api import ObjectInfo
+from ..storage.reading import pieces
 from ..transfer.download import Download, DownloadSettings
 from . import render
 from .arguments import Parser, opened
-from .survey import Backup, pieces, survey
+from .survey import Backup, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

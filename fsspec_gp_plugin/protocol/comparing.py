@@ -12,18 +12,17 @@ from .. import keys
 from ..errors import AccessDenied, LocalFileError, NotFound, StorageError
 from ..private import NoDirectoryError
 from ..storage.api import ObjectInfo
+from ..storage.reading import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..integrity.catalog import Catalog
     from ..integrity.entry import Entry
-    from ..storage.api import Store
     from .context import Context
 
 # So many objects are listed by the coordinator's hook; of a larger backup each segment's lists its own.
 _FEW = 10_000
-_PIECE = 1 << 20
 # Manifests of one backup, one a host and attempt; bytes of gpbackup's record; backups that one restore reads.
 _MOST_MANIFESTS = 10_000
 _LARGEST_PLAN = 64 << 20
@@ -59,7 +58,7 @@ def _plan(context: Context, prefix: str, timestamp: str) -> set[str]:
     """The timestamps of the backups whose data a restore of an incremental one needs, by gpbackup's own record."""
     try:
         info = context.store.stat(f"{prefix}gpbackup_{timestamp}_config.yaml")
-        text = b"".join(_pieces(context.store, info)).decode(errors="replace") if info.size < _LARGEST_PLAN else ""
+        text = b"".join(pieces(context.store, info)).decode(errors="replace") if info.size < _LARGEST_PLAN else ""
     except (AccessDenied, NotFound):
         return set()
     found = set(re.findall(r"(?m)^[\s-]*timestamp:[\s\"']*([0-9]{14})\b", text.partition("restoreplan:")[2]))
@@ -93,20 +92,10 @@ def _build(context: Context, catalog: Catalog, prefix: str, timestamp: str) -> i
     try:
         return catalog.build(
             "\n".join(f"{info.key} {info.size} {info.version}" for info in found),
-            lambda: (manifest.decoded(info.key, timestamp, _pieces(store, info), budget) for info in found),
+            lambda: (manifest.decoded(info.key, timestamp, pieces(store, info), budget) for info in found),
         )
     except (LocalFileError, manifest.BadManifest) as error:
         raise type(error)(f"{error}; {_ESCAPE}") from error
-
-
-def _pieces(store: Store, info: ObjectInfo) -> Iterator[bytes]:
-    buffer = bytearray(_PIECE)
-    with memoryview(buffer) as view:
-        for start in range(0, info.size, _PIECE):
-            filled = 0
-            for count in store.read(info, start, view[: min(_PIECE, info.size - start)]):
-                filled += count
-            yield bytes(view[:filled])
 
 
 def require_objects(context: Context, prefix: str, timestamp: str, content: str) -> None:
