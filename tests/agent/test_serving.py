@@ -157,7 +157,7 @@ def test_when_the_client_is_killed_its_stream_is_aborted(
 ) -> None:
     process = started_and_fed(plugin, plugin.database.table(), size)
     if size > PART:
-        target.wait_for_upload()
+        target.wait_for_upload(process)
     wait_until(lambda: streams(agent) == 1)
     time.sleep(0.5)  # before it is handed over, a signal ends the client alone
     process.send_signal(signum)
@@ -189,7 +189,7 @@ def test_when_a_worker_is_killed_its_clients_say_so_and_nothing_becomes_visible(
 ) -> None:
     path = plugin.database.table()
     process = started_and_fed(plugin, path, 3 * PART)
-    target.wait_for_upload()
+    target.wait_for_upload(process)
     before = agent.ask("status")
     for worker in before["workers"]:
         os.kill(worker, signal.SIGKILL)

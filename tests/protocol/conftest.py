@@ -13,6 +13,7 @@ from fsspec_gp_plugin.storage.opening import open_store
 from tests.protocol.caller import Database, Plugin, write_config
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -44,13 +45,16 @@ class Target:
             store.close()
         return found + self.unfinished_uploads()
 
-    def wait_for_upload(self) -> None:
-        """Until an upload has begun."""
+    def wait_for_upload(self, process: subprocess.Popen[bytes]) -> None:
+        """Until a process's upload has begun; if it ends before, its last words are the failure."""
         if self.kind in _HIDE_UPLOADS:
             time.sleep(2)
             return
         deadline = time.monotonic() + 20
         while not self.keys():
+            if process.poll() not in (None, 0):
+                process.kill()
+                raise AssertionError((process.returncode, process.communicate()))
             assert time.monotonic() < deadline, "no upload begins"
             time.sleep(0.05)
 

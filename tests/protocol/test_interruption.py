@@ -58,7 +58,7 @@ def ended(process: subprocess.Popen[bytes], within: float = 2) -> tuple[int, str
 def test_a_signal_aborts_a_backup_within_two_seconds(plugin: Plugin, target: Target, signum: int, size: int) -> None:
     process = started_and_fed(plugin, plugin.database.table(), size)
     if size > PART:
-        target.wait_for_upload()
+        target.wait_for_upload(process)
     else:
         time.sleep(1)
     process.send_signal(signum)
@@ -73,7 +73,7 @@ def test_a_signal_aborts_a_backup_within_two_seconds(plugin: Plugin, target: Tar
 def test_two_signals_are_no_worse_than_one(plugin: Plugin, target: Target, _attempt: int) -> None:
     """Two at once reach two threads, of which neither need be the main one."""
     process = started_and_fed(plugin, plugin.database.table(), 3 * PART)
-    target.wait_for_upload()
+    target.wait_for_upload(process)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
     status, err = ended(process)
@@ -102,7 +102,7 @@ def test_a_signal_ends_a_restore_whose_reader_sleeps(plugin: Plugin) -> None:
     process.stdout.read(10)
     process.send_signal(signal.SIGTERM)
     status, err = ended(process)
-    assert status == 128 + signal.SIGTERM
+    assert status == 128 + signal.SIGTERM, err
     assert "SIGTERM" in err
 
 
@@ -115,8 +115,8 @@ def test_a_signal_during_restore_file_leaves_no_file(plugin: Plugin, tmp_path: P
         process = plugin.server(f"exec {plugin.command('restore_file', plugin.database.file('f'), config=config)}")
         time.sleep(1)
         process.send_signal(signal.SIGTERM)
-        status, _ = ended(process)
-    assert status == 128 + signal.SIGTERM
+        status, err = ended(process)
+    assert status == 128 + signal.SIGTERM, err
     assert list(folder.iterdir()) == []
 
 
@@ -147,7 +147,7 @@ def test_a_signal_ends_a_backup_within_two_seconds_though_the_store_hangs(
         time.sleep(1.5)
         process.send_signal(signal.SIGTERM)
         status, err = ended(process)
-    assert status == 128 + signal.SIGTERM
+    assert status == 128 + signal.SIGTERM, err
     assert err.startswith("fsspec_gp_plugin: backup_data: interrupted by SIGTERM")
     assert err.count("\n") == 1
     # What is not known to be gone is told.
@@ -178,7 +178,7 @@ def test_after_kill_9_nothing_is_visible(plugin: Plugin, target: Target, size: i
     path = plugin.database.table()
     process = started_and_fed(plugin, path, size)
     if size > PART:
-        target.wait_for_upload()
+        target.wait_for_upload(process)
     else:
         time.sleep(1)
     process.kill()
@@ -197,12 +197,12 @@ def test_a_signal_during_a_parallel_directory_leaves_only_whole_objects(plugin: 
     for number in range(12):
         (folder / f"file{number}").write_bytes(os.urandom(6 << 20))
     process = plugin.start("backup_directory_parallel", str(folder), "8")
-    target.wait_for_upload()
+    target.wait_for_upload(process)
     process.send_signal(signal.SIGTERM)
     status, err = ended(process)
     if status == 0:
         return  # it was done before the signal came
-    assert status == 128 + signal.SIGTERM
+    assert status == 128 + signal.SIGTERM, err
     for key in target.keys():  # noqa: SIM118 - a method of ours
         if key.startswith("unfinished ") or key.endswith(".part"):
             # Eight at a time are many for some servers, and two seconds are all the time there is.
