@@ -45,9 +45,14 @@ def is_backup_prefix(prefix: str) -> bool:
     return prefix.endswith("/") and _is_backup(prefix[:-1])
 
 
+def timestamp_of(key: str) -> str:
+    """The timestamp of the backup to which an object, or a prefix, belongs."""
+    return key.split("/")[2]
+
+
 def parts_of(key: str) -> tuple[str, str, str]:
     """The prefix and the timestamp of the backup that an object belongs to, and its name below the prefix."""
-    timestamp = key.split("/")[2]
+    timestamp = timestamp_of(key)
     prefix = backup_prefix(timestamp)
     return prefix, timestamp, key[len(prefix) :]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..backups.survey import Backup, survey
 from ..config.units import format_size
 from ..errors import NotFound
 from ..integrity import manifest
 from ..storage.reading import pieces
 from . import render
 from .arguments import Parser, opened
-from .survey import Backup, survey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

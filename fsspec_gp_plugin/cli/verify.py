@@ -9,17 +9,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from ..backups import catalogs
+from ..backups.survey import Backup, survey
 from ..config.units import format_size
 from ..errors import NotFound, StorageError, Unreachable, UsageError
-from ..integrity import manifest
 from ..integrity.catalog import Catalog
 from ..keys import backup_prefix
 from ..storage.api import ObjectInfo
-from ..storage.reading import pieces
 from ..transfer.download import Download, DownloadSettings
 from . import render
 from .arguments import Parser, opened
-from .survey import Backup, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -65,11 +64,7 @@ def _verified(url: str, store: Store, backup: Backup, settings: DownloadSettings
     verified = size = 0
     with Catalog(url, backup.timestamp, f".verify-{secrets.token_hex(6)}", make=True) as catalog:
         try:
-            budget = manifest.Budget()
-            catalog.build(
-                "",
-                lambda: (manifest.decoded(m.key, backup.timestamp, pieces(store, m), budget) for m in backup.manifests),
-            )
+            catalogs.build(catalog, store, backup.timestamp, catalogs.limited(backup.manifests, backup.timestamp))
             if asked.quick:
                 verified, size, problems = _by_listing(store, catalog, backup)
             else:

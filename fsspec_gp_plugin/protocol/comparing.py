@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import secrets
 from contextlib import contextmanager
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from .. import keys
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 
 # So many objects are listed by the coordinator's hook; of a larger backup each segment's lists its own.
 _FEW = 10_000
-# Manifests of one backup, one a host and attempt; bytes of gpbackup's record; backups that one restore reads.
-_MOST_MANIFESTS = 10_000
+# Bytes of gpbackup's record; backups that one restore reads.
 _LARGEST_PLAN = 64 << 20
 _LONGEST_PLAN = 1000
 _ESCAPE = "set `checksum: off` to restore what there is without looking at the manifests"
@@ -43,9 +41,9 @@ def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
     catalog_users.begin(context.config.url, timestamp, [timestamp, *earlier])
     for one in earlier:
         with Catalog(context.config.url, one, make=True) as catalog:
-            _build(context, catalog, keys.backup_prefix(one), one)
+            _build(context, catalog, one)
     with Catalog(context.config.url, timestamp, make=True) as catalog:
-        count = _build(context, catalog, prefix, timestamp)
+        count = _build(context, catalog, timestamp)
         if count is None:
             return
         context.log.info(f"{timestamp}: the manifests name {count} objects")
@@ -65,36 +63,27 @@ def _plan(context: Context, prefix: str, timestamp: str) -> set[str]:
     return found if len(found) <= _LONGEST_PLAN else set()
 
 
-def _build(context: Context, catalog: Catalog, prefix: str, timestamp: str) -> int | None:
+def _build(context: Context, catalog: Catalog, timestamp: str) -> int | None:
     """Make a catalog of all manifests; returns the number of objects in it, None where there are no manifests."""
-    from ..integrity import manifest
+    from ..backups import catalogs
+    from ..integrity.manifest import BadManifest
 
     store = context.store
     try:
-        listed = (
-            info for info in store.find(prefix + manifest.FOLDER) if manifest.is_manifest(info.key[len(prefix) :])
-        )
-        found = sorted(islice(listed, _MOST_MANIFESTS + 1), key=lambda info: info.key)
+        found = catalogs.find_manifests(store, timestamp)
+        if not found:
+            context.log.info(f"{timestamp}: restored unverified, as there is no manifest of it")
     except AccessDenied as error:
         context.log.info(f"{timestamp}: restored unverified, as its manifests can't be listed: {error}")
         found = []
-    else:
-        if not found:
-            context.log.info(f"{timestamp}: restored unverified, as there is no manifest of it")
+    except BadManifest as error:
+        raise BadManifest(f"{error}; {_ESCAPE}") from error
     if not found:
         catalog.remove()
         return None
-    if len(found) > _MOST_MANIFESTS:
-        raise manifest.BadManifest(
-            f"{prefix}{manifest.FOLDER} holds more than {_MOST_MANIFESTS:,} manifests; {_ESCAPE}"
-        )
-    budget = manifest.Budget()
     try:
-        return catalog.build(
-            "\n".join(f"{info.key} {info.size} {info.version}" for info in found),
-            lambda: (manifest.decoded(info.key, timestamp, pieces(store, info), budget) for info in found),
-        )
-    except (LocalFileError, manifest.BadManifest) as error:
+        return catalogs.build(catalog, store, timestamp, found)
+    except (LocalFileError, BadManifest) as error:
         raise type(error)(f"{error}; {_ESCAPE}") from error
 
 
@@ -161,10 +150,10 @@ def compared(context: Context, prefix: str) -> Iterator[Callable[[str], ObjectIn
         return
     from ..integrity.catalog import Catalog
 
-    timestamp = prefix.split("/")[2]
+    timestamp = keys.timestamp_of(prefix)
     with Catalog(context.config.url, timestamp, f".{secrets.token_hex(6)}", make=True) as catalog:
         try:
-            _build(context, catalog, prefix, timestamp)
+            _build(context, catalog, timestamp)
             yield lambda key: _described(key, catalog.entry(key[len(prefix) :]))
         finally:
             catalog.remove()

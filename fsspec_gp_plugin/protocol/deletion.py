@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import keys
+from ..backups.deletion import delete_all
 from ..errors import StorageError
-from .directories import delete_all
 from .records import forget
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def delete_backup(context: Context, timestamp: str) -> None:
     """Delete exactly the backup of that timestamp. One that is gone already is no error."""
     prefix = keys.backup_prefix(timestamp)
-    count = delete_all(context, prefix)
+    count = delete_all(context.store, prefix, context.log.info)
     forget(context, timestamp)
     try:
         if context.store.keeps_versions(prefix):

@@ -10,12 +10,12 @@ import stat
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import keys
+from ..backups.deletion import delete_all
 from ..config.units import format_size
-from ..errors import LocalFileError, NotFound, StorageError, Unreachable, UsageError
+from ..errors import LocalFileError, NotFound, UsageError
 from ..integrity.entry import is_name
 from .comparing import compared
 from .files import send_file
@@ -32,7 +32,6 @@ _T = TypeVar("_T")
 _DEFAULT_PARALLEL = "5"
 # Files at a time, each with a part flying and one filling: 8 × 2 × 8 MB is the budget of one stream.
 _MOST_PARALLEL = 8
-_DELETED_AT_ONCE = 10_000
 
 
 def list_directory(context: Context, path: str = "") -> None:
@@ -53,40 +52,9 @@ def delete_directory(context: Context, path: str) -> None:
         raise UsageError(f"{path!r} is the whole target; name a directory below it")
     if prefix == "backups/":
         raise UsageError(f"{path!r} holds every backup; delete one by `delete_backup`, or those of a day by its path")
-    count = delete_all(context, prefix)
+    count = delete_all(context.store, prefix, context.log.info)
     context.say(f"Deleted {count} objects below {prefix}")
     context.done(f"{prefix}, {count} objects")
-
-
-def delete_all(context: Context, prefix: str) -> int:
-    """Delete all objects and working files below a prefix; returns how many. Fails if anything is left."""
-    store = context.store
-    count = 0
-    before: set[str] = set()
-    # A batch at a time: a backup may have millions of objects. Each listing begins anew, so that none is skipped.
-    while batch := {info.key for info in islice(store.find(prefix, unfinished=True), _DELETED_AT_ONCE)}:
-        left = before & batch
-        if left:
-            raise StorageError(f"{min(left)} is still there after it was deleted: the store retains it")
-        store.delete(batch)
-        count += len(batch)
-        before = batch
-    remove_unfinished(context, prefix)
-    store.delete_empty_directories(prefix)
-    return count
-
-
-def remove_unfinished(context: Context, prefix: str) -> None:
-    """Take back what killed processes left below a prefix, as far as store and credentials allow it."""
-    try:
-        count = context.store.delete_unfinished(prefix)
-    except Unreachable:
-        raise
-    except StorageError as error:
-        context.log.info(f"unfinished uploads below {prefix} could not be looked for: {error}")
-    else:
-        if count:
-            context.log.info(f"{count} unfinished uploads below {prefix} removed")
 
 
 def backup_directory(context: Context, path: str) -> None:

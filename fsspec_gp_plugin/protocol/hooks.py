@@ -9,10 +9,10 @@ import re
 from typing import TYPE_CHECKING
 
 from .. import keys
+from ..backups.deletion import remove_unfinished
+from ..backups.probing import first_bytes, probe
 from ..errors import NotFound, StorageError, UsageError
 from .comparing import fetch_manifests, forget_manifests, require_objects
-from .directories import remove_unfinished
-from .probing import first_bytes, probe
 from .records import begin_journal, store_manifest
 from .risks import warn_of_risks
 
@@ -33,7 +33,7 @@ def setup_plugin_for_backup(context: Context, directory: str, scope: str, conten
     if scope in _HOST_SCOPES:
         warn_of_risks(context, scope)
         begin_journal(context, timestamp)
-        probe(context, store, prefix, timestamp)
+        probe(store, prefix, timestamp, context.log.info)
     _done(context, timestamp, scope, content)
 
 
@@ -61,7 +61,7 @@ def cleanup_plugin_for_backup(context: Context, directory: str, scope: str, cont
     if scope in _HOST_SCOPES:
         store_manifest(context, prefix, timestamp)
         try:
-            remove_unfinished(context, prefix)
+            remove_unfinished(context.store, prefix, context.log.info)
         except StorageError as error:
             context.log.info(f"unfinished uploads could not be looked for: {error}")
     _done(context, timestamp, scope, content)

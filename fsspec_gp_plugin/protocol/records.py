@@ -78,7 +78,7 @@ def put_manifest_of(context: Context, prefix: str, sent: list[ObjectInfo]) -> No
 
     found = [Entry(info.key[len(prefix) :], info.size, info.crc32c) for info in sent if info.crc32c is not None]
     if found:
-        _put_manifest(context, prefix, prefix.split("/")[2], sorted(found))
+        _put_manifest(context, prefix, keys.timestamp_of(prefix), sorted(found))
 
 
 def _put_manifest(context: Context, prefix: str, timestamp: str, entries: list[Entry]) -> None:

@@ -16,14 +16,18 @@ from typing import TYPE_CHECKING
 from ..errors import AccessDenied, NotFound, PluginError, StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..storage.api import ObjectInfo, Store
-    from .context import Context
+
+    # Takes what is not as it might be, and yet no failure.
+    Note = Callable[[str], None]
 
 _BLOCK = 4096
 _LOOKS = 5
 
 
-def probe(context: Context, store: Store, prefix: str, timestamp: str) -> None:
+def probe(store: Store, prefix: str, timestamp: str, note: Note) -> None:
     """Do with objects below the prefix what a backup and a restore will do; StorageError for what does not work.
 
     Credentials that may only write are enough for a backup, so reading, listing and deleting may be denied.
@@ -32,14 +36,14 @@ def probe(context: Context, store: Store, prefix: str, timestamp: str) -> None:
     key = f"{prefix}gpbackup_{timestamp}_probe_{host}_{secrets.token_hex(4)}"
     blocks = [secrets.token_bytes(_BLOCK), secrets.token_bytes(_BLOCK // 2)]
     aborted, written = f"{key}_aborted", f"{key}_written"
-    _abort(context, store, aborted, blocks)
+    _abort(note, store, aborted, blocks)
     try:
         _require_absent(store, aborted, "an upload that was aborted is visible as an object")
         _write_insistently(store, written, blocks)
-        _read_back(context, store, written, b"".join(blocks))
-        _list(context, store, prefix, written, len(b"".join(blocks)))
+        _read_back(note, store, written, b"".join(blocks))
+        _list(note, store, prefix, written, len(b"".join(blocks)))
     finally:
-        _delete(context, store, [aborted, written], prefix)
+        _delete(note, store, [aborted, written], prefix)
 
 
 def first_bytes(store: Store, info: ObjectInfo, most: int = 1 << 20) -> bytes:
@@ -55,7 +59,7 @@ def _range(store: Store, info: ObjectInfo, start: int, end: int) -> bytes:
     return bytes(buffer)
 
 
-def _abort(context: Context, store: Store, key: str, blocks: list[bytes]) -> None:
+def _abort(note: Note, store: Store, key: str, blocks: list[bytes]) -> None:
     writer = store.begin(key)
     try:
         for number, block in enumerate(blocks, 1):
@@ -64,12 +68,12 @@ def _abort(context: Context, store: Store, key: str, blocks: list[bytes]) -> Non
         try:
             writer.abort()
         except StorageError as error:
-            context.log.info(f"the probe's upload can't be aborted: {error}")
+            note(f"the probe's upload can't be aborted: {error}")
         raise
     try:
         writer.abort()
     except AccessDenied as error:
-        context.log.info(f"these credentials can't abort uploads, so failed ones stay in the store: {error}")
+        note(f"these credentials can't abort uploads, so failed ones stay in the store: {error}")
 
 
 def _write_insistently(store: Store, key: str, blocks: list[bytes]) -> None:
@@ -103,14 +107,14 @@ def _write(store: Store, key: str, blocks: list[bytes]) -> None:
         raise
 
 
-def _read_back(context: Context, store: Store, key: str, content: bytes) -> None:
+def _read_back(note: Note, store: Store, key: str, content: bytes) -> None:
     middle = (1000, _BLOCK + 1000)
     try:
         info = store.stat(key)
         found = first_bytes(store, info)
         cut = _range(store, info, *middle) if info.size == len(content) else b""
     except AccessDenied as error:
-        context.log.info(f"these credentials can write but not read, so a restore needs others: {error}")
+        note(f"these credentials can write but not read, so a restore needs others: {error}")
         return
     if found != content:
         raise StorageError(
@@ -122,14 +126,14 @@ def _read_back(context: Context, store: Store, key: str, content: bytes) -> None
         raise StorageError(f"the target gives other bytes than those asked for when a range of {key} is read")
 
 
-def _list(context: Context, store: Store, prefix: str, key: str, size: int) -> None:
+def _list(note: Note, store: Store, prefix: str, key: str, size: int) -> None:
     for look in range(_LOOKS):
         if look:
             time.sleep(1)  # some stores' listings lag behind
         try:
             found = {info.key: info.size for info in store.find(prefix)}
         except AccessDenied as error:
-            context.log.info(f"these credentials can't list, so list_directory and delete_backup need others: {error}")
+            note(f"these credentials can't list, so list_directory and delete_backup need others: {error}")
             return
         if found.get(key) == size:
             return
@@ -145,10 +149,10 @@ def _require_absent(store: Store, key: str, problem: str) -> None:
     raise StorageError(f"this target can't hold backups: {problem} ({key})")
 
 
-def _delete(context: Context, store: Store, keys: list[str], prefix: str) -> None:
+def _delete(note: Note, store: Store, keys: list[str], prefix: str) -> None:
     try:
         store.delete(keys)
         store.delete_empty_directories(prefix)
     except PluginError as error:
         # Also when the target keeps its objects for a time: the probe's is small and goes with its backup.
-        context.log.info(f"the probe's object {keys[-1]} stays behind: {error}")
+        note(f"the probe's object {keys[-1]} stays behind: {error}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StorageError
 from ..integrity import manifest
-from ..keys import backup_prefix, is_backup_prefix, is_unfinished
+from ..keys import backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
 from ..storage.reading import pieces
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def survey(store: Store, timestamp: str = "") -> list[Backup]:
     for info in store.find(backup_prefix(timestamp) if timestamp else "backups/"):
         prefix = "/".join(info.key.split("/")[:3]) + "/"
         if is_backup_prefix(prefix) and not is_unfinished(info.key):
-            stamp = prefix.split("/")[2]
+            stamp = timestamp_of(prefix)
             found.setdefault(stamp, Backup(stamp)).count(info)
     backups = [found[stamp] for stamp in sorted(found)]
     with ThreadPoolExecutor(_REPORTS_AT_ONCE) as pool:
