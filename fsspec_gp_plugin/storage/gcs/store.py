@@ -20,6 +20,7 @@ from .writer import GcsWriter
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ..api import Store
     from ..http.answer import Answer
     from .requests import Requests
 
@@ -204,6 +205,15 @@ class GcsStore:
         """Tell a missing bucket from a missing object: both are a 404."""
         with suppress(AccessDenied), no_object_missing(f"can't find {self.name('')}"):
             self.requests.send("GET", self.requests.listing_url(self.bucket, maxResults="1", fields="nextPageToken"))
+
+    def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
+        if not isinstance(source, GcsStore) or source.requests.fs.base != self.requests.fs.base:
+            return None
+        paths = (f"{store.bucket}/{store.path(name)}" for store, name in ((source, info.key), (self, key)))
+        with translating(f"can't copy {source.name(info.key)} to {self.name(key)}"):
+            self.requests.fs.cp_file(*paths)
+        found = self.stat(key)
+        return found if info.crc32c is None else self.require_same(found, info.size, info.crc32c)
 
     def close(self) -> None:
         self.requests.close()

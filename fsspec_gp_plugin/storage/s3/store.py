@@ -16,12 +16,14 @@ from ..errors import http_status, translated, translating
 from ..fallbacks import delete_each, raise_failures
 from ..http.cancellation import Cancellation
 from .answers import answered_size, no_object_missing, require_range, writing
+from .duplicating import copied
 from .unfinished import abort_below
 from .writer import S3Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from ..api import Store
     from .control import Control
     from .ways import Reading, S3Bytes
 
@@ -224,6 +226,9 @@ class S3Store:
 
     def delete_unfinished(self, prefix: str) -> int:
         return abort_below(self.control, self._bucket, self._prefix + prefix)
+
+    def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
+        return copied(source, self, info, key) if isinstance(source, S3Store) else None
 
     def close(self) -> None:
         self.bytes.close()

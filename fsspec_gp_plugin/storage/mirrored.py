@@ -1,0 +1,189 @@
+"""Two targets that hold the same backup, read as one: what one lacks, or can't give any more, comes from the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import AccessDenied, NotFound, StorageError, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from .api import ObjectInfo, PartWriter, Store
+
+_T = TypeVar("_T")
+# After any of these the other target may do better.
+_FAILURES = (NotFound, AccessDenied, Unreachable)
+_LACKS = (NotFound, AccessDenied)
+
+
+class MirroredStore:
+    """Reads from `lead`, and where that fails from `other`, also in the midst of an object, which is the same at both.
+
+    `lead` should not be waited for long; `patient_lead` is the same target, for what the other does not have. What is
+    written or deleted is so at the lead alone. `note` is told of each change over, as text, and `lost`, once for
+    each, that the lead is out of reach.
+    """
+
+    def __init__(
+        self,
+        lead: Store,
+        other: Store,
+        patient_lead: Store,
+        *,
+        note: Callable[[str], None] = lambda _: None,
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Touches nothing yet. The stores are the caller's to close."""
+        self._stores = (lead, other, patient_lead)
+        self._note = note
+        self._lost = lost
+        # Descriptors are of one target alone.
+        self.capabilities = replace(lead.capabilities, descriptors=False)
+
+    @property
+    def lead(self) -> Store:
+        """The target that is asked first."""
+        return self._stores[0]
+
+    def __repr__(self) -> str:
+        return f"MirroredStore({self._stores[0]!r}, {self._stores[1]!r})"
+
+    def stat(self, key: str) -> ObjectInfo:
+        at, info = self._first(key, lambda store: store.stat(key))
+        return _marked(info, at)
+
+    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
+        at, (info, pieces) = self._first(key, lambda store: store.fetch(key, into))
+        return _marked(info, at), self._resumed(at, info, 0, into[: info.size], pieces)
+
+    def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        at, bare = _unmarked(info)
+        return self._resumed(at, bare, start, into, self._stores[at].read(bare, start, into))
+
+    def crc32c(self, info: ObjectInfo) -> int | None:
+        at, bare = _unmarked(info)
+        try:
+            return self._stores[at].crc32c(bare)
+        except _FAILURES:
+            return None  # it went away after its last byte; the manifest tells, too
+
+    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+        """The lead's objects, or the other's where the lead has none there."""
+
+        def listed(store: Store) -> Iterator[ObjectInfo]:
+            found = store.find(prefix, unfinished=unfinished)
+            for first in found:
+                return chain((first,), found)
+            raise NotFound(f"there is nothing below {prefix}")
+
+        try:
+            at, found = self._first(prefix, listed)
+        except NotFound:
+            return
+        for info in found:
+            yield _marked(info, at)
+
+    def find_at_both(self, prefix: str) -> Iterator[ObjectInfo]:
+        """The objects of both targets, the lead's last; what can't be listed is left out, unless it is both."""
+        failures = []
+        for at in (1, 0):
+            try:
+                for info in self._stores[at].find(prefix):
+                    yield _marked(info, at)
+            except _FAILURES as error:
+                failures.append(error)
+        if len(failures) > 1:
+            raise failures[1]
+
+    def _first(self, key: str, action: Callable[[Store], _T]) -> tuple[int, _T]:
+        """Which store could do it, and what it gave."""
+        lead, other, patient_lead = self._stores
+        try:
+            return 0, action(lead)
+        except _FAILURES as problem:
+            self._failed(problem)
+            try:
+                found = action(other)
+            except _LACKS as second:
+                if not isinstance(problem, Unreachable):
+                    raise _both(problem, second) from problem
+                self._note(f"{key} is not at the other target: {second}")
+                return 2, action(patient_lead)
+            except StorageError as second:
+                raise _both(problem, second) from problem
+            self._note(f"{key} is read from the other target: {problem}")
+            return 1, found
+
+    def _resumed(self, at: int, info: ObjectInfo, start: int, into: memoryview, pieces: Iterator[int]) -> Iterator[int]:
+        """Fill the buffer from `pieces`, and when they fail from the other store."""
+        filled = 0
+        try:
+            for count in pieces:
+                filled += count
+                yield count
+            return
+        except _FAILURES as problem:
+            if at:
+                raise
+            self._failed(problem)
+            failure = problem
+        at, same = self._elsewhere(info, failure)
+        yield from self._stores[at].read(same, start + filled, into[filled:])
+
+    def _elsewhere(self, info: ObjectInfo, problem: StorageError) -> tuple[int, ObjectInfo]:
+        """A store to go on with, and the object there."""
+        try:
+            same = self._stores[1].stat(info.key)
+            if same.size != info.size:
+                raise NotFound(f"{info.key} has {same.size} bytes at the other target instead of {info.size}")
+        except _LACKS as second:
+            if not isinstance(problem, Unreachable):
+                raise _both(problem, second) from problem
+            self._note(f"{info.key} is not at the other target: {second}")
+            return 2, info
+        except StorageError as second:
+            raise _both(problem, second) from problem
+        self._note(f"{info.key} is read on from the other target: {problem}")
+        return 1, same
+
+    def _failed(self, problem: StorageError) -> None:
+        if isinstance(problem, Unreachable):
+            self._lost()
+
+    def put(self, key: str, data: memoryview) -> ObjectInfo:
+        return self._stores[0].put(key, data)
+
+    def begin(self, key: str) -> PartWriter:
+        return self._stores[0].begin(key)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        self._stores[0].delete(keys)
+
+    def keeps_versions(self, prefix: str) -> bool:
+        return self._stores[0].keeps_versions(prefix)
+
+    def delete_unfinished(self, prefix: str) -> int:
+        return self._stores[0].delete_unfinished(prefix)
+
+    def delete_empty_directories(self, prefix: str) -> None:
+        self._stores[0].delete_empty_directories(prefix)
+
+    def close(self) -> None:
+        pass
+
+
+def _marked(info: ObjectInfo, at: int) -> ObjectInfo:
+    """As our own: its version also tells which store it is of."""
+    return replace(info, version=f"{at}" if info.version is None else f"{at}:{info.version}")
+
+
+def _unmarked(info: ObjectInfo) -> tuple[int, ObjectInfo]:
+    at, separator, version = str(info.version).partition(":")
+    return int(at), replace(info, version=version if separator else None)
+
+
+def _both(problem: StorageError, second: StorageError) -> StorageError:
+    return type(problem)(f"{problem}; and at the other target: {second}")
