@@ -35,6 +35,10 @@ class Parser(argparse.ArgumentParser):
         """A backup's timestamp."""
         self.add_argument("timestamp", metavar="TIMESTAMP", type=_timestamp, help="a backup's 14 digits", **more)
 
+    def add_replica(self) -> None:
+        """To look at the second target."""
+        self.add_argument("--replica", action="store_true", help="look at `replica_url` instead of `url`")
+
     def add_json(self) -> None:
         """The answer for programs."""
         self.add_argument("--json", action="store_true", help="the answer as JSON")
@@ -47,13 +51,17 @@ def _timestamp(text: str) -> str:
 
 
 @contextmanager
-def opened(path: str) -> Iterator[tuple[Config, Store]]:
-    """The configuration in a file, and its store; what libraries say goes to the log."""
+def opened(path: str, *, replica: bool = False) -> Iterator[tuple[Config, Store]]:
+    """The configuration in a file, and its store, or those of its replica; what libraries say goes to the log."""
     from ..log import Log, take_over_library_logging
     from ..storage.opening import open_store
     from ..storage.retrying import Patience
 
     config = load_config(os.path.abspath(path))
+    if replica:
+        if config.replica is None:
+            raise UsageError(f"configuration file {config.path} names no second target: add `replica_url`")
+        config = config.replica
     take_over_library_logging(Log(verbosity=config.logger_verbosity), keep_streams=True)
     store = open_store(
         config.url,

@@ -34,9 +34,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_timestamp(nargs="?")
     parser.add_argument("--quick", action="store_true", help="compare sizes only, which a listing tells")
     parser.add_argument("--shard", metavar="I/N", type=_shard, default=(0, 1), help="only part I, from 0, of N parts")
+    parser.add_replica()
     parser.add_json()
     asked = parser.parse_args(arguments)
-    with opened(asked.config) as (config, store):
+    with opened(asked.config, replica=asked.replica) as (config, store):
         backups = survey(store, asked.timestamp or "")
         if asked.timestamp and not backups:
             raise NotFound(f"there is no backup {asked.timestamp} at {config.url}; `list` shows those that there are")

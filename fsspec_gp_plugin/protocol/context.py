@@ -74,10 +74,13 @@ class Context:
     def store(self) -> Store:
         """The store of the configured URL. To be used once before other threads use it."""
         if self._store is None:
-            self._store = self.targets.first(
-                OUTAGE_SECONDS if COMMANDS[self.command].is_patient else SHORT_OUTAGE_SECONDS
-            )
+            self._store = self.targets.first(self.outage)
         return self._store
+
+    @property
+    def outage(self) -> float:
+        """How many seconds the command waits for a store that is away."""
+        return OUTAGE_SECONDS if COMMANDS[self.command].is_patient else SHORT_OUTAGE_SECONDS
 
     @property
     def patient_store(self) -> Store:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from .. import private
 from ..errors import AccessDenied, LocalFileError, NotFound, PluginError, StorageError, Unreachable
 from ..storage.mirrored import MirroredStore
-from .targets import OUTAGE_SECONDS, SHORT_OUTAGE_SECONDS
+from .targets import SHORT_OUTAGE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,13 +31,16 @@ def source(context: Context, timestamp: str) -> Store:
     """Where the objects of a backup are read: the configured target, and its replica for what that can't give."""
     if context.config.replica is None:
         return context.store
-    targets, url = context.targets, context.config.url
-    replica_leads = _replica_leads(url, timestamp)
+    targets = context.targets
+    outage = context.outage
+    if targets.first_is_away:
+        return targets.replica(outage)
+    replica_leads = _replica_leads(context.config.url, timestamp)
     lead, other = (targets.replica, targets.first) if replica_leads else (targets.first, targets.replica)
     return MirroredStore(
-        lead(_LEAD_OUTAGE_SECONDS),
-        other(OUTAGE_SECONDS),
-        lead(OUTAGE_SECONDS),
+        lead(min(_LEAD_OUTAGE_SECONDS, outage)),
+        other(outage),
+        lead(outage),
         note=context.log.warning,
         lost=partial(_remember, context, timestamp, replica=not replica_leads),
     )
@@ -69,6 +72,7 @@ def choose(context: Context, timestamp: str, require: Callable[[Store], None]) -
             raise type(problem)(f"{problem}; and at the replica: {second}") from problem
         context.log.warning(f"{timestamp} is read from the replica {context.config.replica.url}: {problem}")
         _remember(context, timestamp, replica=True)
+        context.targets.first_is_away = isinstance(problem, Unreachable)
     else:
         _remember(context, timestamp, replica=False)
 

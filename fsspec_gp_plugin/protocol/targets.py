@@ -29,6 +29,8 @@ class Targets:
         self._config = config
         self._supplies = supplies
         self._note = note
+        # Found by this call, which then asks it nothing more.
+        self.first_is_away = False
         self._bare: dict[bool, Store] = {}
         self._patient: list[Store] = []
 

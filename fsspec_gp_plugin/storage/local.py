@@ -13,7 +13,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..errors import NotFound, ObjectChanged, StorageError
+from ..errors import NotFound, ObjectChanged, Unreachable
 from ..keys import is_unfinished
 from .api import Capabilities, ObjectInfo
 from .errors import translated, translating
@@ -161,11 +161,11 @@ class LocalStore:
                 os.mkdir(path, 0o700)
             except FileExistsError:
                 if os.path.islink(path) and not os.path.exists(path):
-                    raise StorageError(f"{path} is a link to a directory that does not exist; mount it") from None
+                    raise Unreachable(f"{path} is a link to a directory that does not exist; mount it") from None
             sync_directory(os.path.dirname(path))
 
     def _require_root(self, *, may_be_made: bool = False) -> None:
         if not may_be_made and not os.path.isdir(self._root):
-            raise StorageError(
+            raise Unreachable(
                 f"the directory {self._root} does not exist; mount or create it on this host, or correct `url`"
             )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.errors import NotFound, ObjectChanged, StorageError
+from fsspec_gp_plugin.storage.copying import CopyingStore
 from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.retrying import Patience
 
@@ -360,3 +362,23 @@ def test_links_on_disk_that_lead_nowhere_or_to_themselves_are_no_objects(tmp_pat
     (tmp_path / "nowhere").symlink_to(tmp_path / "not-there")
     assert keys(store) == [KEY]
     assert keys(store, unfinished=True) == [KEY, "loop", "nowhere"]
+
+
+@pytest.mark.parametrize("kind", ["s3", "gcs"])
+def test_a_copy_that_the_store_makes_is_whole(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    source, target = STORES[kind](request, tmp_path), STORES[kind](request, tmp_path)
+    try:
+        assert isinstance(target, CopyingStore)
+        data = os.urandom(3 << 20)
+        source.put(KEY, memoryview(data))
+        info = source.stat(KEY)
+        copy = target.copy_from(source, info, KEY)
+        assert copy is not None
+        assert (copy.key, copy.size) == (KEY, len(data))
+        assert read(target, copy, 0, len(data)) == data
+        assert target.copy_from(open_store("memory://elsewhere", {}), info, KEY) is None
+        with pytest.raises(NotFound):
+            target.copy_from(source, replace(info, key="not-there"), "not-there")
+    finally:
+        source.close()
+        target.close()
