@@ -39,7 +39,7 @@ def source(context: Context, timestamp: str) -> Store:
     lead, other = (targets.replica, targets.first) if replica_leads else (targets.first, targets.replica)
     return MirroredStore(
         lead(min(_LEAD_OUTAGE_SECONDS, outage)),
-        other(outage),
+        lambda: other(outage),
         lead(outage),
         note=context.log.warning,
         lost=partial(_remember, context, timestamp, replica=not replica_leads),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, UsageError
@@ -22,7 +23,7 @@ SHORT_OUTAGE_SECONDS = 8.0
 
 
 class Targets:
-    """Each store is made on first use. To be used once before other threads use it."""
+    """Each store is made on first use."""
 
     def __init__(self, config: Callable[[], Config], supplies: Supplies, note: Callable[[str], None]) -> None:
         """`note` is told, as text, of what is repeated."""
@@ -31,6 +32,7 @@ class Targets:
         self._note = note
         # Found by this call, which then asks it nothing more.
         self.first_is_away = False
+        self._lock = threading.Lock()
         self._bare: dict[bool, Store] = {}
         self._patient: list[Store] = []
 
@@ -46,13 +48,14 @@ class Targets:
         config = self._config().replica if replica else self._config()
         if config is None:
             raise UsageError(f"configuration file {self._config().path} names no second target: add `replica_url`")
-        bare = self._bare.get(replica)
-        if bare is None:
-            try:
-                bare = self._bare[replica] = self._supplies.store(config)
-            except ConfigError as error:
-                of = "replica: " if replica else ""
-                raise ConfigError(f"configuration file {config.path}: {of}{error}") from error
+        with self._lock:
+            bare = self._bare.get(replica)
+            if bare is None:
+                try:
+                    bare = self._bare[replica] = self._supplies.store(config)
+                except ConfigError as error:
+                    of = "replica: " if replica else ""
+                    raise ConfigError(f"configuration file {config.path}: {of}{error}") from error
         store = patient(bare, Patience(outage, config.max_retries, note=self._note))
         self._patient.append(store)
         return store

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import AccessDenied, NotFound, StorageError, Unreachable
+from ..errors import AccessDenied, ConfigError, NotFound, PluginError, StorageError, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -17,10 +18,12 @@ _T = TypeVar("_T")
 # After any of these the other target may do better.
 _FAILURES = (NotFound, AccessDenied, Unreachable)
 _LACKS = (NotFound, AccessDenied)
+_LEAD, _OTHER, _PATIENT = range(3)
 
 
 class MirroredStore:
-    """Reads from `lead`, and where that fails from `other`, also in the midst of an object, which is the same at both.
+    """Reads from `lead`, and where that fails from what `other` makes, also within an object, which is the same
+    at both.
 
     `lead` should not be waited for long; `patient_lead` is the same target, for what the other does not have. What is
     written or deleted is so at the lead alone. `note` is told of each change over, as text, and `lost`, once for
@@ -30,14 +33,18 @@ class MirroredStore:
     def __init__(
         self,
         lead: Store,
-        other: Store,
+        other: Callable[[], Store],
         patient_lead: Store,
         *,
         note: Callable[[str], None] = lambda _: None,
         lost: Callable[[], None] = lambda: None,
     ) -> None:
         """Touches nothing yet. The stores are the caller's to close."""
-        self._stores = (lead, other, patient_lead)
+        self._lead = lead
+        self._make_other = other
+        self._patient_lead = patient_lead
+        self._other: Store | None = None
+        self._lock = threading.Lock()
         self._note = note
         self._lost = lost
         # Descriptors are of one target alone.
@@ -46,10 +53,23 @@ class MirroredStore:
     @property
     def lead(self) -> Store:
         """The target that is asked first."""
-        return self._stores[0]
+        return self._lead
+
+    @property
+    def other(self) -> Store:
+        """The other one, made on first use; ConfigError when it can't be."""
+        with self._lock:
+            if self._other is None:
+                self._other = self._make_other()
+            return self._other
+
+    def _store(self, at: int) -> Store:
+        if at == _OTHER:
+            return self.other
+        return self._lead if at == _LEAD else self._patient_lead
 
     def __repr__(self) -> str:
-        return f"MirroredStore({self._stores[0]!r}, {self._stores[1]!r})"
+        return f"MirroredStore({self._lead!r})"
 
     def stat(self, key: str) -> ObjectInfo:
         at, info = self._first(key, lambda store: store.stat(key))
@@ -61,12 +81,12 @@ class MirroredStore:
 
     def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         at, bare = _unmarked(info)
-        return self._resumed(at, bare, start, into, self._stores[at].read(bare, start, into))
+        return self._resumed(at, bare, start, into, self._store(at).read(bare, start, into))
 
     def crc32c(self, info: ObjectInfo) -> int | None:
         at, bare = _unmarked(info)
         try:
-            return self._stores[at].crc32c(bare)
+            return self._store(at).crc32c(bare)
         except _FAILURES:
             return None  # it went away after its last byte; the manifest tells, too
 
@@ -89,33 +109,32 @@ class MirroredStore:
     def find_at_both(self, prefix: str) -> Iterator[ObjectInfo]:
         """The objects of both targets, the lead's last; what can't be listed is left out, unless it is both."""
         failures = []
-        for at in (1, 0):
+        for at in (_OTHER, _LEAD):
             try:
-                for info in self._stores[at].find(prefix):
+                for info in self._store(at).find(prefix):
                     yield _marked(info, at)
-            except _FAILURES as error:
+            except (*_FAILURES, ConfigError) as error:
                 failures.append(error)
         if len(failures) > 1:
             raise failures[1]
 
     def _first(self, key: str, action: Callable[[Store], _T]) -> tuple[int, _T]:
         """Which store could do it, and what it gave."""
-        lead, other, patient_lead = self._stores
         try:
-            return 0, action(lead)
+            return _LEAD, action(self._lead)
         except _FAILURES as problem:
             self._failed(problem)
             try:
-                found = action(other)
+                found = action(self.other)
             except _LACKS as second:
                 if not isinstance(problem, Unreachable):
                     raise _both(problem, second) from problem
                 self._note(f"{key} is not at the other target: {second}")
-                return 2, action(patient_lead)
-            except StorageError as second:
+                return _PATIENT, action(self._patient_lead)
+            except (StorageError, ConfigError) as second:
                 raise _both(problem, second) from problem
             self._note(f"{key} is read from the other target: {problem}")
-            return 1, found
+            return _OTHER, found
 
     def _resumed(self, at: int, info: ObjectInfo, start: int, into: memoryview, pieces: Iterator[int]) -> Iterator[int]:
         """Fill the buffer from `pieces`, and when they fail from the other store."""
@@ -126,50 +145,50 @@ class MirroredStore:
                 yield count
             return
         except _FAILURES as problem:
-            if at:
+            if at != _LEAD:
                 raise
             self._failed(problem)
             failure = problem
         at, same = self._elsewhere(info, failure)
-        yield from self._stores[at].read(same, start + filled, into[filled:])
+        yield from self._store(at).read(same, start + filled, into[filled:])
 
     def _elsewhere(self, info: ObjectInfo, problem: StorageError) -> tuple[int, ObjectInfo]:
         """A store to go on with, and the object there."""
         try:
-            same = self._stores[1].stat(info.key)
+            same = self.other.stat(info.key)
             if same.size != info.size:
                 raise NotFound(f"{info.key} has {same.size} bytes at the other target instead of {info.size}")
         except _LACKS as second:
             if not isinstance(problem, Unreachable):
                 raise _both(problem, second) from problem
             self._note(f"{info.key} is not at the other target: {second}")
-            return 2, info
-        except StorageError as second:
+            return _PATIENT, info
+        except (StorageError, ConfigError) as second:
             raise _both(problem, second) from problem
         self._note(f"{info.key} is read on from the other target: {problem}")
-        return 1, same
+        return _OTHER, same
 
     def _failed(self, problem: StorageError) -> None:
         if isinstance(problem, Unreachable):
             self._lost()
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        return self._stores[0].put(key, data)
+        return self._lead.put(key, data)
 
     def begin(self, key: str) -> PartWriter:
-        return self._stores[0].begin(key)
+        return self._lead.begin(key)
 
     def delete(self, keys: Iterable[str]) -> None:
-        self._stores[0].delete(keys)
+        self._lead.delete(keys)
 
     def keeps_versions(self, prefix: str) -> bool:
-        return self._stores[0].keeps_versions(prefix)
+        return self._lead.keeps_versions(prefix)
 
     def delete_unfinished(self, prefix: str) -> int:
-        return self._stores[0].delete_unfinished(prefix)
+        return self._lead.delete_unfinished(prefix)
 
     def delete_empty_directories(self, prefix: str) -> None:
-        self._stores[0].delete_empty_directories(prefix)
+        self._lead.delete_empty_directories(prefix)
 
     def close(self) -> None:
         pass
@@ -185,5 +204,5 @@ def _unmarked(info: ObjectInfo) -> tuple[int, ObjectInfo]:
     return int(at), replace(info, version=version if separator else None)
 
 
-def _both(problem: StorageError, second: StorageError) -> StorageError:
+def _both(problem: StorageError, second: PluginError) -> StorageError:
     return type(problem)(f"{problem}; and at the other target: {second}")

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from ..errors import StorageError
+from ..errors import ReaderGone, StorageError
 from .download import Download, DownloadSettings
 from .upload import Upload, UploadSettings
 
@@ -38,11 +38,13 @@ class Relay:
         """Copy it, compared on its way with what is `expected`; nothing becomes visible where that differs."""
         read, write = os.pipe2(os.O_CLOEXEC)
         size: list[int] = []
+        failed: list[BaseException] = []
 
         def fetch() -> None:
             try:
                 size.append(Download(self._source, write, self._reading).whole(self._key, expected).size)
             except BaseException as error:  # noqa: BLE001 - raised by run()
+                failed.append(error)
                 # Before the pipe ends, which would else look like the end of the object.
                 self.abort(error)
             finally:
@@ -52,6 +54,11 @@ class Relay:
         thread.start()
         try:
             sent = self._upload.run(read)
+        except Exception as error:
+            # What it stumbled over may be its own abortion.
+            if failed and not isinstance(failed[0], ReaderGone):
+                raise failed[0] from error
+            raise
         finally:
             os.close(read)  # the download ends, if it has not
         thread.join()

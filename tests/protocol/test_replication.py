@@ -245,3 +245,12 @@ def test_a_first_target_that_goes_away_is_not_waited_for_by_every_table(
     after.data = made.data
     after.restored()
     assert database.log().count("is read from the other target") == 1
+
+
+def test_a_replica_that_can_not_be_opened_disturbs_nobody_who_does_not_need_it(disks: Pair) -> None:
+    second = Target("s3", "s3://bucket/x", {"no_such_option": "x", "key": "k"})
+    made = pair(disks.first, second, disks.database)
+    made.data = disks.data
+    made.plugin.run("setup_plugin_for_restore", disks.database.directory(-1), "master", '\\"-1\\"').succeeded()
+    made.restored()
+    made.plugin.run("restore_data", disks.database.table(3)).failed("no such object", "no_such_option", status=1)

@@ -44,7 +44,7 @@ class Two:
     def __init__(self, lead: FakeStore, other: FakeStore, patient: FakeStore | None = None) -> None:
         self.notes: list[str] = []
         self.lost = 0
-        self.store = MirroredStore(lead, other, patient or lead, note=self.notes.append, lost=self._lose)
+        self.store = MirroredStore(lead, lambda: other, patient or lead, note=self.notes.append, lost=self._lose)
 
     def _lose(self) -> None:
         self.lost += 1
