@@ -6,9 +6,10 @@ import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..errors import StorageError
+from ..errors import StorageError, Unreachable
 from ..integrity import manifest
 from ..keys import backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
 from ..storage.reading import pieces
@@ -43,14 +44,33 @@ class Backup:
         return "failed" if self.report.get("backup status", "").lower().startswith("fail") else "complete"
 
     @property
+    def database(self) -> str:
+        """The name of the database, by its report; "" without one."""
+        return self.report.get("database name", "")
+
+    @property
+    def time(self) -> float | None:
+        """When it was begun, in seconds since 1970; None where its timestamp is no time.
+
+        gpbackup writes the coordinator's local time, so this host must have the coordinator's time zone. In the hour
+        that comes twice in autumn it is the later of the two: a backup is never taken for older than it is.
+        """
+        try:
+            return datetime.strptime(self.timestamp, "%Y%m%d%H%M%S").replace(fold=1).timestamp()
+        except (ValueError, OverflowError):
+            return None
+
+    @property
     def kind(self) -> str:
-        """`full`, `incremental`, or a part of a database, by its report; "" without one."""
+        """`full`, `incremental`, `filtered` or a part of a database, by its report; "" without one."""
         if not self.report:
             return ""
         if self.report.get("incremental", "").lower() == "true":
             return "incremental"
         section = self.report.get("backup section", "All Sections")
-        return "full" if section == "All Sections" else section.lower().removesuffix(" only")
+        if section != "All Sections":
+            return section.lower().removesuffix(" only")
+        return "full" if self.report.get("object filtering", "None") == "None" else "filtered"
 
     def count(self, info: ObjectInfo) -> None:
         """Take an object into account."""
@@ -68,12 +88,22 @@ class Backup:
             self.segments[match[1]] += info.size
 
 
-def survey(store: Store, timestamp: str = "") -> list[Backup]:
-    """All backups of a target, or that of one timestamp, the latest last, with their reports."""
+def survey(store: Store, timestamp: str = "", working_files: list[ObjectInfo] | None = None) -> list[Backup]:
+    """All backups of a target, or that of one timestamp, the latest last, with their reports.
+
+    Working files are added to a list that is given; all of the target is listed for it then.
+    """
     found: dict[str, Backup] = {}
-    for info in store.find(backup_prefix(timestamp) if timestamp else "backups/"):
+    if working_files is None:
+        listing = store.find(backup_prefix(timestamp) if timestamp else "backups/")
+    else:
+        listing = store.find("", unfinished=True)
+    for info in listing:
         prefix = "/".join(info.key.split("/")[:3]) + "/"
-        if is_backup_prefix(prefix) and not is_unfinished(info.key):
+        if is_unfinished(info.key):
+            if working_files is not None:
+                working_files.append(info)
+        elif is_backup_prefix(prefix) and not info.key.endswith("/"):
             stamp = timestamp_of(prefix)
             found.setdefault(stamp, Backup(stamp)).count(info)
     backups = [found[stamp] for stamp in sorted(found)]
@@ -89,6 +119,8 @@ def _report(store: Store, backup: Backup) -> dict[str, str]:
     try:
         info = store.stat(backup.report_key)
         text = b"".join(pieces(store, info)) if info.size <= _LARGEST_REPORT else b""
+    except Unreachable:
+        raise
     except StorageError:
         return {}
     return {name: value.strip() for name, value in _LINE.findall(text.decode(errors="replace"))}

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 # The module and function of each.
 _FUNCTIONS = {
+    "cleanup": ("cleanup", "main"),
     "encrypt-secret": ("encrypt", "main"),
     "info": ("listing", "info"),
     "list": ("listing", "list_backups"),
+    "metrics": ("metrics", "main"),
+    "prune": ("prune", "main"),
     "verify": ("verify", "main"),
 }
 

@@ -41,7 +41,12 @@ def line(text: str) -> None:
 
 def as_json(answer: Any) -> None:
     """Print an answer for programs."""
-    sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=True) + "\n")
+    sys.stdout.write(json_of(answer))
+
+
+def json_of(answer: Any) -> str:
+    """An answer for programs."""
+    return json.dumps(answer, indent=2, ensure_ascii=True) + "\n"
 
 
 @contextmanager

@@ -27,6 +27,16 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True)
+class Upload:
+    """An upload that nobody completed or aborted: the key of the object that it would make, and when it was begun, in
+    seconds since 1970, or None where the store doesn't tell.
+    """
+
+    key: str
+    started: float | None = None
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """What a store's part writers and readers can do.
 
@@ -129,6 +139,10 @@ class Store(Protocol):
         """Whether the store still has versions of objects below the prefix that were deleted or replaced, as by
         versioning, object lock or retention; False where it doesn't say.
         """
+        ...
+
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        """The uploads below the prefix that delete_unfinished() would take back, in no particular order."""
         ...
 
     def delete_unfinished(self, prefix: str) -> int:

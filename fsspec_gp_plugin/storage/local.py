@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import NotFound, ObjectChanged, StorageError
 from ..keys import is_unfinished
-from .api import Capabilities, ObjectInfo
+from .api import Capabilities, ObjectInfo, Upload
 from .errors import translated, translating
 from .fallbacks import delete_each, fetch_by_stat, put_by_writer, raise_failures
 from .local_writer import LocalWriter, file_version, sync_directory
@@ -90,6 +90,10 @@ class LocalStore:
     def keeps_versions(self, prefix: str) -> bool:
         del prefix  # a file system has none
         return False
+
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        del prefix  # as below
+        return []
 
     def delete_unfinished(self, prefix: str) -> int:
         del prefix  # find() lists the working files

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from ...checksum import crc32c, from_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
-from ..api import Capabilities, ObjectInfo
+from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import http_status, translated, translating
 from ..fallbacks import delete_each, raise_failures
 from ..http.cancellation import Cancellation
 from .answers import answered_size, no_object_missing, require_range, writing
-from .unfinished import abort_below
+from .unfinished import abort_below, listed_below
 from .writer import S3Writer
 
 if TYPE_CHECKING:
@@ -221,6 +221,10 @@ class S3Store:
         with no_object_missing(f"can't list the versions of {self.name(prefix)}"):
             page = self.control.call("list_object_versions", Bucket=self._bucket, Prefix=self._prefix + prefix)
         return bool(page.get("Versions"))
+
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        found = listed_below(self.control, self._bucket, self._prefix + prefix)
+        return [Upload(one.key[len(self._prefix) :], one.started) for one in found]
 
     def delete_unfinished(self, prefix: str) -> int:
         return abort_below(self.control, self._bucket, self._prefix + prefix)
