@@ -32,12 +32,12 @@ def main(arguments: Sequence[str]) -> int:
     with opened(asked.config) as (config, store):
         found = find_leftovers(store, now - asked.older_than, problems.append)
         told = [_described(one, now) for one in found]
-        ended: Unreachable | None = None
+        ended: Unreachable | KeyboardInterrupt | None = None
         try:
             for one, row in zip(found, told, strict=True):
                 if asked.yes and not one.stays:
                     _remove(store, config.url, one, row)
-        except Unreachable as error:
+        except (Unreachable, KeyboardInterrupt) as error:
             ended = error  # what was removed before is told all the same
     if asked.json:
         render.as_json({"url": config.url, "done": asked.yes, "leftovers": told, "problems": problems})
@@ -70,6 +70,8 @@ def _why(one: Leftover) -> str:
 
 
 def _remove(store: Store, url: str, one: Leftover, row: dict[str, Any]) -> None:
+    why = row["why"]
+    row.update(action="begun", why="not finished: run it again")
     try:
         kept = remove(store, url, one, lambda _: None)
     except Unreachable:
@@ -77,17 +79,16 @@ def _remove(store: Store, url: str, one: Leftover, row: dict[str, Any]) -> None:
     except StorageError as error:
         row.update(action="failed", why=str(error))
     else:
-        row.update(action="deleted", why=kept or row["why"])
+        row.update(action="deleted", why=kept or why)
 
 
 def _show(url: str, told: list[dict[str, Any]], problems: list[str], *, done: bool) -> None:
     if told:
-        columns = ("WHAT", "WHERE", "STATE", "DATABASE", "COUNT", "SIZE", "AGE", "ACTION", "WHY")
+        columns = ("WHAT", "WHERE", "DATABASE", "COUNT", "SIZE", "AGE", "ACTION", "WHY")
         rows = [
             (
-                row["what"],
+                f"{row['state']} {row['what']}".lstrip(),
                 row["prefix"] or "/",
-                row["state"] or "-",
                 row["database"] or "?",
                 f"{row['count']:,}",
                 "?" if row["bytes"] is None else format_size(row["bytes"]),
@@ -97,7 +98,7 @@ def _show(url: str, told: list[dict[str, Any]], problems: list[str], *, done: bo
             )
             for row in told
         ]
-        render.table(columns, rows, right=("COUNT", "SIZE", "AGE"))
+        render.table(columns, rows, right=("COUNT", "SIZE", "AGE"), wrapped="WHY")
     for problem in problems:
         render.line(problem)
     going = sum(row["action"] == "delete" for row in told)

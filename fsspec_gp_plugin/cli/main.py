@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ _FUNCTIONS = {
 
 def main(argv: Sequence[str]) -> int:
     """Run one of them, its name first; returns the exit status."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         module, function = _FUNCTIONS[argv[0]]
         status: int = getattr(import_module(f".{module}", __package__), function)(argv[1:])

@@ -45,11 +45,11 @@ def main(arguments: Sequence[str]) -> int:
         plans = plans_of(store, backups)
         verdicts = judge(backups, plans, policy, now, _running(backups, now))
         rows = [_described(verdict) for verdict in verdicts]
-        ended: Unreachable | None = None
+        ended: Unreachable | KeyboardInterrupt | None = None
         try:
             if asked.yes:
                 _delete(store, config.url, verdicts, rows, plans)
-        except Unreachable as error:
+        except (Unreachable, KeyboardInterrupt) as error:
             ended = error  # what was deleted before is told all the same
     if asked.json:
         render.as_json({"url": config.url, "done": asked.yes, "policy": str(policy), "backups": rows})
@@ -107,6 +107,8 @@ def _delete(
                 row.update(action="keep", why=f"{needing[0]} could not be deleted, and needs it")
                 failed[timestamp] = plans.get(timestamp) or frozenset()
                 continue
+            why = row["why"]
+            row.update(action="begun", why="not finished: run it again, and then `cleanup`")
             try:
                 _, kept = delete_backup(store, url, timestamp, lambda _: None)
             except Unreachable:
@@ -115,7 +117,7 @@ def _delete(
                 failed[timestamp] = plans.get(timestamp) or frozenset()
                 row.update(action="failed", why=str(error))
             else:
-                row.update(action="deleted", why=kept or row["why"])
+                row.update(action="deleted", why=kept or why)
             advance(verdict.backup.size)
 
 
@@ -136,7 +138,7 @@ def _show(url: str, rows: list[dict[str, Any]], *, done: bool) -> None:
         )
         for row in rows
     ]
-    render.table(columns, cells, right=("SIZE",))
+    render.table(columns, cells, right=("SIZE",), wrapped="WHY")
     going = [row["bytes"] for row in rows if row["action"] == "delete"]
     if going and not done:
         size = format_size(sum(going))
