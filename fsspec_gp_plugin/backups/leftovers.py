@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import StorageError, Unreachable
-from ..keys import backup_prefix, is_backup_prefix, timestamp_of
+from ..keys import BACKUPS, backup_prefix, is_backup_prefix, timestamp_of
 from .deletion import delete_backup
 from .plans import plans_of
 from .survey import Backup, survey
@@ -50,7 +50,8 @@ def find_leftovers(store: Store, begun_before: float, note: Callable[[str], None
     files: list[ObjectInfo] = []
     backups = survey(store, working_files=files)
     try:
-        uploads = store.find_uploads("")
+        # Elsewhere in the bucket they may be somebody else's.
+        uploads = store.find_uploads(BACKUPS)
     except Unreachable:
         raise
     except StorageError as error:
@@ -80,8 +81,7 @@ def remove(store: Store, url: str, left: Leftover, note: Callable[[str], None]) 
         store.delete_unfinished(left.prefix)
     else:
         store.delete(left.keys)
-        if left.prefix:
-            store.delete_empty_directories(left.prefix)
+        store.delete_empty_directories(left.prefix)
     return ""
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
 from ..integrity import manifest
-from ..keys import backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
+from ..keys import BACKUPS, backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
 from ..storage.reading import pieces
 
 if TYPE_CHECKING:
@@ -91,14 +91,11 @@ class Backup:
 def survey(store: Store, timestamp: str = "", working_files: list[ObjectInfo] | None = None) -> list[Backup]:
     """All backups of a target, or that of one timestamp, the latest last, with their reports.
 
-    Working files are added to a list that is given; all of the target is listed for it then.
+    Working files are added to a list that is given.
     """
     found: dict[str, Backup] = {}
-    if working_files is None:
-        listing = store.find(backup_prefix(timestamp) if timestamp else "backups/")
-    else:
-        listing = store.find("", unfinished=True)
-    for info in listing:
+    below = backup_prefix(timestamp) if timestamp else BACKUPS
+    for info in store.find(below, unfinished=working_files is not None):
         prefix = "/".join(info.key.split("/")[:3]) + "/"
         if is_unfinished(info.key):
             if working_files is not None:

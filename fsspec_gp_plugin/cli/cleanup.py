@@ -88,7 +88,7 @@ def _show(url: str, told: list[dict[str, Any]], problems: list[str], *, done: bo
         rows = [
             (
                 f"{row['state']} {row['what']}".lstrip(),
-                row["prefix"] or "/",
+                row["prefix"],
                 row["database"] or "?",
                 f"{row['count']:,}",
                 "?" if row["bytes"] is None else format_size(row["bytes"]),

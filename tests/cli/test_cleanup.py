@@ -70,7 +70,9 @@ def test_what_an_incremental_backup_needs_stays(local: Plugin, tmp_path: Path) -
 
 
 def test_what_has_no_age_stays(local: Plugin, tmp_path: Path) -> None:
-    (tmp_path / "disk" / unfinished_key("some_file", "0123456789ab")).write_text("x")
+    (tmp_path / "disk/backups").mkdir()
+    for folder in ("", "backups/"):
+        (tmp_path / "disk" / unfinished_key(f"{folder}some_file", "0123456789ab")).write_text("x")
     put_backup(open_store(f"file://{tmp_path}/disk", {}), "20269999999999", without=["toc.yaml"])
     told = asked(local, "cleanup", "--older-than", "0s", "--yes")["leftovers"]
     assert [(one["action"], one["why"]) for one in told] == [("keep", "nothing tells its age")] * 2
