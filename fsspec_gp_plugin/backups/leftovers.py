@@ -27,8 +27,8 @@ class Leftover:
     """One thing to be removed, and whether it may be.
 
     `what` is BACKUP, UPLOADS or WORKING_FILES below `prefix`; `state` is that of a backup; `count` is how many objects,
-    `size` their bytes, as far as told. `started`: when the latest was begun, in seconds since 1970, or None where
-    nothing tells. `stays`: why it is not to be removed, "" where it is.
+    `size` their bytes, as far as told. `started`: when the latest was begun or written, in seconds since 1970, or
+    None where nothing tells. `stays`: why it is not to be removed, "" where it is.
     """
 
     what: str
@@ -57,7 +57,9 @@ def find_leftovers(store: Store, begun_before: float, note: Callable[[str], None
     except StorageError as error:
         note(f"unfinished uploads could not be looked for: {error}")
         uploads = []
-    found = [_unfinished_backup(backup, uploads, begun_before) for backup in backups if backup.state != "complete"]
+    found = [
+        _unfinished_backup(backup, uploads, files, begun_before) for backup in backups if backup.state != "complete"
+    ]
     _spare_needed(store, backups, found)
     whole = {one.prefix for one in found}
     for prefix, group in _by_directory(uploads, whole).items():
@@ -65,7 +67,9 @@ def find_leftovers(store: Store, begun_before: float, note: Callable[[str], None
     for prefix, info in _by_directory(files, whole).items():
         size = sum(one.size for one in info)
         keys = tuple(one.key for one in info)
-        left = Leftover(WORKING_FILES, prefix, len(info), size, started=_begun(prefix), keys=keys)
+        written = [_begun(prefix) if one.modified is None else one.modified for one in info]
+        started = None if None in written else max(one or 0.0 for one in written)
+        left = Leftover(WORKING_FILES, prefix, len(info), size, started=started, keys=keys)
         found.append(_judged(left, begun_before))
     return sorted(found, key=lambda one: (one.prefix, one.what))
 
@@ -85,11 +89,12 @@ def remove(store: Store, url: str, left: Leftover, note: Callable[[str], None]) 
     return ""
 
 
-def _unfinished_backup(backup: Backup, uploads: list[Upload], begun_before: float) -> Leftover:
+def _unfinished_backup(backup: Backup, uploads: list[Upload], files: list[ObjectInfo], begun_before: float) -> Leftover:
     prefix = backup_prefix(backup.timestamp)
-    below = [one.started for one in uploads if one.key.startswith(prefix) and one.started is not None]
-    # An upload that has just begun belongs to a backup that still runs, however long it has.
-    started = max([backup.time, *below]) if backup.time is not None else None
+    signs = [(one.key, one.started) for one in uploads] + [(one.key, one.modified) for one in files]
+    below = [time for key, time in signs if time is not None and key.startswith(prefix)]
+    # What has just been written belongs to a backup that still runs, however long it has.
+    started = None if backup.last_sign is None else max([backup.last_sign, *below])
     objects = backup.objects + len(backup.manifests)
     left = Leftover(BACKUP, prefix, objects, backup.size, backup.state, backup.database, started)
     return _judged(left, begun_before)

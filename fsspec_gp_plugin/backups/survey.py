@@ -25,13 +25,16 @@ _CONTENT = re.compile(r"gpbackup_(-?[0-9]+)_[0-9]{14}(?:_|\.|$)")
 
 @dataclass
 class Backup:
-    """One backup: what there is of it, and what its report says, by the report's own names."""
+    """One backup: what there is of it, and what its report says, by the report's own names. `written`: when the latest
+    of its objects was, in seconds since 1970, where the store tells it.
+    """
 
     timestamp: str
     objects: int = 0
     size: int = 0
     has_contents: bool = False
     report_key: str = ""
+    written: float | None = None
     manifests: list[ObjectInfo] = field(default_factory=list)
     segments: Counter[str] = field(default_factory=Counter)
     report: dict[str, str] = field(default_factory=dict)
@@ -61,6 +64,11 @@ class Backup:
             return None
 
     @property
+    def last_sign(self) -> float | None:
+        """When it was last seen to be made: its time, or that of its latest object; None where its time is unknown."""
+        return None if self.time is None else max(self.time, self.written or 0.0)
+
+    @property
     def kind(self) -> str:
         """`full`, `incremental`, `filtered` or a part of a database, by its report; "" without one."""
         if not self.report:
@@ -75,6 +83,7 @@ class Backup:
     def count(self, info: ObjectInfo) -> None:
         """Take an object into account."""
         name = info.key[len(backup_prefix(self.timestamp)) :]
+        self.written = max(self.written or 0.0, info.modified or 0.0) or None
         if manifest.is_manifest(name):
             self.manifests.append(info)
             return

@@ -23,7 +23,7 @@ _DAY = 86400.0
 def main(arguments: Sequence[str]) -> int:
     """Status 0 where nothing is wrong, 1 where something could not be looked for or removed."""
     parser = Parser("cleanup")
-    parser.add_older_than("leave what was begun later than so long ago (24h)", default=_DAY)
+    parser.add_older_than("leave what was begun or written to later than so long ago (24h)", default=_DAY)
     parser.add_yes()
     parser.add_json()
     asked = parser.parse_args(arguments)

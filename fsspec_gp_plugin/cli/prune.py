@@ -71,7 +71,7 @@ def _running(backups: list[Backup], now: float) -> str:
     young = [
         backup.timestamp
         for backup in backups
-        if backup.state == "incomplete" and backup.time is not None and now - backup.time < _MAY_RUN
+        if backup.state == "incomplete" and backup.last_sign is not None and now - backup.last_sign < _MAY_RUN
     ]
     return young[-1] if young else ""
 

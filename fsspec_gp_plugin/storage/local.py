@@ -111,14 +111,14 @@ class LocalStore:
                 elif unfinished or not is_unfinished(key):
                     try:
                         # A link that leads nowhere is no object, and yet something to delete.
-                        size = entry.stat(follow_symlinks=not unfinished).st_size
+                        status = entry.stat(follow_symlinks=not unfinished)
                     except FileNotFoundError:  # also renamed or deleted meanwhile
                         continue
                     except OSError as error:
                         if error.errno == errno.ELOOP:
                             continue
                         raise translated(error, f"can't list {entry.path}") from error
-                    yield ObjectInfo(key, size)
+                    yield ObjectInfo(key, status.st_size, modified=status.st_mtime)
 
     def _entries(self, folder: str, prefix: str) -> list[os.DirEntry[str]]:
         try:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from fsspec_gp_plugin.keys import backup_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from fsspec_gp_plugin.storage.api import Store
     from tests.protocol.caller import Plugin
@@ -60,6 +63,14 @@ def put_backup(
     for name, text in files.items():
         if not name.endswith(tuple(without)):
             store.put(backup_prefix(timestamp) + name, memoryview(text.encode()))
+
+
+def aged(folder: Path) -> None:
+    """Make all files below a folder a month old, as if nothing had been written since."""
+    month_ago = time.time() - 30 * 86400
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (month_ago, month_ago))
 
 
 def asked(plugin: Plugin, *words: str, status: int = 0) -> dict[str, Any]:

@@ -321,6 +321,7 @@ def test_find_gives_what_begins_with_the_prefix_and_nothing_else(store: Store) -
     assert keys(store, "nothing/here/") == []
     assert keys(store, "nothing/here") == []
     assert {info.size for info in store.find("other/")} == {len("other/d")}
+    assert all(info.modified is None or abs(info.modified - time.time()) < 60 for info in store.find(""))
 
 
 def test_find_is_fresh(store: Store) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..http.answer import Answer
     from .requests import Requests
 
-_FIELDS = "name,size,generation,crc32c"
+_FIELDS = "name,size,generation,crc32c,timeCreated"
 _KEYS_AT_ONCE = 1000
 _THREADS = 8
 

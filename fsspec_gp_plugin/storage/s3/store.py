@@ -138,7 +138,9 @@ class S3Store:
                 key = entry["Key"][len(self._prefix) :]
                 # A key that ends in "/" is the marker of a directory, made by some browser of buckets.
                 if key and (unfinished or not key.endswith("/")):
-                    yield ObjectInfo(key, entry["Size"], entry.get("ETag"))
+                    written = entry.get("LastModified")
+                    modified = written.timestamp() if written else None
+                    yield ObjectInfo(key, entry["Size"], entry.get("ETag"), modified=modified)
             if not page.get("IsTruncated"):
                 return
             if page.get("NextContinuationToken") in (None, "", token.get("ContinuationToken")):
