@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..commands import PEOPLE, PROGRAM
 from ..config.loading import Config, load_config
+from ..config.units import parse_duration
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ class Parser(argparse.ArgumentParser):
         """To look at the second target."""
         self.add_argument("--replica", action="store_true", help="look at `replica_url` instead of `url`")
 
+    def add_older_than(self, what: str, **more: Any) -> None:
+        """An age, in seconds."""
+        told = f"{what}: a number of h(ours), d(ays) or w(eeks), such as 36h or 30d"
+        self.add_argument("--older-than", metavar="AGE", type=_age, help=told, **more)
+
+    def add_yes(self) -> None:
+        """The word without which nothing is deleted."""
+        self.add_argument("--yes", action="store_true", help="delete; without it, only tell what would be deleted")
+
     def add_json(self) -> None:
         """The answer for programs."""
         self.add_argument("--json", action="store_true", help="the answer as JSON")
@@ -48,6 +58,16 @@ def _timestamp(text: str) -> str:
     if not re.fullmatch(r"[0-9]{14}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a backup's timestamp: expected 14 digits, YYYYMMDDHHMMSS")
     return text
+
+
+def _age(text: str) -> float:
+    # A bare number would be seconds, and months have the letter of minutes: neither may decide what is deleted.
+    if not re.fullmatch(r"[0-9.]+ *[shdw]", text, re.IGNORECASE):
+        raise argparse.ArgumentTypeError(f"{text!r} is no age: expected hours, days or weeks, such as 36h, 30d or 8w")
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age: {error}") from None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -15,15 +16,20 @@ if TYPE_CHECKING:
 
 # The module and function of each.
 _FUNCTIONS = {
+    "cleanup": ("cleanup", "main"),
     "encrypt-secret": ("encrypt", "main"),
     "info": ("listing", "info"),
     "list": ("listing", "list_backups"),
+    "metrics": ("metrics", "main"),
+    "prune": ("prune", "main"),
     "verify": ("verify", "main"),
 }
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one of them, its name first; returns the exit status."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         module, function = _FUNCTIONS[argv[0]]
         status: int = getattr(import_module(f".{module}", __package__), function)(argv[1:])

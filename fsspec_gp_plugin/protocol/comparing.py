@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .. import keys
+from ..backups.plans import NoPlanError, needed
 from ..errors import AccessDenied, LocalFileError, NotFound, StorageError
 from ..private import NoDirectoryError
 from ..storage.api import ObjectInfo
 from ..storage.mirrored import MirroredStore
-from ..storage.reading import pieces
 from .sources import source
 
 if TYPE_CHECKING:
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
 # So many objects are listed by the coordinator's hook; of a larger backup each segment's lists its own.
 _FEW = 10_000
-# Bytes of gpbackup's record; backups that one restore reads.
-_LARGEST_PLAN = 64 << 20
-_LONGEST_PLAN = 1000
 _ESCAPE = "set `checksum: off` to restore what there is without looking at the manifests"
 
 
@@ -40,7 +36,10 @@ def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
     from ..integrity import catalog_users
     from ..integrity.catalog import Catalog
 
-    earlier = _plan(context, prefix, timestamp) - {timestamp}
+    try:
+        earlier = needed(source(context, timestamp), timestamp)
+    except (AccessDenied, NotFound, NoPlanError):
+        earlier = frozenset()
     catalog_users.begin(context.config.url, timestamp, [timestamp, *earlier])
     for one in earlier:
         with Catalog(context.config.url, one, make=True) as catalog:
@@ -53,18 +52,6 @@ def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
         # What is gone would only be missed much later, where gprestore hangs.
         whole = count <= _FEW or not context.store.capabilities.lists_by_prefix
         _require(context, catalog, prefix, "" if whole else f"gpbackup_{timestamp}")
-
-
-def _plan(context: Context, prefix: str, timestamp: str) -> set[str]:
-    """The timestamps of the backups whose data a restore of an incremental one needs, by gpbackup's own record."""
-    try:
-        store = source(context, timestamp)
-        info = store.stat(f"{prefix}gpbackup_{timestamp}_config.yaml")
-        text = b"".join(pieces(store, info)).decode(errors="replace") if info.size < _LARGEST_PLAN else ""
-    except (AccessDenied, NotFound):
-        return set()
-    found = set(re.findall(r"(?m)^[\s-]*timestamp:[\s\"']*([0-9]{14})\b", text.partition("restoreplan:")[2]))
-    return found if len(found) <= _LONGEST_PLAN else set()
 
 
 def _build(context: Context, catalog: Catalog, timestamp: str, store: Store) -> int | None:

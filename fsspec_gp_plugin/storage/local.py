@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import NotFound, ObjectChanged, Unreachable
 from ..keys import is_unfinished
-from .api import Capabilities, ObjectInfo
+from .api import Capabilities, ObjectInfo, Upload
 from .errors import translated, translating
 from .fallbacks import delete_each, fetch_by_stat, put_by_writer, raise_failures
 from .local_writer import LocalWriter, file_version, sync_directory
@@ -91,6 +91,10 @@ class LocalStore:
         del prefix  # a file system has none
         return False
 
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        del prefix  # as below
+        return []
+
     def delete_unfinished(self, prefix: str) -> int:
         del prefix  # find() lists the working files
         return 0
@@ -107,14 +111,14 @@ class LocalStore:
                 elif unfinished or not is_unfinished(key):
                     try:
                         # A link that leads nowhere is no object, and yet something to delete.
-                        size = entry.stat(follow_symlinks=not unfinished).st_size
+                        status = entry.stat(follow_symlinks=not unfinished)
                     except FileNotFoundError:  # also renamed or deleted meanwhile
                         continue
                     except OSError as error:
                         if error.errno == errno.ELOOP:
                             continue
                         raise translated(error, f"can't list {entry.path}") from error
-                    yield ObjectInfo(key, size)
+                    yield ObjectInfo(key, status.st_size, modified=status.st_mtime)
 
     def _entries(self, folder: str, prefix: str) -> list[os.DirEntry[str]]:
         try:

@@ -12,7 +12,7 @@ from ..errors import AccessDenied, ConfigError, NotFound, PluginError, StorageEr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .api import ObjectInfo, PartWriter, Store
+    from .api import ObjectInfo, PartWriter, Store, Upload
 
 _T = TypeVar("_T")
 # After any of these the other target may do better.
@@ -183,6 +183,9 @@ class MirroredStore:
 
     def keeps_versions(self, prefix: str) -> bool:
         return self._lead.keeps_versions(prefix)
+
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        return self._lead.find_uploads(prefix)
 
     def delete_unfinished(self, prefix: str) -> int:
         return self._lead.delete_unfinished(prefix)

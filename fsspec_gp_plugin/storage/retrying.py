@@ -18,7 +18,7 @@ from ..errors import StorageError, Unreachable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .api import ObjectInfo, PartWriter, Store
+    from .api import ObjectInfo, PartWriter, Store, Upload
 
 _T = TypeVar("_T")
 _KEYS_A_DELETE = 1000
@@ -170,6 +170,9 @@ class RetryingStore:
 
     def keeps_versions(self, prefix: str) -> bool:
         return self.patience.run(lambda: self.inner.keeps_versions(prefix))
+
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        return self.patience.run(lambda: self.inner.find_uploads(prefix))
 
     def delete_unfinished(self, prefix: str) -> int:
         return self.patience.run(lambda: self.inner.delete_unfinished(prefix))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -274,8 +275,14 @@ def test_a_checksum_that_the_store_tells_is_that_of_the_bytes(store: Store) -> N
 def test_uploads_that_nobody_ended_are_found_and_taken_back(store: Store) -> None:
     for name in ("backups/20260101/1/a", "backups/20260101/12/b"):
         store.begin(name).write(1, memoryview(b"data"))
-    assert store.delete_unfinished("backups/20260101/1/") in (0, 1)
+    listed = store.find_uploads("")
+    assert {one.key for one in listed} <= {"backups/20260101/1/a", "backups/20260101/12/b"}
+    assert all(one.started is None or abs(one.started - time.time()) < 60 for one in listed)
+    below = store.find_uploads("backups/20260101/1/")
+    assert [one for one in listed if one.key.endswith("/1/a")] == below
+    assert store.delete_unfinished("backups/20260101/1/") == len(below)
     left = store.delete_unfinished("")
+    assert (left, store.find_uploads("")) == (len(listed) - len(below), [])
     store.delete(keys(store, unfinished=True))
     assert left in (0, 1)
     assert store.delete_unfinished("") == 0
@@ -316,6 +323,16 @@ def test_find_gives_what_begins_with_the_prefix_and_nothing_else(store: Store) -
     assert keys(store, "nothing/here/") == []
     assert keys(store, "nothing/here") == []
     assert {info.size for info in store.find("other/")} == {len("other/d")}
+
+
+def test_find_tells_when_objects_were_written(store: Store, request: pytest.FixtureRequest) -> None:
+    store.put(KEY, memoryview(b"x"))
+    [info] = store.find("")
+    if not request.node.callspec.params["store"].startswith(("file", "s3", "gcs", "azure")):
+        assert info.modified is None
+        return
+    assert info.modified is not None
+    assert abs(info.modified - time.time()) < 60
 
 
 def test_find_is_fresh(store: Store) -> None:
