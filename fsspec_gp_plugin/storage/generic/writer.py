@@ -43,6 +43,7 @@ class FsspecWriter:
         self._fs: Any = None
         self._output: Output | None = None
         self._created = self._closed = self._renaming = self._done = self._aborted = self._abandoned = False
+        self._unanswered = False
         self._failure = ""
         self._last_part = 0
         self._end = 0  # of the parts that were written
@@ -121,6 +122,8 @@ class FsspecWriter:
                 raise StorageError(
                     f"{self._store.name(self._key)} was being completed, so the whole object may be visible"
                 ) from None
+            if self._unanswered:
+                raise StorageError(f"{self._working} was being made, so it may still appear") from None
 
     def _release(self) -> None:
         """Let go of file and connection, which others may use if nothing went wrong on it."""
@@ -167,12 +170,15 @@ class FsspecWriter:
             try:
                 if make:
                     self._dialect.make_directories(fs, directory)
-                self._created = True  # or it may be: a lost answer does not tell
-                return self._dialect.create(fs, self._working)
+                # Or it may be, now or later: a lost answer does not tell.
+                self._created = self._unanswered = True
+                output = self._dialect.create(fs, self._working)
+                self._unanswered = False
+                return output
             except FileNotFoundError:
                 # Another process removed a directory, empty as it was, between two calls: all hosts of a
                 # cluster probe the same target at once.
-                self._created = False
+                self._created = self._unanswered = False
                 if time.monotonic() > deadline:
                     raise StorageError(f"{self._doing}: its directory is removed again and again") from None
                 if make:
