@@ -71,11 +71,14 @@ _ARGUMENTS = {
 
 # For people: what each is called, takes and does. They are in the package cli.
 PEOPLE = {
+    "init": ("[FILE]", "make a configuration file, asking what is not given"),
     "agent": ("status|stop", "show, or end, the warm process of this host"),
     "list": ("CONFIG", "show which backups there are, complete or not"),
     "info": ("CONFIG TIMESTAMP", "show what is known of one backup"),
     "verify": ("CONFIG [TIMESTAMP]", "read every object and compare it with what was backed up"),
     "encrypt-secret": ("[KEYFILE]", "make of a secret a value that may stand in CONFIG"),
+    "deploy": ("DIR", "install a bundle on all hosts, by ssh"),
+    "completion": ("bash|zsh", "print what makes the shell complete commands and options"),
 }
 
 # Of later versions; named here so that nobody is pointed at another command instead.

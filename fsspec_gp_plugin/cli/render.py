@@ -39,6 +39,11 @@ def line(text: str) -> None:
     sys.stdout.write(_printable(text) + "\n")
 
 
+def text(lines: str) -> None:
+    """Print text of this program's own, as it stands."""
+    sys.stdout.write(lines)
+
+
 def as_json(answer: Any) -> None:
     """Print an answer for programs."""
     sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=True) + "\n")
