@@ -37,9 +37,9 @@ if [ -e "$dir" ] && [ ! -e "$dir/bin/{PROGRAM}" ] && [ -n "$(ls -A -- "$dir")" ]
 fi
 mkdir -p -- "${{dir%/*}}/"
 [ -w "${{dir%/*}}/" ] || fail "$(id -un) may not write to ${{dir%/*}}/, where trees are exchanged; choose another place"
+mkdir -- "$new"
 trap 'rm -rf -- "$new"' EXIT
 trap 'exit 1' HUP INT TERM
-mkdir -- "$new"
 tar -x -z -p --no-same-owner --strip-components=1 -f - -C "$new" || fail "the archive can't be unpacked"
 (cd -- "$new" && sha256sum --quiet --check SHA256SUMS) > /dev/null || fail "what was unpacked is not what was packed"
 if [ -n "$4" ]; then

@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,13 +27,23 @@ class Terminal:
         )
         os.close(theirs)
         self.screen = ""
+        self._seen = 0
 
     def answer(self, question: str, text: str) -> None:
         """Wait for a question, and type the answer."""
-        seen = len(self.screen)
-        while question not in self.screen[seen:]:
+        while (found := self.screen.find(question, self._seen)) < 0:
             assert self._read(), self.screen
+        self._seen = found + len(question)
+        self.type(text)
+
+    def type(self, text: str) -> None:
+        """Press keys."""
         os.write(self._ours, text.encode())
+
+    def wait(self, seconds: float) -> None:
+        """Let the program work; it must not end."""
+        time.sleep(seconds)
+        assert self._process.poll() is None, self.screen
 
     def end(self) -> int:
         """Wait for the program's end; returns its status."""
