@@ -24,9 +24,6 @@ from .hosts import UNREACHED, Result, add_arguments, hosts_of, run_on
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# Of a doctor that looked, and found something.
-_DOCTOR_STATUSES = (1, 3, 4)
-
 
 @dataclass
 class _Host:
@@ -141,10 +138,12 @@ def _note_doctor(host: _Host, result: Result) -> None:
         host.doctor = json.loads(result.out[result.out.index("{") :])
     except ValueError:
         host.doctor = None
-    if result.status in _DOCTOR_STATUSES and not result.err.strip():
-        host.problem = f"the doctor found something wrong: run `{PROGRAM} doctor` there"
-    else:
-        _note_failure(host, result)
+    _note_failure(host, result)
+    steps = host.doctor.get("steps") if isinstance(host.doctor, dict) else None
+    for step in steps if host.problem and isinstance(steps, list) else ():
+        if isinstance(step, dict) and step.get("status") == "failed":
+            host.problem = scrub(f"{step.get('step')}: {step.get('told')}")
+            break
 
 
 def _show(hosts: Sequence[_Host], notes: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import subprocess
@@ -18,8 +19,10 @@ from ..errors import LocalFileError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Never a question; a host that is off is told in seconds, one that goes away within a minute.
-SSH = "ssh -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
+SSH = "ssh"
+# Of ssh, behind what is asked for: never a question; a host that is off is told in seconds, one that goes away within
+# a minute.
+_PATIENCE = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=15", "ServerAliveCountMax=4")
 # Of ssh itself: the host can't be reached, or the line was cut.
 UNREACHED = 255
 _AT_ONCE = 32
@@ -47,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--hosts", metavar="A,B,…", help="names of hosts")
     which.add_argument("--hostfile", metavar="FILE", help="a file of them, one a line; # begins a comment")
     parser.add_argument(
-        "--ssh", metavar="COMMAND", default=SSH, type=_command, help=f"called as COMMAND HOST LINE (`{SSH}`)"
+        "--ssh",
+        metavar="COMMAND",
+        default=SSH,
+        type=_command,
+        help="called as COMMAND HOST LINE: 'ssh -p 2222' …",
     )
 
 
@@ -89,6 +96,8 @@ def run_on(hosts: Sequence[str], line: str, stdin: bytes | Path = b"", ssh: str 
     status is UNREACHED. When this is interrupted, what was started is ended.
     """
     command = shlex.split(ssh)
+    if os.path.basename(command[0]) == "ssh":
+        command += (word for option in _PATIENCE for word in ("-o", option))
     started: set[subprocess.Popen[bytes]] = set()
     lock = Lock()
     ended = False

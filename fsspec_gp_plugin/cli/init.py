@@ -14,6 +14,7 @@ from ..redaction import is_secret_key, register_secrets, scrub
 from . import render
 from .arguments import Parser
 from .kinds import Kind, Question, kind_of, url_of_any
+from .pairs import is_private, is_secret, pair, put, typed
 from .questions import ask, ask_kind, ask_text, is_terminal
 
 if TYPE_CHECKING:
@@ -94,13 +95,13 @@ class _Answers:
         self._force: bool = asked.force
         self._url: str = asked.url or ""
         self._secrets_file: str = asked.secrets_file or ""
-        for name, value in map(_pair, asked.option):
+        for name, value in map(pair, asked.option):
             if name in _NOT_BY_OPTION:
                 raise UsageError(f"--option {name}: use {_NOT_BY_OPTION[name]}")
             if is_secret_key(name) and value not in ("on", "off"):
                 raise UsageError(f"--option {name}: a secret is none of the configuration's; use --secrets-file")
             self.options[name] = value
-        for name, value in map(_pair, asked.storage_option):
+        for name, value in map(pair, asked.storage_option):
             self._give(name, value, insisted=asked.secrets_in_arguments)
 
     @property
@@ -151,13 +152,14 @@ class _Answers:
 
     def _is_known(self, question: Question) -> bool:
         """Whether it needs no answer."""
-        first = question.name.partition(".")[0]
+        first, _, second = question.name.partition(".")
         for given in (self.storage, self.secrets):
-            if first in given and (first == question.name or question.name.partition(".")[2] in given[first]):
+            found = given.get(first)
+            if found is not None and (not second or not isinstance(found, dict) or second in found):
                 return True
         if question.after and question.after not in {**self.storage, **self.secrets}:
             return True
-        if not (question.secret or _is_private(question.name)):
+        if not (question.secret or is_private(question.name)):
             return False
         if not self._uses_secrets:
             self._refuse_to_replace()
@@ -169,20 +171,20 @@ class _Answers:
             raise UsageError(f"{path} exists: `--secrets-file {path}` uses it as it is, --force replaces it")
 
     def _give(self, name: str, text: str, *, insisted: bool) -> None:
-        value = text if _is_private(name) else _typed(text)
-        if _is_secret(name) and has_literal_secret({name.rpartition(".")[2]: text}):
+        value = text if is_private(name) else typed(text)
+        if is_secret(name) and has_literal_secret({name.rpartition(".")[2]: text}):
             if not insisted:
                 raise UsageError(
                     f"--storage-option {name}: a secret among the arguments is in the shell's history and in `ps`: "
                     "leave it out to be asked for it, write it to the --secrets-file, or insist with "
                     "--secrets-in-arguments"
                 )
-            _put(self.secrets, name, value)
+            put(self.secrets, name, value)
         else:
-            _put(self.storage, name, value)
+            put(self.storage, name, value)
 
     def _put(self, name: str, value: Any) -> None:
-        _put(self.secrets if _is_private(name) else self.storage, name, value)
+        put(self.secrets if is_private(name) else self.storage, name, value)
 
     def _new_file(self, text: str) -> str:
         path = os.path.abspath(os.path.expanduser(text))
@@ -214,14 +216,6 @@ class _Answers:
         private.write_file(self.file, config_text(executable, options, self.storage), replace=self._force)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        # What was meant as a secret may be in it.
-        raise UsageError("expected NAME=VALUE after --option and --storage-option")
-    return name, value
-
-
 def _checked(what: str, check: Any, text: str) -> str:
     try:
         return str(check(text))
@@ -235,34 +229,3 @@ def _url(text: str) -> str:
     if urlsplit(text).password:
         raise ValueError("a password in it would stand in the configuration: leave it out, it is a storage option")
     return url_of_any(text)
-
-
-def _typed(text: str) -> Any:
-    """What YAML makes of it, where that is plain: numbers, switches, lists and mappings."""
-    import yaml
-
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
-        return text
-    if isinstance(value, (bool, list, dict)) or (isinstance(value, int) and str(value) == text):
-        return value
-    return text
-
-
-def _is_secret(name: str) -> bool:
-    return any(is_secret_key(part) for part in name.split("."))
-
-
-def _is_private(name: str) -> bool:
-    """Whether it belongs to the secrets: s3fs calls the name of a secret key `key`."""
-    return name == "key" or _is_secret(name)
-
-
-def _put(options: dict[str, Any], name: str, value: Any) -> None:
-    *folders, last = name.split(".")
-    for folder in folders:
-        options = options.setdefault(folder, {})
-        if not isinstance(options, dict):
-            raise UsageError(f"storage option {name!r}: {folder!r} has a value already, so it can't be a mapping")
-    options[last] = value

@@ -163,7 +163,7 @@ def test_it_gets_to_a_host_by_ssh_and_works_there(bundle: Path, sftp: Sshd, data
     """In the database's environment, and for one who may not write to it."""
     tmp_path = database.folder
     known = sftp.known_hosts()
-    ssh = f"ssh -F none -o BatchMode=yes -o UserKnownHostsFile={known} -i {sftp.keys}/user -p {sftp.port}"
+    ssh = f"ssh -F none -o UserKnownHostsFile={known} -i {sftp.keys}/user -p {sftp.port}"
     directory = public / "opt/plugin"
     (tmp_path / "hosts").write_text("# one\n127.0.0.1  # this one\n\n")
     line = [
@@ -266,15 +266,17 @@ def test_the_configuration_goes_along_and_the_doctor_looks(cluster: Cluster, tmp
     text = config.read_text().replace(str(EXECUTABLE), f"{directory}/bin/fsspec_gp_plugin")
     config.write_text(text)
     config.chmod(0o644)
-    found = 'echo welcome; echo {\\"checks\\": []}; exit 1'
+    steps = [{"step": "host", "status": "ok"}, {"step": "writing", "status": "failed", "told": "denied"}]
+    found = f"echo welcome; echo {shlex.quote(json.dumps({'steps': steps}))}; exit 1"
     none = "echo 'fsspec_gp_plugin: doctor: unknown command' >&2; exit 2"
-    for doctor, state, told in (("echo {}", "ok", {}), (found, "failed", {"checks": []}), (none, "ok", None)):
+    for doctor, state, told in (("echo {}", "ok", {}), (found, "failed", {"steps": steps}), (none, "ok", None)):
         archive = small_bundle(tmp_path / "a.tar.gz", answering(doctor=doctor))
         done = cluster.deploy(*words, "--json")
         answer = json.loads(done.out)
         assert done.status == (state == "failed")
         [host] = answer["hosts"]
         assert (host["state"], host["step"], host["doctor"]) == (state, "doctor", told)
+        assert host["problem"] == ("writing: denied" if state == "failed" else "")
         assert answer["notes"] == [f"secrets are not copied: each host needs {secrets}, mode 0600"]
         assert "n0body-knows" not in done.out.decode()
     assert host["notes"] == ["this version has no doctor"]
