@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import secrets
 import shlex
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ..commands import PROGRAM
 from ..config.loading import load_config, read_config
@@ -77,11 +79,15 @@ def main(arguments: Sequence[str]) -> int:
     def run(step: str, line: str, stdin: bytes | Path, then: Callable[[_Host, Result], None]) -> None:
         """Do a step on all hosts where nothing has failed."""
         names = {host.name: host for host in hosts if host.is_well}
+        if names and sys.stderr.isatty():
+            sys.stderr.write(f"{step}: {len(names)} host{'s' * (len(names) > 1)} …\n")
         for host in names.values():
             host.step = step
         for result in run_on(list(names), line, stdin, asked.ssh) if names else ():
             then(names[result.host], result)
 
+    # Before the tree that this very process runs from may be exchanged: what will have to be loaded for the answer.
+    _show(hosts, (), io.StringIO())
     run("install", bundle.install_line(directory, token, python), bundle.path, _note_failure)
     if config:
         run("config", copy_line(config, token), content, _note_failure)
@@ -146,7 +152,7 @@ def _note_doctor(host: _Host, result: Result) -> None:
             break
 
 
-def _show(hosts: Sequence[_Host], notes: Sequence[str]) -> None:
+def _show(hosts: Sequence[_Host], notes: Sequence[str], file: IO[str] | None = None) -> None:
     rows = [
         (
             host.name,
@@ -156,6 +162,6 @@ def _show(hosts: Sequence[_Host], notes: Sequence[str]) -> None:
         )
         for host in hosts
     ]
-    render.table(("HOST", "STATE", "VERSION", "DETAILS"), rows)
+    render.table(("HOST", "STATE", "VERSION", "DETAILS"), rows, file=file)
     for note in notes:
         render.line(note)

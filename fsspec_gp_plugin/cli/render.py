@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import IO
 
 # In a pipe no line is broken, however long it is.
 _WIDE = 4096
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Print a table; columns named in `right` are numbers."""
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), file: IO[str] | None = None
+) -> None:
+    """Print a table, or write it to a file; columns named in `right` are numbers."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     terminal = sys.stdout.isatty()
-    console = Console(width=None if terminal else _WIDE, highlight=False, soft_wrap=not terminal)
+    console = Console(file=file, width=None if terminal else _WIDE, highlight=False, soft_wrap=not terminal)
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         shown.add_column(column, justify="right" if column in right else "left", no_wrap=True, overflow="fold")

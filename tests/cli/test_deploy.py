@@ -153,9 +153,6 @@ def public() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="fsspec_gp_plugin-", dir="/tmp"))
     folder.chmod(0o755)
     yield folder
-    for path in (folder / "opt/plugin").rglob("*"):
-        if path.is_dir():
-            path.chmod(0o755)
     shutil.rmtree(folder)
 
 
@@ -181,9 +178,6 @@ def test_it_gets_to_a_host_by_ssh_and_works_there(bundle: Path, sftp: Sshd, data
     assert done.out.decode().split()[4:7] == ["127.0.0.1", "ok", VERSION]
     assert os.listdir(directory.parent) == ["plugin"]
     assert getpass.getuser() == directory.owner()
-    for path in directory.rglob("*"):
-        if path.is_dir():
-            path.chmod(0o555)
     config = write_config(database.folder / "c.yaml", f"file://{database.folder}/disk", agent="on")
     plugin = Plugin(database, config, directory / "bin/fsspec_gp_plugin")
     plugin.setup("setup_plugin_for_backup")
@@ -195,6 +189,17 @@ def test_it_gets_to_a_host_by_ssh_and_works_there(bundle: Path, sftp: Sshd, data
     plugin.shell(f"{plugin.executable} agent stop").succeeded()
     plugin.run("backup_data", database.table(), stdin=b"more").succeeded()  # the client in Python, alone
     assert b"20260102030405" in plugin.run("list").succeeded().out
+    _as_nobody(plugin, public)
+    # It can replace itself, even by a tree that has nothing of what it runs from.
+    line[3] = str(small_bundle(public / "small.tar.gz", answering()))
+    done = plugin.shell(shlex.join([str(directory / "bin/fsspec_gp_plugin"), *line, "--ssh", ssh])).succeeded()
+    assert done.out.decode().split()[4:7] == ["127.0.0.1", "ok", VERSION]
+    assert os.listdir(directory.parent) == ["plugin"]
+    assert sorted(os.listdir(directory)) == ["SHA256SUMS", "VERSION", "bin"]
+
+
+def _as_nobody(plugin: Plugin, public: Path) -> None:
+    """The tree serves a user who may not write to it."""
     if os.geteuid() != 0 or not os.access(f"/usr/bin/{PYTHON}", os.X_OK):
         return  # the tests' own interpreter may be in root's home
     home = public / "home"
@@ -203,8 +208,9 @@ def test_it_gets_to_a_host_by_ssh_and_works_there(bundle: Path, sftp: Sshd, data
     for path in (home, config):
         os.chown(path, 65534, 65534)
     as_nobody = f"cd {home}; setpriv --reuid=65534 --regid=65534 --clear-groups env HOME={home} {plugin.executable}"
-    plugin.shell(f"{as_nobody} backup_data {config} {database.table()}", b"rows").succeeded()
-    assert plugin.shell(f"{as_nobody} restore_data {config} {database.table()}").succeeded().out == b"rows"
+    table = plugin.database.table()
+    plugin.shell(f"{as_nobody} backup_data {config} {table}", b"rows").succeeded()
+    assert plugin.shell(f"{as_nobody} restore_data {config} {table}").succeeded().out == b"rows"
 
 
 def test_each_host_has_a_row(cluster: Cluster, tmp_path: Path) -> None:
