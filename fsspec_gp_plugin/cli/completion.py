@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..commands import COMMANDS, PEOPLE, PROGRAM
 from . import render
 from .arguments import Parser, words_of
-from .main import FUNCTIONS, function_of
+from .main import function_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,9 +111,9 @@ def _words() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     for name in COMMANDS:
         options[name] = ["--help"]
     for name, (usage, _) in PEOPLE.items():
-        if name in FUNCTIONS:
+        try:
             options[name], firsts[name] = words_of(function_of(name))
-        else:  # the agent's, whose words are in the table
+        except KeyError:  # the agent's, whose words are in the table
             options[name], firsts[name] = ["--help"], usage.split("|")
     return options, {name: words for name, words in firsts.items() if words}
 

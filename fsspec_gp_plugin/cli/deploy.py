@@ -162,6 +162,6 @@ def _show(hosts: Sequence[_Host], notes: Sequence[str], file: IO[str] | None = N
         )
         for host in hosts
     ]
-    render.table(("HOST", "STATE", "VERSION", "DETAILS"), rows, file=file)
+    render.table(("HOST", "STATE", "VERSION", "DETAILS"), rows, wrapped=("DETAILS",), file=file)
     for note in notes:
         render.line(note)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .. import installation, private
 from ..config.loading import load_config, parse_config
 from ..config.writing import config_text, has_literal_secret, yaml_text
-from ..errors import UsageError
+from ..errors import LocalFileError, UsageError
 from ..redaction import is_secret_key, register_secrets, scrub
 from . import render
 from .arguments import Parser
@@ -209,7 +209,10 @@ class _Answers:
             options = {"url": self._url, "storage_options_file": self.secrets_file, **self.options}
         if self.secrets:
             self._refuse_to_replace()
-            os.makedirs(os.path.dirname(self.secrets_file), mode=0o700, exist_ok=True)
+            try:
+                os.makedirs(os.path.dirname(self.secrets_file), mode=0o700, exist_ok=True)
+            except OSError as error:
+                raise LocalFileError(f"can't make the directory of {self.secrets_file}: {error.strerror}") from error
             private.write_file(self.secrets_file, yaml_text(self.secrets), replace=self._force)
         elif self._secrets_file and not os.path.exists(self.secrets_file):
             raise UsageError(f"--secrets-file {self.secrets_file}: there is no such file, and no secret to write to it")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 # The module and function of each.
-FUNCTIONS = {
+_FUNCTIONS = {
     "completion": ("completion", "main"),
     "deploy": ("deploy", "main"),
     "encrypt-secret": ("encrypt", "main"),
@@ -27,8 +27,8 @@ FUNCTIONS = {
 
 
 def function_of(name: str) -> Callable[[Sequence[str]], int]:
-    """What runs the command of that name."""
-    module, function = FUNCTIONS[name]
+    """What runs the command of that name; KeyError where it is none of this package."""
+    module, function = _FUNCTIONS[name]
     found: Callable[[Sequence[str]], int] = getattr(import_module(f".{module}", __package__), function)
     return found
 

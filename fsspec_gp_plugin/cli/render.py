@@ -16,9 +16,14 @@ _WIDE = 4096
 
 
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), file: IO[str] | None = None
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    wrapped: Sequence[str] = (),
+    file: IO[str] | None = None,
 ) -> None:
-    """Print a table, or write it to a file; columns named in `right` are numbers."""
+    """Print a table, or write it to a file; columns in `right` are numbers, `wrapped` ones may have lines."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -27,7 +32,9 @@ def table(
     console = Console(file=file, width=None if terminal else _WIDE, highlight=False, soft_wrap=not terminal)
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        shown.add_column(column, justify="right" if column in right else "left", no_wrap=True, overflow="fold")
+        shown.add_column(
+            column, justify="right" if column in right else "left", no_wrap=column not in wrapped, overflow="fold"
+        )
     for row in rows:
         # Not as markup: a name from the storage may hold anything.
         shown.add_row(*(Text(_printable(cell), style=_STYLES.get(cell, "")) for cell in row))
