@@ -36,7 +36,7 @@ class Command:
     @property
     def is_patient(self) -> bool:
         """Whether it moves data, and so waits minutes for a store that is away rather than fail."""
-        return self.name.startswith(("backup_", "restore_"))
+        return self.name.startswith(("backup_", "restore_", "replicate_"))
 
     @property
     def help(self) -> str:
@@ -65,6 +65,7 @@ _ARGUMENTS = {
     "SCOPE": "master, coordinator, segment_host or segment",
     "CONTENT": "the content id of the coordinator (-1) or the segment",
     "TIMESTAMP": "the backup's 14 digits, YYYYMMDDHHMMSS",
+    "SHARD": "I/N, I from 0: only part I of N; the last call goes without, and completes the copy",
     "PATH": "a path below the url",
     "N": "how many files at a time, 1 to 64; more than 8 count as 8",
 }
@@ -76,13 +77,13 @@ PEOPLE = {
     "list": ("CONFIG", "show which backups there are, complete or not"),
     "info": ("CONFIG TIMESTAMP", "show what is known of one backup"),
     "verify": ("CONFIG [TIMESTAMP]", "read every object and compare it with what was backed up"),
+    "prune": ("CONFIG [--yes]", "delete complete backups that a policy lets go: --keep-full N, --older-than AGE"),
+    "cleanup": ("CONFIG [--yes]", "delete what backups that did not come to their end have left"),
+    "metrics": ("CONFIG", "tell the state of the backups in the format of Prometheus"),
     "encrypt-secret": ("[KEYFILE]", "make of a secret a value that may stand in CONFIG"),
     "deploy": ("DIR", "install a bundle on all hosts, by ssh"),
     "completion": ("bash|zsh", "print what makes the shell complete commands and options"),
 }
-
-# Of later versions; named here so that nobody is pointed at another command instead.
-_PLANNED = ("replicate_backup", "delete_replica")
 
 COMMANDS = {
     command.name: command
@@ -99,6 +100,8 @@ COMMANDS = {
         Command("data", "restore_data_subset", "FILE OFFSETS", "write only the byte ranges that OFFSETS lists"),
         Command("hooks", "cleanup_plugin_for_restore", "DIR SCOPE [CONTENT]", "end a restore"),
         Command("deletion", "delete_backup", "TIMESTAMP", "delete one backup"),
+        Command("replication", "replicate_backup", "TIMESTAMP [SHARD]", "copy one backup to `replica_url`"),
+        Command("replication", "delete_replica", "TIMESTAMP", "delete the copy of one backup"),
         Command("directories", "list_directory", "[PATH]", "show names and sizes below PATH, or of everything"),
         Command("directories", "delete_directory", "PATH", "delete everything below PATH"),
         Command("directories", "backup_directory", "DIR", "store a local directory"),
@@ -152,8 +155,6 @@ def help_text() -> str:
 def nearest(name: str) -> str:
     import difflib
 
-    if name in _PLANNED:
-        return ": it is not yet supported"
     # Never a guess that deletes.
     harmless = [known for known in COMMANDS if not known.startswith("delete")]
     near = difflib.get_close_matches(name, [*harmless, "plugin_api_version", "--version", "--help"], n=1)

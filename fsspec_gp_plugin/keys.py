@@ -11,6 +11,9 @@ import re
 
 from .errors import UsageError
 
+# All that gpbackup stores lies below it.
+BACKUPS = "backups/"
+
 _TIMESTAMP = re.compile(r"[0-9]{14}")
 _BACKUP_TAIL = re.compile(r"(?:^|/)(backups/[0-9]{8}/[0-9]{14})$")
 _PLUGIN_CONFIG = re.compile(r"backups/[0-9]{8}/([0-9]{14})/gpbackup_\1_plugin_config\.yaml")

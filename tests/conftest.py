@@ -12,6 +12,7 @@ from tests.protocol.caller import WITH_AGENT, Agent, stop_agents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -46,8 +47,9 @@ def _is_wanted(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _agents_end() -> Iterator[None]:
-    """An agent that a test started ends with it."""
+def _agents_end(tmp_path: Path) -> Iterator[None]:
+    """An agent that a test started ends with it, while it still has its home below `tmp_path`."""
+    del tmp_path
     yield
     stop_agents()
 

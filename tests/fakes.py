@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from fsspec_gp_plugin.errors import NotFound, StorageError
-from fsspec_gp_plugin.storage.api import Capabilities, ObjectInfo
+from fsspec_gp_plugin.storage.api import Capabilities, ObjectInfo, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -85,6 +85,10 @@ class FakeStore:
     def keeps_versions(self, prefix: str) -> bool:
         del prefix
         return False
+
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        del prefix
+        return []
 
     def delete_unfinished(self, prefix: str) -> int:
         del prefix

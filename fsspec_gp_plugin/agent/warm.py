@@ -54,7 +54,8 @@ class _Read:
 
 
 def _marks(config: Config, environment: Mapping[str, str]) -> Any:
-    return [path and mark_of(path) for path in (config.storage_options_file, key_file(environment))]
+    files = [one.storage_options_file for one in (config, config.replica) if one is not None]
+    return [path and mark_of(path) for path in (*files, key_file(environment))]
 
 
 class _Kept:
@@ -150,8 +151,8 @@ class WarmSupplies(Supplies):
         """`config` was taken from `warm`."""
         self._warm = warm
         self._config = config
-        self._kept: _Kept | None = None
-        self._last: _Kept | None = None
+        self._kept: list[_Kept] = []
+        self._used: list[_Kept] = []
         self.alarm = alarm
         self.memory = memory
 
@@ -161,15 +162,17 @@ class WarmSupplies(Supplies):
         return self._config
 
     def store(self, config: Config) -> Store:
-        self._kept = self._last = self._warm.take(config, self)
-        return self._kept.store
+        kept = self._warm.take(config, self)
+        self._kept.append(kept)
+        self._used.append(kept)
+        return kept.store
 
     def let_go(self, store: Store) -> None:
-        if self._kept is not None and self._kept.store is store:
-            kept, self._kept = self._kept, None
+        for kept in [one for one in self._kept if one.store is store]:
+            self._kept.remove(kept)
             self._warm.let_go(kept)
 
     def distrust(self) -> None:
-        """The store refused this call: its credentials may have been replaced."""
-        if self._last is not None:
-            self._warm.drop(self._last)
+        """A store refused this call: its credentials may have been replaced."""
+        for kept in self._used:
+            self._warm.drop(kept)

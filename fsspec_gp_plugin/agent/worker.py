@@ -162,9 +162,10 @@ class Worker:
         config = self._warm.config(os.path.join(request.cwd, request.arguments[1]), request.environment)
         if not config.agent:
             raise Refusal("the agent is switched off")
-        protocol = config.url.partition("://")[0]
-        if relevant(request.environment, protocol) != relevant(self._environment, protocol):
-            raise Refusal("it has another environment of credentials")
+        for target in filter(None, (config, config.replica)):
+            protocol = target.url.partition("://")[0]
+            if relevant(request.environment, protocol) != relevant(self._environment, protocol):
+                raise Refusal("it has another environment of credentials")
         self._memory.limit = config.agent_memory_limit // self._share
         return config
 

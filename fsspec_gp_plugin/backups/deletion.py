@@ -1,11 +1,13 @@
-"""Deleting everything below a prefix, and taking back what was never finished there."""
+"""Deleting a backup, or everything below a prefix, and taking back what was never finished there."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ..errors import StorageError, Unreachable
+from ..errors import AccessDenied, LocalFileError, NotFound, StorageError, Unreachable
+from ..keys import backup_prefix, is_backup_prefix, timestamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,12 +17,44 @@ if TYPE_CHECKING:
 _DELETED_AT_ONCE = 10_000
 
 
+def delete_backup(store: Store, url: str, timestamp: str, note: Callable[[str], None]) -> tuple[int, str]:
+    """Delete one backup at the store of a URL, and what this host knows of it. One that is gone already is no error.
+
+    Returns how many objects were deleted, and "" or what the store still keeps of them, as text. `note` as below.
+    """
+    prefix = backup_prefix(timestamp)
+    count = delete_all(store, prefix, note)
+    _forget(url, timestamp, note)
+    try:
+        kept = store.keeps_versions(prefix)
+    except StorageError as error:
+        note(f"nothing tells whether versions of {timestamp} are retained: {error}")
+        kept = False
+    if not kept:
+        return count, ""
+    return count, "the store retains versions of its objects (versioning, object lock or a retention rule)"
+
+
+def _forget(url: str, timestamp: str, note: Callable[[str], None]) -> None:
+    from ..integrity.catalog import Catalog
+    from ..integrity.journal import Journal
+    from ..private import NoDirectoryError
+
+    try:
+        with Journal(url, timestamp) as journal:
+            journal.discard(whole=True)
+        with suppress(NoDirectoryError), Catalog(url, timestamp) as catalog:
+            catalog.remove()
+    except LocalFileError as error:
+        note(str(error))
+
+
 def delete_all(store: Store, prefix: str, note: Callable[[str], None]) -> int:
     """Delete all objects and working files below a prefix; returns how many. Fails if anything is left.
 
     `note` is told, as text, what could not be looked for and what was taken back.
     """
-    count = 0
+    count = _withdraw(store, prefix) if is_backup_prefix(prefix) else 0
     before: set[str] = set()
     # A batch at a time: a backup may have millions of objects. Each listing begins anew, so that none is skipped.
     while batch := {info.key for info in islice(store.find(prefix, unfinished=True), _DELETED_AT_ONCE)}:
@@ -33,6 +67,21 @@ def delete_all(store: Store, prefix: str, note: Callable[[str], None]) -> int:
     remove_unfinished(store, prefix, note)
     store.delete_empty_directories(prefix)
     return count
+
+
+def _withdraw(store: Store, prefix: str) -> int:
+    """Delete a backup's table of contents, before all else: what is left of it if this is interrupted is an incomplete
+    backup to everybody, and what can't be deleted is still whole. Returns whether it was there.
+    """
+    key = f"{prefix}gpbackup_{timestamp_of(prefix)}_toc.yaml"
+    try:
+        store.stat(key)
+    except NotFound:
+        return 0
+    except AccessDenied:
+        pass  # who may not read may delete
+    store.delete([key])
+    return 1
 
 
 def remove_unfinished(store: Store, prefix: str, note: Callable[[str], None]) -> None:

@@ -6,11 +6,12 @@ import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..errors import StorageError
+from ..errors import StorageError, Unreachable
 from ..integrity import manifest
-from ..keys import backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
+from ..keys import BACKUPS, backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
 from ..storage.reading import pieces
 
 if TYPE_CHECKING:
@@ -24,13 +25,16 @@ _CONTENT = re.compile(r"gpbackup_(-?[0-9]+)_[0-9]{14}(?:_|\.|$)")
 
 @dataclass
 class Backup:
-    """One backup: what there is of it, and what its report says, by the report's own names."""
+    """One backup: what there is of it, and what its report says, by the report's own names. `written`: when the latest
+    of its objects was, in seconds since 1970, where the store tells it.
+    """
 
     timestamp: str
     objects: int = 0
     size: int = 0
     has_contents: bool = False
     report_key: str = ""
+    written: float | None = None
     manifests: list[ObjectInfo] = field(default_factory=list)
     segments: Counter[str] = field(default_factory=Counter)
     report: dict[str, str] = field(default_factory=dict)
@@ -43,18 +47,43 @@ class Backup:
         return "failed" if self.report.get("backup status", "").lower().startswith("fail") else "complete"
 
     @property
+    def database(self) -> str:
+        """The name of the database, by its report; "" without one."""
+        return self.report.get("database name", "")
+
+    @property
+    def time(self) -> float | None:
+        """When it was begun, in seconds since 1970; None where its timestamp is no time.
+
+        gpbackup writes the coordinator's local time, so this host must have the coordinator's time zone. In the hour
+        that comes twice in autumn it is the later of the two: a backup is never taken for older than it is.
+        """
+        try:
+            return datetime.strptime(self.timestamp, "%Y%m%d%H%M%S").replace(fold=1).timestamp()
+        except (ValueError, OverflowError):
+            return None
+
+    @property
+    def last_sign(self) -> float | None:
+        """When it was last seen to be made: its time, or that of its latest object; None where its time is unknown."""
+        return None if self.time is None else max(self.time, self.written or 0.0)
+
+    @property
     def kind(self) -> str:
-        """`full`, `incremental`, or a part of a database, by its report; "" without one."""
+        """`full`, `incremental`, `filtered` or a part of a database, by its report; "" without one."""
         if not self.report:
             return ""
         if self.report.get("incremental", "").lower() == "true":
             return "incremental"
         section = self.report.get("backup section", "All Sections")
-        return "full" if section == "All Sections" else section.lower().removesuffix(" only")
+        if section != "All Sections":
+            return section.lower().removesuffix(" only")
+        return "full" if self.report.get("object filtering", "None") == "None" else "filtered"
 
     def count(self, info: ObjectInfo) -> None:
         """Take an object into account."""
         name = info.key[len(backup_prefix(self.timestamp)) :]
+        self.written = max(self.written or 0.0, info.modified or 0.0) or None
         if manifest.is_manifest(name):
             self.manifests.append(info)
             return
@@ -68,12 +97,19 @@ class Backup:
             self.segments[match[1]] += info.size
 
 
-def survey(store: Store, timestamp: str = "") -> list[Backup]:
-    """All backups of a target, or that of one timestamp, the latest last, with their reports."""
+def survey(store: Store, timestamp: str = "", working_files: list[ObjectInfo] | None = None) -> list[Backup]:
+    """All backups of a target, or that of one timestamp, the latest last, with their reports.
+
+    Working files are added to a list that is given.
+    """
     found: dict[str, Backup] = {}
-    for info in store.find(backup_prefix(timestamp) if timestamp else "backups/"):
+    below = backup_prefix(timestamp) if timestamp else BACKUPS
+    for info in store.find(below, unfinished=working_files is not None):
         prefix = "/".join(info.key.split("/")[:3]) + "/"
-        if is_backup_prefix(prefix) and not is_unfinished(info.key):
+        if is_unfinished(info.key):
+            if working_files is not None:
+                working_files.append(info)
+        elif is_backup_prefix(prefix) and not info.key.endswith("/"):
             stamp = timestamp_of(prefix)
             found.setdefault(stamp, Backup(stamp)).count(info)
     backups = [found[stamp] for stamp in sorted(found)]
@@ -89,6 +125,8 @@ def _report(store: Store, backup: Backup) -> dict[str, str]:
     try:
         info = store.stat(backup.report_key)
         text = b"".join(pieces(store, info)) if info.size <= _LARGEST_REPORT else b""
+    except Unreachable:
+        raise
     except StorageError:
         return {}
     return {name: value.strip() for name, value in _LINE.findall(text.decode(errors="replace"))}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..commands import PEOPLE, PROGRAM
 from ..config.loading import Config, load_config
+from ..config.units import parse_duration
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +38,19 @@ class Parser(argparse.ArgumentParser):
     def add_timestamp(self, **more: Any) -> None:
         """A backup's timestamp."""
         self.add_argument("timestamp", metavar="TIMESTAMP", type=_timestamp, help="a backup's 14 digits", **more)
+
+    def add_replica(self) -> None:
+        """To look at the second target."""
+        self.add_argument("--replica", action="store_true", help="look at `replica_url` instead of `url`")
+
+    def add_older_than(self, what: str, **more: Any) -> None:
+        """An age, in seconds."""
+        told = f"{what}: a number of h(ours), d(ays) or w(eeks), such as 36h or 30d"
+        self.add_argument("--older-than", metavar="AGE", type=_age, help=told, **more)
+
+    def add_yes(self) -> None:
+        """The word without which nothing is deleted."""
+        self.add_argument("--yes", action="store_true", help="delete; without it, only tell what would be deleted")
 
     def add_json(self) -> None:
         """The answer for programs."""
@@ -76,14 +90,28 @@ def _timestamp(text: str) -> str:
     return text
 
 
+def _age(text: str) -> float:
+    # A bare number would be seconds, and months have the letter of minutes: neither may decide what is deleted.
+    if not re.fullmatch(r"[0-9.]+ *[shdw]", text, re.IGNORECASE):
+        raise argparse.ArgumentTypeError(f"{text!r} is no age: expected hours, days or weeks, such as 36h, 30d or 8w")
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age: {error}") from None
+
+
 @contextmanager
-def opened(path: str) -> Iterator[tuple[Config, Store]]:
-    """The configuration in a file, and its store; what libraries say goes to the log."""
+def opened(path: str, *, replica: bool = False) -> Iterator[tuple[Config, Store]]:
+    """The configuration in a file, and its store, or those of its replica; what libraries say goes to the log."""
     from ..log import Log, take_over_library_logging
     from ..storage.opening import open_store
     from ..storage.retrying import Patience
 
     config = load_config(os.path.abspath(path))
+    if replica:
+        if config.replica is None:
+            raise UsageError(f"configuration file {config.path} names no second target: add `replica_url`")
+        config = config.replica
     take_over_library_logging(Log(verbosity=config.logger_verbosity), keep_streams=True)
     store = open_store(
         config.url,

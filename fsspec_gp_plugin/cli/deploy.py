@@ -118,10 +118,9 @@ def _config(path: str, executable: str) -> tuple[str, bytes, list[str]]:
         raise ConfigError(
             f"configuration file {path}: its executablepath is {named}, but what is installed is {executable}"
         )
-    notes = []
-    if config.storage_options_file:
-        notes.append(f"secrets are not copied: each host needs {config.storage_options_file}, mode 0600")
-    return path, text.encode(), notes
+    files = [target.storage_options_file for target in (config, config.replica) if target is not None]
+    needed = dict.fromkeys(file for file in files if file)
+    return path, text.encode(), [f"secrets are not copied: each host needs {file}, mode 0600" for file in needed]
 
 
 def _note_failure(host: _Host, result: Result) -> None:
@@ -162,6 +161,6 @@ def _show(hosts: Sequence[_Host], notes: Sequence[str], file: IO[str] | None = N
         )
         for host in hosts
     ]
-    render.table(("HOST", "STATE", "VERSION", "DETAILS"), rows, wrapped=("DETAILS",), file=file)
+    render.table(("HOST", "STATE", "VERSION", "DETAILS"), rows, wrapped="DETAILS", file=file)
     for note in notes:
         render.line(note)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import installation, private
 from ..config.loading import load_config, parse_config
+from ..config.storage_options import literal_secrets
 from ..config.writing import config_text, has_literal_secret, yaml_text
 from ..errors import LocalFileError, UsageError
 from ..redaction import is_secret_key, register_secrets, scrub
@@ -98,7 +99,10 @@ class _Answers:
         for name, value in map(pair, asked.option):
             if name in _NOT_BY_OPTION:
                 raise UsageError(f"--option {name}: use {_NOT_BY_OPTION[name]}")
-            if is_secret_key(name) and value not in ("on", "off"):
+            if name == "replica_url":
+                _checked("--option replica_url", _url, value)
+            secret = name == "replica_storage_options" and literal_secrets(value)
+            if secret or (is_secret_key(name) and value not in ("on", "off")):
                 raise UsageError(f"--option {name}: a secret is none of the configuration's; use --secrets-file")
             self.options[name] = value
         for name, value in map(pair, asked.storage_option):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backups.survey import Backup, survey
 from ..config.units import format_size
-from ..errors import NotFound
+from ..errors import NotFound, StorageError
 from ..integrity import manifest
 from ..storage.reading import pieces
 from . import render
@@ -21,16 +21,20 @@ if TYPE_CHECKING:
 def list_backups(arguments: Sequence[str]) -> int:
     """One line for each backup, the latest last."""
     parser = Parser("list")
+    parser.add_replica()
     parser.add_json()
     asked = parser.parse_args(arguments)
-    with opened(asked.config) as (config, store):
+    with opened(asked.config, replica=asked.replica) as (config, store):
         backups = survey(store)
+    copies = _copies(asked.config) if config.replica is not None else None
     if asked.json:
-        render.as_json({"url": config.url, "backups": [_summary(backup) for backup in backups]})
+        told = [{**_summary(backup), **_copy_of(backup, copies)} for backup in backups]
+        render.as_json({"url": config.url, "backups": told})
     elif not backups:
         render.line(f"There are no backups at {config.url}")
     else:
-        columns = ("TIMESTAMP", "DATABASE", "KIND", "STATE", "OBJECTS", "SIZE", "MANIFESTS")
+        columns = ["TIMESTAMP", "DATABASE", "KIND", "STATE", "OBJECTS", "SIZE", "MANIFESTS"]
+        columns += [] if config.replica is None else ["REPLICA"]
         rows = [
             (
                 backup.timestamp,
@@ -40,6 +44,7 @@ def list_backups(arguments: Sequence[str]) -> int:
                 f"{backup.objects:,}",
                 format_size(backup.size),
                 f"{len(backup.manifests)}" if backup.manifests else "none",
+                *_copy_of(backup, copies).values(),
             )
             for backup in backups
         ]
@@ -47,13 +52,36 @@ def list_backups(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _copies(path: str) -> dict[str, Backup] | StorageError:
+    """What the replica holds, by timestamp, or why that can't be told."""
+    try:
+        with opened(path, replica=True) as (_, store):
+            return {backup.timestamp: backup for backup in survey(store)}
+    except StorageError as error:
+        return error
+
+
+def _copy_of(backup: Backup, copies: dict[str, Backup] | StorageError | None) -> dict[str, str]:
+    """`replica`: the state of the copy, `none` without one, `unknown` where the replica can't be asked."""
+    if copies is None:
+        return {}
+    if isinstance(copies, StorageError):
+        return {"replica": "unknown"}
+    copy = copies.get(backup.timestamp)
+    if copy is None:
+        return {"replica": "none"}
+    whole = (copy.objects, copy.size) == (backup.objects, backup.size)
+    return {"replica": copy.state if whole else "incomplete"}
+
+
 def info(arguments: Sequence[str]) -> int:
     """All that is known of one backup."""
     parser = Parser("info")
     parser.add_timestamp()
+    parser.add_replica()
     parser.add_json()
     asked = parser.parse_args(arguments)
-    with opened(asked.config) as (config, store):
+    with opened(asked.config, replica=asked.replica) as (config, store):
         found = survey(store, asked.timestamp)
         if not found:
             raise NotFound(f"there is no backup {asked.timestamp} at {config.url}; `list` shows those that there are")

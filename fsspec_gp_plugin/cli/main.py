@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 # The module and function of each.
 _FUNCTIONS = {
+    "cleanup": ("cleanup", "main"),
     "completion": ("completion", "main"),
     "deploy": ("deploy", "main"),
     "encrypt-secret": ("encrypt", "main"),
     "info": ("listing", "info"),
     "init": ("init", "main"),
     "list": ("listing", "list_backups"),
+    "metrics": ("metrics", "main"),
+    "prune": ("prune", "main"),
     "verify": ("verify", "main"),
 }
 

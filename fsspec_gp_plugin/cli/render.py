@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # In a pipe no line is broken, however long it is.
 _WIDE = 4096
+# Of a column that may take several lines.
+_NARROWEST = 24
 
 
 def table(
@@ -20,28 +22,41 @@ def table(
     rows: Sequence[Sequence[str]],
     *,
     right: Sequence[str] = (),
-    wrapped: Sequence[str] = (),
+    wrapped: str = "",
     file: IO[str] | None = None,
 ) -> None:
-    """Print a table, or write it to a file; columns in `right` are numbers, `wrapped` ones may have lines."""
+    """Print a table, or write it to a file; columns named in `right` are numbers, and the one that `wrapped` names may
+    take several lines.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     terminal = sys.stdout.isatty()
     console = Console(file=file, width=None if terminal else _WIDE, highlight=False, soft_wrap=not terminal)
+    if terminal and wrapped:
+        # Of no other column is anything left out: a terminal that is narrower breaks the lines itself.
+        widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
+        needed = sum(width + 2 for name, width in zip(columns, widths, strict=True) if name != wrapped)
+        console.width = max(console.width, needed + _NARROWEST)
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        shown.add_column(
-            column, justify="right" if column in right else "left", no_wrap=column not in wrapped, overflow="fold"
-        )
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        shown.add_column(column, justify=justify, no_wrap=column != wrapped, overflow="fold")
     for row in rows:
         # Not as markup: a name from the storage may hold anything.
         shown.add_row(*(Text(_printable(cell), style=_STYLES.get(cell, "")) for cell in row))
     console.print(shown)
 
 
-_STYLES = {"complete": "green", "incomplete": "yellow", "failed": "red", "ok": "green"}
+_STYLES = {
+    "complete": "green",
+    "incomplete": "yellow",
+    "failed": "red",
+    "ok": "green",
+    "delete": "yellow",
+    "deleted": "green",
+}
 
 
 def line(text: str) -> None:
@@ -56,7 +71,12 @@ def text(lines: str) -> None:
 
 def as_json(answer: Any) -> None:
     """Print an answer for programs."""
-    sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=True) + "\n")
+    sys.stdout.write(json_of(answer))
+
+
+def json_of(answer: Any) -> str:
+    """An answer for programs."""
+    return json.dumps(answer, indent=2, ensure_ascii=True) + "\n"
 
 
 @contextmanager

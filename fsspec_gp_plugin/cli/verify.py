@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..backups import catalogs
+from ..backups.parallel import each
 from ..backups.survey import Backup, survey
 from ..config.units import format_size
-from ..errors import NotFound, StorageError, Unreachable, UsageError
+from ..errors import NotFound, UsageError
 from ..integrity.catalog import Catalog
 from ..keys import backup_prefix
 from ..storage.api import ObjectInfo
@@ -21,7 +20,7 @@ from . import render
 from .arguments import Parser, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from ..integrity.entry import Entry
     from ..storage.api import Store
@@ -35,9 +34,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_timestamp(nargs="?")
     parser.add_argument("--quick", action="store_true", help="compare sizes only, which a listing tells")
     parser.add_argument("--shard", metavar="I/N", type=_shard, default=(0, 1), help="only part I, from 0, of N parts")
+    parser.add_replica()
     parser.add_json()
     asked = parser.parse_args(arguments)
-    with opened(asked.config) as (config, store):
+    with opened(asked.config, replica=asked.replica) as (config, store):
         backups = survey(store, asked.timestamp or "")
         if asked.timestamp and not backups:
             raise NotFound(f"there is no backup {asked.timestamp} at {config.url}; `list` shows those that there are")
@@ -70,10 +70,10 @@ def _verified(url: str, store: Store, backup: Backup, settings: DownloadSettings
             else:
                 part = (one for one in catalog.entries() if one.crc32c % asked.shard[1] == asked.shard[0])
                 with render.progress(backup.timestamp, backup.size // asked.shard[1]) as advance:
-                    for one, problem in _each(lambda one: _read(store, backup, settings, one), part):
+                    for one, problem in each(lambda one: _read(store, backup, settings, one), part, _AT_ONCE):
                         advance(one.size)
-                        if problem:
-                            problems.append(problem)
+                        if problem is not None:
+                            problems.append(str(problem))
                         else:
                             verified += 1
                             size += one.size
@@ -112,25 +112,6 @@ def _by_listing(store: Store, catalog: Catalog, backup: Backup) -> tuple[int, in
     what = "is not at the target" if found.size is None else f"has {found.size} bytes; {found.backed_up} were backed up"
     more = f" (and {found.missing - 1} more)" if found.missing > 1 else ""
     return total - found.missing, size, [f"{prefix}{found.name} {what}{more}"]
-
-
-def _each(read: Callable[[Entry], None], wanted: Iterator[Entry]) -> Iterator[tuple[Entry, str]]:
-    """Read all of them, a few at a time; yields each with what is wrong with it, or ""."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        running: dict[Future[None], Entry] = {}
-        try:
-            while True:
-                for one in islice(wanted, 2 * _AT_ONCE - len(running)):
-                    running[pool.submit(read, one)] = one
-                if not running:
-                    return
-                for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    error = done.exception()
-                    if error is not None and (not isinstance(error, StorageError) or isinstance(error, Unreachable)):
-                        raise error
-                    yield running.pop(done), "" if error is None else str(error)
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _show(told: list[dict[str, Any]]) -> None:

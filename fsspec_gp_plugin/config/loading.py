@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
@@ -30,7 +30,7 @@ _LARGEST_FILE = 1 << 20
 @dataclass(frozen=True)
 class Config:
     """The options of one configuration file, parsed. Sizes are bytes, durations seconds; `literal_secrets`: the
-    names of those that stand in the file as they are.
+    names of those that stand in the file as they are; `replica`: the same with the second target's URL and options.
     """
 
     path: str
@@ -38,6 +38,7 @@ class Config:
     storage_options: dict[str, Any]
     literal_secrets: tuple[str, ...]
     storage_options_file: str | None
+    replica: Config | None
     backup_max_concurrent_requests: int
     restore_max_concurrent_requests: int
     backup_multipart_chunksize: int
@@ -106,8 +107,6 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
         option = BY_NAME.get(name)
         if option is None:
             raise ConfigError(f"unknown option {name!r}{_nearest(name)}")
-        if option.planned:
-            raise ConfigError(f"option {name!r} {option.planned}")
         try:
             values[name] = option.parse(value) if value else option.default
         except (ValueError, OverflowError) as error:
@@ -125,39 +124,57 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
         )
     if not url:
         raise ConfigError("option 'url' is missing; for example `url: s3://bucket/prefix`")
-    _check_url(url)
-    return Config(
+    config = Config(
         path=path,
-        url=url,
-        storage_options=load_storage_options(
-            text,
-            values.get("storage_options_file"),
-            environ,
-            values.get(KEY_NAME) or "",
-        ),
-        literal_secrets=tuple(literal_secrets(text)),
+        **_target("", url, text, values, environ),
         **{
             field.name: values.get(field.name, BY_NAME[field.name].default)
             for field in fields(Config)
-            if field.name not in ("path", "url", "storage_options", "literal_secrets")
+            if field.name in BY_NAME and not field.name.endswith(("url", "storage_options", "storage_options_file"))
         },
     )
+    return replace(config, replica=_replica(config, values, environ))
 
 
-def _check_url(url: str) -> None:
+def _target(prefix: str, url: str, text: str, values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """A target's fields of a Config; its options' names begin with `prefix`."""
+    _check_url(f"{prefix}url", url)
+    name, file = f"{prefix}storage_options", values.get(f"{prefix}storage_options_file")
+    return {
+        "url": url,
+        "storage_options": load_storage_options(text, file, environ, values.get(KEY_NAME) or "", name),
+        "literal_secrets": tuple(literal_secrets(text, name)),
+        "storage_options_file": file,
+        "replica": None,
+    }
+
+
+def _replica(config: Config, values: Mapping[str, Any], environ: Mapping[str, str]) -> Config | None:
+    url = values.get("replica_url")
+    if not url:
+        if name := next((name for name in values if name.startswith("replica_") and values[name]), None):
+            raise ConfigError(f"option {name!r} is of no use without 'replica_url'")
+        return None
+    found = replace(config, **_target("replica_", url, values.get("replica_storage_options") or "", values, environ))
+    if (found.url.rstrip("/"), found.storage_options) == (config.url.rstrip("/"), config.storage_options):
+        raise ConfigError("option 'replica_url' is the first target itself; a copy there would be none")
+    return found
+
+
+def _check_url(name: str, url: str) -> None:
     from urllib.parse import unquote, urlsplit
 
     protocol, separator, _ = url.partition("://")
     if "::" in url:
-        raise ConfigError(f"option 'url': chained URLs are not supported: {url.rpartition('::')[2]!r} alone is")
+        raise ConfigError(f"option {name!r}: chained URLs are not supported: {url.rpartition('::')[2]!r} alone is")
     if not separator or not protocol:
-        raise ConfigError("option 'url': expected PROTOCOL://…, such as s3://bucket/prefix or file:///directory")
+        raise ConfigError(f"option {name!r}: expected PROTOCOL://…, such as s3://bucket/prefix or file:///directory")
     if protocol == "memory":
-        raise ConfigError("option 'url': memory:// keeps nothing beyond each process; choose a place that lasts")
+        raise ConfigError(f"option {name!r}: memory:// keeps nothing beyond each process; choose a place that lasts")
     try:
         password = urlsplit(url).password
     except ValueError as error:
-        raise ConfigError(f"option 'url': {error}") from None
+        raise ConfigError(f"option {name!r}: {error}") from None
     if password:
         register_secrets([password, unquote(password)], secret=True)
 
@@ -215,6 +232,6 @@ def _not_a_string(name: str) -> str:
 
 
 def _nearest(name: str) -> str:
-    known = [option.name for option in BY_NAME.values() if option.ours and not option.planned]
+    known = [option.name for option in BY_NAME.values() if option.ours]
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else "; the README lists the known ones"

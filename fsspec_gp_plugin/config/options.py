@@ -1,7 +1,6 @@
 """Every key that may stand under `options:`, in one table.
 
-It yields the parser, the messages, the reference in the README (a test compares the two) and what is
-refused because its feature does not exist yet.
+It yields the parser, the messages, and the reference in the README (a test compares the two).
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 class Option:
     """One key: how its text is read, what it defaults to, what it means.
 
-    `parse` takes the value as text and raises ValueError with what was expected. `planned` marks a key
-    that is known and refused; `ours` is False for gpbackup's own keys, which are accepted and left alone.
+    `parse` takes the value as text and raises ValueError with what was expected; `ours` is False for gpbackup's own
+    keys, which are accepted and left alone.
     """
 
     name: str
@@ -30,7 +29,6 @@ class Option:
     parse: Callable[[str], Any] = str
     default: Any = None
     default_text: str = "none"
-    planned: str = ""
     ours: bool = True
 
 
@@ -195,14 +193,13 @@ OPTIONS: tuple[Option, ...] = (
         "info",
         "`info`",
     ),
-    *(
-        Option(name, meaning, planned="is not yet supported: remove it")
-        for name, meaning in (
-            ("replica_url", "a second target"),
-            ("replica_storage_options", "the second target's options"),
-            ("replica_storage_options_file", "the second target's options from a file"),
-        )
+    Option(
+        "replica_url",
+        "a [second target](docs/replicas.md), to which `replicate_backup` copies, and from which a restore reads "
+        "what the first lacks, or all where that is out of reach",
     ),
+    Option("replica_storage_options", "as `storage_options`, of the second target", default="", default_text="empty"),
+    Option("replica_storage_options_file", "as `storage_options_file`, of the second target"),
     *(
         Option(name, "the S3 plugin's: a configuration of that plugin works as it is", ours=False)
         for name in s3_plugin.NAMES
@@ -228,9 +225,7 @@ def reference() -> str:
     """The option table of the README, in Markdown."""
     lines = ["| option | default | meaning |", "| --- | --- | --- |"]
     lines += [
-        f"| `{option.name}` | {option.default_text} | {_cell(option.meaning)} |"
-        for option in OPTIONS
-        if option.ours and not option.planned
+        f"| `{option.name}` | {option.default_text} | {_cell(option.meaning)} |" for option in OPTIONS if option.ours
     ]
     lines.append("| `password_encryption` | `off` | " + BY_NAME["password_encryption"].meaning + " |")
     lines.append(

@@ -16,19 +16,18 @@ if TYPE_CHECKING:
 _VARIABLE = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def load_storage_options(text: str, file: str | None, environ: Mapping[str, str], key: str = "") -> dict[str, Any]:
+def load_storage_options(
+    text: str, file: str | None, environ: Mapping[str, str], key: str = "", name: str = "storage_options"
+) -> dict[str, Any]:
     """The options in `text`, those in `file` laid over them mapping by mapping, `${NAME}` filled in from `environ`, and
-    encrypted values opened with `key`.
+    encrypted values opened with `key`. `name` is the option's, for messages.
 
     Secret values among them are registered for redaction before anything can quote them.
     """
-    options = _expanded("storage_options", _parse(text, "option 'storage_options'"), environ)
+    options = _expanded(name, _parse(text, f"option {name!r}"), environ)
     if file:
-        over = _expanded(
-            "storage_options_file",
-            _parse(read_file(file, f"storage_options_file {file}"), f"storage_options_file {file}"),
-            environ,
-        )
+        what = f"{name}_file {file}"
+        over = _expanded(f"{name}_file", _parse(read_file(file, what), what), environ)
         options = _laid_over(options, over)
     opened: dict[str, Any] = decrypted(options, key, environ)
     register_secrets(opened)
@@ -42,7 +41,7 @@ def over(under: dict[str, Any], text: str) -> str:
     return str(yaml.safe_dump(_laid_over(under, _parse(text, "option 'storage_options'"))))
 
 
-def literal_secrets(text: str) -> list[str]:
+def literal_secrets(text: str, option: str = "storage_options") -> list[str]:
     """The names of secrets that stand as they are in the text of `storage_options`, which can be loaded."""
     found: list[str] = []
 
@@ -56,7 +55,7 @@ def literal_secrets(text: str) -> list[str]:
         elif name and node and not str(node).startswith(PREFIX) and not _VARIABLE.search(str(node)):
             found.append(name)
 
-    walk(_parse(text, "option 'storage_options'"), "")
+    walk(_parse(text, f"option {option!r}"), "")
     return found
 
 

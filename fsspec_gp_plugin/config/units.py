@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(i?b|(?:ilo|ega|iga|era)?bytes?)?", re.IGNORECASE)
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?", re.IGNORECASE)
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)?", re.IGNORECASE)
 _FACTOR = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
 def parse_size(text: str) -> int:
@@ -25,13 +25,28 @@ def parse_size(text: str) -> int:
 def parse_duration(text: str) -> float:
     """Seconds; without a unit, seconds.
 
-    >>> parse_duration("60s"), parse_duration("5m"), parse_duration("250ms")
-    (60.0, 300.0, 0.25)
+    >>> parse_duration("60s"), parse_duration("5m"), parse_duration("250ms"), parse_duration("2w")
+    (60.0, 300.0, 0.25, 1209600.0)
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError("expected a duration such as 60s, 5m or 1h")
     return float(match.group(1)) * _SECONDS[(match.group(2) or "s").lower()]
+
+
+def format_duration(seconds: float) -> str:
+    """A duration for people, in its largest unit up to days, with one that is smaller.
+
+    >>> format_duration(1_209_600), format_duration(95_400), format_duration(60.4)
+    ('14d', '1d 2h', '1m')
+    """
+    left = max(0, int(seconds))
+    parts = []
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, length)
+        parts.append(f"{count}{unit}" if count else "")
+    first = next((at for at, part in enumerate(parts) if part), len(parts) - 1)
+    return " ".join(part for part in parts[first : first + 2] if part) or "0s"
 
 
 def format_size(count: float) -> str:

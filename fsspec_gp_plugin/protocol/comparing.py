@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .. import keys
+from ..backups.plans import NoPlanError, needed
 from ..errors import AccessDenied, LocalFileError, NotFound, StorageError
 from ..private import NoDirectoryError
 from ..storage.api import ObjectInfo
-from ..storage.reading import pieces
+from ..storage.mirrored import MirroredStore
+from .sources import source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..integrity.catalog import Catalog
     from ..integrity.entry import Entry
+    from ..storage.api import Store
     from .context import Context
 
 # So many objects are listed by the coordinator's hook; of a larger backup each segment's lists its own.
 _FEW = 10_000
-# Bytes of gpbackup's record; backups that one restore reads.
-_LARGEST_PLAN = 64 << 20
-_LONGEST_PLAN = 1000
 _ESCAPE = "set `checksum: off` to restore what there is without looking at the manifests"
 
 
@@ -37,13 +36,16 @@ def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
     from ..integrity import catalog_users
     from ..integrity.catalog import Catalog
 
-    earlier = _plan(context, prefix, timestamp) - {timestamp}
+    try:
+        earlier = needed(source(context, timestamp), timestamp)
+    except (AccessDenied, NotFound, NoPlanError):
+        earlier = frozenset()
     catalog_users.begin(context.config.url, timestamp, [timestamp, *earlier])
     for one in earlier:
         with Catalog(context.config.url, one, make=True) as catalog:
-            _build(context, catalog, one)
+            _build(context, catalog, one, source(context, one))
     with Catalog(context.config.url, timestamp, make=True) as catalog:
-        count = _build(context, catalog, timestamp)
+        count = _build(context, catalog, timestamp, source(context, timestamp))
         if count is None:
             return
         context.log.info(f"{timestamp}: the manifests name {count} objects")
@@ -52,23 +54,11 @@ def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
         _require(context, catalog, prefix, "" if whole else f"gpbackup_{timestamp}")
 
 
-def _plan(context: Context, prefix: str, timestamp: str) -> set[str]:
-    """The timestamps of the backups whose data a restore of an incremental one needs, by gpbackup's own record."""
-    try:
-        info = context.store.stat(f"{prefix}gpbackup_{timestamp}_config.yaml")
-        text = b"".join(pieces(context.store, info)).decode(errors="replace") if info.size < _LARGEST_PLAN else ""
-    except (AccessDenied, NotFound):
-        return set()
-    found = set(re.findall(r"(?m)^[\s-]*timestamp:[\s\"']*([0-9]{14})\b", text.partition("restoreplan:")[2]))
-    return found if len(found) <= _LONGEST_PLAN else set()
-
-
-def _build(context: Context, catalog: Catalog, timestamp: str) -> int | None:
+def _build(context: Context, catalog: Catalog, timestamp: str, store: Store) -> int | None:
     """Make a catalog of all manifests; returns the number of objects in it, None where there are no manifests."""
     from ..backups import catalogs
     from ..integrity.manifest import BadManifest
 
-    store = context.store
     try:
         found = catalogs.find_manifests(store, timestamp)
         if not found:
@@ -104,9 +94,15 @@ def require_objects(context: Context, prefix: str, timestamp: str, content: str)
 def _require(context: Context, catalog: Catalog, prefix: str, start: str) -> None:
     if not catalog.has(start):
         return
-    listed = ((info.key[len(prefix) :], info.size) for info in context.store.find(prefix + start))
+    store = source(context, keys.timestamp_of(prefix))
+
+    def names(found: Iterable[ObjectInfo]) -> Iterator[tuple[str, int]]:
+        return ((info.key[len(prefix) :], info.size) for info in found)
+
     try:
-        found = catalog.difference(start, listed)
+        found = catalog.difference(start, names(store.find(prefix + start)))
+        if found is not None and isinstance(store, MirroredStore):
+            found = catalog.difference(start, names(store.find_at_both(prefix + start)))
     except AccessDenied as error:
         context.log.info(f"{prefix} can't be listed, so nothing tells whether all is there: {error}")
         return
@@ -143,8 +139,8 @@ def _described(key: str, entry: Entry | None) -> ObjectInfo | None:
 
 
 @contextmanager
-def compared(context: Context, prefix: str) -> Iterator[Callable[[str], ObjectInfo | None]]:
-    """What a backup's manifests say of an object, by its key, for a restore without hooks."""
+def compared(context: Context, prefix: str, store: Store) -> Iterator[Callable[[str], ObjectInfo | None]]:
+    """What a backup's manifests say of an object, by its key, without hooks; the manifests are read from `store`."""
     if context.config.checksum == "off" or not keys.is_backup_prefix(prefix):
         yield lambda _: None
         return
@@ -153,7 +149,7 @@ def compared(context: Context, prefix: str) -> Iterator[Callable[[str], ObjectIn
     timestamp = keys.timestamp_of(prefix)
     with Catalog(context.config.url, timestamp, f".{secrets.token_hex(6)}", make=True) as catalog:
         try:
-            _build(context, catalog, timestamp)
+            _build(context, catalog, timestamp, store)
             yield lambda key: _described(key, catalog.entry(key[len(prefix) :]))
         finally:
             catalog.remove()

@@ -6,29 +6,29 @@ import os
 import stat
 import threading
 import time
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ..commands import COMMANDS
 from ..config.units import format_size
-from ..errors import ConfigError, LocalFileError, PluginError
-from ..storage.retrying import Patience, RetryingStore
+from ..errors import LocalFileError, PluginError
 from ..transfer.download import Download, Downloaded, DownloadSettings
 from ..transfer.ending import start_or_run
+from ..transfer.relay import Relay
 from ..transfer.upload import Upload, UploadSettings
 from .supplies import Supplies
+from .targets import OUTAGE_SECONDS, SHORT_OUTAGE_SECONDS, Targets
 from .working_files import WorkingFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..config.loading import Config
     from ..log import Log
     from ..process import Streams
     from ..storage.api import ObjectInfo, Store
 
-# Data waits for a store that is away for 5 minutes, and a little more, so that the last attempt comes after them.
-_OUTAGE_SECONDS = 330.0
-# What nothing depends on yet fails early, while somebody is watching.
-_SHORT_OUTAGE_SECONDS = 8.0
 _NOT_IN_TIME = "an unfinished upload could not be removed in time"
 
 
@@ -54,13 +54,13 @@ class Context:
         self._config_path = config_path
         self._config: Config | None = None
         self._supplies = supplies or Supplies()
-        self._bare_store = store
-        self._store = store
+        self._given = self._store = store
+        self.targets = Targets(lambda: self.config, self._supplies, log.info)
         self._started = time.monotonic()
         # Guards what follows: several threads may send and fetch while the main thread closes.
         self._lock = threading.Lock()
         self._closing = self._closed = False
-        self._uploads: set[Upload] = set()
+        self._uploads: set[Upload | Relay] = set()
         self._working_files = WorkingFiles()
 
     @property
@@ -74,29 +74,18 @@ class Context:
     def store(self) -> Store:
         """The store of the configured URL. To be used once before other threads use it."""
         if self._store is None:
-            from ..storage.opening import patient
-
-            try:
-                self._bare_store = self._supplies.store(self.config)
-                self._store = patient(self._bare_store, self._patience)
-            except ConfigError as error:
-                raise ConfigError(f"configuration file {self._config_path}: {error}") from error
+            self._store = self.targets.first(self.outage)
         return self._store
+
+    @property
+    def outage(self) -> float:
+        """How many seconds the command waits for a store that is away."""
+        return OUTAGE_SECONDS if COMMANDS[self.command].is_patient else SHORT_OUTAGE_SECONDS
 
     @property
     def patient_store(self) -> Store:
         """The store, for what is wanted however long it is away, also by a command that else doesn't wait for it."""
-        from ..storage.opening import patient
-
-        store = self.store
-        if self._bare_store is None:  # it was given to this context
-            return store
-        return patient(self._bare_store, Patience(_OUTAGE_SECONDS, self.config.max_retries, note=self.log.info))
-
-    @property
-    def _patience(self) -> Patience:
-        outage = _OUTAGE_SECONDS if COMMANDS[self.command].is_patient else _SHORT_OUTAGE_SECONDS
-        return Patience(outage, self.config.max_retries, note=self.log.info)
+        return self._given or self.targets.first(OUTAGE_SECONDS)
 
     @property
     def upload_settings(self) -> UploadSettings:
@@ -154,14 +143,33 @@ class Context:
             alarm=self._supplies.alarm,
             memory=self._supplies.memory,
         )
+        with self._registered(upload):
+            return upload.run(source)
+
+    @contextmanager
+    def _registered(self, upload: Upload | Relay) -> Iterator[None]:
+        """It is aborted when the command ends before it."""
         with self._lock:
             self._require_open()
             self._uploads.add(upload)
         try:
-            return upload.run(source)
+            yield
         finally:
             with self._lock:
                 self._uploads.discard(upload)
+
+    def relay(
+        self,
+        source: Store,
+        target: Store,
+        key: str,
+        settings: tuple[DownloadSettings, UploadSettings],
+        expected: ObjectInfo | None,
+    ) -> ObjectInfo:
+        """Copy an object from one store to another, whole or not at all. May be called from several threads."""
+        relay = Relay(source, target, key, settings, self._note_left_behind)
+        with self._registered(relay):
+            return relay.run(expected)
 
     def send_file(self, path: str, key: str, settings: UploadSettings | None = None) -> ObjectInfo:
         """Store one local file under a key."""
@@ -178,10 +186,10 @@ class Context:
         finally:
             os.close(fd)
 
-    def download(self, sink: int, settings: DownloadSettings | None = None) -> Download:
-        """What writes an object, or spans of it, to a descriptor."""
+    def download(self, store: Store, sink: int, settings: DownloadSettings | None = None) -> Download:
+        """What writes an object of a store, or spans of it, to a descriptor."""
         return Download(
-            self.store,
+            store,
             sink,
             settings or self.download_settings,
             alarm=self._supplies.alarm,
@@ -189,14 +197,19 @@ class Context:
         )
 
     def fetch_file(
-        self, key: str, path: str, settings: DownloadSettings | None = None, expected: ObjectInfo | None = None
+        self,
+        store: Store,
+        key: str,
+        path: str,
+        settings: DownloadSettings | None = None,
+        expected: ObjectInfo | None = None,
     ) -> Downloaded:
-        """Fetch an object to a local path through a working name beside it: whole or not at all.
+        """Fetch an object of a store to a local path through a working name beside it: whole or not at all.
 
         The file is for this user only. What is not as `expected` never gets the path.
         """
         with self._working_files.replacing(path) as fd:
-            fetched = self.download(fd, settings).whole(key, expected)
+            fetched = self.download(store, fd, settings).whole(key, expected)
             if os.fstat(fd).st_size != fetched.size:
                 raise LocalFileError(f"can't write {path}: {os.fstat(fd).st_size} bytes arrived of {fetched.size}")
         return fetched
@@ -212,7 +225,7 @@ class Context:
         self._working_files.close()
         aborted = [threading.Event() for _ in uploads]
 
-        def abort(upload: Upload, ended: threading.Event) -> None:
+        def abort(upload: Upload | Relay, ended: threading.Event) -> None:
             upload.abort(PluginError("the command has ended"))
             ended.set()
 
@@ -225,10 +238,7 @@ class Context:
                 break
         self._closed = True
         self._working_files.remove()
-        if isinstance(self._store, RetryingStore):
-            self._store.give_up()
-        if self._bare_store is not None:
-            self._supplies.let_go(self._bare_store)
+        self.targets.close()
 
     def last_words(self) -> None:
         """Before a process ends that can't wait any longer: no working file stays, and what is still being taken back

@@ -9,6 +9,7 @@ from ..errors import LocalFileError
 from ..transfer.spans import parse_offsets
 from .comparing import expected, verdict
 from .records import recorded
+from .sources import source_of
 
 if TYPE_CHECKING:
     from .context import Context
@@ -25,7 +26,8 @@ def restore_data(context: Context, path: str) -> None:
     """Write the object of that path to standard output."""
     key = keys.object_key(path)
     wanted = expected(context, key)
-    written = context.download(context.streams.stdout).whole(key, wanted)
+    store = source_of(context, key, keys.timestamp_of(key))
+    written = context.download(store, context.streams.stdout).whole(key, wanted)
     context.done(key, written.size, written.crc32c, verdict(context, wanted))
 
 
@@ -37,5 +39,6 @@ def restore_data_subset(context: Context, path: str, offsets_path: str) -> None:
             spans = parse_offsets(file.read())
     except OSError as error:
         raise LocalFileError(f"can't read the offsets file {offsets_path}: {error.strerror}") from error
-    written = context.download(context.streams.stdout).spans(key, spans, expected(context, key))
+    store = source_of(context, key, keys.timestamp_of(key))
+    written = context.download(store, context.streams.stdout).spans(key, spans, expected(context, key))
     context.done(f"{key}, {len(spans)} ranges", written.size)

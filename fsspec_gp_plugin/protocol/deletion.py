@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import keys
-from ..backups.deletion import delete_all
-from ..errors import StorageError
-from .records import forget
+from ..backups import deletion
 
 if TYPE_CHECKING:
     from .context import Context
@@ -15,14 +12,7 @@ if TYPE_CHECKING:
 
 def delete_backup(context: Context, timestamp: str) -> None:
     """Delete exactly the backup of that timestamp. One that is gone already is no error."""
-    prefix = keys.backup_prefix(timestamp)
-    count = delete_all(context.store, prefix, context.log.info)
-    forget(context, timestamp)
-    try:
-        if context.store.keeps_versions(prefix):
-            context.log.warning(
-                f"{timestamp}: the store retains versions of its objects (versioning, object lock or a retention rule)"
-            )
-    except StorageError as error:
-        context.log.verbose(f"nothing tells whether versions of {timestamp} are retained: {error}")
+    count, kept = deletion.delete_backup(context.store, context.config.url, timestamp, context.log.info)
+    if kept:
+        context.log.warning(f"{timestamp}: {kept}")
     context.done(f"{timestamp}, {count} objects")

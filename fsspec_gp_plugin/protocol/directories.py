@@ -20,6 +20,7 @@ from ..integrity.entry import is_name
 from .comparing import compared
 from .files import send_file
 from .records import put_manifest_of
+from .sources import source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -83,6 +84,7 @@ def _backup(context: Context, path: str, parallel: int) -> None:
     settings = context.upload_settings
     if parallel > 1:
         settings = replace(settings, concurrency=1)
+    _ = context.store  # made here, before the threads would each make one
 
     is_backup = keys.is_backup_prefix(prefix)
     sent: list[ObjectInfo] = []
@@ -117,12 +119,13 @@ def _restore(context: Context, path: str, parallel: int) -> None:
             os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         except OSError as error:
             raise LocalFileError(f"can't make {os.path.dirname(target)}: {error.strerror}") from error
-        return context.fetch_file(info.key, target, settings, manifests(info.key)).size
+        return context.fetch_file(store, info.key, target, settings, manifests(info.key)).size
 
-    found = sorted(context.store.find(prefix), key=lambda info: info.key)
+    store = source(context, keys.timestamp_of(prefix)) if keys.is_backup_prefix(prefix) else context.store
+    found = sorted(store.find(prefix), key=lambda info: info.key)
     if not found:
         raise NotFound(f"there are no objects below {prefix or '/'}")
-    with compared(context, prefix) as manifests:
+    with compared(context, prefix, store) as manifests:
         _each(context, f"{prefix} → {folder}", "Downloaded", found, fetch, parallel)
 
 
@@ -137,7 +140,6 @@ def _each(
 ) -> None:
     """Do the work, which returns bytes, for every item, and at last `finish`; the first failure ends it all."""
     started = time.monotonic()
-    _ = context.store  # made here, before the threads would each make one
     # More would exceed the memory of one stream; each of them still has a part flying and one filling.
     pool = ThreadPoolExecutor(max_workers=min(parallel, _MOST_PARALLEL))
     try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .. import keys
 from .comparing import expected, verdict
 from .records import recorded
+from .sources import source_of
 
 if TYPE_CHECKING:
     from ..storage.api import ObjectInfo
@@ -42,5 +43,6 @@ def restore_file(context: Context, path: str) -> None:
     """Fetch a file to its local path, whole or not at all."""
     key = keys.object_key(path)
     wanted = expected(context, key)
-    fetched = context.fetch_file(key, path, expected=wanted)
+    store = source_of(context, key, keys.timestamp_of(key))
+    fetched = context.fetch_file(store, key, path, expected=wanted)
     context.done(key, fetched.size, fetched.crc32c, verdict(context, wanted))

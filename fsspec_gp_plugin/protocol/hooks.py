@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..backups.deletion import remove_unfinished
-from ..backups.probing import first_bytes, probe
-from ..errors import NotFound, StorageError, UsageError
+from ..backups.probing import probe
+from ..errors import StorageError, UsageError
 from .comparing import fetch_manifests, forget_manifests, require_objects
+from .completeness import require_backup
 from .records import begin_journal, store_manifest
 from .risks import warn_of_risks
+from .sources import choose, forget_source
 
 if TYPE_CHECKING:
-    from ..storage.api import Store
     from .context import Context
 
 # "master" and "coordinator" mean the same; both run before the segment hosts, which run before the segments.
@@ -42,10 +43,10 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
     each segment, that all its objects are there.
     """
     prefix, timestamp = _checked(directory, scope, content)
-    store = context.store
+    _ = context.store  # configuration errors show in every scope
     if scope in _HOST_SCOPES:
         warn_of_risks(context, scope)
-        _require_backup(context, store, prefix, timestamp)
+        choose(context, timestamp, lambda store: require_backup(context, store, prefix, timestamp))
         fetch_manifests(context, prefix, timestamp)
     elif content:
         require_objects(context, prefix, timestamp, _bare(content))
@@ -72,6 +73,7 @@ def cleanup_plugin_for_restore(context: Context, directory: str, scope: str, con
     _, timestamp = _checked(directory, scope, content)
     if scope in _HOST_SCOPES:
         forget_manifests(context, timestamp)
+        forget_source(context, timestamp)
     _done(context, timestamp, scope, content)
 
 
@@ -91,39 +93,3 @@ def _done(context: Context, timestamp: str, scope: str, content: str) -> None:
 def _bare(content: str) -> str:
     """On the coordinator the content id arrives with the shell's double quotes in it."""
     return content.strip('"')
-
-
-def _require_backup(context: Context, store: Store, prefix: str, timestamp: str) -> None:
-    """A backup's table of contents and its report, which gpbackup writes when all else is there, can be read.
-
-    A directory without any file of gpbackup's is let pass with a line in the log: gpbackup's own
-    acceptance script restores such.
-    """
-    missing = [name for name in ("toc.yaml", "report") if not _is_there(store, f"{prefix}gpbackup_{timestamp}_{name}")]
-    if not missing:
-        return
-    others = False
-    for info in store.find(prefix):
-        others = True
-        if info.key.startswith(f"{prefix}gpbackup_"):
-            raise NotFound(
-                f"the backup {timestamp} is not complete: gpbackup_{timestamp}_{missing[0]} is not at the target, "
-                "so gpbackup did not finish it"
-            )
-    if not others:
-        raise NotFound(
-            f"there is no backup {timestamp} at {context.config.url}; check the timestamp and `url`"
-            + (", and that every host sees the same directory" if context.config.url.startswith("file:") else "")
-        )
-    context.log.info(f"{prefix} holds no file of gpbackup's")
-
-
-def _is_there(store: Store, key: str) -> bool:
-    """Whether there is such an object, with something in it: an empty one was put there to try the target."""
-    try:
-        info = store.stat(key)
-    except NotFound:
-        return False
-    if info.size:
-        first_bytes(store, info, 1)
-    return info.size > 0

@@ -93,17 +93,3 @@ def _put_manifest(context: Context, prefix: str, timestamp: str, entries: list[E
                 f"the manifest of {len(entries)} objects can't be stored, without which a restore can't verify them; "
                 f"run it again: {error}"
             ) from error
-
-
-def forget(context: Context, timestamp: str) -> None:
-    """Remove all that this host knows of a backup."""
-    from ..integrity.catalog import Catalog
-    from ..integrity.journal import Journal
-
-    try:
-        with Journal(context.config.url, timestamp) as journal:
-            journal.discard(whole=True)
-        with Catalog(context.config.url, timestamp) as catalog:
-            catalog.remove()
-    except LocalFileError as error:
-        context.log.verbose(str(error))

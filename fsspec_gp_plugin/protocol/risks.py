@@ -17,20 +17,21 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 
 def warn_of_risks(context: Context, scope: str) -> None:
     """One line in the log for each risk; those of the file's contents on the coordinator alone."""
-    config = context.config
-    if scope != "segment_host" and config.literal_secrets:
-        names = ", ".join(dict.fromkeys(config.literal_secrets))
-        context.log.warning(
-            f"storage_options hold secrets as they are ({names}): gpbackup leaves a copy of the file in /tmp on every "
-            "host, readable by others; a storage_options_file, ${NAME}, an encrypted value or the cloud's own "
-            "credentials keep them apart (docs/security.md)"
-        )
-    for name in _unverified(config.storage_options):
-        context.log.warning(
-            f"{name} turns the verification of TLS certificates off: anybody on the way may read and change"
-        )
-    for name, url in _plain(config.storage_options):
-        context.log.warning(f"{name} leads to {url} without TLS: anybody on the way may read and change")
+    for config in filter(None, (context.config, context.config.replica)):
+        of = "" if config is context.config else "replica_"
+        if scope != "segment_host" and config.literal_secrets:
+            names = ", ".join(dict.fromkeys(config.literal_secrets))
+            context.log.warning(
+                f"{of}storage_options hold secrets as they are ({names}): gpbackup leaves a copy of the file in /tmp "
+                "on every host, readable by others; a storage_options_file, ${NAME}, an encrypted value or the "
+                "cloud's own credentials keep them apart (docs/security.md)"
+            )
+        for name in _unverified(config.storage_options):
+            context.log.warning(
+                f"{of}{name} turns the verification of TLS certificates off: anybody on the way may read and change"
+            )
+        for name, url in _plain(config.storage_options):
+            context.log.warning(f"{of}{name} leads to {url} without TLS: anybody on the way may read and change")
 
 
 def _unverified(options: Any) -> Iterator[str]:

@@ -7,7 +7,7 @@ All methods may be called from any thread.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -16,14 +16,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One object: its key, its size in bytes, what tells this version of it from another (or None), and the
-    CRC-32C of all its bytes where the store has said it.
+    """One object: its key, its size in bytes, what tells this version of it from another (or None), the CRC-32C of all
+    its bytes where the store has said it, and when it was written, in seconds since 1970, where a listing has told it.
     """
 
     key: str
     size: int
     version: str | None = None
     crc32c: int | None = None
+    modified: float | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload that nobody completed or aborted: the key of the object that it would make, and when it was begun, in
+    seconds since 1970, or None where the store doesn't tell.
+    """
+
+    key: str
+    started: float | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +140,10 @@ class Store(Protocol):
         """Whether the store still has versions of objects below the prefix that were deleted or replaced, as by
         versioning, object lock or retention; False where it doesn't say.
         """
+        ...
+
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        """The uploads below the prefix that delete_unfinished() would take back, in no particular order."""
         ...
 
     def delete_unfinished(self, prefix: str) -> int:

@@ -13,9 +13,9 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..errors import NotFound, ObjectChanged, StorageError
+from ..errors import NotFound, ObjectChanged, Unreachable
 from ..keys import is_unfinished
-from .api import Capabilities, ObjectInfo
+from .api import Capabilities, ObjectInfo, Upload
 from .errors import translated, translating
 from .fallbacks import delete_each, fetch_by_stat, put_by_writer, raise_failures
 from .local_writer import LocalWriter, file_version, sync_directory
@@ -91,6 +91,10 @@ class LocalStore:
         del prefix  # a file system has none
         return False
 
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        del prefix  # as below
+        return []
+
     def delete_unfinished(self, prefix: str) -> int:
         del prefix  # find() lists the working files
         return 0
@@ -107,14 +111,14 @@ class LocalStore:
                 elif unfinished or not is_unfinished(key):
                     try:
                         # A link that leads nowhere is no object, and yet something to delete.
-                        size = entry.stat(follow_symlinks=not unfinished).st_size
+                        status = entry.stat(follow_symlinks=not unfinished)
                     except FileNotFoundError:  # also renamed or deleted meanwhile
                         continue
                     except OSError as error:
                         if error.errno == errno.ELOOP:
                             continue
                         raise translated(error, f"can't list {entry.path}") from error
-                    yield ObjectInfo(key, size)
+                    yield ObjectInfo(key, status.st_size, modified=status.st_mtime)
 
     def _entries(self, folder: str, prefix: str) -> list[os.DirEntry[str]]:
         try:
@@ -161,11 +165,11 @@ class LocalStore:
                 os.mkdir(path, 0o700)
             except FileExistsError:
                 if os.path.islink(path) and not os.path.exists(path):
-                    raise StorageError(f"{path} is a link to a directory that does not exist; mount it") from None
+                    raise Unreachable(f"{path} is a link to a directory that does not exist; mount it") from None
             sync_directory(os.path.dirname(path))
 
     def _require_root(self, *, may_be_made: bool = False) -> None:
         if not may_be_made and not os.path.isdir(self._root):
-            raise StorageError(
+            raise Unreachable(
                 f"the directory {self._root} does not exist; mount or create it on this host, or correct `url`"
             )

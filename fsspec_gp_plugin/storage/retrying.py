@@ -18,7 +18,7 @@ from ..errors import StorageError, Unreachable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .api import ObjectInfo, PartWriter, Store
+    from .api import ObjectInfo, PartWriter, Store, Upload
 
 _T = TypeVar("_T")
 _KEYS_A_DELETE = 1000
@@ -91,7 +91,7 @@ class RetryingStore:
     def __init__(self, inner: Store, patience: Patience) -> None:
         """`inner` does the work."""
         self.inner = inner
-        self._patience = patience
+        self.patience = patience
         self._given_up = threading.Event()
         self.capabilities = inner.capabilities
 
@@ -103,23 +103,23 @@ class RetryingStore:
         self._given_up.set()
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        return self._patience.run(lambda: self.inner.put(key, data), self._given_up)
+        return self.patience.run(lambda: self.inner.put(key, data), self._given_up)
 
     def begin(self, key: str) -> RetryingWriter:
-        return RetryingWriter(self.inner.begin(key), self._patience)
+        return RetryingWriter(self.inner.begin(key), self.patience)
 
     def stat(self, key: str) -> ObjectInfo:
-        return self._patience.run(lambda: self.inner.stat(key))
+        return self.patience.run(lambda: self.inner.stat(key))
 
     def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         return self._resumed(info, start, into, iter(()))
 
     def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-        info, pieces = self._patience.run(lambda: self.inner.fetch(key, into), self._given_up)
+        info, pieces = self.patience.run(lambda: self.inner.fetch(key, into), self._given_up)
         return info, self._resumed(info, 0, into[: info.size], pieces)
 
     def _resumed(self, info: ObjectInfo, start: int, into: memoryview, pieces: Iterator[int]) -> Iterator[int]:
-        attempts = Attempts(self._patience, self._given_up)
+        attempts = Attempts(self.patience, self._given_up)
         filled = 0
         asked = False
         while filled < len(into):
@@ -138,10 +138,10 @@ class RetryingStore:
                 pieces, asked = iter(()), False
 
     def crc32c(self, info: ObjectInfo) -> int | None:
-        return self._patience.run(lambda: self.inner.crc32c(info))
+        return self.patience.run(lambda: self.inner.crc32c(info))
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        attempts = Attempts(self._patience)
+        attempts = Attempts(self.patience)
         seen: set[str] = set()
         while True:
             try:
@@ -160,7 +160,7 @@ class RetryingStore:
         failed: list[str] = []
         while batch := list(islice(remaining, _KEYS_A_DELETE)):
             try:
-                self._patience.run(lambda batch=batch: self.inner.delete(batch))  # type: ignore[misc]
+                self.patience.run(lambda batch=batch: self.inner.delete(batch))  # type: ignore[misc]
             except Unreachable:
                 raise
             except StorageError as error:
@@ -169,13 +169,16 @@ class RetryingStore:
             raise StorageError(failed[0] + (f" (and in {len(failed) - 1} more batches)" if len(failed) > 1 else ""))
 
     def keeps_versions(self, prefix: str) -> bool:
-        return self._patience.run(lambda: self.inner.keeps_versions(prefix))
+        return self.patience.run(lambda: self.inner.keeps_versions(prefix))
+
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        return self.patience.run(lambda: self.inner.find_uploads(prefix))
 
     def delete_unfinished(self, prefix: str) -> int:
-        return self._patience.run(lambda: self.inner.delete_unfinished(prefix))
+        return self.patience.run(lambda: self.inner.delete_unfinished(prefix))
 
     def delete_empty_directories(self, prefix: str) -> None:
-        self._patience.run(lambda: self.inner.delete_empty_directories(prefix))
+        self.patience.run(lambda: self.inner.delete_empty_directories(prefix))
 
     def close(self) -> None:
         self.give_up()

@@ -417,7 +417,7 @@ def test_a_client_that_says_nothing_holds_up_nobody(local: Plugin, agent: Agent)
     os.close(directory)
     started = time.monotonic()
     local.run("backup_data", local.database.table(), stdin=b"rows").succeeded()
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 20
     assert served(agent) == 1
     for line in silent:
         line.close()

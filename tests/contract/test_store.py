@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.errors import NotFound, ObjectChanged, StorageError
+from fsspec_gp_plugin.storage.copying import CopyingStore
 from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.retrying import Patience
 
@@ -272,8 +275,14 @@ def test_a_checksum_that_the_store_tells_is_that_of_the_bytes(store: Store) -> N
 def test_uploads_that_nobody_ended_are_found_and_taken_back(store: Store) -> None:
     for name in ("backups/20260101/1/a", "backups/20260101/12/b"):
         store.begin(name).write(1, memoryview(b"data"))
-    assert store.delete_unfinished("backups/20260101/1/") in (0, 1)
+    listed = store.find_uploads("")
+    assert {one.key for one in listed} <= {"backups/20260101/1/a", "backups/20260101/12/b"}
+    assert all(one.started is None or abs(one.started - time.time()) < 60 for one in listed)
+    below = store.find_uploads("backups/20260101/1/")
+    assert [one for one in listed if one.key.endswith("/1/a")] == below
+    assert store.delete_unfinished("backups/20260101/1/") == len(below)
     left = store.delete_unfinished("")
+    assert (left, store.find_uploads("")) == (len(listed) - len(below), [])
     store.delete(keys(store, unfinished=True))
     assert left in (0, 1)
     assert store.delete_unfinished("") == 0
@@ -314,6 +323,16 @@ def test_find_gives_what_begins_with_the_prefix_and_nothing_else(store: Store) -
     assert keys(store, "nothing/here/") == []
     assert keys(store, "nothing/here") == []
     assert {info.size for info in store.find("other/")} == {len("other/d")}
+
+
+def test_find_tells_when_objects_were_written(store: Store, request: pytest.FixtureRequest) -> None:
+    store.put(KEY, memoryview(b"x"))
+    [info] = store.find("")
+    if not request.node.callspec.params["store"].startswith(("file", "s3", "gcs", "azure")):
+        assert info.modified is None
+        return
+    assert info.modified is not None
+    assert abs(info.modified - time.time()) < 60
 
 
 def test_find_is_fresh(store: Store) -> None:
@@ -360,3 +379,23 @@ def test_links_on_disk_that_lead_nowhere_or_to_themselves_are_no_objects(tmp_pat
     (tmp_path / "nowhere").symlink_to(tmp_path / "not-there")
     assert keys(store) == [KEY]
     assert keys(store, unfinished=True) == [KEY, "loop", "nowhere"]
+
+
+@pytest.mark.parametrize("kind", ["s3", "gcs"])
+def test_a_copy_that_the_store_makes_is_whole(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    source, target = STORES[kind](request, tmp_path), STORES[kind](request, tmp_path)
+    try:
+        assert isinstance(target, CopyingStore)
+        data = os.urandom(3 << 20)
+        source.put(KEY, memoryview(data))
+        info = source.stat(KEY)
+        copy = target.copy_from(source, info, KEY)
+        assert copy is not None
+        assert (copy.key, copy.size) == (KEY, len(data))
+        assert read(target, copy, 0, len(data)) == data
+        assert target.copy_from(open_store("memory://elsewhere", {}), info, KEY) is None
+        with pytest.raises(NotFound):
+            target.copy_from(source, replace(info, key="not-there"), "not-there")
+    finally:
+        source.close()
+        target.close()

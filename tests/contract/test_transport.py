@@ -211,7 +211,7 @@ def test_a_request_that_stands_still_is_given_up(
     started = time.monotonic()
     with pytest.raises(TimeoutError):
         transport.exchange("PUT", server.url, {}, memoryview(bytes(32 << 20)))
-    assert 0.9 < time.monotonic() - started < 5
+    assert 0.9 < time.monotonic() - started < 10
 
 
 def test_a_success_before_all_was_sent_is_not_believed(serve: Callable[..., Server], transport: Transport) -> None:
@@ -240,7 +240,7 @@ def test_a_head_that_trickles_for_ever_is_given_up(serve: Callable[..., Server])
     started = time.monotonic()
     with pytest.raises((OSError, http.client.HTTPException)):
         transport.exchange("GET", serve(trickle).url, {})
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
 
 
 def test_an_answer_that_stands_still_is_given_up(serve: Callable[..., Server], transport: Transport) -> None:
@@ -271,7 +271,7 @@ def test_an_answer_that_trickles_for_ever_is_given_up(serve: Callable[..., Serve
     started = time.monotonic()
     with pytest.raises(TimeoutError):
         read_all(answer, buffer)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
     answer.end()
 
 

@@ -49,7 +49,8 @@ URL = HEAD + "  url: file:///tmp\n"
         (URL.encode() + b"  agent: perhaps\n", "expected on or off"),
         (URL.encode() + b"  agent_idle: never\n", "expected a duration such as 60s"),
         (URL.encode() + b"  agent_memory_limit: 1KB\n", "expected a size from 1MB to 64GB"),
-        (URL.encode() + b"  replica_url: s3://b\n", "option 'replica_url' is not yet supported"),
+        (URL.encode() + b"  replica_url: b\n", "option 'replica_url': expected PROTOCOL://"),
+        (URL.encode() + b"  replica_storage_options: 'a: b'\n", "'replica_storage_options' is of no use without"),
         (URL.encode() + b"  checksum: md5\n", "expected one of crc32c, off"),
         (URL.encode() + b"  timeout: 1ms\n", "expected a duration from 1s to 1h"),
         (URL.encode() + b"  timeout: soon\n", "expected a duration such as 60s"),
@@ -235,7 +236,7 @@ def test_a_mount_point_that_is_empty_is_noticed_when_asked_to(local: Plugin, tmp
     where = tmp_path / "not" / "mounted"
     config = write_config(tmp_path / "c.yaml", f"file://{where}", {"auto_mkdir": False})
     for command in ("setup_plugin_for_backup", "backup_data", "delete_backup"):
-        call(local, command, config).failed("does not exist; mount or create it", str(where), status=1)
+        call(local, command, config).failed("does not exist; mount or create it", str(where), status=3)
     config = write_config(tmp_path / "c.yaml", f"file://{where}")
     call(local, "backup_data", config).succeeded()
 
@@ -243,18 +244,12 @@ def test_a_mount_point_that_is_empty_is_noticed_when_asked_to(local: Plugin, tmp
 def test_a_target_that_is_a_link_to_nowhere(local: Plugin, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "not-mounted")
     config = write_config(tmp_path / "c.yaml", f"file://{tmp_path}/link")
-    call(local, "backup_data", config).failed("is a link to a directory that does not exist; mount it", status=1)
+    call(local, "backup_data", config).failed("is a link to a directory that does not exist; mount it", status=3)
 
 
 def test_a_filesystem_that_cannot_write(local: Plugin, tmp_path: Path) -> None:
     config = write_config(tmp_path / "c.yaml", "http://127.0.0.1:9/dir")
     call(local, "setup_plugin_for_backup", config).failed("is for restore only", status=1)
-
-
-@pytest.mark.parametrize("command", ["replicate_backup", "delete_replica"])
-def test_commands_of_later_versions_suggest_no_other(local: Plugin, command: str) -> None:
-    result = local.run(command, local.database.timestamp).failed("is not yet supported", status=2)
-    assert "did you mean" not in result.err
 
 
 def test_help_is_for_people(local: Plugin) -> None:

@@ -40,8 +40,11 @@ def wait_until(condition: object, seconds: float = 20) -> None:
         time.sleep(0.05)
 
 
-def ended(process: subprocess.Popen[bytes], within: float = 2) -> tuple[int, str]:
-    """Status and standard error of a process that ends in time, while its input stays open."""
+def ended(process: subprocess.Popen[bytes], within: float = 6) -> tuple[int, str]:
+    """Status and standard error of a process that ends in time, while its input stays open.
+
+    Two seconds are the plugin's; the others a busy machine's.
+    """
     status = process.wait(within)
     assert process.stdin is not None
     assert process.stdout is not None

@@ -64,7 +64,7 @@ def test_uploads_of_other_threads_are_aborted_and_new_ones_refused(config: Path,
         context.send(0, "late")
     store.put("x", memoryview(b"x"))
     with pytest.raises(PluginError, match="has ended"):
-        context.fetch_file("x", str(tmp_path / "late"))
+        context.fetch_file(store, "x", str(tmp_path / "late"))
     for end in ends:
         os.close(end)
     for thread in threads:

@@ -68,7 +68,7 @@ def test_it_is_given_up_when_the_outage_lasts_too_long() -> None:
     started = time.monotonic()
     with pytest.raises(Unreachable, match=r"no answer; tried \d+ times in \d+ s"):
         patient(FakeStore(Faults("put", 10_000)), outage=0.4).put(KEY, memoryview(b"x"))
-    assert 0.4 <= time.monotonic() - started < 3
+    assert 0.4 <= time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("retries", [0, 1, 5])

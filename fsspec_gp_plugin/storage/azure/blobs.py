@@ -32,13 +32,16 @@ _DOCTYPE = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Entry:
-    """What a listing tells of a blob; `headers` are its metadata, by the names that they have as headers."""
+    """What a listing tells of a blob; `headers` are its metadata, by the names that they have as headers. `modified`:
+    seconds since 1970.
+    """
 
     name: str
     size: int
     etag: str | None
     is_directory: bool
     headers: Mapping[str, str] = field(repr=False)
+    modified: float | None = None
 
 
 class Blobs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError, fromstring
 
@@ -34,4 +35,13 @@ def _entry(blob: Element) -> Entry:
         etag=f'"{etag}"' if etag else None,
         is_directory=is_directory or blob.findtext("Properties/ResourceType") == "directory",
         headers=headers,
+        modified=_seconds(blob.findtext("Properties/Last-Modified") or ""),
     )
+
+
+def _seconds(time: str) -> float | None:
+    """Seconds since 1970 of a time as in the headers of HTTP."""
+    try:
+        return parsedate_to_datetime(time).timestamp()
+    except (TypeError, ValueError):
+        return None

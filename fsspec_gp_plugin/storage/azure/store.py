@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from ...checksum import crc32c
 from ...errors import NotFound, StorageError
-from ..api import Capabilities, ObjectInfo
+from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import error_code, http_status, translating
 from ..fallbacks import delete_each, raise_failures
 from .answers import PLACEHOLDER, ForeignAnswerError, is_object, object_info, require_azure, require_range
 from .directories import delete_empty
-from .unfinished import drop_below
+from .unfinished import drop_below, names_below
 from .writer import AzureWriter
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class AzureStore:
                 # A name that ends in "/" is the marker of a directory, made by some browser of blobs.
                 hidden = entry.headers.get(PLACEHOLDER) is not None or key.endswith("/")
                 if key and not entry.is_directory and (unfinished or not hidden):
-                    yield ObjectInfo(key, entry.size, entry.etag)
+                    yield ObjectInfo(key, entry.size, entry.etag, modified=entry.modified)
 
     def delete(self, keys: Iterable[str]) -> None:
         remaining = iter(keys)
@@ -186,6 +186,9 @@ class AzureStore:
     def keeps_versions(self, prefix: str) -> bool:
         del prefix  # soft delete and versions are the account's own business
         return False
+
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        return [Upload(name[len(self._prefix) :]) for name in names_below(self.blobs, self._prefix + prefix)]
 
     def delete_unfinished(self, prefix: str) -> int:
         return drop_below(self.blobs, self._prefix + prefix)

@@ -18,15 +18,20 @@ if TYPE_CHECKING:
 _TAKEN = {"BlobAlreadyExists", "ConditionNotMet", "409", "412"}
 
 
+def names_below(blobs: Blobs, prefix: str) -> list[str]:
+    """The names below a prefix to which blocks were put and where no blob is."""
+    with translating(f"can't list the uploads below {blobs.container}/{prefix}"):
+        # Those that are no blobs have neither size nor ETag; some stores make one up.
+        candidates = [entry.name for entry in blobs.list(prefix, uncommitted=True) if not entry.size]
+    return [name for name in candidates if _is_missing(blobs, name)]
+
+
 def drop_below(blobs: Blobs, prefix: str) -> int:
     """Drop them below a prefix, except for those put to a name where a blob is; returns how many names there were.
 
     One that can't be dropped is an error, after all were tried.
     """
-    with translating(f"can't list the uploads below {blobs.container}/{prefix}"):
-        # Those that are no blobs have neither size nor ETag; some stores make one up.
-        candidates = [entry.name for entry in blobs.list(prefix, uncommitted=True) if not entry.size]
-    names = [name for name in candidates if _is_missing(blobs, name)]
+    names = names_below(blobs, prefix)
     if not names:
         return 0
     with translating(f"can't look at the container {blobs.container}"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ...checksum import from_base64
@@ -35,7 +36,15 @@ def described(key: str, resource: Any) -> ObjectInfo:
         raise Unreachable(
             f"the answer about {key} describes no object, so it is not the store's; check `endpoint_url` and the proxy"
         ) from None
-    return ObjectInfo(key, size, generation, from_base64(resource.get("crc32c")))
+    return ObjectInfo(key, size, generation, from_base64(resource.get("crc32c")), _seconds(resource.get("timeCreated")))
+
+
+def _seconds(time: Any) -> float | None:
+    """Seconds since 1970 of a time such as `2026-01-02T03:04:05.678Z`, all of which are UTC."""
+    try:
+        return datetime.strptime(time[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc).timestamp()
+    except (TypeError, ValueError):
+        return None
 
 
 def described_by_headers(key: str, headers: Mapping[str, str], status: int) -> ObjectInfo:

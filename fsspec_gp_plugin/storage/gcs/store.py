@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...checksum import crc32c, in_base64
 from ...errors import AccessDenied, NotFound, ObjectChanged, StorageError
-from ..api import Capabilities, ObjectInfo
+from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import http_status, translating
 from ..fallbacks import delete_each, raise_failures
 from .answers import described, described_by_headers, no_object_missing, require_range
@@ -20,10 +20,11 @@ from .writer import GcsWriter
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ..api import Store
     from ..http.answer import Answer
     from .requests import Requests
 
-_FIELDS = "name,size,generation,crc32c"
+_FIELDS = "name,size,generation,crc32c,timeCreated"
 _KEYS_AT_ONCE = 1000
 _THREADS = 8
 
@@ -169,6 +170,10 @@ class GcsStore:
             _, _, page = self.requests.send("GET", self.requests.listing_url(self.bucket, **asked))
         return bool(page.get("items"))
 
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        del prefix  # as below
+        return []
+
     def delete_unfinished(self, prefix: str) -> int:
         del prefix  # Google lists no sessions, charges nothing for them, and ends them after a week
         return 0
@@ -204,6 +209,15 @@ class GcsStore:
         """Tell a missing bucket from a missing object: both are a 404."""
         with suppress(AccessDenied), no_object_missing(f"can't find {self.name('')}"):
             self.requests.send("GET", self.requests.listing_url(self.bucket, maxResults="1", fields="nextPageToken"))
+
+    def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
+        if not isinstance(source, GcsStore) or source.requests.fs.base != self.requests.fs.base:
+            return None
+        paths = (f"{store.bucket}/{store.path(name)}" for store, name in ((source, info.key), (self, key)))
+        with translating(f"can't copy {source.name(info.key)} to {self.name(key)}"):
+            self.requests.fs.cp_file(*paths)
+        found = self.stat(key)
+        return found if info.crc32c is None else self.require_same(found, info.size, info.crc32c)
 
     def close(self) -> None:
         self.requests.close()

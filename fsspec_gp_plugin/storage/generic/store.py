@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import StorageError
 from ...keys import is_unfinished
-from ..api import Capabilities, ObjectInfo
+from ..api import Capabilities, ObjectInfo, Upload
 from ..fallbacks import delete_each, fetch_by_stat, put_by_writer, raise_failures
 from .connections import Connections
 from .writer import FsspecWriter
@@ -69,6 +69,10 @@ class FsspecStore:
     def keeps_versions(self, prefix: str) -> bool:
         del prefix  # none of these tells
         return False
+
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        del prefix  # as below
+        return []
 
     def delete_unfinished(self, prefix: str) -> int:
         del prefix  # find() lists the working files

@@ -75,8 +75,11 @@ class Control:
 
     def is_encrypted(self) -> bool:
         """Whether TLS keeps what travels from being changed."""
-        endpoint: str = self.client().meta.endpoint_url
-        return endpoint.startswith("https://")
+        return self.endpoint().startswith("https://")
+
+    def endpoint(self) -> str:
+        """Where the store is."""
+        return str(self.client().meta.endpoint_url)
 
     def presigned(self, operation: str, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """A URL that makes one request with anything that speaks HTTP, and the parameters that it was made of:

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 
 from ...checksum import crc32c, from_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
-from ..api import Capabilities, ObjectInfo
+from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import http_status, translated, translating
 from ..fallbacks import delete_each, raise_failures
 from ..http.cancellation import Cancellation
 from .answers import answered_size, no_object_missing, require_range, writing
-from .unfinished import abort_below
+from .duplicating import copied
+from .unfinished import abort_below, listed_below
 from .writer import S3Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from ..api import Store
     from .control import Control
     from .ways import Reading, S3Bytes
 
@@ -138,7 +140,9 @@ class S3Store:
                 key = entry["Key"][len(self._prefix) :]
                 # A key that ends in "/" is the marker of a directory, made by some browser of buckets.
                 if key and (unfinished or not key.endswith("/")):
-                    yield ObjectInfo(key, entry["Size"], entry.get("ETag"))
+                    written = entry.get("LastModified")
+                    modified = written.timestamp() if written else None
+                    yield ObjectInfo(key, entry["Size"], entry.get("ETag"), modified=modified)
             if not page.get("IsTruncated"):
                 return
             if page.get("NextContinuationToken") in (None, "", token.get("ContinuationToken")):
@@ -222,8 +226,15 @@ class S3Store:
             page = self.control.call("list_object_versions", Bucket=self._bucket, Prefix=self._prefix + prefix)
         return bool(page.get("Versions"))
 
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        found = listed_below(self.control, self._bucket, self._prefix + prefix)
+        return [Upload(one.key[len(self._prefix) :], one.started) for one in found]
+
     def delete_unfinished(self, prefix: str) -> int:
         return abort_below(self.control, self._bucket, self._prefix + prefix)
+
+    def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
+        return copied(source, self, info, key) if isinstance(source, S3Store) else None
 
     def close(self) -> None:
         self.bytes.close()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import AccessDenied, StorageError
 from ..errors import error_code, translating
 from .answers import no_object_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from .control import Control
 
@@ -19,28 +19,41 @@ if TYPE_CHECKING:
 _MOST_PAGES = 10
 
 
-def abort_below(control: Control, bucket: str, prefix: str) -> int:
-    """Abort all of them below a prefix; returns how many there were."""
-    aborted = abort_listed(control, bucket, prefix, lambda _: True)
-    if not aborted:
+class Listed(NamedTuple):
+    """An upload in a bucket: its whole key, its id, and when it was begun, in seconds since 1970."""
+
+    key: str
+    upload_id: str
+    started: float | None
+
+
+def listed_below(control: Control, bucket: str, prefix: str) -> list[Listed]:
+    """All of them below a prefix."""
+    found = list(_listed(control, bucket, prefix, None))
+    if not found:
         # MinIO takes the prefix for a whole key: below a directory it lists nothing, but all of a bucket.
         with suppress(AccessDenied):  # of whoever may list below a prefix only
-            aborted = abort_listed(control, bucket, "", lambda key: key.startswith(prefix), pages=_MOST_PAGES)
-    return aborted
+            found = [one for one in _listed(control, bucket, "", _MOST_PAGES) if one.key.startswith(prefix)]
+    return found
 
 
-def abort_listed(
-    control: Control, bucket: str, prefix: str, wanted: Callable[[str], bool], pages: int | None = None
-) -> int:
-    """Abort those that the store lists for the prefix, on so many pages, and whose key is wanted; returns how many
-    there were. One that can't be aborted is an error, after all were tried.
-    """
-    found = [(key, upload_id) for key, upload_id in _listed(control, bucket, prefix, pages) if wanted(key)]
+def abort_below(control: Control, bucket: str, prefix: str) -> int:
+    """Abort all of them below a prefix; returns how many there were."""
+    return _abort(control, bucket, listed_below(control, bucket, prefix))
+
+
+def abort_of(control: Control, bucket: str, key: str) -> int:
+    """Abort all of them of one key; returns how many there were."""
+    return _abort(control, bucket, [one for one in _listed(control, bucket, key, None) if one.key == key])
+
+
+def _abort(control: Control, bucket: str, found: list[Listed]) -> int:
+    """One that can't be aborted is an error, after all were tried."""
     failed: StorageError | None = None
-    for key, upload_id in found:
+    for one in found:
         try:
-            with translating(f"can't abort an upload of s3://{bucket}/{key}"):
-                control.call("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload_id)
+            with translating(f"can't abort an upload of s3://{bucket}/{one.key}"):
+                control.call("abort_multipart_upload", Bucket=bucket, Key=one.key, UploadId=one.upload_id)
         except StorageError as error:
             # Somebody else has ended it meanwhile.
             if error_code(error) not in ("NoSuchUpload", "404"):
@@ -50,13 +63,14 @@ def abort_listed(
     return len(found)
 
 
-def _listed(control: Control, bucket: str, prefix: str, pages: int | None) -> Iterator[tuple[str, str]]:
+def _listed(control: Control, bucket: str, prefix: str, pages: int | None) -> Iterator[Listed]:
     markers: dict[str, str] = {}
     for _ in count() if pages is None else range(pages):
         with no_object_missing(f"can't list the uploads below s3://{bucket}/{prefix}"):
             page = control.call("list_multipart_uploads", Bucket=bucket, Prefix=prefix, **markers)
         for upload in page.get("Uploads", ()):
-            yield upload["Key"], upload["UploadId"]
+            started = upload.get("Initiated")
+            yield Listed(upload["Key"], upload["UploadId"], started.timestamp() if started else None)
         if not page.get("IsTruncated"):
             return
         following = {

@@ -15,7 +15,7 @@ from ..api import ObjectInfo
 from ..errors import error_code, http_status, translating, was_never_sent
 from ..http.cancellation import Cancellation
 from .answers import writing
-from .unfinished import abort_listed
+from .unfinished import abort_of
 
 if TYPE_CHECKING:
     from .store import S3Store
@@ -170,7 +170,7 @@ class S3Writer:
         if self._lost_an_answer:
             key = self._target["Key"]
             try:
-                abort_listed(self._store.control, self._target["Bucket"], key, key.__eq__)
+                abort_of(self._store.control, self._target["Bucket"], key)
             except Unreachable:
                 if not self._done:
                     raise  # and be called again

@@ -1,0 +1,68 @@
+"""What a restore of an incremental backup needs beside it, by gpbackup's own record."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from ..errors import StorageError, Unreachable
+from ..keys import backup_prefix
+from ..storage.reading import pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..storage.api import Store
+    from .survey import Backup
+
+# Bytes of gpbackup's record; backups that one restore reads.
+_LARGEST_PLAN = 64 << 20
+_LONGEST_PLAN = 1000
+_RECORDS_AT_ONCE = 8
+_TIMESTAMP = re.compile(r"(?m)^[\s-]*timestamp:[\s\"']*([0-9]{14})\b")
+
+
+class NoPlanError(StorageError):
+    """The record is there, and yet does not tell."""
+
+
+def plans_of(store: Store, backups: Sequence[Backup]) -> dict[str, frozenset[str] | None]:
+    """What is needed by those complete backups that are incremental, or whose report doesn't tell: by timestamp.
+
+    None where that can't be told. Unreachable.
+    """
+    asked = [one.timestamp for one in backups if one.state == "complete" and one.kind in ("incremental", "")]
+    incremental = {one.timestamp for one in backups if one.kind == "incremental"}
+    with ThreadPoolExecutor(_RECORDS_AT_ONCE) as pool:
+        found = dict(zip(asked, pool.map(lambda timestamp: _plan(store, timestamp), asked), strict=True))
+    # An incremental one needs another, and a backup only needs what was there before it.
+    for timestamp, plan in found.items():
+        if plan is not None and (max(plan, default="") > timestamp or (timestamp in incremental and not plan)):
+            found[timestamp] = None
+    return found
+
+
+def _plan(store: Store, timestamp: str) -> frozenset[str] | None:
+    try:
+        return needed(store, timestamp)
+    except Unreachable:
+        raise
+    except StorageError:
+        return None
+
+
+def needed(store: Store, timestamp: str) -> frozenset[str]:
+    """The timestamps of the other backups whose data a restore of that one needs: none of one that is not incremental.
+
+    NotFound where there is no record, NoPlanError where it can't be right.
+    """
+    key = f"{backup_prefix(timestamp)}gpbackup_{timestamp}_config.yaml"
+    info = store.stat(key)
+    if info.size >= _LARGEST_PLAN:
+        raise NoPlanError(f"{key} has {info.size} bytes: too many to be gpbackup's record")
+    text = b"".join(pieces(store, info)).decode(errors="replace")
+    found = frozenset(_TIMESTAMP.findall(text.partition("restoreplan:")[2])) - {timestamp}
+    if len(found) > _LONGEST_PLAN:
+        raise NoPlanError(f"{key} names more than {_LONGEST_PLAN:,} backups")
+    return found

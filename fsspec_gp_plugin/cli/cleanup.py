@@ -1,0 +1,108 @@
+"""`cleanup`: incomplete and failed backups, uploads that nobody ended, and working files, removed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..backups.leftovers import BACKUP, Leftover, find_leftovers, remove
+from ..config.units import format_duration, format_size
+from ..errors import StorageError, Unreachable
+from ..keys import timestamp_of
+from . import render
+from .arguments import Parser, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..storage.api import Store
+
+_DAY = 86400.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Status 0 where nothing is wrong, 1 where something could not be looked for or removed."""
+    parser = Parser("cleanup")
+    parser.add_older_than("leave what was begun or written to later than so long ago (24h)", default=_DAY)
+    parser.add_yes()
+    parser.add_json()
+    asked = parser.parse_args(arguments)
+    now = time.time()
+    problems: list[str] = []
+    with opened(asked.config) as (config, store):
+        found = find_leftovers(store, now - asked.older_than, problems.append)
+        told = [_described(one, now) for one in found]
+        ended: Unreachable | KeyboardInterrupt | None = None
+        try:
+            for one, row in zip(found, told, strict=True):
+                if asked.yes and not one.stays:
+                    _remove(store, config.url, one, row)
+        except (Unreachable, KeyboardInterrupt) as error:
+            ended = error  # what was removed before is told all the same
+    if asked.json:
+        render.as_json({"url": config.url, "done": asked.yes, "leftovers": told, "problems": problems})
+    else:
+        _show(config.url, told, problems, done=asked.yes)
+    if ended is not None:
+        raise ended
+    return 1 if problems or any(row["action"] == "failed" for row in told) else 0
+
+
+def _described(one: Leftover, now: float) -> dict[str, Any]:
+    return {
+        "what": one.what,
+        "prefix": one.prefix,
+        "timestamp": timestamp_of(one.prefix) if one.what == BACKUP else "",
+        "state": one.state,
+        "database": one.database,
+        "count": one.count,
+        "bytes": one.size,
+        "age_seconds": None if one.started is None else int(now - one.started),
+        "action": "keep" if one.stays else "delete",
+        "why": one.stays or _why(one),
+    }
+
+
+def _why(one: Leftover) -> str:
+    if one.what != BACKUP:
+        return "nobody completed them"
+    return "gpbackup's report calls it failed" if one.state == "failed" else "gpbackup did not come to its end"
+
+
+def _remove(store: Store, url: str, one: Leftover, row: dict[str, Any]) -> None:
+    why = row["why"]
+    row.update(action="begun", why="not finished: run it again")
+    try:
+        kept = remove(store, url, one, lambda _: None)
+    except Unreachable:
+        raise
+    except StorageError as error:
+        row.update(action="failed", why=str(error))
+    else:
+        row.update(action="deleted", why=kept or why)
+
+
+def _show(url: str, told: list[dict[str, Any]], problems: list[str], *, done: bool) -> None:
+    if told:
+        columns = ("WHAT", "WHERE", "DATABASE", "COUNT", "SIZE", "AGE", "ACTION", "WHY")
+        rows = [
+            (
+                f"{row['state']} {row['what']}".lstrip(),
+                row["prefix"],
+                row["database"] or "?",
+                f"{row['count']:,}",
+                "?" if row["bytes"] is None else format_size(row["bytes"]),
+                "?" if row["age_seconds"] is None else format_duration(row["age_seconds"]),
+                row["action"],
+                row["why"],
+            )
+            for row in told
+        ]
+        render.table(columns, rows, right=("COUNT", "SIZE", "AGE"), wrapped="WHY")
+    for problem in problems:
+        render.line(problem)
+    going = sum(row["action"] == "delete" for row in told)
+    if going and not done:
+        render.line(f"Nothing was deleted; `--yes` deletes what is marked so ({going})")
+    elif not told and not problems:
+        render.line(f"There is nothing to clean up at {url}")

@@ -1,0 +1,130 @@
+"""`metrics`: the state of the backups, for Prometheus' textfile collector."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ..backups.survey import Backup, survey
+from ..errors import LocalFileError, StorageError
+from . import render
+from .arguments import Parser, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_STATES = ("complete", "failed", "incomplete")
+_PREFIX = "fsspec_gp_plugin_"
+# Of the last complete backup of each database and kind: the metric, where its value is found, and what it means.
+_LAST = (
+    ("last_backup_timestamp_seconds", "time", "When the last complete backup was begun, in seconds since 1970."),
+    ("last_backup_age_seconds", "age_seconds", "How long ago the last complete backup was begun."),
+    ("last_backup_size_bytes", "bytes", "Bytes of the last complete backup at the target."),
+    ("last_backup_objects", "objects", "Objects of the last complete backup, its manifests not counted."),
+    ("last_backup_has_manifests", "has_manifests", "Whether the last complete backup can be verified."),
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Status 0, or that of the error by which the target could not be looked at, which is told as a metric, too."""
+    parser = Parser("metrics")
+    parser.add_argument("--output", metavar="FILE", help="write to a file, whole or not at all, with mode 0644")
+    parser.add_json()
+    asked = parser.parse_args(arguments)
+    begun, now = time.monotonic(), time.time()
+    failed: StorageError | None = None
+    found: dict[str, Any] = {}
+    try:
+        with opened(asked.config) as (_, store):
+            found = _described(survey(store), now)
+    except StorageError as error:
+        failed = error
+    state = {"up": failed is None, "scrape_duration_seconds": round(time.monotonic() - begun, 6), **found}
+    text = render.json_of(state) if asked.json else _exposed(state)
+    if asked.output is None:
+        sys.stdout.write(text)
+    else:
+        _replace(asked.output, text)
+    if failed is not None:
+        raise failed
+    return 0
+
+
+def _described(backups: list[Backup], now: float) -> dict[str, Any]:
+    last: dict[tuple[str, str], Backup] = {}
+    for backup in backups:
+        if backup.state == "complete" and backup.database and backup.time is not None:
+            last[backup.database, backup.kind] = backup
+    return {
+        "backups": {state: sum(backup.state == state for backup in backups) for state in _STATES},
+        "last": [
+            {
+                "database": database,
+                "kind": kind,
+                "timestamp": backup.timestamp,
+                "time": int(backup.time or 0),
+                "age_seconds": int(now - (backup.time or 0)),
+                "bytes": backup.size,
+                "objects": backup.objects,
+                "has_manifests": bool(backup.manifests),
+            }
+            for (database, kind), backup in sorted(last.items())
+        ],
+    }
+
+
+def _exposed(state: dict[str, Any]) -> str:
+    """The text format, version 0.0.4."""
+    lines = [
+        *_family("up", "Whether the target could be looked at.", [({}, state["up"])]),
+        *_family("scrape_duration_seconds", "How long that took.", [({}, state["scrape_duration_seconds"])]),
+    ]
+    if "backups" in state:
+        counted = [({"state": name}, count) for name, count in state["backups"].items()]
+        lines += _family("backups", "Backups at the target, by state.", counted)
+        for name, field, meaning in _LAST:
+            values = [({"database": one["database"], "kind": one["kind"]}, one[field]) for one in state["last"]]
+            lines += _family(name, meaning, values)
+    return "\n".join(lines) + "\n"
+
+
+def _family(name: str, meaning: str, values: Sequence[tuple[dict[str, str], float]]) -> list[str]:
+    name = _PREFIX + name
+    lines = [f"# HELP {name} {meaning}", f"# TYPE {name} gauge"]
+    for labels, value in values:
+        told = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+        # A truth value is a number there.
+        number = repr(value) if isinstance(value, float) else str(int(value))
+        lines.append(f"{name}{{{told}}} {number}" if told else f"{name} {number}")
+    return lines
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _replace(path: str, text: str) -> None:
+    """Put the text at the path, so that whoever reads it finds the old text or the new one, and whole."""
+    path = os.path.realpath(path)
+    folder, name = os.path.split(path)
+    # The collector reads names that end in ".prom" only.
+    working = os.path.join(folder, f".{name}.{secrets.token_hex(6)}.part")
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise OSError(0, "it is not a file")
+        fd = os.open(working, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with open(fd, "w", encoding="utf-8") as file:
+                file.write(text)
+                os.fchmod(fd, 0o644)
+            os.rename(working, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(working)
+            raise
+    except OSError as error:
+        raise LocalFileError(f"can't write {path}: {error.strerror}") from error

@@ -1,0 +1,48 @@
+"""Whether a target has all that makes a backup one that gpbackup finished."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..backups.probing import first_bytes
+from ..errors import NotFound
+
+if TYPE_CHECKING:
+    from ..storage.api import Store
+    from .context import Context
+
+
+def require_backup(context: Context, store: Store, prefix: str, timestamp: str) -> None:
+    """A backup's table of contents and its report, which gpbackup writes when all else is there, can be read.
+
+    A directory without any file of gpbackup's is let pass with a line in the log: gpbackup's own
+    acceptance script restores such.
+    """
+    missing = [name for name in ("toc.yaml", "report") if not _is_there(store, f"{prefix}gpbackup_{timestamp}_{name}")]
+    if not missing:
+        return
+    others = False
+    for info in store.find(prefix):
+        others = True
+        if info.key.startswith(f"{prefix}gpbackup_"):
+            raise NotFound(
+                f"the backup {timestamp} is not complete: gpbackup_{timestamp}_{missing[0]} is not at the target, "
+                "so gpbackup did not finish it"
+            )
+    if not others:
+        raise NotFound(
+            f"there is no backup {timestamp} at {context.config.url}; check the timestamp and `url`"
+            + (", and that every host sees the same directory" if context.config.url.startswith("file:") else "")
+        )
+    context.log.info(f"{prefix} holds no file of gpbackup's")
+
+
+def _is_there(store: Store, key: str) -> bool:
+    """Whether there is such an object, with something in it: an empty one was put there to try the target."""
+    try:
+        info = store.stat(key)
+    except NotFound:
+        return False
+    if info.size:
+        first_bytes(store, info, 1)
+    return info.size > 0

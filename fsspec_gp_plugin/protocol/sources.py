@@ -1,0 +1,117 @@
+"""From which target a restore reads, where there are two.
+
+The setup hook decides once a host; a command that loses its target tells those that come after it, so that not every
+table waits for a store that is gone.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .. import private
+from ..errors import AccessDenied, LocalFileError, NotFound, PluginError, StorageError, Unreachable
+from ..storage.mirrored import MirroredStore
+from .targets import SHORT_OUTAGE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..storage.api import Store
+    from .context import Context
+
+_DIRECTORY = "sources"
+# How long the first of two targets is waited for in the midst of a restore.
+_LEAD_OUTAGE_SECONDS = 20.0
+
+
+def source(context: Context, timestamp: str) -> Store:
+    """Where the objects of a backup are read: the configured target, and its replica for what that can't give."""
+    if context.config.replica is None:
+        return context.store
+    targets = context.targets
+    outage = context.outage
+    if targets.first_is_away:
+        return targets.replica(outage)
+    replica_leads = _replica_leads(context.config.url, timestamp)
+    lead, other = (targets.replica, targets.first) if replica_leads else (targets.first, targets.replica)
+    return MirroredStore(
+        lead(min(_LEAD_OUTAGE_SECONDS, outage)),
+        lambda: other(outage),
+        lead(outage),
+        note=context.log.warning,
+        lost=partial(_remember, context, timestamp, replica=not replica_leads),
+    )
+
+
+def source_of(context: Context, key: str, timestamp: str) -> Store:
+    """As source(), for one object: a file that is at the leading target keeps the kernel's way."""
+    found = source(context, timestamp)
+    if isinstance(found, MirroredStore) and found.lead.capabilities.descriptors:
+        with suppress(StorageError):
+            found.lead.stat(key)
+            return found.lead
+    return found
+
+
+def choose(context: Context, timestamp: str, require: Callable[[Store], None]) -> None:
+    """Decide where a backup is read on this host: at the configured target, or where `require` raises a StorageError
+    for that, and not for the replica, there.
+    """
+    if context.config.replica is None:
+        require(context.store)
+        return
+    try:
+        require(context.targets.first(SHORT_OUTAGE_SECONDS))
+    except (NotFound, AccessDenied, Unreachable) as problem:
+        try:
+            require(context.targets.replica(SHORT_OUTAGE_SECONDS))
+        except StorageError as second:
+            raise type(problem)(f"{problem}; and at the replica: {second}") from problem
+        context.log.warning(f"{timestamp} is read from the replica {context.config.replica.url}: {problem}")
+        _remember(context, timestamp, replica=True)
+        context.targets.first_is_away = isinstance(problem, Unreachable)
+    else:
+        _remember(context, timestamp, replica=False)
+
+
+def forget_source(context: Context, timestamp: str) -> None:
+    """A restore has ended."""
+    if context.config.replica is not None:
+        _remember(context, timestamp, replica=False)
+
+
+@contextmanager
+def _directory(*, make: bool = False) -> Iterator[int]:
+    directory = private.open_directory(_DIRECTORY, make=make)
+    try:
+        yield directory
+    finally:
+        os.close(directory)
+
+
+def _replica_leads(url: str, timestamp: str) -> bool:
+    with suppress(OSError, PluginError), _directory() as directory:
+        os.stat(private.name_of(url, timestamp), dir_fd=directory)
+        return True
+    return False
+
+
+def _remember(context: Context, timestamp: str, *, replica: bool) -> None:
+    """Let the restores of a backup on this host begin with the replica, or with the configured target."""
+    name = private.name_of(context.config.url, timestamp)
+    try:
+        with _directory(make=replica) as directory:
+            if replica:
+                private.sweep(directory)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                os.close(os.open(name, flags, 0o600, dir_fd=directory))
+            else:
+                os.unlink(name, dir_fd=directory)
+    except (FileNotFoundError, private.NoDirectoryError):
+        pass
+    except (OSError, LocalFileError) as error:
+        # Each restore finds out by itself, then, and waits for it.
+        context.log.info(f"the target of {timestamp} can't be noted on this host: {error}")

@@ -1,0 +1,81 @@
+"""Backups put at a target without gpbackup, for commands that find them there."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from fsspec_gp_plugin.keys import backup_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from fsspec_gp_plugin.storage.api import Store
+    from tests.protocol.caller import Plugin
+
+REPORT = """\
+Greenplum Database Backup Report
+
+timestamp key:         {timestamp}
+database name:         {database}
+command line:          gpbackup --dbname {database} {options}
+backup section:        {section}
+object filtering:      {filtering}
+incremental:           {incremental}
+
+backup status:         {status}
+"""
+
+
+def put_backup(
+    store: Store,
+    timestamp: str,
+    *,
+    database: str = "sales",
+    needs: Sequence[str] | None = None,
+    status: str = "Success",
+    section: str = "All Sections",
+    filtering: str = "None",
+    options: str = "--leaf-partition-data",
+    without: Sequence[str] = (),
+    size: int = 10,
+) -> None:
+    """A backup with one table; an incremental one where it `needs` others; without files whose names end so."""
+    plan = "".join(f'- timestamp: "{one}"\n  tablefqns:\n  - public.t\n' for one in [*(needs or ()), timestamp])
+    report = REPORT.format(
+        timestamp=timestamp,
+        database=database,
+        options=options,
+        section=section,
+        filtering=filtering,
+        incremental=needs is not None,
+        status=status,
+    )
+    files = {
+        f"gpbackup_0_{timestamp}_16384": "x" * size,
+        f"gpbackup_{timestamp}_config.yaml": f"databasename: x\nrestoreplan:\n{plan}singledatafile: false\n",
+        f"gpbackup_{timestamp}_toc.yaml": "toc",
+        f"gpbackup_{timestamp}_report": report,
+    }
+    for name, text in files.items():
+        if not name.endswith(tuple(without)):
+            store.put(backup_prefix(timestamp) + name, memoryview(text.encode()))
+
+
+def aged(folder: Path) -> None:
+    """Make all files below a folder a month old, as if nothing had been written since."""
+    month_ago = time.time() - 30 * 86400
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (month_ago, month_ago))
+
+
+def asked(plugin: Plugin, *words: str, status: int = 0) -> dict[str, Any]:
+    """What a command answers programs."""
+    done = plugin.run(*words, "--json")
+    assert (done.status, done.err) == (status, "")
+    answer: dict[str, Any] = json.loads(done.out)
+    return answer

@@ -1,0 +1,130 @@
+"""`prune`: complete backups that a policy lets go, and never one that is needed."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from fsspec_gp_plugin.keys import backup_prefix
+from fsspec_gp_plugin.storage.opening import open_store
+from tests.cli.arranged import asked, put_backup
+from tests.protocol.caller import Plugin, write_config
+from tests.protocol.conftest import unique_prefix
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fsspec_gp_plugin.storage.api import Store
+    from tests.protocol.caller import Database
+    from tests.protocol.conftest import Target
+    from tests.servers.minio import Minio
+
+FULL = ["20260101000000", "20260201000000", "20260301000000"]
+UPON = ["20260102000000", "20260202000000", "20260203000000", "20260302000000"]
+
+
+def put_sets(store: Store) -> None:
+    """Three full backups of one database, each with incremental ones."""
+    for timestamp in FULL:
+        put_backup(store, timestamp)
+    for timestamp, needs in zip(UPON, ([FULL[0]], [FULL[1]], [FULL[1], UPON[1]], [FULL[2]]), strict=True):
+        put_backup(store, timestamp, needs=needs)
+
+
+def going(plugin: Plugin, *words: str) -> set[str]:
+    told = asked(plugin, "prune", *words)["backups"]
+    return {one["timestamp"] for one in told if one["action"] == "delete"}
+
+
+def test_sets_go_as_a_whole_and_only_with_yes(plugin: Plugin, target: Target) -> None:
+    store = open_store(target.url, target.options)
+    put_sets(store)
+    before = target.keys()
+    oldest = {FULL[0], UPON[0]}
+    assert going(plugin, "--keep-full", "2") == oldest
+    assert target.keys() == before
+    lines = plugin.run("prune", "--keep-full", "2").succeeded().out.decode().splitlines()
+    assert lines[0].split() == ["TIMESTAMP", "DATABASE", "KIND", "STATE", "SIZE", "ACTION", "WHY"]
+    assert lines[-1].startswith("Nothing was deleted; `--yes` deletes what is marked so (2, ")
+    told = asked(plugin, "prune", "--keep-full", "2", "--yes")
+    assert {one["timestamp"] for one in told["backups"] if one["action"] == "deleted"} == oldest
+    after = target.keys()
+    assert {key.split("/")[2] for key in after} == {*FULL[1:], *UPON[1:]}
+    assert asked(plugin, "prune", "--keep-full", "2", "--yes")["backups"] == told["backups"][2:]
+    store.close()
+
+
+def test_a_policy_by_age_leaves_the_last_full_one_and_its_set(local: Plugin, tmp_path: Path) -> None:
+    store = open_store(f"file://{tmp_path}/disk", {})
+    put_sets(store)
+    put_backup(store, "20260401000000", section="Metadata Only")
+    put_backup(store, "20251231000000", section="Data Only")
+    put_backup(store, "20260101000001", database="hr", filtering="Include Table Filter")
+    old = {"20251231000000", *FULL[:2], *UPON[:3]}
+    assert going(local, "--older-than", "0s") == old
+    assert going(local, "--keep-full", "1", "--older-than", "1h") == old
+    assert going(local, "--keep-full", "3", "--older-than", "1h") == {"20251231000000"}
+    assert going(local, "--keep-full", "4") == set()
+    assert going(local, "--older-than", "5000w") == set()
+    # One that is young holds the set that it belongs to.
+    now = time.time()
+    young = time.strftime("%Y%m%d%H%M%S", time.localtime(now - 7200))
+    put_backup(store, young, needs=[FULL[0], UPON[0]])
+    assert going(local, "--older-than", "1d") == old - {FULL[0], UPON[0]}
+    # One that may still run may build upon whatever can be built upon.
+    running = time.strftime("%Y%m%d%H%M%S", time.localtime(now - 60))
+    put_backup(store, running, without=["toc.yaml"])
+    put_backup(store, "20251230000000", options="")
+    assert going(local, "--older-than", "1d") == {"20251230000000"}
+
+
+def test_what_can_not_be_read_is_never_guessed(local: Plugin, tmp_path: Path) -> None:
+    store = open_store(f"file://{tmp_path}/disk", {})
+    put_sets(store)
+    put_backup(store, "20250101000000", database="hr")
+    put_backup(store, "20250102000000", database="hr")
+    put_backup(store, "20250103000000", status="Failure")
+    store.put(f"{backup_prefix(UPON[1])}gpbackup_{UPON[1]}_config.yaml", memoryview(b"restoreplan: []\n"))
+    told = {one["timestamp"]: one for one in asked(local, "prune", "--older-than", "1d")["backups"]}
+    assert {one["why"] for one in told.values() if one["database"] == "sales" and one["state"] == "complete"} == {
+        f"nothing tells what {UPON[1]} needs"
+    }
+    assert told["20250101000000"]["action"] == "delete"
+    assert told["20250103000000"]["why"] == "failed: see `cleanup`"
+    # Without a report not even the database is known, but what it needs is.
+    put_backup(store, UPON[1], needs=[FULL[1]])
+    store.put(f"{backup_prefix(UPON[1])}gpbackup_{UPON[1]}_report", memoryview(b"?"))
+    told = {one["timestamp"]: one for one in asked(local, "prune", "--older-than", "1d")["backups"]}
+    assert (told[UPON[1]]["action"], told[UPON[1]]["why"]) == ("keep", "its report can't be read")
+    assert (told[FULL[1]]["action"], told[FULL[1]]["why"]) == ("keep", f"{UPON[1]} needs it")
+    assert told[FULL[0]]["action"] == "delete"
+
+
+def test_what_the_store_keeps_is_told_and_stays_whole(minio: Minio, database: Database) -> None:
+    name = f"kept-{unique_prefix()}"
+    owner = minio.filesystem()
+    owner.call_s3("create_bucket", Bucket=name)
+    statements = [
+        {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": f"arn:aws:s3:::{what}"}
+        for action, what in (("s3:ListBucket", name), ("s3:GetObject", f"{name}/*"))
+    ]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    owner.call_s3("put_bucket_policy", Bucket=name, Policy=policy)
+    store = open_store(f"s3://{name}", minio.options)
+    put_sets(store)
+    anybody = {"endpoint_url": minio.endpoint, "anon": True}
+    plugin = Plugin(database, write_config(database.folder / "anybody.yaml", f"s3://{name}", anybody))
+    told = {one["timestamp"]: one for one in asked(plugin, "prune", "--keep-full", "1", "--yes", status=1)["backups"]}
+    assert told[UPON[2]]["action"] == "failed"
+    assert "access denied" in told[UPON[2]]["why"]
+    # It needs them, so they were not even tried.
+    for timestamp in (FULL[1], UPON[1]):
+        assert told[timestamp]["why"] == f"{UPON[2]} could not be deleted, and needs it"
+    assert sum(1 for _ in store.find("")) == 4 * 7
+    store.close()
+
+
+def test_a_policy_must_be_named(local: Plugin) -> None:
+    local.run("prune", "--yes").failed("name a policy", status=2)
+    local.run("prune", "--keep-full", "0").failed("is no number of backups", status=2)

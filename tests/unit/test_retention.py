@@ -1,0 +1,98 @@
+"""Which backups a policy lets go, whatever there is."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fsspec_gp_plugin.backups.deletion import delete_all
+from fsspec_gp_plugin.backups.retention import Policy, judge
+from fsspec_gp_plugin.backups.survey import Backup, survey
+from fsspec_gp_plugin.errors import StorageError
+from fsspec_gp_plugin.keys import backup_prefix
+from tests.fakes import FakeStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FIRST = datetime(2026, 1, 1)
+Plans = dict[str, frozenset[str] | None]
+
+
+def day(number: int) -> str:
+    return (FIRST + timedelta(days=number)).strftime("%Y%m%d%H%M%S")
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[Backup], Plans]:
+    """A backup a day: full ones, and incremental ones upon any that is there already, of two databases."""
+    backups: list[Backup] = []
+    plans: Plans = {}
+    for number in range(draw(st.integers(1, 12))):
+        database = draw(st.sampled_from(["sales", "hr"]))
+        earlier = [one for one in backups if one.database == database]
+        incremental = bool(earlier) and draw(st.booleans())
+        report = {"database name": database, "incremental": str(incremental), "backup status": "Success"}
+        backup = Backup(day(number), has_contents=True, report_key="x", report=report)
+        if incremental:
+            base = draw(st.sampled_from(earlier)).timestamp
+            plans[backup.timestamp] = frozenset({base, *(plans.get(base) or ())})
+        backups.append(backup)
+    return backups, plans
+
+
+@given(histories(), st.none() | st.integers(1, 4), st.none() | st.integers(0, 12))
+def test_what_is_kept_can_be_restored_and_each_database_has_a_full_one(
+    history: tuple[list[Backup], Plans], keep_full: int | None, days: int | None
+) -> None:
+    backups, plans = history
+    now = (FIRST + timedelta(days=12)).timestamp()
+    policy = Policy(keep_full, None if days is None else days * 86400.0)
+    if keep_full is None and days is None:
+        return
+    verdicts = judge(backups, plans, policy, now)
+    assert [one.backup for one in verdicts] == backups
+    assert all(one.why for one in verdicts)
+    kept = [one.backup for one in verdicts if not one.goes]
+    stamps = {backup.timestamp for backup in kept}
+    assert all((plans.get(stamp) or frozenset()) <= stamps for stamp in stamps)
+    for database in {backup.database for backup in backups}:
+        full = [one for one in backups if one.database == database and one.kind == "full"]
+        assert full[-1] in kept
+        assert len([one for one in full if one in kept]) >= min(len(full), keep_full or 1)
+    if days is not None:
+        assert all(one.goes is False or now - (one.backup.time or now) >= days * 86400 for one in verdicts)
+    # Again, of what is left: nothing more goes.
+    assert not any(one.goes for one in judge(kept, {k: v for k, v in plans.items() if k in stamps}, policy, now))
+
+
+class _Failing(FakeStore):
+    """A store whose deletions fail after so many keys, as for a process that is killed."""
+
+    left = 1
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            if not self.left:
+                raise StorageError("no more")
+            self.left -= 1
+            super().delete([key])
+
+
+def test_a_backup_that_is_half_deleted_is_incomplete() -> None:
+    store = _Failing()
+    prefix = backup_prefix(day(0))
+    for name in ("a", f"gpbackup_{day(0)}_report", f"gpbackup_{day(0)}_toc.yaml", "z"):
+        store.objects[prefix + name] = b"backup status: Success"
+    assert [one.state for one in survey(store)] == ["complete"]
+    with pytest.raises(StorageError, match="no more"):
+        delete_all(store, prefix, lambda _: None)
+    [backup] = survey(store)
+    assert (backup.state, backup.objects) == ("incomplete", 3)
+    store.left = 100
+    assert delete_all(store, prefix, lambda _: None) == 3
+    assert not store.objects
