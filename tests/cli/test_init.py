@@ -172,7 +172,7 @@ def test_a_secret_among_the_arguments_must_be_insisted_on(host: Host) -> None:
         ("~/p.yaml --url s3://b/p --option agent", "expected NAME=VALUE"),
         (f"~/p.yaml --url s3://b/p --option aws_secret_access_key={SECRET}", "use --secrets-file"),
         (
-            f"~/p.yaml --url s3://b/p --option replica_url=s3://c/p --option 'replica_storage_options={{secret: {SECRET}}}'",
+            f"~/p.yaml --url s3://b/p --option 'replica_storage_options={{secret: {SECRET}}}'",
             "use --secrets-file",
         ),
         ("~/p.yaml --url s3://b/p --secrets-file ~/none.yaml", "there is no such file"),
