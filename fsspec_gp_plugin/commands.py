@@ -72,6 +72,7 @@ _ARGUMENTS = {
 
 # For people: what each is called, takes and does. They are in the package cli.
 PEOPLE = {
+    "init": ("[FILE]", "make a configuration file, asking what is not given"),
     "agent": ("status|stop", "show, or end, the warm process of this host"),
     "list": ("CONFIG", "show which backups there are, complete or not"),
     "info": ("CONFIG TIMESTAMP", "show what is known of one backup"),
@@ -80,6 +81,8 @@ PEOPLE = {
     "cleanup": ("CONFIG [--yes]", "delete what backups that did not come to their end have left"),
     "metrics": ("CONFIG", "tell the state of the backups in the format of Prometheus"),
     "encrypt-secret": ("[KEYFILE]", "make of a secret a value that may stand in CONFIG"),
+    "deploy": ("DIR", "install a bundle on all hosts, by ssh"),
+    "completion": ("bash|zsh", "print what makes the shell complete commands and options"),
 }
 
 COMMANDS = {

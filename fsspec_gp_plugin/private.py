@@ -100,3 +100,24 @@ def read_file(path: str, what: str = "") -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"{what} is not text") from None
+
+
+def write_file(path: str, text: str, *, replace: bool) -> None:
+    """A file that only this user may read, whole or not at all; unless `replace`, LocalFileError where there is one."""
+    part = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.part"
+    try:
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            with open(fd, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(fd)
+            if replace:
+                os.rename(part, path)
+            else:
+                os.link(part, path)  # which never takes the place of another
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(part)
+    except OSError as error:
+        raise LocalFileError(f"can't write {path}: {error.strerror}") from error

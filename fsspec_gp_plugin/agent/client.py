@@ -16,6 +16,7 @@ VERSION = "0.1.0"  # the package's, which would have to be imported; a test comp
 COMMANDS = ("backup_data", "restore_data", "restore_data_subset", "backup_file", "restore_file")
 STOPPING = {_signal.SIGTERM: "SIGTERM", _signal.SIGINT: "SIGINT", _signal.SIGHUP: "SIGHUP"}
 LONGEST_REQUEST = 262144
+PACKAGES = ""  # the directory of a bundle's, whose interpreter is the host's; the launcher sets it
 ANSWER_SECONDS = 2  # from connect() until the call is taken
 SILENCE_SECONDS = 120.0  # a sign of life comes every 20 s
 LAST_SECONDS = 1.8  # within two seconds of a signal the process has ended
@@ -41,8 +42,9 @@ def main(args: list[str]) -> None:
 
 def run_alone(args: list[str]) -> None:
     """Never returns: the package takes the place of this program."""
+    how = ["-I", "-S", "-X", "utf8", PACKAGES] if PACKAGES else ["-I", "-X", "utf8", "-m", "fsspec_gp_plugin"]
     try:
-        posix.execv(sys.executable, [sys.executable, "-I", "-X", "utf8", "-m", "fsspec_gp_plugin", *args])
+        posix.execv(sys.executable, [sys.executable, *how, *args])
     except OSError as error:
         tell(f"can't run {sys.executable}: {posix.strerror(error.errno or 0)}")
     posix._exit(2)
@@ -102,7 +104,7 @@ def connected() -> _socket.socket:
     if status.st_uid != posix.geteuid() or status.st_mode & 0o077:
         raise Alone
     host = posix.uname().nodename.encode("utf-8", "surrogateescape")[:32]
-    installed = posix.stat(sys.executable.rpartition("/")[0] + "/")
+    installed = posix.stat(f"{PACKAGES}/../../../bin" if PACKAGES else sys.executable.rpartition("/")[0] + "/")
     agent = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     # With a timeout of Python's, connect() would not wait for room in the queue of an agent that many call at once.
     patience = ANSWER_SECONDS.to_bytes(8, sys.byteorder) + bytes(8)

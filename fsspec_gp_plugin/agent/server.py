@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import __version__
+from ..installation import bin_directory
 from ..log import Log
 from . import wire
 from .environment import digest
@@ -206,10 +207,7 @@ def _say_nothing() -> None:
 def _installation() -> tuple[int, ...] | None:
     """What tells this installation from another one in its place."""
     try:
-        own, bin_directory = (
-            os.stat(sys.modules["fsspec_gp_plugin"].__file__ or ""),
-            os.stat(os.path.dirname(sys.executable)),
-        )
+        own, executables = os.stat(sys.modules["fsspec_gp_plugin"].__file__ or ""), os.stat(bin_directory())
     except OSError:
         return None
-    return own.st_ino, own.st_mtime_ns, bin_directory.st_dev, bin_directory.st_ino
+    return own.st_ino, own.st_mtime_ns, executables.st_dev, executables.st_ino

@@ -11,11 +11,10 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__, keys
+from .. import __version__, installation, keys
 from . import wire
 from .environment import digest
 from .server import CONTROL
@@ -92,11 +91,10 @@ def _wait_until_gone() -> None:
 
 def _start(config: Config) -> None:
     protocol = config.url.partition("://")[0]
-    command = [sys.executable, "-I", "-X", "utf8", "-m", "fsspec_gp_plugin", "agent", "serve"]
     read, write = os.pipe()
     try:
         subprocess.Popen(
-            [*command, str(config.agent_idle), protocol],
+            [*installation.command(), "agent", "serve", str(config.agent_idle), protocol],
             stdin=subprocess.DEVNULL,
             stdout=write,
             stderr=subprocess.DEVNULL,

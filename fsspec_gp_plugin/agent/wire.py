@@ -12,10 +12,9 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import sys
 from dataclasses import dataclass
 
-from .. import private
+from .. import installation, private
 from ..errors import LocalFileError, PluginError
 
 MAGIC = b"FGP1"
@@ -58,7 +57,7 @@ def home() -> str:
 
 def socket_name() -> str:
     """The name of this host's and installation's socket: homes may be shared by hosts, and hosts by versions."""
-    status = os.stat(os.path.dirname(sys.executable))
+    status = os.stat(installation.bin_directory())
     host = os.fsencode(os.uname().nodename)[:32].decode(errors="surrogateescape")
     return f"{host}-{status.st_dev:x}-{status.st_ino:x}"
 

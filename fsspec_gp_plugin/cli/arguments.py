@@ -14,20 +14,23 @@ from ..config.units import parse_duration
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..storage.api import Store
 
 _OUTAGE_SECONDS = 30.0
+_DESCRIBE = "--describe-arguments"
 
 
 class Parser(argparse.ArgumentParser):
     """Arguments of one command; what is wrong with them is a UsageError."""
 
-    def __init__(self, name: str) -> None:
-        """`name` is the command's."""
+    def __init__(self, name: str, *, config: bool = True) -> None:
+        """`name` is the command's; `config`: whether it is about a configuration, its first argument."""
         super().__init__(f"{PROGRAM} {name}", description=PEOPLE[name][1], allow_abbrev=False)
-        self.add_argument("config", metavar="CONFIG", help="the configuration file, as for gpbackup")
+        self.add_argument(_DESCRIBE, action=_Describe, nargs=0, help=argparse.SUPPRESS)
+        if config:
+            self.add_argument("config", metavar="CONFIG", help="the configuration file, as for gpbackup")
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; `{self.prog} --help` tells more")
@@ -52,6 +55,33 @@ class Parser(argparse.ArgumentParser):
     def add_json(self) -> None:
         """The answer for programs."""
         self.add_argument("--json", action="store_true", help="the answer as JSON")
+
+
+class _Described(Exception):
+    """Not an error: a command has come to its parser."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        super().__init__()
+        self.parser = parser
+
+
+class _Describe(argparse.Action):
+    """Like --help, for a program that wants to know the same."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        raise _Described(parser)
+
+
+def words_of(command: Callable[[Sequence[str]], int]) -> tuple[list[str], list[str]]:
+    """The options of a command, and the words that its first argument may be, by the parser that it makes."""
+    try:
+        command([_DESCRIBE])
+    except _Described as told:
+        actions = [action for action in told.parser._actions if action.help != argparse.SUPPRESS]  # noqa: SLF001
+        options = [option for action in actions for option in action.option_strings if option.startswith("--")]
+        first = next((action.choices for action in actions if not action.option_strings), None)
+        return options, [str(word) for word in first or ()]
+    raise AssertionError("it has no parser of this module")
 
 
 def _timestamp(text: str) -> str:

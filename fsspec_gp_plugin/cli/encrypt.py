@@ -6,16 +6,14 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from ..commands import PROGRAM
 from ..config.encryption import KEY_NAME, encrypted, key_file, new_key, read_key
 from ..errors import LocalFileError, UsageError
+from .arguments import Parser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_USAGE = f"""\
-usage: {PROGRAM} encrypt-secret [KEYFILE]
-
+_DESCRIPTION = """\
 Reads a secret from the terminal, or the first line of standard input, and prints the value to write in storage_options
 instead. Its key is that of KEYFILE, gpbackup's file of keys, made when there is none; unless given that is
 $COORDINATOR_DATA_DIRECTORY/.encrypt. `password_encryption: on` makes gpbackup pass the key to all hosts."""
@@ -23,12 +21,10 @@ $COORDINATOR_DATA_DIRECTORY/.encrypt. `password_encryption: on` makes gpbackup p
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
-    if set(arguments) & {"--help", "-h"}:
-        sys.stdout.write(_USAGE + "\n")
-        return 0
-    if len(arguments) > 1:
-        raise UsageError(f"expected `{PROGRAM} encrypt-secret [KEYFILE]`, got {len(arguments)} arguments")
-    path = arguments[0] if arguments else key_file(os.environ)
+    parser = Parser("encrypt-secret", config=False)
+    parser.description = _DESCRIPTION
+    parser.add_argument("keyfile", metavar="KEYFILE", nargs="?", help="the file of keys")
+    path = parser.parse_args(arguments).keyfile or key_file(os.environ)
     if path is None:
         raise UsageError("neither COORDINATOR_DATA_DIRECTORY nor MASTER_DATA_DIRECTORY is set: name the file of keys")
     secret = _asked()

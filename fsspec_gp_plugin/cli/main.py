@@ -12,13 +12,16 @@ from ..errors import PluginError
 from ..redaction import scrub
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 # The module and function of each.
 _FUNCTIONS = {
     "cleanup": ("cleanup", "main"),
+    "completion": ("completion", "main"),
+    "deploy": ("deploy", "main"),
     "encrypt-secret": ("encrypt", "main"),
     "info": ("listing", "info"),
+    "init": ("init", "main"),
     "list": ("listing", "list_backups"),
     "metrics": ("metrics", "main"),
     "prune": ("prune", "main"),
@@ -26,13 +29,20 @@ _FUNCTIONS = {
 }
 
 
+def function_of(name: str) -> Callable[[Sequence[str]], int]:
+    """What runs the command of that name; KeyError where it is none of this package."""
+    module, function = _FUNCTIONS[name]
+    found: Callable[[Sequence[str]], int] = getattr(import_module(f".{module}", __package__), function)
+    return found
+
+
 def main(argv: Sequence[str]) -> int:
     """Run one of them, its name first; returns the exit status."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        # Back to Python's way: what is under way must be undone, such as a terminal without an echo.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        module, function = _FUNCTIONS[argv[0]]
-        status: int = getattr(import_module(f".{module}", __package__), function)(argv[1:])
+        status = function_of(argv[0])(argv[1:])
         sys.stdout.flush()  # the process ends without Python's own end
     except SystemExit as ended:  # --help
         sys.stdout.flush()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import IO
 
 # In a pipe no line is broken, however long it is.
 _WIDE = 4096
@@ -17,15 +18,22 @@ _NARROWEST = 24
 
 
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), wrapped: str = ""
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    wrapped: str = "",
+    file: IO[str] | None = None,
 ) -> None:
-    """Print a table; columns named in `right` are numbers, and the one that `wrapped` names may take several lines."""
+    """Print a table, or write it to a file; columns named in `right` are numbers, and the one that `wrapped` names may
+    take several lines.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     terminal = sys.stdout.isatty()
-    console = Console(width=None if terminal else _WIDE, highlight=False, soft_wrap=not terminal)
+    console = Console(file=file, width=None if terminal else _WIDE, highlight=False, soft_wrap=not terminal)
     if terminal and wrapped:
         # Of no other column is anything left out: a terminal that is narrower breaks the lines itself.
         widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
@@ -54,6 +62,11 @@ _STYLES = {
 def line(text: str) -> None:
     """Print a line."""
     sys.stdout.write(_printable(text) + "\n")
+
+
+def text(lines: str) -> None:
+    """Print text of this program's own, as it stands."""
+    sys.stdout.write(lines)
 
 
 def as_json(answer: Any) -> None:
