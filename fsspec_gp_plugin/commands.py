@@ -75,6 +75,8 @@ PEOPLE = {
     "list": ("CONFIG", "show which backups there are, complete or not"),
     "info": ("CONFIG TIMESTAMP", "show what is known of one backup"),
     "verify": ("CONFIG [TIMESTAMP]", "read every object and compare it with what was backed up"),
+    "doctor": ("CONFIG", "try every step that a backup needs, here or on many hosts"),
+    "bench": ("CONFIG", "measure the target, and recommend settings"),
     "encrypt-secret": ("[KEYFILE]", "make of a secret a value that may stand in CONFIG"),
 }
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # The module and function of each.
 _FUNCTIONS = {
+    "bench": ("bench", "main"),
+    "doctor": ("doctor", "main"),
     "encrypt-secret": ("encrypt", "main"),
     "info": ("listing", "info"),
     "list": ("listing", "list_backups"),

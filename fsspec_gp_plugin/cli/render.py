@@ -31,7 +31,26 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Seque
     console.print(shown)
 
 
-_STYLES = {"complete": "green", "incomplete": "yellow", "failed": "red", "ok": "green"}
+_STYLES = {
+    "complete": "green",
+    "differs": "yellow",
+    "failed": "red",
+    "incomplete": "yellow",
+    "ok": "green",
+    "skipped": "dim",
+    "warning": "yellow",
+}
+
+
+def marked(mark: str, text: str) -> None:
+    """Print a line that begins with a mark, which is coloured in a terminal, as soon as it is known."""
+    from rich.console import Console
+    from rich.text import Text
+
+    shown = Text(f"{_printable(mark):<8} ", style=_STYLES.get(mark, ""))
+    shown.append(_printable(text), style="default")
+    Console(highlight=False, soft_wrap=True).print(shown)
+    sys.stdout.flush()
 
 
 def line(text: str) -> None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from .. import keys
 from ..backups.deletion import remove_unfinished
 from ..backups.probing import first_bytes, probe
+from ..backups.risks import risks_of_the_file, risks_of_the_options
 from ..errors import NotFound, StorageError, UsageError
 from .comparing import fetch_manifests, forget_manifests, require_objects
 from .records import begin_journal, store_manifest
-from .risks import warn_of_risks
 
 if TYPE_CHECKING:
     from ..storage.api import Store
@@ -31,7 +31,7 @@ def setup_plugin_for_backup(context: Context, directory: str, scope: str, conten
     # Configuration errors show in every scope; the requests are made once a host.
     store = context.store
     if scope in _HOST_SCOPES:
-        warn_of_risks(context, scope)
+        _warn_of_risks(context, scope)
         begin_journal(context, timestamp)
         probe(store, prefix, timestamp, context.log.info)
     _done(context, timestamp, scope, content)
@@ -44,7 +44,7 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
     prefix, timestamp = _checked(directory, scope, content)
     store = context.store
     if scope in _HOST_SCOPES:
-        warn_of_risks(context, scope)
+        _warn_of_risks(context, scope)
         _require_backup(context, store, prefix, timestamp)
         fetch_manifests(context, prefix, timestamp)
     elif content:
@@ -82,6 +82,15 @@ def _checked(directory: str, scope: str, content: str) -> tuple[str, str]:
     if content and not re.fullmatch(r"-?[0-9]+", _bare(content)):
         raise UsageError(f"{content!r} is not a content id: expected a number such as -1 or 0")
     return keys.backup_of_directory(directory)
+
+
+def _warn_of_risks(context: Context, scope: str) -> None:
+    """One line in the log for each; those of the file's contents on the coordinator alone."""
+    if scope != "segment_host":
+        for risk in risks_of_the_file(context.config):
+            context.log.warning(risk)
+    for risk in risks_of_the_options(context.config):
+        context.log.warning(risk)
 
 
 def _done(context: Context, timestamp: str, scope: str, content: str) -> None:
