@@ -51,9 +51,11 @@ def main(arguments: Sequence[str]) -> int:
     """Status 0; what can't be done raises."""
     parser = Parser("bench")
     parser.add_argument("--size", metavar="SIZE", type=_size, default=256 << 20, help="bytes of a stream (256MB)")
-    parser.add_argument("--streams", metavar="N", type=_count, default=1, help="streams at once (1)")
-    parser.add_argument("--tables", metavar="N", type=_count, default=100, help="small tables (100)")
-    parser.add_argument("--seconds", metavar="N", type=_count, default=100, help="about how long it may take (100)")
+    parser.add_argument("--streams", metavar="N", type=_from_one_to(64), default=1, help="streams at once (1)")
+    parser.add_argument("--tables", metavar="N", type=_from_one_to(10_000), default=100, help="small tables (100)")
+    parser.add_argument(
+        "--seconds", metavar="N", type=_from_one_to(3600), default=100, help="about how long it may take (100)"
+    )
     parser.add_json()
     asked = parser.parse_args(arguments)
     left: list[str] = []
@@ -88,10 +90,13 @@ def _size(text: str) -> int:
     return size
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
-        raise argparse.ArgumentTypeError("expected a whole number from 1 to 10000")
-    return int(text)
+def _from_one_to(most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {most}")
+        return int(text)
+
+    return parse
 
 
 class Bench:
@@ -100,7 +105,7 @@ class Bench:
     def __init__(self, config: Config, store: Store, prefix: str, asked: Any, note: Callable[[str], None]) -> None:
         """All is written below `prefix`, for the caller to delete."""
         self.config = config
-        self.streams = min(asked.streams, 64)
+        self.streams = asked.streams
         self.asked_size = self.size = asked.size
         self.up: list[Measured] = []
         self.down: list[Measured] = []

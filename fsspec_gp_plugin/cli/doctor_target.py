@@ -137,6 +137,11 @@ def _emptied(steps: Steps, store: Store, prefix: str) -> Iterator[None]:
         except AccessDenied as error:
             step.warn(f"these credentials can't list or delete, so {prefix} stays: {error}", f"remove {prefix}")
             return
+        except StorageError as error:
+            if steps.result != "failed":
+                raise
+            step.warn(f"after a failed step, this too: {error}")  # as where nothing could be written
+            return
         step.figures["left"] = left
         if left:
             step.warn(f"{left} objects were still there, and are deleted now")

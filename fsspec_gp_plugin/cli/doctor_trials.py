@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..storage.api import Store
     from .steps import Step, Steps
 
-TRYING = ["abort", "write", "multipart", "read", "read a range", "list", "delete", "latency"]
+TRYING = ["write", "multipart", "abort", "read", "read a range", "list", "delete", "latency"]
 MEASURING = ["throughput up", "throughput down"]
 
 _SMALL = 4096
@@ -48,7 +48,8 @@ class _Attempt:
         self._large.require_absent()
         with suppress(AccessDenied):
             for info in self._store.find(self._prefix, unfinished=True):
-                raise StorageError(f"this target can't hold backups: {info.key} is there after it was aborted")
+                if info.key not in (self._small.written, self._large.written):
+                    raise StorageError(f"this target can't hold backups: {info.key} is there after it was aborted")
         return "an upload that is taken back leaves no object"
 
     def write(self) -> str:
@@ -95,7 +96,7 @@ def try_each(steps: Steps, store: Store, prefix: str) -> bool:
     works = True
     for name, work in zip(
         TRYING,
-        (one.abort, one.write, one.write_parts, one.read, one.read_range, one.list, one.delete),
+        (one.write, one.write_parts, one.abort, one.read, one.read_range, one.list, one.delete),
         strict=False,
     ):
         if not works:
