@@ -16,15 +16,18 @@ if TYPE_CHECKING:
     from ..storage.api import Capabilities
 
 _MB = 1 << 20
-_SIZES = (8 * _MB, 16 * _MB, 32 * _MB)
-_REQUESTS = (2, 4, 8, 12)
-# Rounds of all settings, after which the best one meets the present one again, in so many pairs of runs.
-ROUNDS, PAIRS = 3, 5
-_LEAST_GAIN = 1.05
+# Of the larger ones, as many as fit into the memory of a stream, too.
+_REQUESTS = {8 * _MB: (2, 4, 8, 12), 16 * _MB: (4,), 32 * _MB: ()}
+_MOST_REQUESTS = 12
+# After a round of all, this many of the fastest get another; the best of them then meets the present one in pairs.
+KEPT, PAIRS = 2, 5
+_LEAST_GAIN, _AS_FAST = 1.05, 0.97
+# Of the time given, for the two rounds.
+_FOR_ROUNDS = 0.7
 HOW = (
-    f"a setting is recommended where, after {ROUNDS} rounds of all, the best of them is faster than the present one in "
-    f"each of {PAIRS} more pairs of runs in turn, by 5 % in the median, and by more than twice the median deviation of "
-    "the present one's runs"
+    f"after a round of all, and another of the present setting and the {KEPT} fastest, the best is recommended where "
+    f"it is faster than the present one in each of {PAIRS} more pairs of runs in turn, by 5 % in the median, and by "
+    "more than twice the median deviation of the present one's runs"
 )
 
 
@@ -85,10 +88,13 @@ def settings_down(config: Config, capabilities: Capabilities) -> list[Setting]:
 
 
 def _different(present: Setting, memory: int, effect: Callable[[Setting], tuple[int, int]]) -> list[Setting]:
-    grid = [Setting(size, count) for size in _SIZES for count in _REQUESTS if size * (count + 1) <= memory]
     found = {effect(present): present}
-    for setting in grid:
-        found.setdefault(effect(setting), setting)
+    for size, requests in _REQUESTS.items():
+        most = min(_MOST_REQUESTS, memory // size - 1)
+        for count in sorted({*requests, most}):
+            if 1 <= count <= most:
+                setting = Setting(size, count)
+                found.setdefault(effect(setting), setting)
     return list(found.values())
 
 
@@ -101,15 +107,20 @@ def tune(settings: Sequence[Setting], measure: Callable[[Setting], float], secon
         tuned.why = "no other setting would make a difference here"
         return tuned
     started = time.monotonic()
-    for number in range(ROUNDS):
-        # Each round begins with another one, so that none is always the first.
-        for setting in [*settings[number:], *settings[:number]]:
-            if time.monotonic() - started > seconds * 0.7:
+    present = settings[0]
+    trying = list(settings)
+    for _ in range(2):
+        for setting in trying:
+            if time.monotonic() - started > seconds * _FOR_ROUNDS:
                 tuned.why = "the target is too slow to try settings in the time given; give --seconds more"
                 return tuned
             tuned.rates[setting].append(measure(setting))
-    present = settings[0]
-    tuned.best = best = max(settings[1:], key=tuned.median)
+        # The present one is not always the first.
+        trying = [*sorted(settings[1:], key=tuned.median, reverse=True)[:KEPT], present]
+    fastest = max(map(tuned.median, trying[:-1]))
+    # Of those that are as fast, the one that needs the least memory.
+    near = [setting for setting in trying[:-1] if tuned.median(setting) >= fastest * _AS_FAST]
+    tuned.best = best = min(near, key=lambda setting: setting.chunk * setting.requests)
     if tuned.median(best) <= tuned.median(present):
         tuned.why = "the present setting is the fastest of those tried"
         return tuned

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 FOLDER = "fsspec_gp_plugin_bench/"
 _RUNS = 3
 _TABLE = 4096
-# The first ones also load what the target needs; none follows one that took so long.
-_PILOTS = (1 << 20, 16 << 20, 32 << 20)
-_PILOT_SECONDS = 4.0
+# The first stream is the one that loads what the target needs; the last is left out where the one before took so long.
+_MOST_FIRST, _PILOTS = 16 << 20, (16 << 20, 32 << 20)
+_PILOT_SECONDS, _FIRST_SECONDS = 2.0, 20.0
 _LEAST = 16 << 20
 # Of the time given: how much of it streams may take, and tables; the settings get the rest.
-_FOR_STREAMS, _FOR_TABLES = 0.25, 0.1
+_FOR_STREAMS, _FOR_TABLES = 0.2, 0.1
 # A run of a setting: as long as this, so that it is more than its beginning.
-_RUN_SECONDS, _LEAST_RUN = 0.8, 64 << 20
+_RUN_SECONDS, _LEAST_RUN = 0.8, 48 << 20
 
 
 @dataclass
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--streams", metavar="N", type=_from_one_to(64), default=1, help="streams at once (1)")
     parser.add_argument("--tables", metavar="N", type=_from_one_to(10_000), default=100, help="small tables (100)")
     parser.add_argument(
-        "--seconds", metavar="N", type=_from_one_to(3600), default=100, help="about how long it may take (100)"
+        "--seconds", metavar="N", type=_from_one_to(3600), default=110, help="about how long it may take (110)"
     )
     parser.add_json()
     asked = parser.parse_args(arguments)
@@ -141,10 +141,13 @@ class Bench:
 
     def _pilot(self) -> float:
         """Bytes a second of all streams together, roughly."""
-        for size in _PILOTS:
-            taken = self._send(size, Setting(0, 0))
-            if taken.seconds > _PILOT_SECONDS:
-                break
+        # Two parts: what the target needs for them is loaded, too.
+        taken = self._send(min(_MOST_FIRST, self.config.backup_multipart_chunksize + 1), Setting(0, 0))
+        if taken.seconds < _FIRST_SECONDS:
+            for size in _PILOTS:
+                taken = self._send(size, Setting(0, 0))
+                if taken.seconds > _PILOT_SECONDS:
+                    break
         return taken.rate
 
     def _send(self, size: int, setting: Setting) -> Measured:
@@ -192,7 +195,7 @@ class Bench:
             self.tuned = {way: Tuned(why=why) for way in ("backup", "restore")}
             return
         rate = statistics.median(one.rate for one in self.up) / self.streams
-        size = min(self.size, max(_LEAST_RUN, int(rate * _RUN_SECONDS)))
+        size = min(self.asked_size, max(_LEAST_RUN, int(rate * _RUN_SECONDS)))
         capabilities = self._store.capabilities
 
         def up(setting: Setting) -> float:
@@ -205,6 +208,6 @@ class Bench:
 
         half = max(0.0, end - time.monotonic()) / 2
         self.tuned["backup"] = tune(settings_up(self.config, capabilities), up, half)
-        self._send(self.size, Setting(0, 0))
+        self._send(size, Setting(0, 0))
         left = max(0.0, end - time.monotonic())
         self.tuned["restore"] = tune(settings_down(self.config, capabilities), down, left)

@@ -37,10 +37,11 @@ def main(arguments: Sequence[str]) -> int:
 def _on_this_host(path: str, asked: Any) -> int:
     from ..log import Log, take_over_library_logging
 
-    take_over_library_logging(Log(), keep_streams=True)
     steps = Steps(_ignore if asked.json else _show)
     with interruptible():
         config = doctor_host.look_at_the_configuration(steps, path)
+        log = Log(verbosity=config.logger_verbosity) if config is not None else Log()
+        take_over_library_logging(log, keep_streams=True)
         doctor_host.look_at_the_host(steps, config)
         if config is not None:
             doctor_target.try_the_target(steps, config, quick=asked.quick)

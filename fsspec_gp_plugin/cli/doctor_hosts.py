@@ -33,11 +33,12 @@ def compare(asked: Any, path: str) -> int:
     command = _ssh(asked.ssh)
     remote = [installed(), "doctor", path, "--json", *(["--quick"] if asked.quick else [])]
     ours = fingerprint(path)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        try:
-            rows = list(pool.map(lambda host: _row(host, _answer([*command, host, shlex.join(remote)]), ours), hosts))
-        finally:
-            pool.shutdown(cancel_futures=True)
+    rows = []
+    with render.status() as say, ThreadPoolExecutor(_AT_ONCE) as pool:
+        say(f"asking {len(hosts)} hosts")
+        for row in pool.map(lambda host: _row(host, _answer([*command, host, shlex.join(remote)]), ours), hosts):
+            rows.append(row)
+            say(f"{len(rows)} of {len(hosts)} hosts have answered")
     if asked.json:
         render.as_json({"version": __version__, "configuration": ours, "hosts": rows})
     else:

@@ -62,6 +62,9 @@ class Steps:
         except PluginError as error:
             self._statuses.add(2 if isinstance(error, ConfigError) else 3 if isinstance(error, Unreachable) else 1)
             step.fail(str(error), following if isinstance(following, str) else following(error))
+        except Exception as error:  # noqa: BLE001 - a surprise in one step is no reason to leave out the others
+            self._statuses.add(1)
+            step.fail(f"unexpected {type(error).__name__}: {error}")
         else:
             if step.status == "failed":
                 self._statuses.add(1)
