@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tests.protocol.caller import Plugin
     from tests.protocol.conftest import Target
+    from tests.protocol.test_least_privilege import Bucket
     from tests.servers.minio import Minio
     from tests.servers.sshd import Sshd
 
@@ -104,6 +105,17 @@ def test_a_wrong_bucket_and_wrong_credentials(
     assert failed(steps) == [step]
     assert words in steps[step]["told"]
     assert {steps[name]["status"] for name in TARGET[3:]} == {"skipped"}
+
+
+def test_credentials_that_may_only_write_are_warned_of(bucket: Bucket, anybody: Plugin) -> None:
+    """They are enough for a backup; what can't be removed is told."""
+    bucket.allow("s3:PutObject", "s3:AbortMultipartUpload")
+    steps = examined(anybody, "--quick")
+    found = [name for name, step in steps.items() if step["status"] == "warning"]
+    assert found == ["credentials", "read", "list", "delete", "nothing left"]
+    assert "a restore needs others" in steps["read"]["told"]
+    assert "fsspec_gp_plugin_doctor/" in steps["nothing left"]["told"]
+    assert bucket.names()
 
 
 @pytest.mark.parametrize("how", ["refuses", "never answers", "has no name"])
