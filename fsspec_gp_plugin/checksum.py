@@ -15,6 +15,11 @@ def crc32c(data: bytes | memoryview, start: int = 0) -> int:
     return value
 
 
+def is_hardware_based() -> bool:
+    """Whether the processor computes it."""
+    return bool(_extension().hardware_based)
+
+
 @lru_cache(maxsize=1)
 def _extension() -> Any:
     """The extension module of the package crc32c, without the package around it: its command line and its version

@@ -77,6 +77,8 @@ PEOPLE = {
     "list": ("CONFIG", "show which backups there are, complete or not"),
     "info": ("CONFIG TIMESTAMP", "show what is known of one backup"),
     "verify": ("CONFIG [TIMESTAMP]", "read every object and compare it with what was backed up"),
+    "doctor": ("CONFIG", "try every step that a backup needs, here or on many hosts"),
+    "bench": ("CONFIG", "measure the target, and recommend settings"),
     "prune": ("CONFIG [--yes]", "delete complete backups that a policy lets go: --keep-full N, --older-than AGE"),
     "cleanup": ("CONFIG [--yes]", "delete what backups that did not come to their end have left"),
     "metrics": ("CONFIG", "tell the state of the backups in the format of Prometheus"),

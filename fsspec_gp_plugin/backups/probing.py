@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 4096
 _LOOKS = 5
+_RANGE = (1000, _BLOCK + 1000)
 
 
 def probe(store: Store, prefix: str, timestamp: str, note: Note) -> None:
@@ -32,18 +33,161 @@ def probe(store: Store, prefix: str, timestamp: str, note: Note) -> None:
 
     Credentials that may only write are enough for a backup, so reading, listing and deleting may be denied.
     """
-    host = re.sub(r"[^A-Za-z0-9-]", "-", os.uname().nodename)[:64]
-    key = f"{prefix}gpbackup_{timestamp}_probe_{host}_{secrets.token_hex(4)}"
     blocks = [secrets.token_bytes(_BLOCK), secrets.token_bytes(_BLOCK // 2)]
-    aborted, written = f"{key}_aborted", f"{key}_written"
-    _abort(note, store, aborted, blocks)
+    # Where parts have a least size, the only one may be smaller.
+    parts = blocks if store.capabilities.min_part_size <= _BLOCK else [b"".join(blocks)]
+    tried = Probe(store, prefix, f"gpbackup_{timestamp}_probe_{unique_name('_')}", parts, note)
+    tried.abort(blocks)
     try:
-        _require_absent(store, aborted, "an upload that was aborted is visible as an object")
-        _write_insistently(store, written, blocks)
-        _read_back(note, store, written, b"".join(blocks))
-        _list(note, store, prefix, written, len(b"".join(blocks)))
+        tried.require_absent()
+        tried.insistently(tried.write)
+        tried.read_back()
+        tried.read_range()
+        tried.list()
     finally:
-        _delete(note, store, [aborted, written], prefix)
+        tried.delete()
+
+
+def unique_name(separator: str) -> str:
+    """For names of objects that no other process makes: this host's, and what nobody guesses."""
+    host = re.sub(r"[^A-Za-z0-9-]", "-", os.uname().nodename)[:64]
+    return f"{host}{separator}{secrets.token_hex(4)}"
+
+
+class Probe:
+    """Steps to be tried in this order; each raises StorageError where the target does not do what a backup needs."""
+
+    def __init__(self, store: Store, prefix: str, name: str, parts: list[bytes], note: Note) -> None:
+        """Objects get `prefix` and `name` as the beginning of their keys. `parts` are those of a large one, together
+        more than 5,096 bytes; all but the last have at least the store's least size.
+        """
+        self._store = store
+        self._prefix = prefix
+        self._parts = parts
+        self._note = note
+        self._content = b"".join(parts)
+        self._info: ObjectInfo | None = None
+        self.aborted, self.written = f"{prefix}{name}_aborted", f"{prefix}{name}_written"
+
+    def abort(self, blocks: list[bytes]) -> None:
+        """Begin an upload of those blocks, and take it back."""
+        writer = self._store.begin(self.aborted)
+        try:
+            for number, block in enumerate(blocks, 1):
+                writer.write(number, memoryview(block))
+        except BaseException:
+            try:
+                writer.abort()
+            except StorageError as error:
+                self._note(f"the probe's upload can't be aborted: {error}")
+            raise
+        try:
+            writer.abort()
+        except AccessDenied as error:
+            self._note(f"these credentials can't abort uploads, so failed ones stay in the store: {error}")
+
+    def require_absent(self) -> None:
+        """What was aborted is no object."""
+        try:
+            self._store.stat(self.aborted)
+        except (NotFound, AccessDenied):
+            return  # who may not look can't tell
+        raise StorageError(
+            f"this target can't hold backups: an upload that was aborted is visible as an object ({self.aborted})"
+        )
+
+    def insistently(self, write: Callable[[], None]) -> None:
+        """MinIO also denies access where another host's probe has just emptied the directory; who may not write is
+        denied again.
+        """
+        for look in range(_LOOKS):
+            try:
+                return write()
+            except AccessDenied:
+                if look + 1 == _LOOKS:
+                    raise
+            time.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - so that they don't meet again
+        return None
+
+    def write(self) -> None:
+        """By the way that small objects go, and, where that is another, by the way of large ones."""
+        self.put()
+        self.write_parts()
+
+    def put(self) -> None:
+        """By the way that small objects go, where that is not the way of large ones."""
+        if self._store.capabilities.single_request_put:
+            self._store.put(self.written, memoryview(self._content))
+
+    def write_parts(self) -> None:
+        """By the way of large objects."""
+        writer = self._store.begin(self.written)
+        try:
+            for number, part in enumerate(self._parts, 1):
+                writer.write(number, memoryview(part))
+            writer.complete(len(self._content))
+        except BaseException:
+            writer.abort()
+            raise
+
+    def read_back(self) -> None:
+        """Size and bytes are those that were written."""
+        try:
+            info = self._store.stat(self.written)
+            found = first_bytes(self._store, info, max(1 << 20, len(self._content)))
+        except AccessDenied as error:
+            self._can_not_read(error)
+            return
+        if found != self._content:
+            raise StorageError(
+                f"the target does not give back what was written: {len(found)} bytes of {len(self._content)} in "
+                f"{self.written}; a store that keeps upload framing in the object needs "
+                "`config_kwargs: {request_checksum_calculation: when_required}` in storage_options"
+            )
+        self._info = info
+
+    def read_range(self) -> None:
+        """A range is the bytes that were asked for. Nothing is tried where reading is denied."""
+        if self._info is None:
+            return
+        try:
+            cut = _range(self._store, self._info, *_RANGE)
+        except AccessDenied as error:
+            self._can_not_read(error)
+            return
+        if cut != self._content[slice(*_RANGE)]:
+            raise StorageError(
+                f"the target gives other bytes than those asked for when a range of {self.written} is read"
+            )
+
+    def list(self) -> None:
+        """The listing of the prefix has the object, in its size."""
+        found: dict[str, int] = {}
+        for look in range(_LOOKS):
+            if look:
+                time.sleep(1)  # some stores' listings lag behind
+            try:
+                found = {info.key: info.size for info in self._store.find(self._prefix)}
+            except AccessDenied as error:
+                self._note(f"these credentials can't list, so list_directory and delete_backup need others: {error}")
+                return
+            if found.get(self.written) == len(self._content):
+                return
+        is_there = self.written in found
+        told = f"{found[self.written]} bytes instead of {len(self._content)}" if is_there else "no such object"
+        raise StorageError(f"the target's listing of {self._prefix} is wrong: {told}, after {self.written} was written")
+
+    def delete(self) -> None:
+        """Leave nothing behind."""
+        try:
+            self._store.delete([self.aborted, self.written])
+            self._store.delete_empty_directories(self._prefix)
+        except PluginError as error:
+            # Also when the target keeps its objects for a time: the probe's is small and goes with its backup.
+            self._note(f"the probe's object {self.written} stays behind: {error}")
+
+    def _can_not_read(self, error: AccessDenied) -> None:
+        self._note(f"these credentials can write but not read, so a restore needs others: {error}")
 
 
 def first_bytes(store: Store, info: ObjectInfo, most: int = 1 << 20) -> bytes:
@@ -57,102 +201,3 @@ def _range(store: Store, info: ObjectInfo, start: int, end: int) -> bytes:
         for _ in store.read(info, start, view):
             pass
     return bytes(buffer)
-
-
-def _abort(note: Note, store: Store, key: str, blocks: list[bytes]) -> None:
-    writer = store.begin(key)
-    try:
-        for number, block in enumerate(blocks, 1):
-            writer.write(number, memoryview(block))
-    except BaseException:
-        try:
-            writer.abort()
-        except StorageError as error:
-            note(f"the probe's upload can't be aborted: {error}")
-        raise
-    try:
-        writer.abort()
-    except AccessDenied as error:
-        note(f"these credentials can't abort uploads, so failed ones stay in the store: {error}")
-
-
-def _write_insistently(store: Store, key: str, blocks: list[bytes]) -> None:
-    """MinIO also denies access where another host's probe has just emptied the directory; who may not write is denied
-    again.
-    """
-    for look in range(_LOOKS):
-        try:
-            return _write(store, key, blocks)
-        except AccessDenied:
-            if look + 1 == _LOOKS:
-                raise
-        time.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - so that they don't meet again
-    return None
-
-
-def _write(store: Store, key: str, blocks: list[bytes]) -> None:
-    """By the way that small objects go, and, where that is another, by the way of large ones."""
-    whole = b"".join(blocks)
-    if store.capabilities.single_request_put:
-        store.put(key, memoryview(whole))
-    writer = store.begin(key)
-    try:
-        # Where parts have a least size, the only one may be smaller.
-        parts = blocks if store.capabilities.min_part_size <= _BLOCK else [whole]
-        for number, part in enumerate(parts, 1):
-            writer.write(number, memoryview(part))
-        writer.complete(len(whole))
-    except BaseException:
-        writer.abort()
-        raise
-
-
-def _read_back(note: Note, store: Store, key: str, content: bytes) -> None:
-    middle = (1000, _BLOCK + 1000)
-    try:
-        info = store.stat(key)
-        found = first_bytes(store, info)
-        cut = _range(store, info, *middle) if info.size == len(content) else b""
-    except AccessDenied as error:
-        note(f"these credentials can write but not read, so a restore needs others: {error}")
-        return
-    if found != content:
-        raise StorageError(
-            f"the target does not give back what was written: {len(found)} bytes of {len(content)} in {key}; "
-            "a store that keeps upload framing in the object needs "
-            "`config_kwargs: {request_checksum_calculation: when_required}` in storage_options"
-        )
-    if cut != content[slice(*middle)]:
-        raise StorageError(f"the target gives other bytes than those asked for when a range of {key} is read")
-
-
-def _list(note: Note, store: Store, prefix: str, key: str, size: int) -> None:
-    for look in range(_LOOKS):
-        if look:
-            time.sleep(1)  # some stores' listings lag behind
-        try:
-            found = {info.key: info.size for info in store.find(prefix)}
-        except AccessDenied as error:
-            note(f"these credentials can't list, so list_directory and delete_backup need others: {error}")
-            return
-        if found.get(key) == size:
-            return
-    told = f"{found[key]} bytes instead of {size}" if key in found else "no such object"
-    raise StorageError(f"the target's listing of {prefix} is wrong: {told}, after {key} was written")
-
-
-def _require_absent(store: Store, key: str, problem: str) -> None:
-    try:
-        store.stat(key)
-    except (NotFound, AccessDenied):
-        return  # who may not look can't tell
-    raise StorageError(f"this target can't hold backups: {problem} ({key})")
-
-
-def _delete(note: Note, store: Store, keys: list[str], prefix: str) -> None:
-    try:
-        store.delete(keys)
-        store.delete_empty_directories(prefix)
-    except PluginError as error:
-        # Also when the target keeps its objects for a time: the probe's is small and goes with its backup.
-        note(f"the probe's object {keys[-1]} stays behind: {error}")

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 # The module and function of each.
 _FUNCTIONS = {
+    "bench": ("bench", "main"),
     "cleanup": ("cleanup", "main"),
     "completion": ("completion", "main"),
     "deploy": ("deploy", "main"),
+    "doctor": ("doctor", "main"),
     "encrypt-secret": ("encrypt", "main"),
     "info": ("listing", "info"),
     "init": ("init", "main"),

@@ -51,12 +51,26 @@ def table(
 
 _STYLES = {
     "complete": "green",
-    "incomplete": "yellow",
-    "failed": "red",
-    "ok": "green",
     "delete": "yellow",
     "deleted": "green",
+    "differs": "yellow",
+    "failed": "red",
+    "incomplete": "yellow",
+    "ok": "green",
+    "skipped": "dim",
+    "warning": "yellow",
 }
+
+
+def marked(mark: str, text: str) -> None:
+    """Print a line that begins with a mark, which is coloured in a terminal, as soon as it is known."""
+    from rich.console import Console
+    from rich.text import Text
+
+    shown = Text(f"{_printable(mark):<8} ", style=_STYLES.get(mark, ""))
+    shown.append(_printable(text), style="default")
+    Console(highlight=False, soft_wrap=True).print(shown)
+    sys.stdout.flush()
 
 
 def line(text: str) -> None:
@@ -92,6 +106,18 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def status() -> Iterator[Callable[[str], None]]:
+    """Show what is under way in one line on standard error, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as shown:
+        yield lambda text: shown.update(_printable(text))
 
 
 def _printable(text: str) -> str:

@@ -73,6 +73,18 @@ def parse_config(path: str, text: str, environ: Mapping[str, str]) -> Config:
         return _config(path, text, environ)
 
 
+def executable_path(path: str, text: str) -> str:
+    """What `executablepath` says in a text that was read from `path`, or ""; ConfigError."""
+    import yaml
+
+    with _naming(path):
+        document = _parsed(text, yaml.BaseLoader)
+        named = document.get("executablepath", "") if isinstance(document, dict) else ""
+        if not isinstance(named, str):
+            raise ConfigError("`executablepath` is not text; expected the absolute path of the executable")
+        return named
+
+
 @contextmanager
 def _naming(path: str) -> Iterator[None]:
     try:

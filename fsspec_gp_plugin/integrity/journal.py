@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .entry import Entry
 
-_DIRECTORY = "journal"
+DIRECTORY = "journal"
 _OPEN, _TAKEN = ".open", ".taken"
 
 
@@ -31,7 +31,7 @@ class Journal:
     def __init__(self, url: str, timestamp: str) -> None:
         """Makes the directory where there is none; LocalFileError."""
         self._name = private.name_of(url, timestamp)
-        self._directory = private.open_directory(_DIRECTORY, make=True)
+        self._directory = private.open_directory(DIRECTORY, make=True)
         self._fd = -1
         self._read: list[str] = []
 
@@ -107,7 +107,7 @@ class Journal:
 
     def _failed(self, error: OSError) -> LocalFileError:
         return LocalFileError(
-            f"can't write the journal of checksums ~/.fsspec_gp_plugin/{_DIRECTORY}/{self._name}: {error.strerror}; "
+            f"can't write the journal of checksums ~/.fsspec_gp_plugin/{DIRECTORY}/{self._name}: {error.strerror}; "
             "`checksum: off` does without"
         )
 

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..backups.settings import download_settings, upload_settings
 from ..commands import COMMANDS
 from ..config.units import format_size
 from ..errors import LocalFileError, PluginError
-from ..transfer.download import Download, Downloaded, DownloadSettings
+from ..transfer.download import Download
 from ..transfer.ending import start_or_run
 from ..transfer.relay import Relay
-from ..transfer.upload import Upload, UploadSettings
+from ..transfer.upload import Upload
 from .supplies import Supplies
 from .targets import OUTAGE_SECONDS, SHORT_OUTAGE_SECONDS, Targets
 from .working_files import WorkingFiles
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ..log import Log
     from ..process import Streams
     from ..storage.api import ObjectInfo, Store
+    from ..transfer.download import Downloaded, DownloadSettings
+    from ..transfer.upload import UploadSettings
 
 _NOT_IN_TIME = "an unfinished upload could not be removed in time"
 
@@ -90,28 +93,12 @@ class Context:
     @property
     def upload_settings(self) -> UploadSettings:
         """How one stream is sent."""
-        config = self.config
-        return UploadSettings(
-            part_size=config.backup_multipart_chunksize,
-            concurrency=config.backup_max_concurrent_requests,
-            memory_limit=config.memory_limit,
-            fixed=config.fixed_part_size,
-            max_parts=config.max_parts,
-            max_bandwidth=config.max_bandwidth,
-            checksum=config.checksum != "off",
-        )
+        return upload_settings(self.config)
 
     @property
     def download_settings(self) -> DownloadSettings:
         """How one stream is fetched."""
-        config = self.config
-        return DownloadSettings(
-            read_size=config.restore_multipart_chunksize,
-            concurrency=config.restore_max_concurrent_requests,
-            memory_limit=config.memory_limit,
-            max_bandwidth=config.max_bandwidth,
-            checksum=config.checksum != "off",
-        )
+        return download_settings(self.config)
 
     def done(self, what: str, size: int | None = None, crc32c: int | None = None, note: str = "") -> None:
         """Write the command's line to the log: what was done, its bytes, seconds and rate, its checksum; a note.

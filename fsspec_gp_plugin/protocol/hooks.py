@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from .. import keys
 from ..backups.deletion import remove_unfinished
 from ..backups.probing import probe
+from ..backups.risks import risks_of_the_file, risks_of_the_options
 from ..errors import StorageError, UsageError
 from .comparing import fetch_manifests, forget_manifests, require_objects
 from .completeness import require_backup
 from .records import begin_journal, store_manifest
-from .risks import warn_of_risks
 from .sources import choose, forget_source
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def setup_plugin_for_backup(context: Context, directory: str, scope: str, conten
     # Configuration errors show in every scope; the requests are made once a host.
     store = context.store
     if scope in _HOST_SCOPES:
-        warn_of_risks(context, scope)
+        _warn_of_risks(context, scope)
         begin_journal(context, timestamp)
         probe(store, prefix, timestamp, context.log.info)
     _done(context, timestamp, scope, content)
@@ -45,7 +45,7 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
     prefix, timestamp = _checked(directory, scope, content)
     _ = context.store  # configuration errors show in every scope
     if scope in _HOST_SCOPES:
-        warn_of_risks(context, scope)
+        _warn_of_risks(context, scope)
         choose(context, timestamp, lambda store: require_backup(context, store, prefix, timestamp))
         fetch_manifests(context, prefix, timestamp)
     elif content:
@@ -84,6 +84,15 @@ def _checked(directory: str, scope: str, content: str) -> tuple[str, str]:
     if content and not re.fullmatch(r"-?[0-9]+", _bare(content)):
         raise UsageError(f"{content!r} is not a content id: expected a number such as -1 or 0")
     return keys.backup_of_directory(directory)
+
+
+def _warn_of_risks(context: Context, scope: str) -> None:
+    """One line in the log for each; those of the file's contents on the coordinator alone."""
+    if scope != "segment_host":
+        for risk in risks_of_the_file(context.config):
+            context.log.warning(risk)
+    for risk in risks_of_the_options(context.config):
+        context.log.warning(risk)
 
 
 def _done(context: Context, timestamp: str, scope: str, content: str) -> None:

@@ -43,7 +43,7 @@ def translated(error: BaseException, doing: str, before: BaseException | None = 
         return error
     # In this order: an answer of the store says most, the name of a class least.
     for kind in (_by_proxy, _by_code, _by_ftp, _by_ntstatus, _by_errno, _by_class):
-        for cause in _chain(error, before):
+        for cause in causes(error, before):
             found = kind(cause, doing)
             if found is not None:
                 return found
@@ -111,7 +111,7 @@ def _by_errno(cause: BaseException, doing: str) -> PluginError | None:
 
 def _by_class(cause: BaseException, doing: str) -> PluginError | None:
     names = {c.__name__ for c in type(cause).__mro__}
-    if any(type(deeper).__name__ in UNTRUSTED for deeper in _chain(cause)):
+    if any(type(deeper).__name__ in UNTRUSTED for deeper in causes(cause)):
         return StorageError(f"{doing}: the store's certificate is not trusted{_detail(cause)}")
     for name, kind, text in CLASSES:
         if name in names and not (name == "ClientError" and hasattr(cause, "response")):
@@ -134,15 +134,16 @@ def translating(doing: str) -> Iterator[None]:
 
 def was_never_sent(error: BaseException) -> bool:
     """Whether a request failed because there was no connection: then the store can't have done what was asked."""
-    return any(type(cause).__name__ in NO_CONNECTION for cause in _chain(error))
+    return any(type(cause).__name__ in NO_CONNECTION for cause in causes(error))
 
 
 def error_code(error: BaseException) -> str:
     """The store's error code in an exception or in what caused it, else its HTTP status, or ""."""
-    return next(filter(None, (_answered(cause)[0] for cause in _chain(error))), "")
+    return next(filter(None, (_answered(cause)[0] for cause in causes(error))), "")
 
 
-def _chain(error: BaseException | None, before: BaseException | None = None) -> Iterator[BaseException]:
+def causes(error: BaseException | None, before: BaseException | None = None) -> Iterator[BaseException]:
+    """An exception and what it came of, one after the other, down to `before`."""
     seen: set[int] = set()
     while error is not None and error is not before and id(error) not in seen:
         seen.add(id(error))
@@ -152,7 +153,7 @@ def _chain(error: BaseException | None, before: BaseException | None = None) -> 
 
 def http_status(error: BaseException) -> str:
     """The status of the answer in an exception or in what caused it, or ""."""
-    return next(filter(None, (_answered(cause)[1] for cause in _chain(error))), "")
+    return next(filter(None, (_answered(cause)[1] for cause in causes(error))), "")
 
 
 def _answered(error: BaseException) -> tuple[str, str]:

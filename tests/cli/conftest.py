@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from tests.protocol.conftest import database, local, plugin, target
+from tests.protocol.test_bad_input import read_only
+from tests.protocol.test_least_privilege import anybody, bucket
 
-__all__ = ["database", "local", "plugin", "target"]
+__all__ = ["anybody", "bucket", "database", "local", "plugin", "read_only", "target"]

@@ -93,6 +93,7 @@ class Answer(_Fault):
     forward: bool = False
     at_once: bool = False
     seen: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
 
     def meets(self, request: Request) -> bool:
         """Whether this request gets it."""
@@ -109,6 +110,7 @@ class Answer(_Fault):
             "Content-Type: application/xml",
             f"Content-Length: {len(body)}",
             f"Connection: {'close' if self.at_once else 'keep-alive'}",
+            *(f"{name}: {value}" for name, value in self.headers.items()),
         ]
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 

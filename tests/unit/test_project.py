@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import os
@@ -79,3 +80,19 @@ def test_modules_stay_small() -> None:
     assert len(modules) > 20
     for path in modules:
         assert len(path.read_text().splitlines()) <= 260, path
+
+
+def test_messages_that_are_explained_are_those_of_the_program() -> None:
+    """The first cells of docs/troubleshooting.md: each piece between `…` stands in the code."""
+    told = []
+    for path in Path(fsspec_gp_plugin.__file__).parent.rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text()))
+        told += [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    told.append(Path("bin/fsspec_gp_plugin").read_text())
+    rows = re.findall(r"(?m)^\| (`.*?) \|", Path("docs/troubleshooting.md").read_text())
+    others = ("No such file", "Permission denied", "Could not find", "No module", "symbol lookup")  # other programs'
+    messages = [text for row in rows for text in re.findall(r"`([^`]+)`", row) if not text.startswith(others)]
+    assert len(messages) > 50
+    for message in messages:
+        for piece in filter(None, (piece.strip() for piece in message.split("…"))):
+            assert any(piece in text for text in told), (message, piece)

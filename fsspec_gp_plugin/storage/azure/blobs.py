@@ -55,6 +55,11 @@ class Blobs:
         self.is_encrypted = account.endpoint.startswith("https://")
         self._transport = Transport(network(account.endpoint, timeout))
 
+    @property
+    def heard(self) -> tuple[str, float] | None:
+        """The last answer's Date, and this host's time when it came."""
+        return self._transport.heard
+
     def put(self, name: str, data: memoryview, crc: int) -> Mapping[str, str]:
         """Store a whole blob; returns the answer's headers."""
         headers = {"x-ms-blob-type": "BlockBlob", CRC: in_base64(crc), "Content-MD5": _md5(data)}

@@ -42,6 +42,11 @@ class AzureStore:
     def __repr__(self) -> str:
         return f"AzureStore({self.name('')})"
 
+    @property
+    def heard(self) -> tuple[str, float] | None:
+        """For storage.clock."""
+        return self.blobs.heard
+
     def name(self, key: str) -> str:
         """The object's URL, for messages."""
         return f"{self._protocol}://{self.blobs.container}/{self.path(key)}"

@@ -70,6 +70,11 @@ class Requests:
         """Whether TLS keeps what travels from being changed."""
         return str(self.fs.base).startswith("https://")
 
+    @property
+    def heard(self) -> tuple[str, float] | None:
+        """The last answer's Date, and this host's time when it came."""
+        return self._transport.heard
+
     def object_url(self, bucket: str, key: str, **parameters: str) -> str:
         """The address of an object."""
         return self._url(f"{self.fs.base}b/{quote(bucket, safe='')}/o/{quote(key, safe='')}", parameters)

@@ -43,6 +43,11 @@ class GcsStore:
     def __repr__(self) -> str:
         return f"GcsStore(gs://{self.bucket}/{self._prefix})"
 
+    @property
+    def heard(self) -> tuple[str, float] | None:
+        """For storage.clock."""
+        return self.requests.heard
+
     def path(self, key: str) -> str:
         """The object's name in the bucket."""
         return self._prefix + key

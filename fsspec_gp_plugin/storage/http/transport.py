@@ -58,6 +58,8 @@ class Transport:
         self._idle: dict[Route, list[_Kept]] = {}
         self._lock = threading.Lock()
         self._watchdog = Watchdog()
+        # The last answer's Date, and this host's time when it came.
+        self.heard: tuple[str, float] | None = None
 
     def exchange(
         self,
@@ -127,6 +129,8 @@ class Transport:
                 response.close()
                 # A store can't have kept what it did not get.
                 raise broken or ConnectionError("the answer broke off in its head, or has no length")
+            if date := response.getheader("Date"):
+                self.heard = date, time.time()
             return Answer(release, connection, sock, response, deadline)
         except BaseException:
             connection.close()

@@ -51,6 +51,11 @@ class S3Store:
     def __repr__(self) -> str:
         return f"S3Store(s3://{self._bucket}/{self._prefix})"
 
+    @property
+    def heard(self) -> tuple[str, float] | None:
+        """For storage.clock."""
+        return self.bytes.heard
+
     def name(self, key: str) -> str:
         """The object's URL, for messages."""
         return f"s3://{self._bucket}/{self._prefix}{key}"

@@ -45,6 +45,11 @@ class S3Bytes:
         self._crc_works = checksums is True
         self.crc_wanted = checksums is not False
 
+    @property
+    def heard(self) -> tuple[str, float] | None:
+        """The last answer's Date, and this host's time when it came."""
+        return self._direct.heard if self._direct is not None else None
+
     def put(self, data: memoryview, cancellation: Cancellation, **parameters: Any) -> tuple[Mapping[str, str], bool]:
         """Store a whole object; returns the answer's headers, and whether they prove what the store holds."""
         crc = in_base64(crc32c(data)) if self.crc_wanted else None

@@ -1,4 +1,4 @@
-"""What a configuration allows that a careful administrator would change; told in the log, and nothing else."""
+"""What a configuration allows that a careful administrator would change."""
 
 from __future__ import annotations
 
@@ -8,30 +8,39 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .context import Context
+    from ..config.loading import Config
 
 # Names under which fsspec's filesystems and the clouds' libraries take it.
 _VERIFY = {"verify", "session_verify", "verify_ssl", "ssl_verify", "connection_verify", "tls_verify"}
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
-def warn_of_risks(context: Context, scope: str) -> None:
-    """One line in the log for each risk; those of the file's contents on the coordinator alone."""
-    for config in filter(None, (context.config, context.config.replica)):
-        of = "" if config is context.config else "replica_"
-        if scope != "segment_host" and config.literal_secrets:
-            names = ", ".join(dict.fromkeys(config.literal_secrets))
-            context.log.warning(
+def risks_of_the_file(config: Config) -> Iterator[str]:
+    """What stands in the file and should not, a sentence each."""
+    for of, target in _targets(config):
+        if target.literal_secrets:
+            names = ", ".join(dict.fromkeys(target.literal_secrets))
+            yield (
                 f"{of}storage_options hold secrets as they are ({names}): gpbackup leaves a copy of the file in /tmp "
                 "on every host, readable by others; a storage_options_file, ${NAME}, an encrypted value or the "
                 "cloud's own credentials keep them apart (docs/security.md)"
             )
-        for name in _unverified(config.storage_options):
-            context.log.warning(
-                f"{of}{name} turns the verification of TLS certificates off: anybody on the way may read and change"
-            )
-        for name, url in _plain(config.storage_options):
-            context.log.warning(f"{of}{name} leads to {url} without TLS: anybody on the way may read and change")
+
+
+def risks_of_the_options(config: Config) -> Iterator[str]:
+    """What the options allow, a sentence each."""
+    for of, target in _targets(config):
+        for name in _unverified(target.storage_options):
+            yield f"{of}{name} turns the verification of TLS certificates off: anybody on the way may read and change"
+        for name, url in _plain(target.storage_options):
+            yield f"{of}{name} leads to {url} without TLS: anybody on the way may read and change"
+
+
+def _targets(config: Config) -> Iterator[tuple[str, Config]]:
+    """Each with what the names of its options begin with."""
+    yield "", config
+    if config.replica is not None:
+        yield "replica_", config.replica
 
 
 def _unverified(options: Any) -> Iterator[str]:

@@ -1,0 +1,197 @@
+"""What `doctor` looks at on this host: the configuration, the program and its environment, directories, versions."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import __version__, private
+from ..backups.risks import risks_of_the_file, risks_of_the_options
+from ..checksum import crc32c, is_hardware_based
+from ..commands import PROGRAM
+from ..config.loading import Config, executable_path, parse_config, read_config
+from ..config.units import format_size
+from ..errors import ConfigError, LocalFileError
+from ..integrity.catalog import DIRECTORY, require_sqlite
+from ..integrity.journal import DIRECTORY as JOURNAL
+from ..log import Log
+
+if TYPE_CHECKING:
+    from .steps import Step, Steps
+
+# The packages that bring the filesystems, beside fsspec itself.
+_PACKAGES = {
+    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs",
+    "sftp": "paramiko", "ssh": "paramiko", "smb": "smbprotocol", "webdav": "webdav4",
+}  # fmt: skip
+# Below it, it would slow down a fast disk.
+_SLOW_CHECKSUM = 1 << 30
+_CHECKSUMMED = 64 << 20
+_LIBRARIES = ("libssl.so.3", "libssl.so.1.1", "libcrypto.so.3", "libcrypto.so.1.1", "libffi.so.8", "libz.so.1")
+_MODULES = ("encodings", "sitecustomize", "yaml", "fsspec", PROGRAM)
+
+
+def installed() -> str:
+    """The path of the executable that this process was started by, or that stands beside its Python."""
+    return str(Path(sys.executable).parent / PROGRAM)
+
+
+def look_at_the_configuration(steps: Steps, path: str) -> Config | None:
+    """The file itself; None where it can't be used."""
+    config, text = None, ""
+    with steps.trying("configuration") as step:
+        text = read_config(path)
+        config = parse_config(path, text, os.environ)
+        step.told = f"{path} leads to {config.url}"
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        if config.literal_secrets and mode & 0o077:
+            step.warn(
+                f"{path} holds secrets and is open to other users (mode {mode:04o})",
+                f"run `chmod 600 {path}`, and move the secrets to a storage_options_file",
+            )
+    with steps.trying("executable") as step:
+        if not text:
+            step.skip("there is no configuration to name it")
+        else:
+            _look_at_the_executable(step, executable_path(path, text))
+    if config is not None:
+        _look_at_risks(steps, config)
+    return config
+
+
+def _look_at_the_executable(step: Step, named: str) -> None:
+    ours = installed()
+    if not named:
+        raise ConfigError(f"`executablepath` is missing; write `executablepath: {ours}` beside `options:`")
+    if not os.path.isabs(named):
+        raise ConfigError(f"executablepath {named} is no absolute path; write `executablepath: {ours}`")
+    if not os.path.isfile(named):
+        raise ConfigError(f"executablepath {named} is no file of this host; install the plugin there, or write {ours}")
+    if not os.access(named, os.X_OK):
+        raise ConfigError(f"executablepath {named} may not be executed; run `chmod +x {named}`")
+    step.told = named
+    if os.path.realpath(named) != os.path.realpath(ours):
+        step.warn(
+            f"executablepath {named} is another executable than this one, {ours}",
+            f"run `{named} doctor`, which is what gpbackup will use",
+        )
+
+
+def _look_at_risks(steps: Steps, config: Config) -> None:
+    found = [*risks_of_the_file(config), *risks_of_the_options(config)]
+    for risk in found:
+        with steps.trying("options") as step:
+            step.warn(*risk.split(": ", 1)) if ": " in risk else step.warn(risk)
+    if not found:
+        with steps.trying("options") as step:
+            step.told = "no secrets as they are, nothing that turns off what protects"
+
+
+def look_at_the_host(steps: Steps, config: Config | None) -> None:
+    """All that a host needs whatever the target."""
+    with steps.trying("environment") as step:
+        took = _in_a_wrong_environment()
+        step.told = "starts in an environment as the database's, with another Python's variables"
+        step.figures["start_seconds"] = round(took, 3)
+    with steps.trying("log") as step:
+        log = Log()
+        where = os.path.join(private.home(), "gpAdminLogs")
+        if log.fd is None:
+            step.warn(f"{where} can't be written, so nothing is logged", f"make it a directory of this user: {where}")
+        else:
+            step.told = f"{where} can be written"
+        log.close()
+    with steps.trying("private directories") as step:
+        for name in (JOURNAL, DIRECTORY):
+            fd = private.open_directory(name, make=True)
+            try:
+                probe = f".doctor-{os.getpid()}"
+                os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=fd))
+                os.unlink(probe, dir_fd=fd)
+            except OSError as error:
+                step.fail(f"~/.fsspec_gp_plugin/{name} can't be written: {error.strerror}", "make room, or its owner")
+            finally:
+                os.close(fd)
+        if step.status == "ok":
+            step.told = f"{os.path.join(private.home(), '.fsspec_gp_plugin')} is this user's alone and can be written"
+    with steps.trying("checksum") as step:
+        rate = _checksum_rate()
+        hardware = is_hardware_based()
+        step.figures = {"bytes_per_second": round(rate), "hardware": hardware}
+        step.told = f"CRC-32C at {format_size(rate)}/s, by the {'processor' if hardware else 'program'}"
+        if config is not None and config.checksum == "off":
+            step.warn(f"{step.told}, but `checksum: off`: a restore compares sizes only", "remove `checksum: off`")
+        elif rate < _SLOW_CHECKSUM and not hardware:
+            step.warn(step.told, "each stream is slowed down; a processor with SSE 4.2 or ARMv8 CRC does better")
+    with steps.trying("SQLite") as step:
+        require_sqlite()
+        import sqlite3
+
+        step.told = step.figures["version"] = sqlite3.sqlite_version
+    with steps.trying("versions") as step:
+        protocol = config.url.partition("://")[0] if config is not None else ""
+        found = {PROGRAM: __version__, "Python": ".".join(map(str, sys.version_info[:3]))}
+        for package in ("fsspec", *filter(None, [_PACKAGES.get(protocol)])):
+            try:
+                found[package] = metadata.version(package)
+            except metadata.PackageNotFoundError:
+                step.fail(f"the package {package} is not installed", f"install it into {os.path.dirname(installed())}")
+        step.figures = dict(found)
+        if step.status == "ok":
+            step.told = ", ".join(f"{name} {version}" for name, version in found.items())
+
+
+def _in_a_wrong_environment() -> float:
+    """Start the program once in an environment that would stop any Python; returns the seconds that it took."""
+    with tempfile.TemporaryDirectory(prefix=f"{PROGRAM}_doctor_") as folder:
+        for name in _LIBRARIES:
+            Path(folder, name).write_text("no library")
+        for name in _MODULES:
+            Path(folder, f"{name}.py").write_text("raise RuntimeError('of another Python')")
+        wrong = {"PYTHONHOME": folder, "PYTHONPATH": folder, "LD_LIBRARY_PATH": folder}
+        started = time.monotonic()
+        try:
+            done = subprocess.run(
+                [installed(), "--version"],
+                env={**os.environ, **wrong},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=20,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise LocalFileError(f"{installed()} does not start: {error}; install the plugin anew") from error
+    if done.returncode or done.stderr or done.stdout.decode() != f"{PROGRAM} version {__version__}\n":
+        said = (done.stderr or done.stdout).decode(errors="replace").strip().partition("\n")[0]
+        raise LocalFileError(
+            f"{installed()} is not kept from the database's environment (status {done.returncode}: {said}); "
+            "install the plugin anew by pip, which puts the launcher there"
+        )
+    return time.monotonic() - started
+
+
+def _checksum_rate() -> float:
+    data = bytes(_CHECKSUMMED)
+    crc32c(data[: 1 << 20])
+    started = time.perf_counter()
+    crc32c(data)
+    return len(data) / (time.perf_counter() - started)
+
+
+def fingerprint(path: str) -> str:
+    """What tells configurations apart, secrets left out; "" where the file can't be read."""
+    import hashlib
+
+    from ..config.redacted import redacted
+
+    try:
+        return hashlib.sha256(redacted(read_config(path)).encode()).hexdigest()[:16]
+    except ConfigError:
+        return ""

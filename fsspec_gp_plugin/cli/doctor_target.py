@@ -1,0 +1,156 @@
+"""What `doctor` tries at the target: reaching it, then each step of a backup and a restore, and how fast they are.
+
+All of it below a prefix that nobody else uses, which is emptied at the end, whatever happens.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from ..backups.deletion import delete_all
+from ..backups.probing import unique_name
+from ..errors import AccessDenied, PluginError, StorageError
+from ..storage.clock import clock_offset
+from ..storage.opening import open_store
+from ..storage.reaching import failed_step, look, may_still_write
+from ..storage.retrying import Patience
+from .doctor_trials import MEASURING, TRYING, measure, try_each
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..config.loading import Config
+    from ..storage.api import Store
+    from .steps import Step, Steps
+
+FOLDER = "fsspec_gp_plugin_doctor/"
+REACHING = ["reach", "credentials", "clock"]
+LAST = ["nothing left"]
+
+# An outage that lasts longer is told, not waited for.
+_OUTAGE_SECONDS = 6.0
+_LONGEST_STILL = 15.0
+# Seconds between the clocks: a warning, and where signed requests fail.
+_LARGE_OFFSET, _FATAL_OFFSET = 60.0, 900.0
+
+_NEXT = {
+    "name": "check the host in `url` or endpoint, and this host's resolver (`getent hosts NAME`)",
+    "TLS": "check the certificates of the endpoint, and which ones this host trusts",
+    "proxy": "check the proxy's address",
+    "connection": "check the endpoint's address and port, routes and firewalls of this host",
+}
+
+
+def all_steps(*, quick: bool) -> list[str]:
+    """Their names, in order."""
+    return [*REACHING, *TRYING, *([] if quick else MEASURING), *LAST]
+
+
+def try_the_target(steps: Steps, config: Config, *, quick: bool) -> None:
+    """All steps at the configured target."""
+    measuring = [] if quick else MEASURING
+    try:
+        store = open_store(
+            config.url,
+            config.storage_options,
+            timeout=min(config.timeout, _LONGEST_STILL),
+            patience=Patience(_OUTAGE_SECONDS, config.max_retries),
+        )
+    except PluginError as error:
+        steps.failed("reach", error)
+        steps.skip([*REACHING[1:], *TRYING, *measuring, *LAST], "the target can't be opened")
+        return
+    prefix = f"{FOLDER}{unique_name('.')}/"
+    try:
+        if not _reach(steps, store, f"{prefix}absent"):
+            steps.skip([*TRYING, *measuring, *LAST], "the target can't be used")
+            return
+        with _emptied(steps, store, prefix):
+            if try_each(steps, store, prefix) and not quick:
+                measure(steps, store, prefix, config)
+            elif not quick:
+                steps.skip(MEASURING, "the target can't be written")
+    finally:
+        store.close()
+
+
+def _reach(steps: Steps, store: Store, key: str) -> bool:
+    """Whether the target answers and knows the credentials."""
+    refused: AccessDenied | None = None
+    with steps.trying("reach", lambda error: _NEXT.get(failed_step(error), "")) as step:
+        started = time.monotonic()
+        try:
+            look(store, key)
+        except AccessDenied as error:
+            refused = error
+        except PluginError as error:
+            step.figures["failed_at"] = failed_step(error)
+            raise
+        seconds = time.monotonic() - started
+        step.figures["first_answer_seconds"] = round(seconds, 3)
+        step.told = f"it answers, the first time after {seconds:.2f} s"
+    reached = step.status == "ok"
+    with steps.trying("credentials", "correct or renew them in storage_options or its file") as step:
+        if not reached:
+            step.skip("the target can't be reached")
+        elif refused is not None and not may_still_write(refused):
+            raise refused
+        elif refused is not None:
+            step.warn(f"they may not look for what isn't there: {refused}", "the steps that follow show what they may")
+        else:
+            step.told = "accepted"
+    accepted = step.status in ("ok", "warning")
+    with steps.trying("clock", "set this host's clock, and keep it set by NTP") as step:
+        offset = clock_offset(store)
+        if offset is None:
+            step.skip("the target doesn't tell its time")
+        else:
+            _compare_clocks(step, offset)
+    return accepted and step.status != "failed"
+
+
+def _compare_clocks(step: Step, offset: float) -> None:
+    step.figures["offset_seconds"] = round(offset)
+    how = f"this host's clock is {abs(offset):.0f} s {'behind' if offset > 0 else 'ahead of'} the store's"
+    if abs(offset) >= _FATAL_OFFSET:
+        raise StorageError(f"{how}: signed requests are refused")
+    if abs(offset) >= _LARGE_OFFSET:
+        step.warn(f"{how}: signed requests fail beyond 15 minutes", "set this host's clock, and keep it set by NTP")
+    else:
+        step.told = "as the store's" if abs(offset) < 2 else how
+
+
+@contextmanager
+def _emptied(steps: Steps, store: Store, prefix: str) -> Iterator[None]:
+    """Whatever is done within, nothing stays below the prefix; a step tells."""
+    try:
+        yield
+    except BaseException:
+        with suppress(PluginError):
+            delete_all(store, prefix, lambda _: None)
+        raise
+    with steps.trying("nothing left", f"remove what is below {prefix}") as step:
+        try:
+            left = delete_all(store, prefix, step.warn)
+        except StorageError as error:
+            # Where deleting has succeeded before it has to succeed now; else it is told already.
+            if any(one.step == "delete" and one.status == "ok" for one in steps.all):
+                raise
+            step.warn(f"{prefix} can't be emptied: {error}", f"remove what is below {prefix}")
+            return
+        step.figures["left"] = left
+        if left:
+            step.warn(f"{left} objects were still there, and are deleted now")
+        if _keeps_versions(store, prefix):
+            step.warn("the store keeps versions of what was deleted", "let a lifecycle rule of the bucket end them")
+        if step.status == "ok":
+            step.told = f"{prefix} is empty again"
+
+
+def _keeps_versions(store: Store, prefix: str) -> bool:
+    try:
+        return store.keeps_versions(prefix)
+    except StorageError:
+        return False  # who may not ask can't tell
