@@ -100,6 +100,13 @@ def _age(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no age: {error}") from None
 
 
+def replica_of(config: Config) -> Config:
+    """The configuration of its second target; UsageError where it has none."""
+    if config.replica is None:
+        raise UsageError(f"configuration file {config.path} names no second target: add `replica_url`")
+    return config.replica
+
+
 @contextmanager
 def opened(path: str, *, replica: bool = False) -> Iterator[tuple[Config, Store]]:
     """The configuration in a file, and its store, or those of its replica; what libraries say goes to the log."""
@@ -109,9 +116,7 @@ def opened(path: str, *, replica: bool = False) -> Iterator[tuple[Config, Store]
 
     config = load_config(os.path.abspath(path))
     if replica:
-        if config.replica is None:
-            raise UsageError(f"configuration file {config.path} names no second target: add `replica_url`")
-        config = config.replica
+        config = replica_of(config)
     take_over_library_logging(Log(verbosity=config.logger_verbosity), keep_streams=True)
     store = open_store(
         config.url,

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__, private
-from . import doctor_host, doctor_target, render
-from .arguments import Parser
+from . import doctor_host, doctor_target, hosts, render
+from .arguments import Parser, replica_of
 from .interrupting import interruptible
 from .steps import Step, Steps
 
@@ -21,9 +21,8 @@ def main(arguments: Sequence[str]) -> int:
     """
     parser = Parser("doctor")
     parser.add_argument("--quick", action="store_true", help="measure no throughput")
-    parser.add_argument("--hosts", metavar="A,B,C", help="on these hosts, by ssh, and compare them")
-    parser.add_argument("--hostfile", metavar="FILE", help="the same, the hosts of a file: one a line, # for comments")
-    parser.add_argument("--ssh", metavar="COMMAND", default="ssh", help="how hosts are reached, such as 'ssh -p 2222'")
+    hosts.add_arguments(parser)
+    parser.add_replica()
     parser.add_json()
     asked = parser.parse_args(arguments)
     path = os.path.abspath(asked.config)
@@ -44,7 +43,8 @@ def _on_this_host(path: str, asked: Any) -> int:
         take_over_library_logging(log, keep_streams=True)
         doctor_host.look_at_the_host(steps, config)
         if config is not None:
-            doctor_target.try_the_target(steps, config, quick=asked.quick)
+            target = replica_of(config) if asked.replica else config
+            doctor_target.try_the_target(steps, target, quick=asked.quick)
         else:
             steps.skip(doctor_target.all_steps(quick=asked.quick), "the configuration can't be used")
     if asked.json:

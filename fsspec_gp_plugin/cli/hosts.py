@@ -25,6 +25,7 @@ SSH = "ssh"
 _PATIENCE = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=15", "ServerAliveCountMax=4")
 # Of ssh itself: the host can't be reached, or the line was cut.
 UNREACHED = 255
+TOO_LONG = 124
 _AT_ONCE = 32
 
 
@@ -46,9 +47,8 @@ class Result:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that say which hosts, and how they are reached."""
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--hosts", metavar="A,B,…", help="names of hosts")
-    which.add_argument("--hostfile", metavar="FILE", help="a file of them, one a line; # begins a comment")
+    parser.add_argument("--hosts", metavar="A,B,…", help="names of hosts")
+    parser.add_argument("--hostfile", metavar="FILE", help="a file of them, one a line; # begins a comment")
     parser.add_argument(
         "--ssh",
         metavar="COMMAND",
@@ -69,19 +69,18 @@ def _command(text: str) -> str:
 
 def hosts_of(asked: argparse.Namespace) -> list[str]:
     """The hosts that were asked for, each once; UsageError where there is none, or a name that is none."""
-    if asked.hosts is not None:
-        found = asked.hosts.split(",")
-    else:
+    found = (asked.hosts or "").split(",")
+    if asked.hostfile is not None:
         try:
             lines = Path(asked.hostfile).read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(
                 f"--hostfile {asked.hostfile} can't be read: {getattr(error, 'strerror', error)}"
             ) from error
-        found = [line.partition("#")[0] for line in lines]
+        found += [line.partition("#")[0] for line in lines]
     hosts = list(dict.fromkeys(filter(None, (host.strip() for host in found))))
     if not hosts:
-        raise UsageError("there is no host among those given")
+        raise UsageError("no hosts are named; expected --hosts A,B,… or --hostfile FILE with one a line")
     for host in hosts:
         # What begins with a dash would be an option of ssh.
         if not re.fullmatch(r"[A-Za-z0-9_.@:\[\]%][A-Za-z0-9_.@:\[\]%-]*", host):
@@ -89,8 +88,11 @@ def hosts_of(asked: argparse.Namespace) -> list[str]:
     return hosts
 
 
-def run_on(hosts: Sequence[str], line: str, stdin: bytes | Path = b"", ssh: str = SSH) -> list[Result]:
+def run_on(
+    hosts: Sequence[str], line: str, stdin: bytes | Path = b"", ssh: str = SSH, *, longest: float | None = None
+) -> list[Result]:
     """Run a line, for a shell there, on all hosts; `stdin` is what it reads, or the file that it reads from.
+    What takes longer than `longest` seconds is ended, and its status TOO_LONG.
 
     Results come in the order of the hosts, when all have ended. One that can't be reached is a result, too: ssh's
     status is UNREACHED. When this is interrupted, what was started is ended.
@@ -112,9 +114,15 @@ def run_on(hosts: Sequence[str], line: str, stdin: bytes | Path = b"", ssh: str 
                     [*command, host, line], stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE
                 )
                 started.add(process)
-            out, err = process.communicate(stdin if isinstance(stdin, bytes) else None)
-            with lock:
-                started.discard(process)
+            try:
+                out, err = process.communicate(stdin if isinstance(stdin, bytes) else None, longest)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                return Result(host, TOO_LONG, "", f"no answer within {longest:.0f} s; look at the host itself")
+            finally:
+                with lock:
+                    started.discard(process)
         return Result(host, process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
     pool = ThreadPoolExecutor(min(_AT_ONCE, len(hosts) or 1))

@@ -295,9 +295,9 @@ def test_the_configuration_goes_along_and_the_doctor_looks(cluster: Cluster, tmp
     [
         ("opt/plugin --hosts a", "expected an absolute path"),
         ("/ --hosts a", "expected an absolute path"),
-        ("/opt/plugin", "one of the arguments --hosts --hostfile is required"),
+        ("/opt/plugin", "no hosts are named"),
         ("/opt/plugin --hosts a,-oProxyCommand=x", "'-oProxyCommand=x' is not the name of a host"),
-        ("/opt/plugin --hosts ,", "there is no host"),
+        ("/opt/plugin --hosts ,", "no hosts are named"),
         ("/opt/plugin --hostfile /not/there", "--hostfile /not/there can't be read"),
         ("/opt/plugin --hosts a --bundle /not/there", "--bundle /not/there can't be read"),
         (f"/opt/plugin --hosts a --bundle {EXECUTABLE}", "can't be read"),

@@ -246,7 +246,7 @@ esac
     lines = local.shell(f"{line} --hosts far,same").out.decode().splitlines()
     assert [text.split()[:2] for text in lines] == [["HOST", "RESULT"], ["far", "failed"], ["same", "ok"]]
     local.shell(f"{line} --hosts ,").failed("no hosts are named", status=2)
-    local.shell(f"{line} --hosts=-oProxyCommand=x").failed("is no name of a host", status=2)
+    local.shell(f"{line} --hosts=-oProxyCommand=x").failed("is not the name of a host", status=2)
 
 
 def test_hosts_are_reached_by_ssh(local: Plugin, sftp: Sshd) -> None:
