@@ -182,6 +182,7 @@ def test_secrets_that_others_can_read_are_a_warning_and_never_shown(local: Plugi
 
 
 def test_a_signal_leaves_nothing_behind(plugin: Plugin, target: Target) -> None:
+    write_config(plugin.config, target.url, target.options, max_bandwidth="4MB")  # or it may be too quick
     process = plugin.start("doctor")
     target.wait_for_upload(process)
     process.send_signal(signal.SIGINT)
