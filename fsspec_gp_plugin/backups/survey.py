@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
-from ..integrity import manifest
+from ..integrity import manifest, verdict
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
 from ..storage.reading import pieces
 
@@ -36,6 +36,7 @@ class Backup:
     report_key: str = ""
     written: float | None = None
     manifests: list[ObjectInfo] = field(default_factory=list)
+    verdicts: list[verdict.Verdict] = field(default_factory=list)
     segments: Counter[str] = field(default_factory=Counter)
     report: dict[str, str] = field(default_factory=dict)
 
@@ -69,6 +70,11 @@ class Backup:
         return None if self.time is None else max(self.time, self.written or 0.0)
 
     @property
+    def verified(self) -> verdict.Verdict | None:
+        """What the last `verify` that read all of it has found; None where it never was."""
+        return verdict.of_all(self.verdicts)
+
+    @property
     def kind(self) -> str:
         """`full`, `incremental`, `filtered` or a part of a database, by its report; "" without one."""
         if not self.report:
@@ -83,6 +89,10 @@ class Backup:
     def count(self, info: ObjectInfo) -> None:
         """Take an object into account."""
         name = info.key[len(backup_prefix(self.timestamp)) :]
+        found = verdict.read(name)
+        if found is not None:
+            self.verdicts.append(found)
+            return
         self.written = max(self.written or 0.0, info.modified or 0.0) or None
         if manifest.is_manifest(name):
             self.manifests.append(info)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from ..backups.survey import Backup, survey
@@ -33,7 +34,7 @@ def list_backups(arguments: Sequence[str]) -> int:
     elif not backups:
         render.line(f"There are no backups at {config.url}")
     else:
-        columns = ["TIMESTAMP", "DATABASE", "KIND", "STATE", "OBJECTS", "SIZE", "MANIFESTS"]
+        columns = ["TIMESTAMP", "DATABASE", "KIND", "STATE", "OBJECTS", "SIZE", "MANIFESTS", "VERIFIED"]
         columns += [] if config.replica is None else ["REPLICA"]
         rows = [
             (
@@ -44,12 +45,20 @@ def list_backups(arguments: Sequence[str]) -> int:
                 f"{backup.objects:,}",
                 format_size(backup.size),
                 f"{len(backup.manifests)}" if backup.manifests else "none",
+                _verified(backup),
                 *_copy_of(backup, copies).values(),
             )
             for backup in backups
         ]
         render.table(columns, rows, right=("OBJECTS", "SIZE"))
     return 0
+
+
+def _verified(backup: Backup) -> str:
+    """The day of the last verification that read all of it, `failed`, or `never`."""
+    if backup.verified is None:
+        return "never"
+    return time.strftime("%Y-%m-%d", time.localtime(backup.verified.time)) if backup.verified.well else "failed"
 
 
 def _copies(path: str) -> dict[str, Backup] | StorageError:
@@ -99,6 +108,7 @@ def info(arguments: Sequence[str]) -> int:
     for name in ("timestamp", "state", "kind", "database"):
         render.line(f"{name}: {told[name] or '?'}")
     render.line(f"objects: {backup.objects:,}, {format_size(backup.size)}")
+    render.line(f"verified: {_verified(backup)}")
     for name, value in backup.report.items():
         render.line(f"report: {name}: {value}")
     for content, size in told["segments"].items():
@@ -117,6 +127,7 @@ def _summary(backup: Backup) -> dict[str, Any]:
         "objects": backup.objects,
         "bytes": backup.size,
         "manifests": len(backup.manifests),
+        "verified": backup.verified and {"time": backup.verified.time, "well": backup.verified.well},
     }
 
 

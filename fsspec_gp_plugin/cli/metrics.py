@@ -25,6 +25,7 @@ _LAST = (
     ("last_backup_age_seconds", "age_seconds", "How long ago the last complete backup was begun."),
     ("last_backup_size_bytes", "bytes", "Bytes of the last complete backup at the target."),
     ("last_backup_objects", "objects", "Objects of the last complete backup, its manifests not counted."),
+    ("last_backup_verified_seconds", "verified", "When `verify` last read all of it and found it well; 0 where never."),
     ("last_backup_has_manifests", "has_manifests", "Whether the last complete backup can be verified."),
 )
 
@@ -70,6 +71,7 @@ def _described(backups: list[Backup], now: float) -> dict[str, Any]:
                 "age_seconds": int(now - (backup.time or 0)),
                 "bytes": backup.size,
                 "objects": backup.objects,
+                "verified": backup.verified.time if backup.verified and backup.verified.well else 0,
                 "has_manifests": bool(backup.manifests),
             }
             for (database, kind), backup in sorted(last.items())

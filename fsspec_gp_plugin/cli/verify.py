@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..backups import catalogs
 from ..backups.parallel import each
 from ..backups.survey import Backup, survey
 from ..config.units import format_size
-from ..errors import NotFound, UsageError
+from ..errors import NotFound, StorageError, UsageError
+from ..integrity import verdict
 from ..integrity.catalog import Catalog
 from ..keys import backup_prefix
 from ..storage.api import ObjectInfo
@@ -43,6 +45,10 @@ def main(arguments: Sequence[str]) -> int:
             raise NotFound(f"there is no backup {asked.timestamp} at {config.url}; `list` shows those that there are")
         settings = DownloadSettings(config.restore_multipart_chunksize, 1)
         told = [_verified(config.url, store, backup, settings, asked) for backup in backups]
+        if not asked.quick:
+            for backup, found in zip(backups, told, strict=True):
+                if backup.manifests:
+                    _write_down(store, backup, asked.shard, found)
     if asked.json:
         render.as_json({"url": config.url, "backups": told})
     else:
@@ -86,6 +92,19 @@ def _verified(url: str, store: Store, backup: Backup, settings: DownloadSettings
         "bytes": size,
         "problems": sorted(problems),
     }
+
+
+def _write_down(store: Store, backup: Backup, shard: tuple[int, int], found: dict[str, Any]) -> None:
+    """Leave the verdict beside the backup, where the store takes it: who may only read has told it here."""
+    prefix = backup_prefix(backup.timestamp)
+    made = verdict.new(shard, well=not found["problems"])
+    data = verdict.content(found["verified"], found["bytes"], len(found["problems"]))
+    with suppress(StorageError):
+        store.put(prefix + made.name, memoryview(data))
+        # Those that it takes the place of.
+        store.delete(
+            [prefix + one.name for one in backup.verdicts if (one.part, one.parts) == shard and one.name != made.name]
+        )
 
 
 def _read(store: Store, backup: Backup, settings: DownloadSettings, one: Entry) -> None:

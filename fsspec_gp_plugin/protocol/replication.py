@@ -14,6 +14,7 @@ from ..backups.deletion import delete_all, remove_unfinished
 from ..backups.parallel import each
 from ..config.units import format_size
 from ..errors import NotFound, StorageError, UsageError
+from ..integrity import verdict
 from ..storage.copying import copied_within
 from .comparing import compared
 from .completeness import require_backup
@@ -162,9 +163,14 @@ def _ends(name: str, timestamp: str) -> bool:
 def _first(source: Store, prefix: str) -> Iterator[ObjectInfo]:
     """All objects but those that come last."""
     timestamp = keys.timestamp_of(prefix)
-    for info in source.find(prefix):
+    for info in _copied(source, prefix):
         if not _ends(info.key[len(prefix) :], timestamp):
             yield info
+
+
+def _copied(source: Store, prefix: str) -> Iterator[ObjectInfo]:
+    """All objects; what has been found of those at one target says nothing of those at another."""
+    return (info for info in source.find(prefix) if verdict.read(info.key[len(prefix) :]) is None)
 
 
 def _last(source: Store, prefix: str, timestamp: str) -> list[ObjectInfo]:
@@ -178,7 +184,7 @@ def _last(source: Store, prefix: str, timestamp: str) -> list[ObjectInfo]:
 def _require_same(source: Store, target: Store, prefix: str) -> None:
     """All that the first target lists is listed by the replica, in its size."""
     listed = {info.key: info.size for info in target.find(prefix)}
-    for info in source.find(prefix):
+    for info in _copied(source, prefix):
         if listed.get(info.key) != info.size:
             raise StorageError(
                 f"{info.key} was copied, and is not in the replica's listing with its {info.size} bytes; run it again"

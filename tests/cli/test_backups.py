@@ -87,6 +87,8 @@ def test_every_object_is_compared(plugin: Plugin, target: Target) -> None:
     backed_up(plugin)
     told = asked(plugin, "verify", T)["backups"]
     assert [(one["verified"], one["problems"]) for one in told] == [(5, [])]
+    [listed] = asked(plugin, "list")["backups"]
+    assert (listed["objects"], listed["verified"]["well"]) == (5, True)
     parts = [asked(plugin, "verify", T, "--shard", f"{number}/3")["backups"][0]["verified"] for number in range(3)]
     assert sum(parts) == 5
     if target.kind != "file":
@@ -97,6 +99,8 @@ def test_every_object_is_compared(plugin: Plugin, target: Target) -> None:
     [one] = asked(plugin, "verify", status=1)["backups"]
     assert (one["verified"], len(one["problems"])) == (4, 1)
     assert f"gpbackup_0_{T}_2" in one["problems"][0]
+    assert asked(plugin, "list")["backups"][0]["verified"]["well"] is False
+    assert len(list(stored.parent.glob("fsspec_gp_plugin/verified.0-of-1.*"))) == 1
     assert asked(plugin, "verify", "--quick")["backups"][0]["problems"] == []
     stored.write_bytes(data[:-1])
     assert asked(plugin, "verify", "--quick", status=1)["backups"][0]["verified"] == 4
