@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..backups import catalogs
 from ..backups.parallel import each
+from ..backups.shards import parse_shard
 from ..backups.survey import Backup, survey
 from ..config.units import format_size
-from ..errors import NotFound, StorageError, UsageError
+from ..errors import NotFound, StorageError
 from ..integrity import verdict
 from ..integrity.catalog import Catalog
 from ..keys import backup_prefix
@@ -35,7 +35,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = Parser("verify")
     parser.add_timestamp(nargs="?")
     parser.add_argument("--quick", action="store_true", help="compare sizes only, which a listing tells")
-    parser.add_argument("--shard", metavar="I/N", type=_shard, default=(0, 1), help="only part I, from 0, of N parts")
+    parser.add_argument(
+        "--shard", metavar="I/N", type=parse_shard, default=(0, 1), help="only part I, from 0, of N parts"
+    )
     parser.add_replica()
     parser.add_json()
     asked = parser.parse_args(arguments)
@@ -56,13 +58,6 @@ def main(arguments: Sequence[str]) -> int:
     if any(backup["problems"] for backup in told):
         return 1
     return 0 if any(backup["verified"] for backup in told) or not told else 4
-
-
-def _shard(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
-    if match is None or int(match[1]) >= int(match[2]):
-        raise UsageError(f"{text!r} is no part of a whole: expected I/N with I from 0 to N - 1, such as 0/4")
-    return int(match[1]), int(match[2])
 
 
 def _verified(url: str, store: Store, backup: Backup, settings: DownloadSettings, asked: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 import zlib
 from dataclasses import replace
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING
 from .. import keys
 from ..backups.deletion import delete_all, remove_unfinished
 from ..backups.parallel import each
+from ..backups.shards import parse_shard
 from ..config.units import format_size
-from ..errors import NotFound, StorageError, UsageError
+from ..errors import NotFound, StorageError
 from ..integrity import verdict
 from ..storage.copying import copied_within
 from .comparing import compared
@@ -39,7 +39,7 @@ def replicate_backup(context: Context, timestamp: str, shard: str = "") -> None:
     What gpbackup takes for the end of a backup, its report and its table of contents, is copied when all else is there.
     """
     prefix = keys.backup_prefix(timestamp)
-    part = _shard(shard)
+    part = parse_shard(shard) if shard else (0, 1)
     source, target = context.targets.first(OUTAGE_SECONDS), context.targets.replica(OUTAGE_SECONDS)
     require_backup(context, source, prefix, timestamp)
     started = time.monotonic()
@@ -189,15 +189,6 @@ def _require_same(source: Store, target: Store, prefix: str) -> None:
             raise StorageError(
                 f"{info.key} was copied, and is not in the replica's listing with its {info.size} bytes; run it again"
             )
-
-
-def _shard(text: str) -> tuple[int, int]:
-    if not text:
-        return 0, 1
-    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
-    if match is None or int(match[1]) >= int(match[2]):
-        raise UsageError(f"{text!r} is no part of a whole: expected I/N with I from 0 to N - 1, such as 0/4")
-    return int(match[1]), int(match[2])
 
 
 def _part(info: ObjectInfo, parts: int) -> int:

@@ -48,7 +48,13 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["fsspec_gp_plugin.keys", "fsspec_gp_plugin.config.units", "fsspec_gp_plugin.transfer.spans"]
+    "module",
+    [
+        "fsspec_gp_plugin.keys",
+        "fsspec_gp_plugin.config.units",
+        "fsspec_gp_plugin.transfer.spans",
+        "fsspec_gp_plugin.backups.shards",
+    ],
 )
 def test_examples_in_docstrings_hold(module: str) -> None:
     assert doctest.testmod(importlib.import_module(module)).failed == 0
