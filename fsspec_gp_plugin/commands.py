@@ -79,7 +79,7 @@ PEOPLE = {
     "verify": ("CONFIG [TIMESTAMP]", "read every object and compare it with what was backed up"),
     "doctor": ("CONFIG", "try every step that a backup needs, here or on many hosts"),
     "bench": ("CONFIG", "measure the target, and recommend settings"),
-    "prune": ("CONFIG [--yes]", "delete complete backups that a policy lets go: --keep-full N, --older-than AGE"),
+    "prune": ("CONFIG [--yes]", "delete complete backups that a policy lets go"),
     "cleanup": ("CONFIG [--yes]", "delete what backups that did not come to their end have left"),
     "metrics": ("CONFIG", "tell the state of the backups in the format of Prometheus"),
     "encrypt-secret": ("[KEYFILE]", "make of a secret a value that may stand in CONFIG"),

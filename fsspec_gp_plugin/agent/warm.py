@@ -84,6 +84,8 @@ class Warm:
             asked = _Asked(environment)
             config = parse_config(path, text, asked)
             found = _Read(config, asked.answers, _marks(config, environment))
+            if config.replica_problem:
+                return config  # what it wants may be there the next time
             with self._lock:
                 _make_room(self._configs, _MOST_CONFIGS - 1)
                 self._configs[text] = found

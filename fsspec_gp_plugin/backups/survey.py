@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
-from ..integrity import manifest, verdict
+from ..integrity import manifest, underway, verdict
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
 from ..storage.reading import pieces
 
@@ -89,11 +89,13 @@ class Backup:
     def count(self, info: ObjectInfo) -> None:
         """Take an object into account."""
         name = info.key[len(backup_prefix(self.timestamp)) :]
-        found = verdict.read(name)
+        found, copied = verdict.read(name), underway.read(name)
         if found is not None:
             self.verdicts.append(found)
             return
-        self.written = max(self.written or 0.0, info.modified or 0.0) or None
+        self.written = max(self.written or 0.0, info.modified or 0.0, copied or 0.0) or None
+        if copied is not None:
+            return
         if manifest.is_manifest(name):
             self.manifests.append(info)
             return

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..commands import PEOPLE, PROGRAM
-from ..config.loading import Config, load_config
+from ..config.loading import Config, load_config, required_replica
 from ..config.units import parse_duration
 from ..errors import UsageError
 
@@ -100,13 +100,6 @@ def _age(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no age: {error}") from None
 
 
-def replica_of(config: Config) -> Config:
-    """The configuration of its second target; UsageError where it has none."""
-    if config.replica is None:
-        raise UsageError(f"configuration file {config.path} names no second target: add `replica_url`")
-    return config.replica
-
-
 @contextmanager
 def opened(path: str, *, replica: bool = False) -> Iterator[tuple[Config, Store]]:
     """The configuration in a file, and its store, or those of its replica; what libraries say goes to the log."""
@@ -116,7 +109,7 @@ def opened(path: str, *, replica: bool = False) -> Iterator[tuple[Config, Store]
 
     config = load_config(os.path.abspath(path))
     if replica:
-        config = replica_of(config)
+        config = required_replica(config)
     take_over_library_logging(Log(verbosity=config.logger_verbosity), keep_streams=True)
     store = open_store(
         config.url,

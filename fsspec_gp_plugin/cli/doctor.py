@@ -6,8 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__, private
+from ..config.loading import required_replica
 from . import doctor_host, doctor_target, hosts, render
-from .arguments import Parser, replica_of
+from .arguments import Parser
 from .interrupting import interruptible
 from .steps import Step, Steps
 
@@ -43,7 +44,7 @@ def _on_this_host(path: str, asked: Any) -> int:
         take_over_library_logging(log, keep_streams=True)
         doctor_host.look_at_the_host(steps, config)
         if config is not None:
-            target = replica_of(config) if asked.replica else config
+            target = required_replica(config) if asked.replica else config
             doctor_target.try_the_target(steps, target, quick=asked.quick)
         else:
             steps.skip(doctor_target.all_steps(quick=asked.quick), "the configuration can't be used")

@@ -7,6 +7,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..redaction import scrub
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import IO
@@ -90,7 +92,7 @@ def as_json(answer: Any) -> None:
 
 def json_of(answer: Any) -> str:
     """An answer for programs."""
-    return json.dumps(answer, indent=2, ensure_ascii=True) + "\n"
+    return scrub(json.dumps(answer, indent=2, ensure_ascii=True)) + "\n"
 
 
 @contextmanager
@@ -127,4 +129,4 @@ def status() -> Iterator[Callable[[str], None]]:
 
 
 def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return "".join(c if c.isprintable() else "?" for c in scrub(text))

@@ -95,6 +95,8 @@ def _write_down(store: Store, backup: Backup, shard: tuple[int, int], found: dic
     made = verdict.new(shard, well=not found["problems"])
     data = verdict.content(found["verified"], found["bytes"], len(found["problems"]))
     with suppress(StorageError):
+        if backup.report_key:
+            store.stat(backup.report_key)  # it may have been deleted meanwhile
         store.put(prefix + made.name, memoryview(data))
         # Those that it takes the place of.
         store.delete(

@@ -18,6 +18,7 @@ from . import s3_plugin
 from .encryption import KEY_NAME
 from .options import BY_NAME
 from .storage_options import literal_secrets, load_storage_options, over
+from .strict import parse_strings, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +31,8 @@ _LARGEST_FILE = 1 << 20
 @dataclass(frozen=True)
 class Config:
     """The options of one configuration file, parsed. Sizes are bytes, durations seconds; `literal_secrets`: the
-    names of those that stand in the file as they are; `replica`: the same with the second target's URL and options.
+    names of those that stand in the file as they are; `replica`: the same with the second target's URL and options,
+    or None, and `replica_problem` why it can't be used, which does not disturb who does without.
     """
 
     path: str
@@ -39,6 +41,7 @@ class Config:
     literal_secrets: tuple[str, ...]
     storage_options_file: str | None
     replica: Config | None
+    replica_problem: str
     backup_max_concurrent_requests: int
     restore_max_concurrent_requests: int
     backup_multipart_chunksize: int
@@ -78,7 +81,7 @@ def executable_path(path: str, text: str) -> str:
     import yaml
 
     with _naming(path):
-        document = _parsed(text, yaml.BaseLoader)
+        document = parsed(text, yaml.BaseLoader)
         named = document.get("executablepath", "") if isinstance(document, dict) else ""
         if not isinstance(named, str):
             raise ConfigError("`executablepath` is not text; expected the absolute path of the executable")
@@ -111,7 +114,7 @@ def _read(path: str) -> str:
 
 
 def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
-    given = _parse_strings(text)
+    given = parse_strings(text)
     values: dict[str, Any] = {}
     for name, value in given.items():
         if "\0" in value:
@@ -145,7 +148,25 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
             if field.name in BY_NAME and not field.name.endswith(("url", "storage_options", "storage_options_file"))
         },
     )
-    return replace(config, replica=_replica(config, values, environ))
+    try:
+        return replace(config, replica=_replica(config, values, environ))
+    except UnusableError as error:
+        return replace(config, replica_problem=str(error))
+
+
+class UnusableError(ConfigError):
+    """The replica's options can't be had on this host."""
+
+
+def required_replica(config: Config) -> Config:
+    """The configuration of its second target; ConfigError where it has none, or that can't be used."""
+    if config.replica is None:
+        raise ConfigError(
+            f"configuration file {config.path}: {config.replica_problem}"
+            if config.replica_problem
+            else f"configuration file {config.path} names no second target: add `replica_url`"
+        )
+    return config.replica
 
 
 def _target(prefix: str, url: str, text: str, values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
@@ -158,6 +179,7 @@ def _target(prefix: str, url: str, text: str, values: Mapping[str, Any], environ
         "literal_secrets": tuple(literal_secrets(text, name)),
         "storage_options_file": file,
         "replica": None,
+        "replica_problem": "",
     }
 
 
@@ -167,7 +189,12 @@ def _replica(config: Config, values: Mapping[str, Any], environ: Mapping[str, st
         if name := next((name for name in values if name.startswith("replica_") and values[name]), None):
             raise ConfigError(f"option {name!r} is of no use without 'replica_url'")
         return None
-    found = replace(config, **_target("replica_", url, values.get("replica_storage_options") or "", values, environ))
+    _check_url("replica_url", url)
+    try:
+        target = _target("replica_", url, values.get("replica_storage_options") or "", values, environ)
+    except ConfigError as error:
+        raise UnusableError(str(error)) from error
+    found = replace(config, **target)
     if (found.url.rstrip("/"), found.storage_options) == (config.url.rstrip("/"), config.storage_options):
         raise ConfigError("option 'replica_url' is the first target itself; a copy there would be none")
     return found
@@ -189,58 +216,6 @@ def _check_url(name: str, url: str) -> None:
         raise ConfigError(f"option {name!r}: {error}") from None
     if password:
         register_secrets([password, unquote(password)], secret=True)
-
-
-def _parse_strings(text: str) -> dict[str, str]:
-    """The mapping under `options:`, each value the text that gpbackup would make of it."""
-    import yaml
-
-    class Loader(yaml.BaseLoader):
-        """Every scalar is text, as gpbackup's strict decoding makes it; a doubled key is an error."""
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002, RUF100
-            seen = set()
-            for key, _ in node.value:
-                if key.value in seen and isinstance(key.value, str):
-                    raise ConfigError(f"key {key.value!r} stands twice (line {key.start_mark.line + 1})")
-                seen.add(key.value if isinstance(key.value, str) else id(key))
-            return super().construct_mapping(node, deep=deep)
-
-    document = _parsed(text, Loader)
-    if not isinstance(document, dict):
-        raise ConfigError("is not a YAML mapping; expected `executablepath:` and `options:`")
-    for name in document:
-        if name not in ("executablepath", "options"):
-            hint = " (indent it below `options:`)" if name in BY_NAME else ""
-            raise ConfigError(f"unknown top-level key {name!r}{hint}; gpbackup allows executablepath and options")
-    options = document.get("options")
-    if not isinstance(options, dict):
-        raise ConfigError("`options:` is missing or not a mapping; it needs at least `url:` below it")
-    for name, value in options.items():
-        if not isinstance(value, str):
-            raise ConfigError(_not_a_string(str(name)))
-    return {name: "" if value in ("~", "null") else value for name, value in options.items()}
-
-
-def _parsed(text: str, loader: Any) -> Any:
-    import yaml
-
-    try:
-        return yaml.load(text, Loader=loader)  # noqa: S506 - a subclass of BaseLoader, which is safe
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        problem = getattr(error, "problem", None) or "it has characters that YAML does not allow"
-        raise ConfigError(f"is not valid YAML{where}: {problem}") from None
-
-
-def _not_a_string(name: str) -> str:
-    if name in ("storage_options", "replica_storage_options"):
-        return (
-            f"option {name!r} is a nested mapping, which gpbackup refuses; make it a block of text: "
-            f"write `{name}: |` and keep the indented lines below it"
-        )
-    return f"option {name!r} is a list or a mapping, which gpbackup refuses; expected text"
 
 
 def _nearest(name: str) -> str:

@@ -12,12 +12,13 @@ from ..errors import AccessDenied, LocalFileError, NotFound, StorageError
 from ..private import NoDirectoryError
 from ..storage.api import ObjectInfo
 from ..storage.mirrored import MirroredStore
+from .completeness import require_backup
 from .sources import source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from ..integrity.catalog import Catalog
+    from ..integrity.catalog import Catalog, Difference
     from ..integrity.entry import Entry
     from ..storage.api import Store
     from .context import Context
@@ -42,6 +43,8 @@ def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
         earlier = frozenset()
     catalog_users.begin(context.config.url, timestamp, [timestamp, *earlier])
     for one in earlier:
+        # A restore of a table that needs it would fail later, where gprestore hangs.
+        require_backup(context, source(context, one), keys.backup_prefix(one), one)
         with Catalog(context.config.url, one, make=True) as catalog:
             _build(context, catalog, one, source(context, one))
     with Catalog(context.config.url, timestamp, make=True) as catalog:
@@ -50,7 +53,7 @@ def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
             return
         context.log.info(f"{timestamp}: the manifests name {count} objects")
         # What is gone would only be missed much later, where gprestore hangs.
-        whole = count <= _FEW or not context.store.capabilities.lists_by_prefix
+        whole = count <= _FEW or not source(context, timestamp).capabilities.lists_by_prefix
         _require(context, catalog, prefix, "" if whole else f"gpbackup_{timestamp}")
 
 
@@ -82,7 +85,7 @@ def require_objects(context: Context, prefix: str, timestamp: str, content: str)
     from ..integrity.catalog import Catalog
 
     # Where a listing is always one of all, the coordinator's hook has looked at all.
-    if context.config.checksum == "off" or not context.store.capabilities.lists_by_prefix:
+    if context.config.checksum == "off" or not source(context, timestamp).capabilities.lists_by_prefix:
         return
     try:
         with Catalog(context.config.url, timestamp) as catalog:
@@ -106,6 +109,10 @@ def _require(context: Context, catalog: Catalog, prefix: str, start: str) -> Non
     except AccessDenied as error:
         context.log.info(f"{prefix} can't be listed, so nothing tells whether all is there: {error}")
         return
+    _refuse(prefix, found)
+
+
+def _refuse(prefix: str, found: Difference | None) -> None:
     if found is None:
         return
     if found.size is not None:
@@ -138,11 +145,30 @@ def _described(key: str, entry: Entry | None) -> ObjectInfo | None:
     return None if entry is None else ObjectInfo(key, entry.size, None, entry.crc32c)
 
 
+class Expectations:
+    """What a backup's manifests say of its objects, for commands without hooks."""
+
+    def __init__(self, prefix: str, catalog: Catalog | None = None) -> None:
+        """Without a catalog nothing is said."""
+        self._prefix = prefix
+        self._catalog = catalog
+
+    def of(self, key: str) -> ObjectInfo | None:
+        """What they say of one object."""
+        return None if self._catalog is None else _described(key, self._catalog.entry(key[len(self._prefix) :]))
+
+    def require(self, found: Iterable[ObjectInfo]) -> None:
+        """NotFound or StorageError where a listing lacks what they name, or tells another size."""
+        if self._catalog is not None:
+            names = ((info.key[len(self._prefix) :], info.size) for info in found)
+            _refuse(self._prefix, self._catalog.difference("", names))
+
+
 @contextmanager
-def compared(context: Context, prefix: str, store: Store) -> Iterator[Callable[[str], ObjectInfo | None]]:
-    """What a backup's manifests say of an object, by its key, without hooks; the manifests are read from `store`."""
+def compared(context: Context, prefix: str, store: Store) -> Iterator[Expectations]:
+    """What a backup's manifests, read from `store`, say of its objects."""
     if context.config.checksum == "off" or not keys.is_backup_prefix(prefix):
-        yield lambda _: None
+        yield Expectations(prefix)
         return
     from ..integrity.catalog import Catalog
 
@@ -150,7 +176,7 @@ def compared(context: Context, prefix: str, store: Store) -> Iterator[Callable[[
     with Catalog(context.config.url, timestamp, f".{secrets.token_hex(6)}", make=True) as catalog:
         try:
             _build(context, catalog, timestamp, store)
-            yield lambda key: _described(key, catalog.entry(key[len(prefix) :]))
+            yield Expectations(prefix, catalog)
         finally:
             catalog.remove()
 

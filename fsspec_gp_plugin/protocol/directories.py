@@ -17,6 +17,7 @@ from ..backups.deletion import delete_all
 from ..config.units import format_size
 from ..errors import LocalFileError, NotFound, UsageError
 from ..integrity.entry import is_name
+from ..storage.mirrored import MirroredStore
 from .comparing import compared
 from .files import send_file
 from .records import put_manifest_of
@@ -119,13 +120,15 @@ def _restore(context: Context, path: str, parallel: int) -> None:
             os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         except OSError as error:
             raise LocalFileError(f"can't make {os.path.dirname(target)}: {error.strerror}") from error
-        return context.fetch_file(store, info.key, target, settings, manifests(info.key)).size
+        return context.fetch_file(store, info.key, target, settings, manifests.of(info.key)).size
 
     store = source(context, keys.timestamp_of(prefix)) if keys.is_backup_prefix(prefix) else context.store
-    found = sorted(store.find(prefix), key=lambda info: info.key)
+    listed = store.find_at_both(prefix) if isinstance(store, MirroredStore) else store.find(prefix)
+    found = [info for _, info in sorted({info.key: info for info in listed}.items())]
     if not found:
         raise NotFound(f"there are no objects below {prefix or '/'}")
     with compared(context, prefix, store) as manifests:
+        manifests.require(found)
         _each(context, f"{prefix} → {folder}", "Downloaded", found, fetch, parallel)
 
 

@@ -43,7 +43,8 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
     each segment, that all its objects are there.
     """
     prefix, timestamp = _checked(directory, scope, content)
-    _ = context.store  # configuration errors show in every scope
+    if context.config.replica is None:
+        _ = context.store  # configuration errors show in every scope
     if scope in _HOST_SCOPES:
         _warn_of_risks(context, scope)
         choose(context, timestamp, lambda store: require_backup(context, store, prefix, timestamp))
@@ -73,7 +74,7 @@ def cleanup_plugin_for_restore(context: Context, directory: str, scope: str, con
     _, timestamp = _checked(directory, scope, content)
     if scope in _HOST_SCOPES:
         forget_manifests(context, timestamp)
-        forget_source(context, timestamp)
+        forget_source(context)
     _done(context, timestamp, scope, content)
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import private
-from ..errors import AccessDenied, LocalFileError, NotFound, PluginError, StorageError, Unreachable
+from ..errors import ConfigError, LocalFileError, NotFound, PluginError, StorageError
 from ..storage.mirrored import MirroredStore
 from .targets import SHORT_OUTAGE_SECONDS
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _DIRECTORY = "sources"
 # How long the first of two targets is waited for in the midst of a restore.
 _LEAD_OUTAGE_SECONDS = 20.0
+# And for how long one request of its may stand still, there and in a setup hook.
+_LEAD_STILL_SECONDS = 15.0
+_HOOK_STILL_SECONDS = 5.0
 
 
 def source(context: Context, timestamp: str) -> Store:
@@ -38,7 +41,7 @@ def source(context: Context, timestamp: str) -> Store:
     replica_leads = _replica_leads(context.config.url, timestamp)
     lead, other = (targets.replica, targets.first) if replica_leads else (targets.first, targets.replica)
     return MirroredStore(
-        lead(min(_LEAD_OUTAGE_SECONDS, outage)),
+        lead(min(_LEAD_OUTAGE_SECONDS, outage), _LEAD_STILL_SECONDS),
         lambda: other(outage),
         lead(outage),
         note=context.log.warning,
@@ -64,23 +67,29 @@ def choose(context: Context, timestamp: str, require: Callable[[Store], None]) -
         require(context.store)
         return
     try:
-        require(context.targets.first(SHORT_OUTAGE_SECONDS))
-    except (NotFound, AccessDenied, Unreachable) as problem:
+        require(context.targets.first(SHORT_OUTAGE_SECONDS, _HOOK_STILL_SECONDS))
+    except (StorageError, ConfigError) as problem:
         try:
             require(context.targets.replica(SHORT_OUTAGE_SECONDS))
-        except StorageError as second:
+        except (StorageError, ConfigError) as second:
             raise type(problem)(f"{problem}; and at the replica: {second}") from problem
         context.log.warning(f"{timestamp} is read from the replica {context.config.replica.url}: {problem}")
         _remember(context, timestamp, replica=True)
-        context.targets.first_is_away = isinstance(problem, Unreachable)
+        context.targets.first_is_away = not isinstance(problem, NotFound)
     else:
         _remember(context, timestamp, replica=False)
 
 
-def forget_source(context: Context, timestamp: str) -> None:
-    """A restore has ended."""
-    if context.config.replica is not None:
-        _remember(context, timestamp, replica=False)
+def forget_source(context: Context) -> None:
+    """A restore has ended: the next one of a backup at this target begins with the target."""
+    if context.config.replica is None:
+        return
+    ours = private.name_of(context.config.url, "")
+    with suppress(OSError, PluginError), _directory() as directory:
+        # Those of the backups that it builds upon, too. Another restore finds out again.
+        for name in os.listdir(directory):
+            if name.endswith(ours):
+                os.unlink(name, dir_fd=directory)
 
 
 @contextmanager

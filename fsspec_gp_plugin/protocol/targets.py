@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError, UsageError
+from ..config.loading import required_replica
+from ..errors import ConfigError
 from ..storage.opening import patient
 from ..storage.retrying import Patience, RetryingStore
 
@@ -33,26 +35,29 @@ class Targets:
         # Found by this call, which then asks it nothing more.
         self.first_is_away = False
         self._lock = threading.Lock()
-        self._bare: dict[bool, Store] = {}
+        self._bare: dict[tuple[bool, float], Store] = {}
         self._patient: list[Store] = []
 
-    def first(self, outage: float) -> Store:
-        """The store of the configured URL, waited for so many seconds."""
-        return self._made(outage, replica=False)
+    def first(self, outage: float, still: float | None = None) -> Store:
+        """The store of the configured URL, waited for so many seconds; `still`: for how many a request may stand still,
+        where that is less than the configured `timeout`.
+        """
+        return self._made(outage, still, replica=False)
 
-    def replica(self, outage: float) -> Store:
-        """The store of the replica, waited for so many seconds; UsageError where none is configured."""
-        return self._made(outage, replica=True)
+    def replica(self, outage: float, still: float | None = None) -> Store:
+        """The store of the replica, as first(); ConfigError where none is configured or it can't be used."""
+        return self._made(outage, still, replica=True)
 
-    def _made(self, outage: float, *, replica: bool) -> Store:
-        config = self._config().replica if replica else self._config()
-        if config is None:
-            raise UsageError(f"configuration file {self._config().path} names no second target: add `replica_url`")
+    def _made(self, outage: float, still: float | None, *, replica: bool) -> Store:
+        config = required_replica(self._config()) if replica else self._config()
+        if still is not None:
+            config = dataclasses.replace(config, timeout=min(config.timeout, still))
         with self._lock:
-            bare = self._bare.get(replica)
+            kept = (replica, config.timeout)
+            bare = self._bare.get(kept)
             if bare is None:
                 try:
-                    bare = self._bare[replica] = self._supplies.store(config)
+                    bare = self._bare[kept] = self._supplies.store(config)
                 except ConfigError as error:
                     of = "replica: " if replica else ""
                     raise ConfigError(f"configuration file {config.path}: {of}{error}") from error

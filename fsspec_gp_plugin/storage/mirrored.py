@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import AccessDenied, ConfigError, NotFound, PluginError, StorageError, Unreachable
+from ..errors import AccessDenied, ConfigError, NotFound, ObjectChanged, PluginError, StorageError, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from .api import ObjectInfo, PartWriter, Store, Upload
 
 _T = TypeVar("_T")
-# After any of these the other target may do better.
-_FAILURES = (NotFound, AccessDenied, Unreachable)
 _LACKS = (NotFound, AccessDenied)
+_REMEMBERED = 64
 _LEAD, _OTHER, _PATIENT = range(3)
 
 
@@ -44,6 +43,9 @@ class MirroredStore:
         self._make_other = other
         self._patient_lead = patient_lead
         self._other: Store | None = None
+        # Why the lead is out of reach, once that is known; and what the other tells of objects whose streams went over.
+        self._away: Unreachable | None = None
+        self._elsewhere: dict[str, ObjectInfo] = {}
         self._lock = threading.Lock()
         self._note = note
         self._lost = lost
@@ -81,13 +83,15 @@ class MirroredStore:
 
     def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         at, bare = _unmarked(info)
+        if at == _LEAD and self._away is not None:
+            at, bare = self._found_elsewhere(bare, self._away)
         return self._resumed(at, bare, start, into, self._store(at).read(bare, start, into))
 
     def crc32c(self, info: ObjectInfo) -> int | None:
         at, bare = _unmarked(info)
         try:
             return self._store(at).crc32c(bare)
-        except _FAILURES:
+        except StorageError:
             return None  # it went away after its last byte; the manifest tells, too
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
@@ -113,28 +117,35 @@ class MirroredStore:
             try:
                 for info in self._store(at).find(prefix):
                     yield _marked(info, at)
-            except (*_FAILURES, ConfigError) as error:
+            except (StorageError, ConfigError) as error:
                 failures.append(error)
         if len(failures) > 1:
             raise failures[1]
 
     def _first(self, key: str, action: Callable[[Store], _T]) -> tuple[int, _T]:
         """Which store could do it, and what it gave."""
-        try:
-            return _LEAD, action(self._lead)
-        except _FAILURES as problem:
-            self._failed(problem)
+        problem: StorageError
+        if self._away is not None:
+            problem = self._away
+        else:
             try:
-                found = action(self.other)
-            except _LACKS as second:
-                if not isinstance(problem, Unreachable):
-                    raise _both(problem, second) from problem
-                self._note(f"{key} is not at the other target: {second}")
-                return _PATIENT, action(self._patient_lead)
-            except (StorageError, ConfigError) as second:
+                return _LEAD, action(self._lead)
+            except ObjectChanged:
+                raise
+            except StorageError as error:
+                problem = error
+                self._failed(problem)
+        try:
+            found = action(self.other)
+        except _LACKS as second:
+            if not isinstance(problem, Unreachable):
                 raise _both(problem, second) from problem
-            self._note(f"{key} is read from the other target: {problem}")
-            return _OTHER, found
+            self._note(f"{key} is not at the other target: {second}")
+            return _PATIENT, action(self._patient_lead)
+        except (StorageError, ConfigError) as second:
+            raise _both(problem, second) from problem
+        self._note(f"{key} is read from the other target: {problem}")
+        return _OTHER, found
 
     def _resumed(self, at: int, info: ObjectInfo, start: int, into: memoryview, pieces: Iterator[int]) -> Iterator[int]:
         """Fill the buffer from `pieces`, and when they fail from the other store."""
@@ -144,16 +155,21 @@ class MirroredStore:
                 filled += count
                 yield count
             return
-        except _FAILURES as problem:
+        except ObjectChanged:
+            raise
+        except StorageError as problem:
             if at != _LEAD:
                 raise
             self._failed(problem)
             failure = problem
-        at, same = self._elsewhere(info, failure)
+        at, same = self._found_elsewhere(info, failure)
         yield from self._store(at).read(same, start + filled, into[filled:])
 
-    def _elsewhere(self, info: ObjectInfo, problem: StorageError) -> tuple[int, ObjectInfo]:
+    def _found_elsewhere(self, info: ObjectInfo, problem: StorageError) -> tuple[int, ObjectInfo]:
         """A store to go on with, and the object there."""
+        same = self._elsewhere.get(info.key)
+        if same is not None and same.size == info.size:
+            return _OTHER, same
         try:
             same = self.other.stat(info.key)
             if same.size != info.size:
@@ -166,10 +182,18 @@ class MirroredStore:
         except (StorageError, ConfigError) as second:
             raise _both(problem, second) from problem
         self._note(f"{info.key} is read on from the other target: {problem}")
+        with self._lock:
+            while len(self._elsewhere) >= _REMEMBERED:
+                del self._elsewhere[next(iter(self._elsewhere))]
+            self._elsewhere[info.key] = same
         return _OTHER, same
 
     def _failed(self, problem: StorageError) -> None:
-        if isinstance(problem, Unreachable):
+        if not isinstance(problem, Unreachable):
+            return
+        with self._lock:
+            first, self._away = self._away is None, problem
+        if first:
             self._lost()
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
@@ -208,4 +232,6 @@ def _unmarked(info: ObjectInfo) -> tuple[int, ObjectInfo]:
 
 
 def _both(problem: StorageError, second: PluginError) -> StorageError:
-    return type(problem)(f"{problem}; and at the other target: {second}")
+    # Where the one lacks it and the other can't tell, nobody knows whether it is there.
+    kind = type(second) if isinstance(problem, NotFound) and isinstance(second, StorageError) else type(problem)
+    return kind(f"{problem}; and at the other target: {second}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,6 +188,71 @@ def test_what_is_not_as_it_was_backed_up_is_not_copied(disks: Pair) -> None:
     assert "3 objects sent" in disks.replicate()
 
 
+def test_what_the_manifests_name_must_be_there_to_be_copied(disks: Pair) -> None:
+    disks.store(disks.first).delete([disks.database.key(next(iter(disks.data)))])
+    disks.plugin.run("replicate_backup", T).failed("1 of 4 objects were backed up", status=1)
+    assert not {f"{PREFIX}/{name}" for name in END} & set(disks.copies)
+
+
+def test_a_replica_that_is_the_first_target_by_another_name_is_refused(disks: Pair, tmp_path: Path) -> None:
+    before = disks.first.keys()
+    (tmp_path / "link").symlink_to(tmp_path / "first")
+    for url in (f"file://{tmp_path}/link", f"file://{tmp_path}/./first"):
+        made = pair(disks.first, Target("file", url, {}), disks.database)
+        for command in ("replicate_backup", "delete_replica"):
+            made.plugin.run(command, T).failed("is the first target itself, by another name", status=2)
+    assert disks.first.keys() == before
+
+
+def test_a_directory_is_restored_whole_or_not_at_all(disks: Pair, tmp_path: Path) -> None:
+    disks.replicate()
+    path, other = disks.data
+    disks.store(disks.first).delete([disks.database.key(path)])
+    folder = tmp_path / "restored" / PREFIX
+    disks.plugin.run("restore_directory", str(folder)).succeeded()
+    assert (folder / Path(path).name).read_bytes() == disks.data[path]
+    disks.store(disks.second).delete([disks.database.key(path), disks.database.key(other)])
+    disks.plugin.run("restore_directory", str(tmp_path / "again" / PREFIX)).failed("1 of 4 objects", status=1)
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_backup_that_an_incremental_one_needs_must_be_there_too(disks: Pair) -> None:
+    base = "20260101030405"
+    plan = f'restoreplan:\n- timestamp: "{base}"\n- timestamp: "{T}"\n'.encode()
+    disks.store(disks.first).put(f"{PREFIX}/gpbackup_{T}_config.yaml", memoryview(plan))
+    setup = ("setup_plugin_for_restore", disks.database.directory(-1), "master", '\\"-1\\"')
+    disks.plugin.run(*setup).failed(f"there is no backup {base}", status=1)
+    for name in ("toc.yaml", "report"):
+        key = f"backups/20260101/{base}/gpbackup_{base}_{name}"
+        disks.store(disks.second).put(key, memoryview(b"x"))
+    disks.plugin.run(*setup).succeeded()
+
+
+def test_a_secret_in_the_replicas_url_is_not_told(disks: Pair, ftp: Any) -> None:
+    user, _, rest = ftp.url.removeprefix("ftp://").rpartition("@")
+    password = ftp.options.get("password") or user.partition(":")[2]
+    url = f"ftp://{ftp.options.get('username', user.partition(':')[0])}:{password}@{rest}/secret"
+    options = {name: value for name, value in ftp.options.items() if name not in ("username", "password")}
+    made = pair(disks.first, Target("ftp", url, options), disks.database)
+    for words in (("replicate_backup", T), ("list", "--replica", "--json"), ("list", "--replica")):
+        done = made.plugin.run(*words)
+        assert done.status == 0, done.err
+        assert password not in done.out.decode() + done.err
+
+
+def test_a_copy_under_way_is_not_taken_for_rubbish(tmp_path: Path, database: Database, disks: Pair) -> None:
+    """Its timestamp is old, as the backup's is."""
+    slow = pair(disks.first, disks.second, database, max_bandwidth="1KB")
+    process = slow.plugin.start("replicate_backup", T)
+    slow.second.wait_for_upload(process)
+    there = Plugin(database, write_config(tmp_path / "there.yaml", disks.second.url))
+    told = json.loads(there.run("cleanup", "--json").out)["leftovers"]
+    assert [one["action"] for one in told if one["what"] == "backup"] == ["keep"]
+    process.terminate()
+    process.communicate(timeout=20)
+    assert [key for key in disks.copies if "replicating" in key] == []
+
+
 def test_a_damaged_copy_is_made_anew(disks: Pair) -> None:
     disks.replicate()
     path, data = list(disks.data.items())[1]
@@ -245,6 +311,44 @@ def test_a_first_target_that_goes_away_is_not_waited_for_by_every_table(
     after.data = made.data
     after.restored()
     assert database.log().count("is read from the other target") == 1
+
+
+def test_a_replicas_secrets_that_are_missing_disturb_no_backup(disks: Pair, tmp_path: Path) -> None:
+    config = write_config(
+        tmp_path / "broken.yaml",
+        disks.first.url,
+        replica_url="s3://bucket/x",
+        replica_storage_options_file=f"{tmp_path}/not-there",
+    )
+    plugin = Plugin(disks.database, config)
+    plugin.run("setup_plugin_for_backup", disks.database.directory(-1), "master", '\\"-1\\"').succeeded()
+    plugin.run("backup_data", disks.database.table(9), stdin=b"rows").succeeded()
+    assert plugin.run("restore_data", disks.database.table(9)).succeeded().out == b"rows"
+    plugin.run("replicate_backup", T).failed("replica_storage_options_file", "can't be read", status=2)
+
+
+def test_an_incident_that_is_no_outage_leads_to_the_replica_too(
+    database: Database, disks: Pair, request: pytest.FixtureRequest
+) -> None:
+    """The first target's bucket is gone."""
+    disks.replicate()
+    minio = request.getfixturevalue("minio")
+    made = pair(Target("s3", "s3://no-such-bucket/x", minio.options), disks.second, database)
+    made.data = disks.data
+    made.plugin.run("setup_plugin_for_restore", database.directory(-1), "master", '\\"-1\\"').succeeded()
+    made.restored()
+
+
+def test_a_first_target_that_says_nothing_is_soon_given_up(database: Database, disks: Pair) -> None:
+    disks.replicate()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(100)
+        options = {"endpoint_url": f"http://127.0.0.1:{silent.getsockname()[1]}", "key": "k", "secret": "s" * 16}
+        made = pair(Target("s3", "s3://bucket/x", options), disks.second, database)
+        began = time.monotonic()
+        made.plugin.run("setup_plugin_for_restore", database.directory(-1), "master", '\\"-1\\"').succeeded()
+        assert time.monotonic() - began < 40
 
 
 def test_a_replica_that_can_not_be_opened_disturbs_nobody_who_does_not_need_it(disks: Pair) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +11,11 @@ from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreac
 from fsspec_gp_plugin.storage.mirrored import MirroredStore
 from fsspec_gp_plugin.transfer.download import Download, DownloadSettings
 from tests.fakes import FakeStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fsspec_gp_plugin.storage.api import ObjectInfo
 
 MEBIBYTE = 1 << 20
 DATA = os.urandom(5 * MEBIBYTE + 17)
@@ -85,7 +91,7 @@ def test_what_the_first_does_not_give_is_read_at_the_other(lead: FakeStore) -> N
 def test_a_stream_goes_on_at_the_other_store_where_it_broke(at: int) -> None:
     two = Two(breaking_at(at), holding(FakeStore()))
     assert two.fetched() == DATA
-    assert two.lost >= 1
+    assert two.lost == 1
 
 
 def test_another_object_of_that_name_is_not_gone_on_with() -> None:
@@ -105,7 +111,7 @@ def test_where_the_other_lacks_it_the_first_is_waited_for() -> None:
     ("lead", "other", "kind"),
     [
         (FakeStore(), FakeStore(), NotFound),
-        (FakeStore(), FakeStore(away), NotFound),
+        (FakeStore(), FakeStore(away), Unreachable),
         (FakeStore(away), FakeStore(away), Unreachable),
     ],
 )
@@ -122,3 +128,26 @@ def test_a_listing_is_the_others_where_the_first_has_nothing_there() -> None:
     assert [info.key for info in two.store.find("")] == ["another"]
     assert sorted(info.key for info in two.store.find_at_both("")) == ["another", "key"]
     assert list(Two(FakeStore(), FakeStore()).store.find("")) == []
+
+
+def test_a_lead_that_is_away_is_not_asked_again_for_each_range() -> None:
+    lead = breaking_at(MEBIBYTE)
+    two = Two(lead, holding(FakeStore()))
+    assert two.fetched() == DATA
+    assert two.lost == 1
+    asked = len(lead.calls)
+    assert two.fetched() == DATA
+    assert len(lead.calls) == asked
+
+
+def test_what_one_lacks_and_the_other_can_not_tell_is_not_taken_for_missing() -> None:
+    with pytest.raises(Unreachable):
+        list(Two(FakeStore(), ListingAway()).store.find(""))
+
+
+class ListingAway(FakeStore):
+    """A store whose listing can't be had."""
+
+    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+        del prefix, unfinished
+        raise Unreachable("the store is away")
