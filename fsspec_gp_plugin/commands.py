@@ -158,6 +158,7 @@ def nearest(name: str) -> str:
     import difflib
 
     # Never a guess that deletes.
-    harmless = [known for known in COMMANDS if not known.startswith("delete")]
+    harmful = {known for known in COMMANDS if known.startswith("delete")} | {"prune", "cleanup", "deploy"}
+    harmless = [known for known in (*COMMANDS, *PEOPLE) if known not in harmful]
     near = difflib.get_close_matches(name, [*harmless, "plugin_api_version", "--version", "--help"], n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; `{PROGRAM} --help` lists the commands"

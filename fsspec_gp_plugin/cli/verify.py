@@ -53,6 +53,8 @@ def main(arguments: Sequence[str]) -> int:
                     _write_down(store, backup, asked.shard, found)
     if asked.json:
         render.as_json({"url": config.url, "backups": told})
+    elif not told:
+        render.line(f"There are no backups at {config.url}")
     else:
         _show(told)
     if any(backup["problems"] for backup in told):

@@ -81,6 +81,13 @@ def test_a_local_target_needs_no_fsspec() -> None:
     assert not {"fsspec", "s3fs", "aiohttp", "botocore"} & modules
 
 
+def test_gpbackups_commands_load_nothing_of_the_commands_for_people() -> None:
+    protocol = sorted(Path(fsspec_gp_plugin.__file__).parent.glob("protocol/[a-z]*.py"))
+    modules = loaded_by("; ".join(f"import fsspec_gp_plugin.protocol.{path.stem}" for path in protocol))
+    assert "fsspec_gp_plugin.protocol.replication" in modules
+    assert not {"rich", "argparse", "fsspec_gp_plugin.cli"} & modules
+
+
 def test_modules_stay_small() -> None:
     modules = list(Path(fsspec_gp_plugin.__file__).parent.rglob("*.py"))
     assert len(modules) > 20
