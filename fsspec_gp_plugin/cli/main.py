@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 # The module and function of each.
 _FUNCTIONS = {
-    "bench": ("bench", "main"),
+    "bench": ("bench.main", "main"),
     "cleanup": ("cleanup", "main"),
     "completion": ("completion", "main"),
-    "deploy": ("deploy", "main"),
-    "doctor": ("doctor", "main"),
+    "deploy": ("deploy.main", "main"),
+    "doctor": ("doctor.main", "main"),
     "encrypt-secret": ("encrypt", "main"),
     "info": ("listing", "info"),
-    "init": ("init", "main"),
+    "init": ("init.main", "main"),
     "list": ("listing", "list_backups"),
     "metrics": ("metrics", "main"),
     "prune": ("prune", "main"),

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, PluginError, Unreachable
-from ..redaction import scrub
+from ...errors import ConfigError, PluginError, Unreachable
+from ...redaction import scrub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

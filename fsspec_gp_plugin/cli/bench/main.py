@@ -8,23 +8,23 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..backups.deletion import delete_all
-from ..backups.probing import unique_name
-from ..backups.settings import download_settings, upload_settings
-from ..backups.traffic import Content, Measured, Traffic
-from ..backups.tuning import HOW, Setting, Tuned, settings_down, settings_up, tune
-from ..config.units import format_size, parse_size
-from ..errors import PluginError
-from . import render
-from .arguments import Parser, opened
-from .bench_answer import as_mapping, show
-from .interrupting import interruptible
+from ...backups.deletion import delete_all
+from ...backups.probing import unique_name
+from ...backups.settings import download_settings, upload_settings
+from ...backups.traffic import Content, Measured, Traffic
+from ...backups.tuning import HOW, Setting, Tuned, settings_down, settings_up, tune
+from ...config.units import format_size, parse_size
+from ...errors import PluginError
+from .. import render
+from ..arguments import Parser, opened
+from ..interrupting import interruptible
+from .answer import as_mapping, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..config.loading import Config
-    from ..storage.api import Store
+    from ...config.loading import Config
+    from ...storage.api import Store
 
 FOLDER = "fsspec_gp_plugin_bench/"
 _RUNS = 3

@@ -12,16 +12,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import __version__, private
-from ..backups.risks import risks_of_the_file, risks_of_the_options
-from ..checksum import crc32c, is_hardware_based
-from ..commands import PROGRAM
-from ..config.loading import Config, executable_path, parse_config, read_config
-from ..config.units import format_size
-from ..errors import ConfigError, LocalFileError
-from ..integrity.catalog import DIRECTORY, require_sqlite
-from ..integrity.journal import DIRECTORY as JOURNAL
-from ..log import Log
+from ... import __version__, private
+from ...backups.risks import risks_of_the_file, risks_of_the_options
+from ...checksum import crc32c, is_hardware_based
+from ...commands import PROGRAM
+from ...config.loading import Config, executable_path, parse_config, read_config
+from ...config.units import format_size
+from ...errors import ConfigError, LocalFileError
+from ...integrity.catalog import DIRECTORY, require_sqlite
+from ...integrity.journal import DIRECTORY as JOURNAL
+from ...log import Log
 
 if TYPE_CHECKING:
     from .steps import Step, Steps
@@ -189,7 +189,7 @@ def fingerprint(path: str) -> str:
     """What tells configurations apart, secrets left out; "" where the file can't be read."""
     import hashlib
 
-    from ..config.redacted import redacted
+    from ...config.redacted import redacted
 
     try:
         return hashlib.sha256(redacted(read_config(path)).encode()).hexdigest()[:16]

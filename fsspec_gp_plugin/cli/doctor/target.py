@@ -9,20 +9,20 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ..backups.deletion import delete_all
-from ..backups.probing import unique_name
-from ..errors import AccessDenied, PluginError, StorageError
-from ..storage.clock import clock_offset
-from ..storage.opening import open_store
-from ..storage.reaching import failed_step, look, may_still_write
-from ..storage.retrying import Patience
-from .doctor_trials import MEASURING, TRYING, measure, try_each
+from ...backups.deletion import delete_all
+from ...backups.probing import unique_name
+from ...errors import AccessDenied, PluginError, StorageError
+from ...storage.clock import clock_offset
+from ...storage.opening import open_store
+from ...storage.reaching import failed_step, look, may_still_write
+from ...storage.retrying import Patience
+from .trials import MEASURING, TRYING, measure, try_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..config.loading import Config
-    from ..storage.api import Store
+    from ...config.loading import Config
+    from ...storage.api import Store
     from .steps import Step, Steps
 
 FOLDER = "fsspec_gp_plugin_doctor/"

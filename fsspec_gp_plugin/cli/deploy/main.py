@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ..commands import PROGRAM
-from ..config.loading import load_config, read_config
-from ..config.writing import executable_in
-from ..errors import ConfigError, UsageError
-from ..redaction import scrub
-from . import render
-from .arguments import Parser
+from ...commands import PROGRAM
+from ...config.loading import load_config, read_config
+from ...config.writing import executable_in
+from ...errors import ConfigError, UsageError
+from ...redaction import scrub
+from .. import render
+from ..arguments import Parser
+from ..hosts import UNREACHED, Result, add_arguments, hosts_of, run_on
 from .bundle import copy_line, read_bundle
-from .hosts import UNREACHED, Result, add_arguments, hosts_of, run_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,14 +5,14 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from ..backups.tuning import HOW
-from ..config.units import format_size
-from . import render
+from ...backups.tuning import HOW
+from ...config.units import format_size
+from .. import render
 
 if TYPE_CHECKING:
-    from ..backups.traffic import Measured
-    from ..backups.tuning import Tuned
-    from .bench import Bench
+    from ...backups.traffic import Measured
+    from ...backups.tuning import Tuned
+    from .main import Bench
 
 
 def as_mapping(bench: Bench) -> dict[str, Any]:

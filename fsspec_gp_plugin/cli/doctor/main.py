@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__, private
-from ..config.loading import required_replica
-from . import doctor_host, doctor_target, hosts, render
-from .arguments import Parser
-from .interrupting import interruptible
+from ... import __version__, private
+from ...config.loading import required_replica
+from .. import hosts, render
+from ..arguments import Parser
+from ..interrupting import interruptible
+from . import host, target
 from .steps import Step, Steps
 
 if TYPE_CHECKING:
@@ -28,32 +29,32 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser.parse_args(arguments)
     path = os.path.abspath(asked.config)
     if asked.hosts is not None or asked.hostfile is not None:
-        from .doctor_hosts import compare
+        from .comparison import compare
 
         return compare(asked, path)
     return _on_this_host(path, asked)
 
 
 def _on_this_host(path: str, asked: Any) -> int:
-    from ..log import Log, take_over_library_logging
+    from ...log import Log, take_over_library_logging
 
     steps = Steps(_ignore if asked.json else _show)
     with interruptible():
-        config = doctor_host.look_at_the_configuration(steps, path)
+        config = host.look_at_the_configuration(steps, path)
         log = Log(verbosity=config.logger_verbosity) if config is not None else Log()
         take_over_library_logging(log, keep_streams=True)
-        doctor_host.look_at_the_host(steps, config)
+        host.look_at_the_host(steps, config)
         if config is not None:
-            target = required_replica(config) if asked.replica else config
-            doctor_target.try_the_target(steps, target, quick=asked.quick)
+            wanted = required_replica(config) if asked.replica else config
+            target.try_the_target(steps, wanted, quick=asked.quick)
         else:
-            steps.skip(doctor_target.all_steps(quick=asked.quick), "the configuration can't be used")
+            steps.skip(target.all_steps(quick=asked.quick), "the configuration can't be used")
     if asked.json:
         render.as_json(
             {
                 "host": private.host(),
                 "version": __version__,
-                "configuration": doctor_host.fingerprint(path),
+                "configuration": host.fingerprint(path),
                 "result": steps.result,
                 "steps": steps.answer,
             }

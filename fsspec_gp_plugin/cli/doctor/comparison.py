@@ -6,15 +6,15 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
-from ..config.loading import load_config
-from ..redaction import scrub
-from . import render
-from .doctor_host import fingerprint, installed
-from .hosts import TOO_LONG, UNREACHED, hosts_of, run_on
+from ... import __version__
+from ...config.loading import load_config
+from ...redaction import scrub
+from .. import render
+from ..hosts import TOO_LONG, UNREACHED, hosts_of, run_on
+from .host import fingerprint, installed
 
 if TYPE_CHECKING:
-    from .hosts import Result
+    from ..hosts import Result
 
 # What a host may take: its steps have limits of their own.
 _LONGEST = 240.0

@@ -8,8 +8,8 @@ import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..commands import PROGRAM
-from ..errors import UsageError
+from ...commands import PROGRAM
+from ...errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path

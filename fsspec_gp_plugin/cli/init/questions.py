@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
+from ...errors import UsageError
 from .kinds import KINDS, Kind, Question
 
 if TYPE_CHECKING:

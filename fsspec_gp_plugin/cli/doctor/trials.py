@@ -8,15 +8,15 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..backups.probing import Probe
-from ..backups.settings import download_settings, upload_settings
-from ..backups.traffic import Content, Measured, Traffic
-from ..config.units import format_size
-from ..errors import AccessDenied, NotFound, StorageError
+from ...backups.probing import Probe
+from ...backups.settings import download_settings, upload_settings
+from ...backups.traffic import Content, Measured, Traffic
+from ...config.units import format_size
+from ...errors import AccessDenied, NotFound, StorageError
 
 if TYPE_CHECKING:
-    from ..config.loading import Config
-    from ..storage.api import Store
+    from ...config.loading import Config
+    from ...storage.api import Store
     from .steps import Step, Steps
 
 TRYING = ["write", "multipart", "abort", "read", "read a range", "list", "delete", "latency"]

@@ -6,14 +6,14 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from .. import installation, private
-from ..config.loading import load_config, parse_config
-from ..config.storage_options import literal_secrets
-from ..config.writing import config_text, has_literal_secret, yaml_text
-from ..errors import LocalFileError, UsageError
-from ..redaction import is_secret_key, register_secrets, scrub
-from . import render
-from .arguments import Parser
+from ... import installation, private
+from ...config.loading import load_config, parse_config
+from ...config.storage_options import literal_secrets
+from ...config.writing import config_text, has_literal_secret, yaml_text
+from ...errors import LocalFileError, UsageError
+from ...redaction import is_secret_key, register_secrets, scrub
+from .. import render
+from ..arguments import Parser
 from .kinds import Kind, Question, kind_of, url_of_any
 from .pairs import is_private, is_secret, pair, put, typed
 from .questions import ask, ask_kind, ask_text, is_terminal

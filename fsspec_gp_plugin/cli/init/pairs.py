@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import UsageError
-from ..redaction import is_secret_key
+from ...errors import UsageError
+from ...redaction import is_secret_key
 
 
 def pair(text: str) -> tuple[str, str]:

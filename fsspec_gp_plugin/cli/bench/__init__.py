@@ -1,0 +1,1 @@
+"""`bench`: the target measured, and settings that would be faster."""

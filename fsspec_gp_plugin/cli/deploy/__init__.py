@@ -1,0 +1,1 @@
+"""`deploy`: a bundle, installed on all hosts."""

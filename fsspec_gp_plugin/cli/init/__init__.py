@@ -1,0 +1,1 @@
+"""`init`: a configuration, made of flags and of answers."""
