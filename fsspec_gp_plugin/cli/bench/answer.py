@@ -12,7 +12,7 @@ from .. import render
 if TYPE_CHECKING:
     from ...backups.traffic import Measured
     from ...backups.tuning import Tuned
-    from .main import Bench
+    from .measuring import Bench
 
 
 def as_mapping(bench: Bench) -> dict[str, Any]:
