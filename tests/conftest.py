@@ -38,6 +38,8 @@ def _is_wanted(item: pytest.Item) -> bool:
     if WITH_AGENT and item.get_closest_marker("own_process"):
         return False
     parameters: dict[str, object] = item.callspec.params if hasattr(item, "callspec") else {}
+    if TARGETS and not set(parameters.get("kinds", ())) <= TARGETS:  # type: ignore[call-overload]
+        return False
     kind = str(parameters.get("target") or parameters.get("store") or "").partition(" ")[0]
     if not kind:
         return True

@@ -381,9 +381,9 @@ def test_links_on_disk_that_lead_nowhere_or_to_themselves_are_no_objects(tmp_pat
     assert keys(store, unfinished=True) == [KEY, "loop", "nowhere"]
 
 
-@pytest.mark.parametrize("kind", ["s3", "gcs"])
-def test_a_copy_that_the_store_makes_is_whole(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    source, target = STORES[kind](request, tmp_path), STORES[kind](request, tmp_path)
+@pytest.mark.parametrize("store", ["s3", "gcs"])
+def test_a_copy_that_the_store_makes_is_whole(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    source, target = STORES[store](request, tmp_path), STORES[store](request, tmp_path)
     try:
         assert isinstance(target, CopyingStore)
         data = os.urandom(3 << 20)
