@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from fsspec_gp_plugin.storage.api import Store
     from tests.servers.minio import Minio
 
 _unique = itertools.count()
@@ -35,15 +37,23 @@ class Target:
     url: str
     options: dict[str, Any]
     minio: Minio | None = None
+    view: Store | None = None
 
     def keys(self) -> list[str]:
         """All that is there, unfinished things included."""
-        store = open_store(self.url, self.options)
-        try:
+        with self.store() as store:
             found = sorted(info.key for info in store.find("", unfinished=True))
-        finally:
-            store.close()
         return found + self.unfinished_uploads()
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        """A store of the test's own, kept where the test's fixture will close it."""
+        store = self.view or open_store(self.url, self.options)
+        try:
+            yield store
+        finally:
+            if self.view is None:
+                store.close()
 
     def wait_for_upload(self, process: subprocess.Popen[bytes]) -> None:
         """Until a process's upload has begun; if it ends before, its last words are the failure."""
@@ -71,10 +81,9 @@ class Target:
             root = self.url.removeprefix("s3://")
             self.minio.filesystem().pipe({f"{root}/{name}": b"x" for name in names}, batch_size=32)
             return
-        store = open_store(self.url, self.options)
-        for name in names:
-            store.put(name, memoryview(b"x"))
-        store.close()
+        with self.store() as store:
+            for name in names:
+                store.put(name, memoryview(b"x"))
 
 
 def unique_prefix() -> int:
@@ -83,7 +92,14 @@ def unique_prefix() -> int:
 
 
 @pytest.fixture(params=TARGETS)
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Target]:
+    made = _target(request, tmp_path)
+    made.view = open_store(made.url, made.options)
+    yield made
+    made.view.close()
+
+
+def _target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     kind: str = request.param
     if kind == "file":
         (tmp_path / "target").mkdir()

@@ -29,6 +29,9 @@ DOMAIN = "minio.test"
 KMS_KEY = "test-key"
 
 
+_FILESYSTEMS: dict[str, Any] = {}
+
+
 @dataclass(frozen=True)
 class Minio:
     """A running server: its endpoint, and a bucket made for the tests."""
@@ -47,7 +50,11 @@ class Minio:
         """A client of the tests' own, to look at what the plugin did."""
         import s3fs
 
-        return s3fs.S3FileSystem(**self.options, skip_instance_cache=True, use_listings_cache=False)
+        # One for each server: making one costs as much as many requests.
+        if self.endpoint not in _FILESYSTEMS:
+            made = s3fs.S3FileSystem(**self.options, skip_instance_cache=True, use_listings_cache=False)
+            _FILESYSTEMS[self.endpoint] = made
+        return _FILESYSTEMS[self.endpoint]
 
     def unfinished_uploads(self, key: str = "") -> list[str]:
         """The keys of multipart uploads that were neither completed nor aborted.
