@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _USAGE = f"""\
-usage: {PROGRAM} agent status    show whether a warm process runs on this host, for whom, and how busy it is
+usage: {PROGRAM} agent status [--json]
+                                 show whether a warm process runs on this host, for whom, and how busy it is
        {PROGRAM} agent stop      end it, when the commands that it runs have ended
 The setup hooks start it. Exit status: 0 it runs, or was stopped; 1 there is none."""
 _NONE = "no agent runs on this host for this user and installation"
@@ -24,8 +25,8 @@ _STOP_SECONDS = 3.0
 
 def main(arguments: Sequence[str]) -> int:
     """Run one of the agent's own commands; returns the exit status."""
-    if list(arguments) == ["status"]:
-        return _status()
+    if list(arguments) in (["status"], ["status", "--json"]):
+        return _status(as_json="--json" in arguments)
     if list(arguments) == ["stop"]:
         return _stop()
     if len(arguments) == 3 and arguments[0] == "serve":
@@ -57,8 +58,12 @@ def _asked(what: str) -> dict[str, Any] | None:
         return None
 
 
-def _status() -> int:
+def _status(*, as_json: bool) -> int:
     found = _asked("status")
+    if as_json:
+        import json
+
+        return _told(json.dumps({"runs": found is not None, **(found or {})}, indent=2), 0 if found else 1)
     if found is None:
         return _told(_NONE, 1)
     lines = [

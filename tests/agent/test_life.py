@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -251,11 +252,14 @@ def test_people_can_ask_for_it_and_stop_it(local: Plugin) -> None:
     none = agent("status")
     assert (none.returncode, none.stderr) == (1, "")
     assert "no agent runs on this host" in none.stdout
+    assert json.loads(agent("status", "--json").stdout) == {"runs": False}
     assert agent("stop").returncode == 1
     hook(local, "setup_plugin_for_backup", "segment_host")
     told = agent("status")
     assert told.returncode == 0
     assert "needed by: backup 20260102030405 segment_host" in told.stdout
+    asked = json.loads(agent("status", "--json").stdout)
+    assert (asked["runs"], asked["streams"], asked["users"]) == (True, 0, ["backup 20260102030405 segment_host"])
     stopped = agent("stop")
     assert stopped.returncode == 0
     assert "has ended" in stopped.stdout
