@@ -73,7 +73,7 @@ _ARGUMENTS = {
 # For people: what each is called, takes and does. They are in the package cli.
 PEOPLE = {
     "init": ("[FILE]", "make a configuration file, asking what is not given"),
-    "agent": ("status|stop", "show, or end, the warm process of this host"),
+    "agent": ("status|stop [--json]", "show, or end, the warm process of this host"),
     "list": ("CONFIG", "show which backups there are, complete or not"),
     "info": ("CONFIG TIMESTAMP", "show what is known of one backup"),
     "verify": ("CONFIG [TIMESTAMP]", "read every object and compare it with what was backed up"),

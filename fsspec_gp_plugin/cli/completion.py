@@ -114,7 +114,8 @@ def _words() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
         try:
             options[name], firsts[name] = words_of(function_of(name))
         except KeyError:  # the agent's, whose words are in the table
-            options[name], firsts[name] = ["--help"], usage.split("|")
+            first, *others = usage.split()
+            options[name], firsts[name] = ["--help", *(word.strip("[]") for word in others)], first.split("|")
     return options, {name: words for name, words in firsts.items() if words}
 
 
