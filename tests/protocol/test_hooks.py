@@ -59,7 +59,7 @@ def test_all_hosts_may_probe_at_once(plugin: Plugin, target: Target) -> None:
     for _ in range(3 if target.kind in ("file", "s3") else 1):
         line = plugin.command("setup_plugin_for_backup", plugin.database.directory(), "segment_host")
         hosts = [plugin.server(line) for _ in range(8)]
-        assert [(host.communicate(timeout=60), host.returncode) for host in hosts] == [((b"", b""), 0)] * 8
+        assert [(host.communicate(timeout=180), host.returncode) for host in hosts] == [((b"", b""), 0)] * 8
     assert target.keys() == []
 
 
