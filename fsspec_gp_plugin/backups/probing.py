@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, NotFound, PluginError, StorageError
+from ..storage.reading import first_bytes, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,7 +152,7 @@ class Probe:
         if self._info is None:
             return
         try:
-            cut = _range(self._store, self._info, *_RANGE)
+            cut = part_of(self._store, self._info, *_RANGE)
         except AccessDenied as error:
             self._can_not_read(error)
             return
@@ -188,16 +189,3 @@ class Probe:
 
     def _can_not_read(self, error: AccessDenied) -> None:
         self._note(f"these credentials can write but not read, so a restore needs others: {error}")
-
-
-def first_bytes(store: Store, info: ObjectInfo, most: int = 1 << 20) -> bytes:
-    """An object's first bytes, `most` of them at the most."""
-    return _range(store, info, 0, min(info.size, most))
-
-
-def _range(store: Store, info: ObjectInfo, start: int, end: int) -> bytes:
-    buffer = bytearray(end - start)
-    with memoryview(buffer) as view:
-        for _ in store.read(info, start, view):
-            pass
-    return bytes(buffer)

@@ -39,7 +39,7 @@ def list_backups(arguments: Sequence[str]) -> int:
         rows = [
             (
                 backup.timestamp,
-                backup.report.get("database name", "?"),
+                backup.database or "?",
                 backup.kind or "?",
                 backup.state,
                 f"{backup.objects:,}",
@@ -121,7 +121,7 @@ def info(arguments: Sequence[str]) -> int:
 def _summary(backup: Backup) -> dict[str, Any]:
     return {
         "timestamp": backup.timestamp,
-        "database": backup.report.get("database name", ""),
+        "database": backup.database,
         "kind": backup.kind,
         "state": backup.state,
         "objects": backup.objects,

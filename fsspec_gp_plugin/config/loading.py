@@ -139,6 +139,7 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
         )
     if not url:
         raise ConfigError("option 'url' is missing; for example `url: s3://bucket/prefix`")
+    _check_url("url", url)
     config = Config(
         path=path,
         **_target("", url, text, values, environ),
@@ -171,7 +172,6 @@ def required_replica(config: Config) -> Config:
 
 def _target(prefix: str, url: str, text: str, values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
     """A target's fields of a Config; its options' names begin with `prefix`."""
-    _check_url(f"{prefix}url", url)
     name, file = f"{prefix}storage_options", values.get(f"{prefix}storage_options_file")
     return {
         "url": url,

@@ -37,24 +37,26 @@ def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
     from ..integrity import catalog_users
     from ..integrity.catalog import Catalog
 
+    store = source(context, timestamp)
     try:
-        earlier = needed(source(context, timestamp), timestamp)
+        earlier = needed(store, timestamp)
     except (AccessDenied, NotFound, NoPlanError):
         earlier = frozenset()
     catalog_users.begin(context.config.url, timestamp, [timestamp, *earlier])
     for one in earlier:
         # A restore of a table that needs it would fail later, where gprestore hangs.
-        require_backup(context, source(context, one), keys.backup_prefix(one), one)
+        base = source(context, one)
+        require_backup(context, base, keys.backup_prefix(one), one)
         with Catalog(context.config.url, one, make=True) as catalog:
-            _build(context, catalog, one, source(context, one))
+            _build(context, catalog, one, base)
     with Catalog(context.config.url, timestamp, make=True) as catalog:
-        count = _build(context, catalog, timestamp, source(context, timestamp))
+        count = _build(context, catalog, timestamp, store)
         if count is None:
             return
         context.log.info(f"{timestamp}: the manifests name {count} objects")
         # What is gone would only be missed much later, where gprestore hangs.
-        whole = count <= _FEW or not source(context, timestamp).capabilities.lists_by_prefix
-        _require(context, catalog, prefix, "" if whole else f"gpbackup_{timestamp}")
+        whole = count <= _FEW or not store.capabilities.lists_by_prefix
+        _require(context, catalog, prefix, store, "" if whole else f"gpbackup_{timestamp}")
 
 
 def _build(context: Context, catalog: Catalog, timestamp: str, store: Store) -> int | None:
@@ -85,19 +87,19 @@ def require_objects(context: Context, prefix: str, timestamp: str, content: str)
     from ..integrity.catalog import Catalog
 
     # Where a listing is always one of all, the coordinator's hook has looked at all.
-    if context.config.checksum == "off" or not source(context, timestamp).capabilities.lists_by_prefix:
+    store = source(context, timestamp)
+    if context.config.checksum == "off" or not store.capabilities.lists_by_prefix:
         return
     try:
         with Catalog(context.config.url, timestamp) as catalog:
-            _require(context, catalog, prefix, f"gpbackup_{content}_{timestamp}")
+            _require(context, catalog, prefix, store, f"gpbackup_{content}_{timestamp}")
     except NoDirectoryError as error:
         context.log.info(f"{timestamp}: not compared with its manifests: {error}")
 
 
-def _require(context: Context, catalog: Catalog, prefix: str, start: str) -> None:
+def _require(context: Context, catalog: Catalog, prefix: str, store: Store, start: str) -> None:
     if not catalog.has(start):
         return
-    store = source(context, keys.timestamp_of(prefix))
 
     def names(found: Iterable[ObjectInfo]) -> Iterator[tuple[str, int]]:
         return ((info.key[len(prefix) :], info.size) for info in found)

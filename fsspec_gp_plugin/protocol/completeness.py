@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..backups.probing import first_bytes
 from ..errors import NotFound
+from ..storage.reading import first_bytes
 
 if TYPE_CHECKING:
     from ..storage.api import Store

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..backups.parallel import each
-from ..errors import NotFound, StorageError, Unreachable
+from ..errors import NotFound, PluginError, StorageError, Unreachable
 from ..storage.copying import copied_within
 
 if TYPE_CHECKING:
@@ -37,33 +37,27 @@ class Copying:
         self._target = target
         self._expected = expected
         self._settings = _share(context.download_settings, context.upload_settings)
-        self._large: list[ObjectInfo] = []
 
     def all_of(self, wanted: Iterator[ObjectInfo]) -> None:
         """Copy them, the large ones last and each by itself; raises the first failure when all others were tried."""
-        failed: list[Exception] = []
-        for works in (
-            each(self._copy, self._small(wanted), _AT_ONCE),
-            each(self._copy_large, iter(self._large), 1),
-        ):
-            for info, done in works:
-                if isinstance(done, Exception):
-                    self._context.log.error(f"{info.key} could not be copied: {done}")
-                    failed.append(done)
-                    continue
-                self.count[done] += 1
-                self.size += info.size if done == SENT else 0
-        self._large.clear()
+        large: list[ObjectInfo] = []
+        failed = self._done(each(self._copy, _small(wanted, large), _AT_ONCE))
+        failed += self._done(each(self._copy_large, iter(large), 1))
         if failed:
             more = f" (and {len(failed) - 1} more objects; the log names them)" if len(failed) > 1 else ""
             raise StorageError(f"{failed[0]}{more}; what was copied stays, and is not sent again")
 
-    def _small(self, wanted: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
-        for info in wanted:
-            if info.size > _LARGE:
-                self._large.append(info)
-            else:
-                yield info
+    def _done(self, results: Iterator[tuple[ObjectInfo, str | PluginError]]) -> list[PluginError]:
+        """Count what was copied; returns what went wrong with the others."""
+        failed: list[PluginError] = []
+        for info, done in results:
+            if isinstance(done, PluginError):
+                self._context.log.error(f"{info.key} could not be copied: {done}")
+                failed.append(done)
+                continue
+            self.count[done] += 1
+            self.size += info.size if done == SENT else 0
+        return failed
 
     def _copy_large(self, info: ObjectInfo) -> str:
         """With the memory of all: in S3's 10,000 parts the buffers of such an object grow with it."""
@@ -124,6 +118,15 @@ class Copying:
         finally:
             os.close(sink)
         return True
+
+
+def _small(wanted: Iterator[ObjectInfo], large: list[ObjectInfo]) -> Iterator[ObjectInfo]:
+    """Those that are not large, which go to a list."""
+    for info in wanted:
+        if info.size > _LARGE:
+            large.append(info)
+        else:
+            yield info
 
 
 def _share(reading: DownloadSettings, writing: UploadSettings) -> tuple[DownloadSettings, UploadSettings]:

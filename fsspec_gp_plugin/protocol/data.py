@@ -26,7 +26,7 @@ def restore_data(context: Context, path: str) -> None:
     """Write the object of that path to standard output."""
     key = keys.object_key(path)
     wanted = expected(context, key)
-    store = source_of(context, key, keys.timestamp_of(key))
+    store = source_of(context, key)
     written = context.download(store, context.streams.stdout).whole(key, wanted)
     context.done(key, written.size, written.crc32c, verdict(context, wanted))
 
@@ -39,6 +39,6 @@ def restore_data_subset(context: Context, path: str, offsets_path: str) -> None:
             spans = parse_offsets(file.read())
     except OSError as error:
         raise LocalFileError(f"can't read the offsets file {offsets_path}: {error.strerror}") from error
-    store = source_of(context, key, keys.timestamp_of(key))
+    store = source_of(context, key)
     written = context.download(store, context.streams.stdout).spans(key, spans, expected(context, key))
     context.done(f"{key}, {len(spans)} ranges", written.size)

@@ -43,6 +43,6 @@ def restore_file(context: Context, path: str) -> None:
     """Fetch a file to its local path, whole or not at all."""
     key = keys.object_key(path)
     wanted = expected(context, key)
-    store = source_of(context, key, keys.timestamp_of(key))
+    store = source_of(context, key)
     fetched = context.fetch_file(store, key, path, expected=wanted)
     context.done(key, fetched.size, fetched.crc32c, verdict(context, wanted))

@@ -46,9 +46,10 @@ def replicate_backup(context: Context, timestamp: str, shard: str = "") -> None:
             expected.require(source.find(prefix))
             copying.all_of(iter(_last(source, prefix, timestamp)))
             require_backup(context, target, prefix, timestamp)
-            expected.require(target.find(prefix))
-            _require_same(source, target, prefix)
-            _remove_leftovers(context, target, prefix, begun)
+            listed = list(target.find(prefix, unfinished=True))
+            expected.require(listed)
+            _require_same(source, listed, prefix)
+            _remove_leftovers(context, target, listed, prefix, begun)
     seconds = time.monotonic() - started
     count = copying.count
     what = f"{timestamp}{f' part {shard}' if shard else ''} → {_place(context)}"
@@ -125,20 +126,28 @@ def _last(source: Store, prefix: str, timestamp: str) -> list[ObjectInfo]:
     return sorted(found, key=lambda info: info.key, reverse=True)
 
 
-def _require_same(source: Store, target: Store, prefix: str) -> None:
+def _require_same(source: Store, listed: list[ObjectInfo], prefix: str) -> None:
     """All that the first target lists is listed by the replica, in its size."""
-    listed = {info.key: info.size for info in target.find(prefix)}
+    sizes = {info.key: info.size for info in listed}
     for info in _copied(source, prefix):
-        if listed.get(info.key) != info.size:
+        if sizes.get(info.key) != info.size:
             raise StorageError(
                 f"{info.key} was copied, and is not in the replica's listing with its {info.size} bytes; run it again"
             )
 
 
-def _remove_leftovers(context: Context, target: Store, prefix: str, begun: float) -> None:
-    """What copies that were killed have left, but nothing that another one may be making just now."""
-    old = [info for info in target.find(prefix, unfinished=True) if keys.is_unfinished(info.key)]
-    target.delete([info.key for info in old if info.modified is not None and info.modified < begun])
+def _remove_leftovers(context: Context, target: Store, listed: list[ObjectInfo], prefix: str, begun: float) -> None:
+    """What copies that were killed have left, but nothing that another one may be making just now. The marks of others
+    are of no use any more: the copy is complete.
+    """
+    marked = ((info, underway.read(info.key[len(prefix) :])) for info in listed)
+    old = [info.key for info, time_of_mark in marked if time_of_mark is not None and time_of_mark < int(begun)]
+    old += [
+        info.key
+        for info in listed
+        if keys.is_unfinished(info.key) and info.modified is not None and info.modified < begun
+    ]
+    target.delete(old)
     uploads = target.find_uploads(prefix)
     if uploads and all(one.started is not None and one.started < begun for one in uploads):
         remove_unfinished(target, prefix, context.log.info)

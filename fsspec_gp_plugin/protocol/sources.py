@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .. import private
 from ..errors import ConfigError, LocalFileError, NotFound, PluginError, StorageError
+from ..keys import timestamp_of
 from ..storage.mirrored import MirroredStore
 from .targets import SHORT_OUTAGE_SECONDS
 
@@ -49,9 +50,9 @@ def source(context: Context, timestamp: str) -> Store:
     )
 
 
-def source_of(context: Context, key: str, timestamp: str) -> Store:
+def source_of(context: Context, key: str) -> Store:
     """As source(), for one object: a file that is at the leading target keeps the kernel's way."""
-    found = source(context, timestamp)
+    found = source(context, timestamp_of(key))
     if isinstance(found, MirroredStore) and found.lead.capabilities.descriptors:
         with suppress(StorageError):
             found.lead.stat(key)

@@ -1,4 +1,4 @@
-"""Small objects, read as a whole."""
+"""Small objects, and small pieces of objects, read into memory."""
 
 from __future__ import annotations
 
@@ -21,3 +21,17 @@ def pieces(store: Store, info: ObjectInfo) -> Iterator[bytes]:
             for count in store.read(info, start, view[: min(_PIECE, info.size - start)]):
                 filled += count
             yield bytes(view[:filled])
+
+
+def first_bytes(store: Store, info: ObjectInfo, most: int = 1 << 20) -> bytes:
+    """An object's first bytes, `most` of them at the most."""
+    return part_of(store, info, 0, min(info.size, most))
+
+
+def part_of(store: Store, info: ObjectInfo, start: int, end: int) -> bytes:
+    """An object's bytes from `start` to before `end`."""
+    buffer = bytearray(end - start)
+    with memoryview(buffer) as view:
+        for _ in store.read(info, start, view):
+            pass
+    return bytes(buffer)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ... import __version__
 from ...config.loading import load_config
+from ...installation import executable
 from ...redaction import scrub
 from .. import render
 from ..hosts import TOO_LONG, UNREACHED, hosts_of, run_on
-from .host import fingerprint, installed
+from .host import fingerprint
 
 if TYPE_CHECKING:
     from ..hosts import Result
@@ -25,7 +26,7 @@ def compare(asked: Any, path: str) -> int:
     """Status 0 where all of them are well and like this one, else 1."""
     load_config(path)  # what is wrong with it here is told once
     hosts = hosts_of(asked)
-    line = shlex.join([installed(), "doctor", path, "--json", *_flags(asked)])
+    line = shlex.join([executable(), "doctor", path, "--json", *_flags(asked)])
     ours = fingerprint(path)
     with render.status() as say:
         say(f"asking {len(hosts)} hosts")
@@ -60,7 +61,7 @@ def _answer(asked: Result) -> dict[str, Any] | str:
     if asked.status == UNREACHED:
         return f"ssh can't reach it{said}; try `ssh {asked.host}` by hand: it must ask for nothing"
     if asked.status in (126, 127):
-        return f"{installed()} can't be run there{said}; install the plugin at the same path"
+        return f"{executable()} can't be run there{said}; install the plugin at the same path"
     return f"it gives no answer, status {asked.status}{said}; install the same version there"
 
 

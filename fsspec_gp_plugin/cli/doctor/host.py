@@ -19,6 +19,7 @@ from ...commands import PROGRAM
 from ...config.loading import Config, executable_path, parse_config, read_config
 from ...config.units import format_size
 from ...errors import ConfigError, LocalFileError
+from ...installation import executable
 from ...integrity.catalog import DIRECTORY, require_sqlite
 from ...integrity.journal import DIRECTORY as JOURNAL
 from ...log import Log
@@ -36,11 +37,6 @@ _SLOW_CHECKSUM = 1 << 30
 _CHECKSUMMED = 64 << 20
 _LIBRARIES = ("libssl.so.3", "libssl.so.1.1", "libcrypto.so.3", "libcrypto.so.1.1", "libffi.so.8", "libz.so.1")
 _MODULES = ("encodings", "sitecustomize", "yaml", "fsspec", PROGRAM)
-
-
-def installed() -> str:
-    """The path of the executable that this process was started by, or that stands beside its Python."""
-    return str(Path(sys.executable).parent / PROGRAM)
 
 
 def look_at_the_configuration(steps: Steps, path: str) -> Config | None:
@@ -67,7 +63,7 @@ def look_at_the_configuration(steps: Steps, path: str) -> Config | None:
 
 
 def _look_at_the_executable(step: Step, named: str) -> None:
-    ours = installed()
+    ours = executable()
     if not named:
         raise ConfigError(f"`executablepath` is missing; write `executablepath: {ours}` beside `options:`")
     if not os.path.isabs(named):
@@ -142,7 +138,7 @@ def look_at_the_host(steps: Steps, config: Config | None) -> None:
             try:
                 found[package] = metadata.version(package)
             except metadata.PackageNotFoundError:
-                step.fail(f"the package {package} is not installed", f"install it into {os.path.dirname(installed())}")
+                step.fail(f"the package {package} is not installed", f"install it into {os.path.dirname(executable())}")
         step.figures = dict(found)
         if step.status == "ok":
             step.told = ", ".join(f"{name} {version}" for name, version in found.items())
@@ -159,7 +155,7 @@ def _in_a_wrong_environment() -> float:
         started = time.monotonic()
         try:
             done = subprocess.run(
-                [installed(), "--version"],
+                [executable(), "--version"],
                 env={**os.environ, **wrong},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -167,11 +163,11 @@ def _in_a_wrong_environment() -> float:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise LocalFileError(f"{installed()} does not start: {error}; install the plugin anew") from error
+            raise LocalFileError(f"{executable()} does not start: {error}; install the plugin anew") from error
     if done.returncode or done.stderr or done.stdout.decode() != f"{PROGRAM} version {__version__}\n":
         said = (done.stderr or done.stdout).decode(errors="replace").strip().partition("\n")[0]
         raise LocalFileError(
-            f"{installed()} is not kept from the database's environment (status {done.returncode}: {said}); "
+            f"{executable()} is not kept from the database's environment (status {done.returncode}: {said}); "
             "install the plugin anew by pip, which puts the launcher there"
         )
     return time.monotonic() - started
