@@ -180,6 +180,7 @@ def test_it_gets_to_a_host_by_ssh_and_works_there(bundle: Path, sftp: Sshd, data
     assert getpass.getuser() == directory.owner()
     config = write_config(database.folder / "c.yaml", f"file://{database.folder}/disk", agent="on")
     plugin = Plugin(database, config, directory / "bin/fsspec_gp_plugin")
+    config.write_text(config.read_text().replace(str(EXECUTABLE), str(plugin.executable)))
     plugin.setup("setup_plugin_for_backup")
     for executable in (plugin.executable, plugin.executable.with_suffix(".sh")):
         plugin.executable = executable
@@ -188,6 +189,11 @@ def test_it_gets_to_a_host_by_ssh_and_works_there(bundle: Path, sftp: Sshd, data
     assert "4 served" in plugin.shell(f"{plugin.executable} agent status").succeeded().out.decode()
     plugin.shell(f"{plugin.executable} agent stop").succeeded()
     plugin.run("backup_data", database.table(), stdin=b"more").succeeded()  # the client in Python, alone
+    steps = json.loads(plugin.run("doctor", "--quick", "--json").out)["steps"]
+    assert {one["step"]: one["status"] for one in steps if one["step"] in ("executable", "environment")} == {
+        "executable": "ok",
+        "environment": "ok",
+    }
     assert b"20260102030405" in plugin.run("list").succeeded().out
     _as_nobody(plugin, public)
     # It can replace itself, even by a tree that has nothing of what it runs from.
