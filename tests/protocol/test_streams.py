@@ -98,26 +98,34 @@ def peak_memory(pid: int) -> int:
 
 
 @pytest.mark.every_target
-def test_large_streams_pass_in_256_megabytes_of_memory(plugin: Plugin) -> None:
-    blocks = 320  # so many that a process which keeps them all needs more
+def test_the_memory_of_a_stream_is_bounded_and_does_not_grow_with_it(plugin: Plugin, target: Target) -> None:
+    """With a stream larger than the bound where that is quick; tests/agent/test_load.py looks at an agent's workers."""
+    blocks = 320 if target.kind in ("file", "s3") else 96
     block = os.urandom(1 << 20)
     path = plugin.database.file(f"gpbackup_0_{plugin.database.timestamp}")
     sent, got = hashlib.blake2b(), hashlib.blake2b()
+    early: dict[int, int] = {}
+
+    def look(pid: int, number: int) -> None:
+        """Compare the memory when all buffers are in use with that near the end."""
+        if number == 40:
+            early[pid] = peak_memory(pid)
+        elif number == blocks - 8:
+            assert peak_memory(pid) < min(256 << 20, early[pid] + (32 << 20))
+
     with plugin.start("backup_data", path) as saved:
         assert saved.stdin is not None
         for number in range(blocks):
+            look(saved.pid, number)
             head = number.to_bytes(8, "big")
             sent.update(head + block[8:])
             saved.stdin.write(head + block[8:])
-        # All but what the pipe holds has been taken.
-        assert peak_memory(saved.pid) < 256 << 20
         _, err = saved.communicate()
     assert (saved.returncode, err) == (0, b"")
     with plugin.start("restore_data", path) as restored:
         assert restored.stdout is not None
         for number in range(blocks):
-            if number == blocks - 8:
-                assert peak_memory(restored.pid) < 256 << 20
+            look(restored.pid, number)
             got.update(restored.stdout.read(1 << 20))
         rest, err = restored.communicate()
     assert (restored.returncode, rest, err) == (0, b"", b"")
