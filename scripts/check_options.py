@@ -27,7 +27,7 @@ _PLACEHOLDER = re.compile(r"…|\.\.\.|^[A-Z_]+$|\$\{")
 def problems(root: Path) -> Iterator[str]:
     """Each option that only the documents or only the program has, as a line of text."""
     shown = set()
-    words = _words(root)
+    words = _words(root) | BY_NAME.keys()
     for document in documents.find(root):
         for piece in documents.code(document):
             place = f"{document.relative_to(root)}:{piece.line}"
