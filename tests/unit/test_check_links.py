@@ -57,7 +57,7 @@ def test_a_link_that_leads_nowhere_is_told_with_its_line(tmp_path: Path, link: s
 
 
 def test_links_in_tables_images_and_other_documents_are_looked_at(tmp_path: Path) -> None:
-    table = "| a |\n| --- |\n| [b](gone.md) |\n"
+    table = "| a ` |\n| --- |\n| [b](gone.md) ` |\n"
     assert checked(tmp_path, "![a](docs/a.svg)", one=table, two="[a](../README.md) [b](three.md)") == [
         "README.md:1: there is no docs/a.svg",
         "docs/one.md:3: there is no gone.md",

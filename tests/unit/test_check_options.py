@@ -29,7 +29,7 @@ def block(text: str) -> str:
 @pytest.mark.parametrize(
     "text",
     [
-        block("executablepath: /bin/x\noptions:\n  url: s3://b/p\n  timeout: 30s\n  fixed_part_size: on\n  agent: off"),
+        block("executablepath: /bin/x\noptions:\n  url: s3://b/p\n  timeout: 30s\n  checksum: off\n  agent: on"),
         block("storage_options: |\n  key: ${KEY}\n  any_name: of the provider's"),
         block("key: AKIA…\nsecret: …\nendpoint_url: https://example.com"),
         block("memory_limit: …\nmax_parts: NUMBER"),
