@@ -48,6 +48,13 @@ def test_no_placeholder_is_left_in_the_documents() -> None:
         assert re.findall(r"(?m)^\W*(?:[A-Z_]{3,}|TODO.*|TBD.*)\W*$", document.read_text()) == [], document
 
 
+def test_every_variable_of_the_tests_is_explained() -> None:
+    files = [path for name in ("tests", "scripts", ".ci") for path in Path(name).rglob("*") if path.is_file()]
+    used = {name for path in files for name in re.findall(rb"\bGP_PLUGIN_[A-Z_]+\b", path.read_bytes())}
+    told = re.findall(rb"\bGP_PLUGIN_[A-Z_]+\b", Path("docs/development.md").read_bytes())
+    assert used == set(told)
+
+
 def test_the_changelog_knows_this_version() -> None:
     assert f"## [{fsspec_gp_plugin.__version__}]" in Path("CHANGELOG.md").read_text()
 
