@@ -46,18 +46,18 @@ def main(lock: str) -> int:
     print(f"Installing {lock}", flush=True)
     progress = Progress()
     live = sys.stdout.isatty()
-    pip = subprocess.Popen([*_PIP, "--require-hashes", "-r", lock], stdout=subprocess.PIPE, text=True)
-    reader = Thread(target=progress.follow, args=(pip.stdout,))
-    reader.start()
-    started = time.monotonic()
-    while reader.is_alive():
-        reader.join(1 if live else 5)
-        if reader.is_alive():
-            line = f"  {progress}, {time.monotonic() - started:.0f} s"
-            print(f"\r{line:<60}" if live else line, end="" if live else "\n", flush=True)
-    if live:
-        print(f"\r{'':60}\r", end="", flush=True)
-    return pip.wait()
+    with subprocess.Popen([*_PIP, "--require-hashes", "-r", lock], stdout=subprocess.PIPE, text=True) as pip:
+        reader = Thread(target=progress.follow, args=(pip.stdout,))
+        reader.start()
+        started = time.monotonic()
+        while reader.is_alive():
+            reader.join(1 if live else 5)
+            if reader.is_alive():
+                line = f"  {progress}, {time.monotonic() - started:.0f} s"
+                print(f"\r{line:<60}" if live else line, end="" if live else "\n", flush=True)
+        if live:
+            print(f"\r{'':60}\r", end="", flush=True)
+        return pip.wait()
 
 
 if __name__ == "__main__":
