@@ -1,4 +1,4 @@
-"""Which tests run: those of the targets that are wanted."""
+"""Which tests run, with or without an agent, and on which worker."""
 
 from __future__ import annotations
 
@@ -8,61 +8,75 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.protocol.caller import WITH_AGENT, Agent, stop_agents
+from tests.protocol.caller import Agent, stop_agents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "tests.runs"]
 
-# Of the tests that have a target or a store, only those for these; else the usual ones.
+# Tests that have a target or a store run for these only; without the variable, for the usual ones.
 TARGETS = set(filter(None, os.environ.get("GP_PLUGIN_TARGETS", "").split(",")))
+
+# Starting one of these servers takes seconds, so one worker runs all tests that need it.
+_ONE_WORKER = ("gcs", "azure", "sftp", "hdfs", "smb", "ftp", "webdav")
 
 
 def pytest_sessionstart() -> None:
-    """What is called gets its signals, also where the tests themselves are run by nohup or in the background."""
+    """Let the plugin's processes receive signals, also where the tests were started by nohup or in the background."""
     for signum, way in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
         if signal.getsignal(signum) is signal.SIG_IGN:
             signal.signal(signum, way)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that is marked `with_agent` twice: without an agent, and with one on each host."""
+    if metafunc.definition.get_closest_marker("with_agent"):
+        metafunc.parametrize("_agents", [False, True], ids=["plain", "agent"], indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for other targets or stores than those that are wanted."""
+    """Leave out other targets and stores than those that are wanted, and put tests of one server on one worker."""
     wanted = [item for item in items if _is_wanted(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
     items[:] = wanted
+    for item in items:
+        if (kind := _kind(item)) in _ONE_WORKER:
+            item.add_marker(pytest.mark.xdist_group(kind))
+
+
+def _parameters(item: pytest.Item) -> dict[str, object]:
+    return item.callspec.params if hasattr(item, "callspec") else {}
+
+
+def _kind(item: pytest.Item) -> str:
+    """The target or store of a test, such as "s3", or ""."""
+    parameters = _parameters(item)
+    kind = parameters.get("target") or parameters.get("store") or parameters.get("behind") or ""
+    return str(kind).partition(" ")[0]
 
 
 def _is_wanted(item: pytest.Item) -> bool:
-    if WITH_AGENT and item.get_closest_marker("own_process"):
-        return False
-    parameters: dict[str, object] = item.callspec.params if hasattr(item, "callspec") else {}
+    parameters = _parameters(item)
     if TARGETS and not set(parameters.get("kinds", ())) <= TARGETS:  # type: ignore[call-overload]
         return False
-    kind = str(parameters.get("target") or parameters.get("store") or "").partition(" ")[0]
-    if not kind:
+    kind = _kind(item)
+    if not kind or "behind" in parameters:
         return True
+    if parameters.get("_agents") and kind not in ("file", "s3"):
+        return False  # the stores behind an agent are the same ones
     if TARGETS:
         return kind in TARGETS
     return "store" in parameters or kind in ("file", "s3") or item.get_closest_marker("every_target") is not None
 
 
 @pytest.fixture(autouse=True)
-def _agents_end(tmp_path: Path) -> Iterator[None]:
-    """An agent that a test started ends with it, while it still has its home below `tmp_path`."""
+def _agents(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
+    """Agents that a test started end with it, while they still have their home below `tmp_path`."""
     del tmp_path
+    Agent.wanted = getattr(request, "param", False)
     yield
     stop_agents()
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Tests that are to run with an agent, and find none, run all the same; this would hide it."""
-    if WITH_AGENT and Agent.calls > 100 and Agent.served() < Agent.calls * 0.7:
-        session.exitstatus = 1
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many commands agents ran."""
-    if WITH_AGENT:
-        terminalreporter.write_line(f"agents ran {Agent.served()} of the {Agent.calls} commands that were for them")
+    Agent.wanted = False

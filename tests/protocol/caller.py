@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 EXECUTABLE = Path(sys.executable).parent / "fsspec_gp_plugin"
 
-# Whether every host of the tests has an agent from the beginning, as after a setup hook.
-WITH_AGENT = os.environ.get("GP_PLUGIN_AGENT") == "1"
-
 # As in the server's environment: values that stop any Python, or load the wrong libraries, if they get through.
 _WRONG = "/usr/local/greenplum-db/not-there"
 
@@ -63,15 +60,17 @@ class Result:
 class Agent:
     """The warm process of a make-believe host."""
 
+    # Whether each host of the running test has an agent from the beginning, as after a setup hook.
+    wanted: ClassVar[bool] = False
     running: ClassVar[list[Agent]] = []
     lock = threading.Lock()
-    # Commands that could have been given to agents, and those that each has served when it was last asked.
+    # Commands that could have been given to agents, and those that each agent had served when it was last asked.
     calls = 0
     seen: ClassVar[dict[int, int]] = {}
 
     @staticmethod
     def served() -> int:
-        """Commands that agents ran, as far as they could be asked."""
+        """The number of commands that agents ran, as far as they could be asked."""
         return sum(Agent.seen.values())
 
     def __init__(self, database: Database, protocol: str = "file", idle: float = 60) -> None:
@@ -156,20 +155,21 @@ class Database:
     made: ClassVar[list[Database]] = []
 
     def called(self, command: str) -> None:
-        """Note that a command is going to be called, which an agent may run; there is one then, where there can be."""
+        """Start an agent for a command that it can run, where the test wants one and there is none yet."""
+        if not Agent.wanted:
+            return
         home = str(self.folder / "home")
-        if WITH_AGENT and command not in COMMANDS:
+        if command not in COMMANDS:
             with suppress(OSError):  # a cleanup hook may end it
                 ask_agent(home, "status")
-        elif WITH_AGENT:
-            with Agent.lock:
-                Agent.calls += 1
-                # A setup hook may have started one, a cleanup hook have ended it.
-                with suppress(OSError):
-                    if not ask_agent(home, "status")["ending"]:
-                        return
-                with suppress(RuntimeError):
-                    self.agent = Agent(self)
+            return
+        with Agent.lock:
+            Agent.calls += 1
+            # A setup hook may have started one, a cleanup hook may have ended it.
+            with suppress(OSError):
+                if not ask_agent(home, "status")["ending"]:
+                    return
+            self.agent = Agent(self)
 
     def __post_init__(self) -> None:
         """Lay the directories out."""
@@ -219,10 +219,10 @@ class Database:
         return "/".join(path.split("/")[-4:])
 
     def log(self) -> str:
-        """All that was logged; where tests are to run with an agent, without what it says of itself."""
+        """All that was logged. In a test with an agent, the agent's lines about itself are left out."""
         files = (self.folder / "home" / "gpAdminLogs").glob("fsspec_gp_plugin_*.log")
         lines = "".join(file.read_text() for file in sorted(files)).splitlines(keepends=True)
-        return "".join(line for line in lines if not (WITH_AGENT and "]:-agent" in line))
+        return "".join(line for line in lines if not (Agent.wanted and "]:-agent" in line))
 
 
 @dataclass
@@ -295,7 +295,7 @@ class Plugin:
 
 def write_config(path: Path, url: str, options: dict[str, Any] | None = None, **others: Any) -> Path:
     """A configuration as gpbackup leaves it on each host: rewritten, every value quoted."""
-    agent = "on" if WITH_AGENT else "off"
+    agent = "on" if Agent.wanted else "off"
     values = {"url": url, "pgport": "5432", "backup_plugin_version": "", "agent": agent, **others}
     if options:
         values["storage_options"] = yaml.safe_dump(options)

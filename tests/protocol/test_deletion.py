@@ -30,25 +30,14 @@ def test_it_removes_that_backup_and_nothing_else(plugin: Plugin, target: Target,
         assert not (tmp_path / "target/backups/20260102/20260102030405").exists()
 
 
-@pytest.mark.parametrize(
-    "timestamp",
-    [
-        "2026010203040",
-        "202601020304051",
-        "20260102",
-        "*",
-        "..",
-        "/",
-        "2026010203040x",
-        "20260102030405/",
-        "٢٠٢٦٠١٠٢٠٣٠٤٠٥",
-    ],
-)
-def test_it_takes_14_digits_and_nothing_else(plugin: Plugin, target: Target, timestamp: str) -> None:
-    target.put(["backups/20260102/20260102030405/a"])
-    line = plugin.command("delete_backup", f"'{timestamp}'")
-    plugin.shell(line).failed("is not a backup's timestamp", status=2)
-    assert len(target.keys()) == 1
+@pytest.mark.parametrize("timestamp", ["2026010203040", "20260102", "*", "20260102030405/"])
+def test_it_takes_14_digits_and_nothing_else(local: Plugin, tmp_path: Path, timestamp: str) -> None:
+    """`test_keys.py` has more of what is no timestamp."""
+    kept = tmp_path / "disk/backups/20260102/20260102030405/a"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("x")
+    local.shell(local.command("delete_backup", f"'{timestamp}'")).failed("is not a backup's timestamp", status=2)
+    assert kept.exists()
 
 
 def test_without_a_timestamp_it_deletes_nothing(plugin: Plugin, target: Target) -> None:
@@ -65,8 +54,10 @@ def test_a_link_that_leads_nowhere_is_deleted_too(local: Plugin, tmp_path: Path)
     assert list((tmp_path / "disk").iterdir()) == []
 
 
-def test_listing_and_deleting_12_000_objects_is_complete(plugin: Plugin, target: Target) -> None:
-    names = [f"backups/20260102/20260102030405/gpbackup_0_20260102030405_{oid}.gz" for oid in range(12_000)]
+def test_listing_and_deleting_more_objects_than_one_request_takes_is_complete(plugin: Plugin, target: Target) -> None:
+    """S3 lists and deletes 1,000 at a time, and a deletion looks for more after 10,000."""
+    count = 10_001 if target.kind == "file" else 2_001
+    names = [f"backups/20260102/20260102030405/gpbackup_0_20260102030405_{oid}.gz" for oid in range(count)]
     target.put(names)
     listed = plugin.run("list_directory", "backups/20260102").succeeded().out.decode().splitlines()
     assert listed[0].split() == ["NAME", "SIZE(bytes)"]

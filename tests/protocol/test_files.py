@@ -21,6 +21,7 @@ def folder(plugin: Plugin) -> Path:
     return path
 
 
+@pytest.mark.with_agent
 @pytest.mark.parametrize("size", [0, 30, pytest.param(12_000_000, marks=pytest.mark.every_target)])
 def test_a_file_goes_and_comes_back_and_the_local_one_stays(plugin: Plugin, folder: Path, size: int) -> None:
     path = folder / f"gpbackup_{plugin.database.timestamp}_toc.yaml"
@@ -35,6 +36,7 @@ def test_a_file_goes_and_comes_back_and_the_local_one_stays(plugin: Plugin, fold
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.with_agent
 @pytest.mark.every_target
 def test_a_name_as_long_as_names_may_be(plugin: Plugin, folder: Path) -> None:
     """255 bytes, and fewer characters: the working name beside it must fit as well."""
@@ -46,6 +48,7 @@ def test_a_name_as_long_as_names_may_be(plugin: Plugin, folder: Path) -> None:
     assert path.read_text() == "content"
 
 
+@pytest.mark.with_agent
 def test_a_restored_file_replaces_the_one_that_is_there(plugin: Plugin, folder: Path) -> None:
     path = folder / "report"
     path.write_text("from the backup")
@@ -55,6 +58,7 @@ def test_a_restored_file_replaces_the_one_that_is_there(plugin: Plugin, folder: 
     assert path.read_text() == "from the backup"
 
 
+@pytest.mark.with_agent
 def test_a_file_that_cannot_be_restored_leaves_none(plugin: Plugin, folder: Path) -> None:
     plugin.run("restore_file", f"{folder}/missing").failed("no such object", status=1)
     assert list(folder.iterdir()) == []
@@ -67,7 +71,6 @@ def test_a_file_that_cannot_be_restored_leaves_none(plugin: Plugin, folder: Path
     assert os.listdir(folder) == ["there"]
 
 
-@pytest.mark.own_process
 def test_a_disk_that_is_full_leaves_no_file(plugin: Plugin, folder: Path) -> None:
     path = folder / "large"
     plugin.run("backup_data", str(path), stdin=os.urandom(300_000)).succeeded()
@@ -76,6 +79,7 @@ def test_a_disk_that_is_full_leaves_no_file(plugin: Plugin, folder: Path) -> Non
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.with_agent
 def test_what_is_no_readable_file_is_refused(plugin: Plugin, target: Target, folder: Path) -> None:
     plugin.run("backup_file", f"{folder}/missing").failed("can't read", "No such file or directory")
     (folder / "subfolder").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,22 +22,15 @@ HOOKS = [
 ]
 
 
-def make_backup(plugin: Plugin) -> None:
-    """The objects of a metadata-only backup."""
-    folder = Path(plugin.database.directory(-1))
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("metadata.sql", "toc.yaml", "config.yaml", "report"):
-        path = folder / f"gpbackup_{plugin.database.timestamp}_{name}"
-        path.write_text(f"contents of {name}")
-        plugin.run("backup_file", str(path)).succeeded()
+# What gpbackup stores at the end of a metadata-only backup.
+ENDS = ("metadata.sql", "toc.yaml", "config.yaml", "report")
 
 
-@pytest.mark.parametrize("hook", HOOKS)
-@pytest.mark.parametrize("scope", SCOPES)
-def test_every_hook_takes_every_scope(plugin: Plugin, hook: str, scope: str) -> None:
-    make_backup(plugin)
-    content = {"segment_host": "", "segment": '\\"0\\"'}.get(scope, '\\"-1\\"')
-    assert plugin.run(hook, plugin.database.directory(-1), scope, content).succeeded().out == b""
+def test_every_hook_takes_every_scope(plugin: Plugin, target: Target) -> None:
+    target.put([f"backups/20260102/20260102030405/gpbackup_20260102030405_{name}" for name in ENDS])
+    for hook, scope in itertools.product(HOOKS, SCOPES):
+        content = {"segment_host": "", "segment": '\\"0\\"'}.get(scope, '\\"-1\\"')
+        assert plugin.run(hook, plugin.database.directory(-1), scope, content).succeeded().out == b"", (hook, scope)
 
 
 @pytest.mark.parametrize("content", ["-1", '"-1"', ""])
@@ -56,15 +50,16 @@ def test_setup_for_backup_leaves_nothing_behind(plugin: Plugin, target: Target, 
 @pytest.mark.every_target
 def test_all_hosts_may_probe_at_once(plugin: Plugin, target: Target) -> None:
     """On a shared directory each removes what the others are about to use."""
-    for _ in range(3 if target.kind in ("file", "s3") else 1):
+    count = 8 if target.kind == "file" else 4
+    for _ in range(3 if target.kind == "file" else 1):
         line = plugin.command("setup_plugin_for_backup", plugin.database.directory(), "segment_host")
-        hosts = [plugin.server(line) for _ in range(8)]
-        assert [(host.communicate(timeout=180), host.returncode) for host in hosts] == [((b"", b""), 0)] * 8
+        hosts = [plugin.server(line) for _ in range(count)]
+        assert [(host.communicate(timeout=180), host.returncode) for host in hosts] == [((b"", b""), 0)] * count
     assert target.keys() == []
 
 
 @pytest.mark.every_target
-def test_setup_for_restore_finds_what_is_missing(plugin: Plugin) -> None:
+def test_setup_for_restore_finds_what_is_missing(plugin: Plugin, target: Target) -> None:
     database = plugin.database
     for scope in ("master", "segment_host"):
         plugin.run("setup_plugin_for_restore", database.directory(), scope).failed(
@@ -72,8 +67,9 @@ def test_setup_for_restore_finds_what_is_missing(plugin: Plugin) -> None:
         )
     plugin.run("backup_data", database.table(), stdin=b"a backup that gpbackup did not finish").succeeded()
     plugin.run("setup_plugin_for_restore", database.directory(), "segment_host").failed("is not complete")
-    make_backup(plugin)
-    plugin.setup("setup_plugin_for_restore", segment=7)  # a content without objects is legal
+    target.put([f"backups/20260102/20260102030405/gpbackup_20260102030405_{name}" for name in ENDS])
+    # A content without objects is legal.
+    plugin.run("setup_plugin_for_restore", database.directory(7), "segment", '\\"7\\"').succeeded()
 
 
 @pytest.mark.parametrize(
@@ -100,11 +96,15 @@ def test_the_steps_of_gpbackups_acceptance_script(plugin: Plugin) -> None:
     folder.mkdir(parents=True)
     text = folder / f"testfile_{database.timestamp}.txt"
     text.write_text("this is some text\n")
-    for hook in HOOKS[:1]:
-        plugin.setup(hook)
+
+    # With one scope each: `test_every_hook_takes_every_scope` has the others.
+    def hook(name: str) -> None:
+        plugin.run(name, database.directory(), "segment_host").succeeded()
+
+    hook("setup_plugin_for_backup")
     plugin.run("backup_file", str(text)).succeeded()
     assert text.exists()
-    plugin.setup("setup_plugin_for_restore")
+    hook("setup_plugin_for_restore")
     text.unlink()
     plugin.run("restore_file", str(text)).succeeded()
     assert text.read_text() == "this is some text\n"
@@ -112,8 +112,8 @@ def test_the_steps_of_gpbackups_acceptance_script(plugin: Plugin) -> None:
     for data in (os.urandom(1000), b""):
         plugin.run("backup_data", f"{folder}/testdata", stdin=data).succeeded()
         assert plugin.run("restore_data", f"{folder}/testdata").succeeded().out == data
-        for hook in (HOOKS[1], HOOKS[3]):
-            plugin.setup(hook)
+    hook("cleanup_plugin_for_backup")
+    hook("cleanup_plugin_for_restore")
     sibling = str(folder).replace("99998999123456", "99998999123457")
     plugin.run("backup_data", f"{sibling}/testdata", stdin=b"the sibling").succeeded()
     plugin.run("delete_backup", "99998999123456").succeeded()

@@ -116,6 +116,7 @@ def test_secrets_that_are_kept_apart_are_not_warned_of(
     assert "[WARNING]" not in plugin.database.log()
 
 
+@pytest.mark.with_agent
 def test_encrypted_values_are_opened_by_the_key_that_gpbackup_passes(
     plugin: Plugin, minio: Minio, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.protocol.conftest import Target
 
 
+@pytest.mark.with_agent
 @pytest.mark.parametrize(
     "size",
     [
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
         PART - 1,
         PART,
         pytest.param(PART + 1, marks=pytest.mark.every_target),
-        pytest.param(50_000_000, marks=pytest.mark.every_target),
     ],
 )
 def test_a_stream_comes_back_byte_for_byte(plugin: Plugin, target: Target, size: int) -> None:
@@ -39,10 +39,11 @@ def test_a_stream_comes_back_byte_for_byte(plugin: Plugin, target: Target, size:
     assert plugin.run("restore_data", path).succeeded().out == data
 
 
+@pytest.mark.with_agent
 @pytest.mark.parametrize(
     ("pack", "unpack", "suffix"),
     [
-        pytest.param("gzip -c -1", "gzip -d -c", ".gz", marks=pytest.mark.every_target),
+        ("gzip -c -1", "gzip -d -c", ".gz"),
         ("zstd --compress -1 -c", "zstd --decompress -c", ".zst"),
         ("cat -", "cat -", ""),
     ],
@@ -63,9 +64,11 @@ def test_a_table_goes_through_a_compressor_as_copy_program_pipes_it(
     assert out == rows
 
 
+@pytest.mark.with_agent
 @pytest.mark.every_target
-def test_eight_streams_at_once(plugin: Plugin, target: Target) -> None:
-    streams = {plugin.database.table(16384 + n, segment=n % 2): os.urandom(3_000_000 + n) for n in range(8)}
+def test_many_streams_at_once(plugin: Plugin, target: Target) -> None:
+    count = 8 if target.kind in ("file", "s3") else 4
+    streams = {plugin.database.table(16384 + n, segment=n % 2): os.urandom(3_000_000 + n) for n in range(count)}
 
     def each(work: object, results: dict[str, tuple[int, bytes, bytes]], give: bool) -> None:
         def run(path: str) -> None:
@@ -82,7 +85,7 @@ def test_eight_streams_at_once(plugin: Plugin, target: Target) -> None:
     saved: dict[str, tuple[int, bytes, bytes]] = {}
     each("backup_data", saved, give=True)
     assert set(saved.values()) == {(0, b"", b"")}
-    assert len(target.keys()) == 8
+    assert len(target.keys()) == count
     restored: dict[str, tuple[int, bytes, bytes]] = {}
     each("restore_data", restored, give=False)
     assert restored == {path: (0, data, b"") for path, data in streams.items()}
@@ -95,8 +98,8 @@ def peak_memory(pid: int) -> int:
 
 
 @pytest.mark.every_target
-def test_large_streams_pass_in_256_megabytes_of_memory(plugin: Plugin, target: Target) -> None:
-    blocks = 2048 if target.kind in ("file", "s3") else 320
+def test_large_streams_pass_in_256_megabytes_of_memory(plugin: Plugin) -> None:
+    blocks = 320  # so many that a process which keeps them all needs more
     block = os.urandom(1 << 20)
     path = plugin.database.file(f"gpbackup_0_{plugin.database.timestamp}")
     sent, got = hashlib.blake2b(), hashlib.blake2b()
@@ -121,12 +124,14 @@ def test_large_streams_pass_in_256_megabytes_of_memory(plugin: Plugin, target: T
     assert got.digest() == sent.digest()
 
 
+@pytest.mark.with_agent
 def test_a_segment_restores_another_contents_file(plugin: Plugin) -> None:
     plugin.run("backup_data", plugin.database.table(segment=1), stdin=b"data of content 1").succeeded()
     elsewhere = plugin.database.table(segment=1).replace("/gpseg1/", "/gpseg0/")
     assert plugin.run("restore_data", elsewhere).succeeded().out == b"data of content 1"
 
 
+@pytest.mark.with_agent
 @pytest.mark.every_target
 def test_a_missing_object_is_reported_at_once_and_nothing_is_written(plugin: Plugin) -> None:
     started = time.monotonic()
@@ -135,6 +140,7 @@ def test_a_missing_object_is_reported_at_once_and_nothing_is_written(plugin: Plu
     assert result.out == b""
 
 
+@pytest.mark.with_agent
 @pytest.mark.every_target
 def test_a_reader_that_closes_early_ends_the_restore_quietly_at_once(plugin: Plugin) -> None:
     path = plugin.database.table()
@@ -146,30 +152,24 @@ def test_a_reader_that_closes_early_ends_the_restore_quietly_at_once(plugin: Plu
     assert "ended early" in plugin.database.log()
 
 
-@pytest.mark.parametrize(
-    ("offsets", "spans"),
-    [
-        ("1 3 10", [(3, 10)]),
-        ("2 0 700000 900000 900001", [(0, 700_000), (900_000, 900_001)]),
-        ("0", []),
-        pytest.param(
-            "3 0 1 5000000 9000000 11999999 12000000\n",
-            [(0, 1), (5_000_000, 9_000_000), (11_999_999, 12_000_000)],
-            marks=pytest.mark.every_target,
-        ),
-    ],
-)
-def test_a_subset_is_just_its_ranges(
-    plugin: Plugin, tmp_path: Path, offsets: str, spans: list[tuple[int, int]]
-) -> None:
+@pytest.mark.with_agent
+@pytest.mark.every_target
+def test_a_subset_is_just_its_ranges(plugin: Plugin, tmp_path: Path) -> None:
     data = os.urandom(12_000_000)
     path = plugin.database.file(f"gpbackup_0_{plugin.database.timestamp}")
     plugin.run("backup_data", path, stdin=data).succeeded()
-    (tmp_path / "offsets").write_text(offsets)
-    result = plugin.run("restore_data_subset", path, str(tmp_path / "offsets")).succeeded()
-    assert result.out == b"".join(data[start:end] for start, end in spans)
+    for offsets, spans in (
+        ("1 3 10", [(3, 10)]),
+        ("2 0 700000 900000 900001", [(0, 700_000), (900_000, 900_001)]),
+        ("0", []),
+        ("3 0 1 5000000 9000000 11999999 12000000\n", [(0, 1), (5_000_000, 9_000_000), (11_999_999, 12_000_000)]),
+    ):
+        (tmp_path / "offsets").write_text(offsets)
+        result = plugin.run("restore_data_subset", path, str(tmp_path / "offsets")).succeeded()
+        assert result.out == b"".join(data[start:end] for start, end in spans), offsets
 
 
+@pytest.mark.with_agent
 def test_a_subset_that_cannot_be_is_refused(plugin: Plugin, tmp_path: Path) -> None:
     path = plugin.database.table()
     plugin.run("backup_data", path, stdin=b"0123456789").succeeded()
@@ -180,11 +180,13 @@ def test_a_subset_that_cannot_be_is_refused(plugin: Plugin, tmp_path: Path) -> N
         assert plugin.run("restore_data_subset", path, str(offsets)).failed(words).out == b""
 
 
+@pytest.mark.with_agent
 def test_standard_input_that_is_closed_is_an_error_not_an_empty_backup(plugin: Plugin, target: Target) -> None:
     plugin.shell(f"{plugin.command('backup_data', plugin.database.table())} <&-").failed("can't read the input")
     assert target.keys() == []
 
 
+@pytest.mark.with_agent
 def test_standard_output_that_is_closed_or_full_is_an_error(plugin: Plugin) -> None:
     path = plugin.database.table()
     plugin.run("backup_data", path, stdin=b"some data").succeeded()

@@ -48,6 +48,7 @@ def parts(minio: Minio, plugin: Plugin, path: str) -> list[int]:
     return [part["Size"] for part in answer["ObjectParts"]["Parts"]]
 
 
+@pytest.mark.with_agent
 def test_parts_have_the_size_that_is_asked_for(s3: Callable[..., Plugin], minio: Minio, database: Database) -> None:
     plugin = s3(backup_multipart_chunksize="6MB", fixed_part_size="on")
     data = os.urandom(15 * MB)
@@ -56,6 +57,7 @@ def test_parts_have_the_size_that_is_asked_for(s3: Callable[..., Plugin], minio:
     assert plugin.run("restore_data", database.table()).succeeded().out == data
 
 
+@pytest.mark.with_agent
 def test_parts_grow_where_their_number_is_limited(s3: Callable[..., Plugin], minio: Minio, database: Database) -> None:
     plugin = s3(backup_multipart_chunksize="5MB", max_parts=25)
     data = os.urandom(40 * MB)
@@ -66,6 +68,7 @@ def test_parts_grow_where_their_number_is_limited(s3: Callable[..., Plugin], min
     assert plugin.run("restore_data", database.table()).succeeded().out == data
 
 
+@pytest.mark.with_agent
 def test_a_stream_that_does_not_fit_leaves_nothing_and_says_what_to_set(
     s3: Callable[..., Plugin], minio: Minio, database: Database
 ) -> None:
@@ -77,6 +80,7 @@ def test_a_stream_that_does_not_fit_leaves_nothing_and_says_what_to_set(
     plugin.run("backup_data", database.table(), stdin=os.urandom(10 * MB)).succeeded()
 
 
+@pytest.mark.with_agent
 def test_bandwidth_is_limited_both_ways(target: Target, database: Database) -> None:
     config = write_config(database.folder / "slow.yaml", target.url, target.options, max_bandwidth="4MB")
     plugin = Plugin(database, config)
@@ -89,6 +93,7 @@ def test_bandwidth_is_limited_both_ways(target: Target, database: Database) -> N
     assert result.out == data
 
 
+@pytest.mark.with_agent
 def test_without_checksum_none_is_logged_and_the_bytes_are_the_same(target: Target, database: Database) -> None:
     data = os.urandom(11 * MB)
     for value, suffix in (("off", "_1"), ("crc32c", "_2")):
@@ -108,6 +113,7 @@ def test_without_checksum_none_is_logged_and_the_bytes_are_the_same(target: Targ
     assert [f"crc32c {crc32c(data):08x}" in line for line in lines] == [False, False, True, True]
 
 
+@pytest.mark.with_agent
 def test_a_small_memory_limit_is_enough(target: Target, database: Database) -> None:
     config = write_config(
         database.folder / "small.yaml",

@@ -33,6 +33,26 @@ def test_a_file_that_delete_backup_would_not_find_is_refused(folder: str) -> Non
         keys.backup_of_directory(f"/data/{folder}")
 
 
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        "",
+        "2026010203040",
+        "202601020304051",
+        "20260102",
+        "*",
+        "..",
+        "/",
+        "2026010203040x",
+        "20260102030405/",
+        "٢٠٢٦٠١٠٢٠٣٠٤٠٥",
+    ],
+)
+def test_a_timestamp_is_14_digits_and_nothing_else(timestamp: str) -> None:
+    with pytest.raises(UsageError, match="not a backup's timestamp"):
+        keys.backup_prefix(timestamp)
+
+
 def test_every_prefix_ends_in_a_slash() -> None:
     assert keys.backup_prefix("20260101120000") == "backups/20260101/20260101120000/"
     assert keys.backup_of_directory("/d/backups/20260101/20260101120000") == (
