@@ -1,7 +1,8 @@
 """A storage plugin for gpbackup and gprestore: any fsspec filesystem is a backup target.
 
 Layers, each importing only those to its right:
-dispatch → protocol → transfer → storage → config → commands, keys, log, process → redaction → errors.
+__main__ → dispatch → agent → call → protocol, cli → backups → transfer, integrity → storage → config →
+commands, log, process, keys, checksum, private, installation → redaction → errors.
 Nothing is re-exported here: gpbackup starts a process per table, and every import costs.
 """
 

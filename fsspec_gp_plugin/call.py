@@ -1,6 +1,6 @@
 """One call of a command: how it runs, and how its end is told.
 
-The only place where an error becomes one line and an exit status.
+An error becomes one line and an exit status here; for the commands for people in `cli/main.py`.
 """
 
 from __future__ import annotations

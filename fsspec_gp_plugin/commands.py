@@ -141,6 +141,7 @@ reach, 128+N ended by signal N.
 
 
 def help_text() -> str:
+    """What `--help` prints: all commands and what each does."""
     width = max(len(command.usage) for command in COMMANDS.values())
     lines = [f"  {command.usage:<{width}}  {command.summary}" for command in COMMANDS.values()]
     return _HELP.format(
@@ -155,6 +156,7 @@ def help_text() -> str:
 
 
 def nearest(name: str) -> str:
+    """The end of the message about an unknown command: the one that was probably meant, or where to look."""
     import difflib
 
     # Never a guess that deletes.

@@ -1,4 +1,6 @@
-"""The errors this program raises on purpose. Only dispatch turns one into a line and an exit status.
+"""The errors this program raises on purpose.
+
+`call.py` turns one into a line and an exit status for gpbackup's commands, `cli/main.py` for the commands for people.
 
 PluginError            1  something failed while working
 ├── UsageError         2  the command line is wrong

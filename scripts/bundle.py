@@ -158,6 +158,7 @@ def pack(tree: Path, archive: Path) -> None:
 
 
 def run(*command: str, **environment: str) -> None:
+    """Run a program with more variables in its environment; the end of this one where it fails."""
     done = subprocess.run(command, env={**os.environ, **environment}, check=False)
     if done.returncode:
         sys.exit(f"scripts/bundle: `{' '.join(command[:6])} …` ended with status {done.returncode}")

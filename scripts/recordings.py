@@ -28,6 +28,7 @@ backup status:         Success
 
 
 def main() -> None:
+    """Draw every picture."""
     with tempfile.TemporaryDirectory(prefix="fsspec_gp_plugin-recordings.") as name:
         folder = Path(name)
         config = folder / "plugin.yaml"
@@ -70,6 +71,7 @@ def back_up(folder: Path, config: Path, timestamp: str, incremental: str, *, who
 
 
 def environment(folder: Path) -> dict[str, str]:
+    """What the recorded commands find in theirs: no setting of this user's, a terminal of `WIDTH` columns."""
     return {
         "HOME": f"{folder}/home",
         "PATH": "/usr/bin:/bin",

@@ -33,6 +33,7 @@ class Parser(argparse.ArgumentParser):
             self.add_argument("config", metavar="CONFIG", help="the configuration file, as for gpbackup")
 
     def error(self, message: str) -> NoReturn:
+        """Raise UsageError instead of ending the process."""
         raise UsageError(f"{message}; `{self.prog} --help` tells more")
 
     def add_timestamp(self, **more: Any) -> None:

@@ -7,8 +7,10 @@ import doctest
 import importlib
 import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,20 @@ def test_imports_go_one_way() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_an_import_of_fsspec_outside_of_storage_is_found(tmp_path: Path) -> None:
+    package = tmp_path / "fsspec_gp_plugin"
+    shutil.copytree(Path(fsspec_gp_plugin.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy("pyproject.toml", tmp_path)
+    folders = sorted(path.parent for path in package.glob("*/__init__.py"))
+    for module in [package / "new.py", package / "log.py", *(folder / "new.py" for folder in folders)]:
+        with module.open("a") as file:
+            file.write("import fsspec\n")
+    program = Path(sys.executable).parent / "lint-imports"
+    done = subprocess.run([program, "--no-cache"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    found = set(re.findall(r"fsspec_gp_plugin\.(\w+) is not allowed to import fsspec", done.stdout))
+    assert found == {"new", "log", *(folder.name for folder in folders)} - {"storage"}
+
+
 def test_the_readmes_option_table_is_the_codes() -> None:
     assert reference() in Path("README.md").read_text()
 
@@ -30,6 +46,18 @@ def test_the_readmes_option_table_is_the_codes() -> None:
 def test_no_placeholder_is_left_in_the_documents() -> None:
     for document in (Path("README.md"), Path("CHANGELOG.md"), *Path("docs").glob("*.md")):
         assert re.findall(r"(?m)^\W*(?:[A-Z_]{3,}|TODO.*|TBD.*)\W*$", document.read_text()) == [], document
+
+
+def test_every_variable_of_the_tests_is_explained() -> None:
+    files = [
+        path
+        for name in ("tests", "scripts", ".ci")
+        for path in Path(name).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    ]
+    used = {name for path in files for name in re.findall(rb"\bGP_PLUGIN_[A-Z_]+\b", path.read_bytes())}
+    told = re.findall(rb"\bGP_PLUGIN_[A-Z_]+\b", Path("docs/development.md").read_bytes())
+    assert used == set(told)
 
 
 def test_the_changelog_knows_this_version() -> None:
@@ -41,10 +69,16 @@ def test_every_command_is_explained_in_the_readme() -> None:
     assert [name for name in COMMANDS if f"`{name}" not in text] == []
 
 
-@pytest.mark.parametrize("document", [Path("README.md"), *sorted(Path("docs").glob("*.md"))], ids=str)
-def test_links_between_documents_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
-        assert (document.parent / target).exists(), target
+@pytest.mark.skipif(not Path("fsspec_gp_plugin").is_dir(), reason="there is no source tree")
+def test_a_wheel_tells_type_checkers_that_it_has_types(tmp_path: Path) -> None:
+    line = "import hatchling.build, sys; print(hatchling.build.build_wheel(sys.argv[1]))"
+    environment = {**os.environ, "FSSPEC_GP_PLUGIN_CLIENT": "python", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", line, str(tmp_path)]
+    name = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+    with zipfile.ZipFile(tmp_path / name) as wheel:
+        assert wheel.read("fsspec_gp_plugin/py.typed") == b""
+        metadata = wheel.read(f"{name.rsplit('-', 3)[0]}.dist-info/METADATA").decode()
+    assert "Classifier: Typing :: Typed\n" in metadata
 
 
 @pytest.mark.parametrize(
@@ -86,13 +120,6 @@ def test_gpbackups_commands_load_nothing_of_the_commands_for_people() -> None:
     modules = loaded_by("; ".join(f"import fsspec_gp_plugin.protocol.{path.stem}" for path in protocol))
     assert "fsspec_gp_plugin.protocol.replication" in modules
     assert not {"rich", "argparse", "fsspec_gp_plugin.cli"} & modules
-
-
-def test_modules_stay_small() -> None:
-    modules = list(Path(fsspec_gp_plugin.__file__).parent.rglob("*.py"))
-    assert len(modules) > 20
-    for path in modules:
-        assert len(path.read_text().splitlines()) <= 260, path
 
 
 def test_messages_that_are_explained_are_those_of_the_program() -> None:
