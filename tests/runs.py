@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Only tests that count seconds may be repeated, as a busy machine may be the reason. More than these fail the run.
 _MOST_REPEATED = 3
+# How a reason begins when a table in the tests, and nothing that is missing here, decides that a test is skipped.
+_BY_TABLE = "does not apply: "
 # Of the commands that agents can run. Some tests kill the agent on purpose.
 _LEAST_SERVED = 0.95
 
@@ -84,7 +86,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
             _totals[name] += value  # type: ignore[assignment] # seconds are no whole numbers
     if str(report.outcome) == "rerun":  # by pytest-rerunfailures
         _repeated.append(report.nodeid)
-    elif report.skipped and isinstance(report.longrepr, tuple):
+    elif report.skipped and isinstance(report.longrepr, tuple) and _BY_TABLE not in report.longrepr[2]:
         _skipped.append(f"{report.nodeid}: {report.longrepr[2]}")
 
 
