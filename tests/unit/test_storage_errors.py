@@ -68,7 +68,8 @@ class Answered(Exception):
 def botocores(status: int) -> Exception:
     """As botocore tells an answer without a code, or with one that nobody knows."""
     answer: Any = {"Error": {"Code": "SomethingNew"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(answer, "PutObject")
+    error: Exception = ClientError(answer, "PutObject")
+    return error
 
 
 def proxys(status: int) -> Exception:
