@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, ObjectChanged, StorageError, Unreachable
 from fsspec_gp_plugin.storage.errors import error_code, translated, translating
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def s3_error(code: str) -> Exception:
@@ -52,6 +55,36 @@ def test_each_is_told_in_our_words(error: Exception, kind: type[StorageError], w
     assert str(told).startswith("can't write KEY: ")
     assert words in str(told)
     assert "\n" not in str(told)
+
+
+class Answered(Exception):
+    """An answer in the words of aiohttp and others: by its status alone."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP status {status}")
+        self.status = status
+
+
+def botocores(status: int) -> Exception:
+    """As botocore tells an answer without a code, or with one that nobody knows."""
+    answer: Any = {"Error": {"Code": "SomethingNew"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    error: Exception = ClientError(answer, "PutObject")
+    return error
+
+
+def proxys(status: int) -> Exception:
+    """As http.client tells of a proxy."""
+    return OSError(f"Tunnel connection failed: {status} something")
+
+
+REPEATED = {408, 425, 429, 499, 500, 502, 503, 504, 509, 529, 599}
+ANSWERS = {400, 401, 403, 404, 405, 409, 410, 411, 412, 413, 414, 416, 418, 422, 451, 501, 505, 507}
+
+
+@pytest.mark.parametrize("status", sorted(REPEATED | ANSWERS))
+@pytest.mark.parametrize("told_by", [Answered, botocores, proxys])
+def test_only_statuses_that_may_pass_are_repeated(told_by: Callable[[int], Exception], status: int) -> None:
+    assert isinstance(translated(told_by(status), "can't write KEY"), Unreachable) == (status in REPEATED)
 
 
 def test_our_own_errors_pass_unchanged() -> None:

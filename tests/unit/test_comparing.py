@@ -1,0 +1,130 @@
+"""What setup for a restore compares with the manifests: all of a small backup at once, of a large one each its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fsspec_gp_plugin.errors import NotFound, StorageError
+from fsspec_gp_plugin.integrity import manifest
+from fsspec_gp_plugin.integrity.entry import Entry
+from fsspec_gp_plugin.log import Log
+from fsspec_gp_plugin.process import Streams
+from fsspec_gp_plugin.protocol import hooks
+from fsspec_gp_plugin.protocol.context import Context
+from fsspec_gp_plugin.storage.api import Capabilities
+from tests.fakes import FakeStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fsspec_gp_plugin.storage.api import ObjectInfo
+
+T = "20260101120000"
+DIRECTORY = f"/data/gpseg-1/backups/20260101/{T}"
+PREFIX = f"backups/20260101/{T}/"
+# Of more objects the coordinator's hook compares only its own.
+MOST_AT_ONCE = 10_000
+END = [f"gpbackup_{T}_toc.yaml", f"gpbackup_{T}_report"]
+
+
+class ListedStore(FakeStore):
+    """Remembers what was listed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listed: list[str] = []
+
+    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+        self.listed.append(prefix)
+        return super().find(prefix, unfinished=unfinished)
+
+
+def back_up(objects: int) -> ListedStore:
+    """A backup of so many objects: the coordinator's, and tables of the segments 0 and 1; and its manifest."""
+    store = ListedStore()
+    tables = [f"gpbackup_{number % 2}_{T}_{number}" for number in range(objects - len(END))]
+    store.objects = {f"{PREFIX}{name}": b"data" for name in (*END, *tables)}
+    entries = sorted(Entry(name, 4, 0) for name in (*END, *tables))
+    store.objects[PREFIX + manifest.new_name()] = manifest.encoded(T, entries)
+    return store
+
+
+class Host:
+    """Where the hooks of a restore run."""
+
+    def __init__(self, folder: Path, store: FakeStore) -> None:
+        self._folder = folder
+        self._store = store
+        (folder / "config.yaml").write_text("executablepath: /x\noptions:\n  url: s3://bucket\n")
+
+    def set_up(self, scope: str, content: str = "") -> None:
+        log = Log(str(self._folder / "log"))
+        context = Context(Streams(0, 1, 2), log, "test", str(self._folder / "config.yaml"), self._store)
+        hooks.setup_plugin_for_restore(context, DIRECTORY, scope, content)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three objects are many."""
+    monkeypatch.setattr("fsspec_gp_plugin.protocol.comparing._FEW", 3)
+
+
+@pytest.mark.parametrize(("objects", "is_told"), [(MOST_AT_ONCE, True), (MOST_AT_ONCE + 1, False)])
+def test_the_coordinators_hook_compares_all_of_ten_thousand_objects(home: Path, objects: int, is_told: bool) -> None:
+    store = back_up(objects)
+    del store.objects[f"{PREFIX}gpbackup_1_{T}_1"]
+    host = Host(home, store)
+    if not is_told:
+        host.set_up("master", "-1")
+        return
+    with pytest.raises(NotFound, match=f"gpbackup_1_{T}_1 of {objects} objects were backed up"):
+        host.set_up("master", "-1")
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_each_segment_of_a_large_backup_compares_its_own(home: Path, damage: str) -> None:
+    store = back_up(8)
+    if damage == "gone":
+        del store.objects[f"{PREFIX}gpbackup_1_{T}_1"]
+    else:
+        store.objects[f"{PREFIX}gpbackup_1_{T}_1"] = b"cut"
+    host = Host(home, store)
+    host.set_up("master", "-1")
+    store.listed.clear()
+    host.set_up("segment", "0")
+    # No hook lists all of a large backup.
+    assert store.listed == [f"{PREFIX}gpbackup_0_{T}"]
+    with pytest.raises(StorageError, match=f"gpbackup_1_{T}_1 (of 3 objects were|has 3 bytes, but 4 were) backed up"):
+        host.set_up("segment", "1")
+
+
+@pytest.mark.usefixtures("few")
+def test_the_coordinators_hook_compares_its_own_of_a_large_backup(home: Path) -> None:
+    store = back_up(8)
+    store.objects[f"{PREFIX}gpbackup_{T}_report"] += b"more"
+    with pytest.raises(StorageError, match="report has 8 bytes, but 4 were backed up"):
+        Host(home, store).set_up("coordinator", "-1")
+    assert PREFIX not in store.listed
+
+
+@pytest.mark.usefixtures("few")
+def test_where_a_listing_is_always_one_of_all_the_coordinators_hook_compares_all(home: Path) -> None:
+    store = back_up(8)
+    store.capabilities = Capabilities(parallel_parts=True, parallel_reads=True, lists_by_prefix=False)
+    del store.objects[f"{PREFIX}gpbackup_1_{T}_1"]
+    host = Host(home, store)
+    with pytest.raises(NotFound, match=f"gpbackup_1_{T}_1 of 8 objects were backed up"):
+        host.set_up("master", "-1")
+    store.listed.clear()
+    host.set_up("segment", "1")
+    assert store.listed == []
