@@ -39,6 +39,11 @@ class Command:
         return self.name.startswith(("backup_", "restore_", "replicate_"))
 
     @property
+    def is_for_agent(self) -> bool:
+        """Whether the warm process of a host may run it. The launcher and both clients have these names once more."""
+        return self.module in ("data", "files")
+
+    @property
     def help(self) -> str:
         """What a person is told about it."""
         named = [argument.strip("[]") for argument in ("CONFIG", *self.arguments)]

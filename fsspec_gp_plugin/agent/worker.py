@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .. import __version__
+from .. import __version__, commands
 from ..call import Call
 from ..errors import AccessDenied, ConfigError
 from ..log import Log, take_over_library_logging
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from ..config.loading import Config
     from .slots import Slot
 
-# Commands whose arguments behind CONFIG are paths.
-COMMANDS = ("backup_data", "restore_data", "restore_data_subset", "backup_file", "restore_file")
+# Their arguments behind CONFIG are paths.
+COMMANDS = frozenset(name for name, command in commands.COMMANDS.items() if command.is_for_agent)
 MOST_STREAMS = 64
 # How long a client has for each of its messages.
 _PATIENCE = struct.pack("ll", 5, 0)

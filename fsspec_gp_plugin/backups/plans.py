@@ -62,7 +62,10 @@ def needed(store: Store, timestamp: str) -> frozenset[str]:
     if info.size >= _LARGEST_PLAN:
         raise NoPlanError(f"{key} has {info.size} bytes: too many to be gpbackup's record")
     text = b"".join(pieces(store, info)).decode(errors="replace")
-    found = frozenset(_TIMESTAMP.findall(text.partition("restoreplan:")[2])) - {timestamp}
+    _, plan, rest = text.partition("restoreplan:")
+    if not plan:  # gpbackup writes one in any case, an empty one as well
+        raise NoPlanError(f"{key} has no restoreplan: it is damaged, or not gpbackup's record")
+    found = frozenset(_TIMESTAMP.findall(rest)) - {timestamp}
     if len(found) > _LONGEST_PLAN:
         raise NoPlanError(f"{key} names more than {_LONGEST_PLAN:,} backups")
     return found

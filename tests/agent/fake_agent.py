@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import socket
+import termios
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 # Of a machine with much else to do.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @dataclass
@@ -124,6 +128,17 @@ class Conversation:
             if not piece:
                 return heard
             heard += piece
+
+    def wait_until_read(self) -> None:
+        """Until the client has taken all that was said."""
+        deadline = time.monotonic() + PATIENCE
+        while any(fcntl.ioctl(self.connection, termios.TIOCOUTQ, bytes(4))):
+            assert time.monotonic() < deadline, "the client does not listen"
+            time.sleep(0.005)
+
+    def wait_for_word(self) -> None:
+        """Until there is something to hear."""
+        assert select.select([self.connection], [], [], PATIENCE)[0]
 
     def hear_interrupt(self) -> int:
         """Step 5: the number of the signal."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from fsspec_gp_plugin.storage.api import Store
     from tests.protocol.caller import Plugin
 
+DAY = 86400
+# What is so much younger or older than a day is so on a slow machine, too.
+A_WHILE = 600
+
 REPORT = """\
 Greenplum Database Backup Report
 
@@ -65,12 +69,17 @@ def put_backup(
             store.put(backup_prefix(timestamp) + name, memoryview(text.encode()))
 
 
-def aged(folder: Path) -> None:
-    """Make all files below a folder a month old, as if nothing had been written since."""
-    month_ago = time.time() - 30 * 86400
+def ago(days: float, seconds: float = 0) -> str:
+    """The timestamp of a backup that was begun so long ago."""
+    return time.strftime("%Y%m%d%H%M%S", time.localtime(time.time() - days * DAY - seconds))
+
+
+def aged(folder: Path, seconds: float = 30 * DAY) -> None:
+    """Make all files below a folder so old, as if nothing had been written since."""
+    then = time.time() - seconds
     for path in folder.rglob("*"):
         if path.is_file():
-            os.utime(path, (month_ago, month_ago))
+            os.utime(path, (then, then))
 
 
 def asked(plugin: Plugin, *words: str, status: int = 0) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fsspec_gp_plugin.keys import backup_prefix, unfinished_key
 from fsspec_gp_plugin.storage.opening import open_store
-from tests.cli.arranged import aged, asked, put_backup
+from tests.cli.arranged import A_WHILE, DAY, aged, ago, asked, put_backup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from tests.protocol.caller import Plugin
     from tests.protocol.conftest import Target
 
-WHOLE, KILLED, FAILED = "20260102030405", "20260103030405", "20260104030405"
+WHOLE, KILLED, FAILED = ago(42), ago(41), ago(40)
 
 
 def by_place(told: list[dict[str, Any]]) -> dict[str, tuple[str, str, str]]:
@@ -26,14 +25,15 @@ def by_place(told: list[dict[str, Any]]) -> dict[str, tuple[str, str, str]]:
 
 def test_leftovers_are_told_and_with_yes_removed(plugin: Plugin, target: Target, tmp_path: Path) -> None:
     store = open_store(target.url, target.options)
-    running = time.strftime("%Y%m%d%H%M%S", time.localtime(time.time() - 3600))
+    running = ago(1, -A_WHILE)
     put_backup(store, WHOLE)
     put_backup(store, KILLED, without=["toc.yaml", "report"])
     put_backup(store, FAILED, status="Failure")
     orphan = backup_prefix(WHOLE) + "gpbackup_0_orphan"
     store.begin(orphan).write(1, memoryview(b"of a process that was killed"))
-    aged(tmp_path / "target")
+    aged(tmp_path / "target", DAY + A_WHILE)
     put_backup(store, running, without=["report"])
+    aged(tmp_path / "target" / backup_prefix(running), DAY - A_WHILE)
     before = target.keys()
     expected = {
         backup_prefix(WHOLE): ("working files", "delete", "nobody completed them"),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from fsspec_gp_plugin.integrity.verdict import Verdict
+from fsspec_gp_plugin.keys import backup_prefix
 from fsspec_gp_plugin.storage.opening import open_store
 from tests.cli.arranged import asked, put_backup
 from tests.protocol.caller import write_config
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from tests.protocol.caller import Plugin
 
 FULL, UPON = "20260102030405", "20260103030405"
+# When one was verified.
+READ = 1800000000
 NAME = 'odd "name" \\ of {a}, database'
 
 
@@ -41,17 +45,22 @@ def test_the_last_complete_backup_of_each_kind_is_told(local: Plugin, tmp_path: 
     put_backup(store, UPON, database=NAME, needs=[FULL])
     put_backup(store, "20260104030405", database=NAME, status="Failure")
     put_backup(store, "20260105030405", database=NAME, without=["toc.yaml"])
-    text = local.run("metrics").succeeded().out.decode()
-    values = parsed(text)
+    for timestamp, well in ((FULL, True), (UPON, False)):
+        store.put(backup_prefix(timestamp) + Verdict(0, 1, READ, well).name, memoryview(b"{}"))
+    before = time.time()
+    values = parsed(local.run("metrics").succeeded().out.decode())
+    took = time.time() - before
     began = datetime.strptime(FULL, "%Y%m%d%H%M%S").timestamp()
     assert values["up",] == 1
-    assert 0 < values["scrape_duration_seconds",] < 60
+    assert 0 < values["scrape_duration_seconds",] < took
     assert [values["backups", state] for state in ("complete", "failed", "incomplete")] == [3, 1, 1]
     assert values["last_backup_timestamp_seconds", NAME, "full"] == began
-    assert abs(values["last_backup_age_seconds", NAME, "full"] - (time.time() - began)) < 60
+    assert 0 <= values["last_backup_age_seconds", NAME, "full"] - int(before - began) <= took + 1
     assert values["last_backup_objects", NAME, "full"] == 4
     assert values["last_backup_size_bytes", NAME, "full"] > 1000 > values["last_backup_size_bytes", NAME, "incremental"]
     assert values["last_backup_has_manifests", NAME, "full"] == 0
+    assert values["last_backup_verified_seconds", NAME, "full"] == READ
+    assert values["last_backup_verified_seconds", NAME, "incremental"] == 0  # it was read, and was not well
     told = asked(local, "metrics")
     assert told["up"] is True
     assert [(one["kind"], one["timestamp"]) for one in told["last"]] == [("full", FULL), ("incremental", UPON)]

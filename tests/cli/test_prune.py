@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 from fsspec_gp_plugin.keys import backup_prefix
 from fsspec_gp_plugin.storage.opening import open_store
-from tests.cli.arranged import asked, put_backup
+from tests.cli.arranged import A_WHILE, ago, asked, put_backup
 from tests.protocol.caller import Plugin, write_config
 from tests.protocol.conftest import unique_prefix
 
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from tests.protocol.conftest import Target
     from tests.servers.minio import Minio
 
-FULL = ["20260101000000", "20260201000000", "20260301000000"]
-UPON = ["20260102000000", "20260202000000", "20260203000000", "20260302000000"]
+FULL = [ago(120), ago(90), ago(60)]
+UPON = [ago(119), ago(89), ago(88), ago(59)]
 
 
 def put_sets(store: Store) -> None:
@@ -58,40 +57,40 @@ def test_sets_go_as_a_whole_and_only_with_yes(plugin: Plugin, target: Target) ->
 def test_a_policy_by_age_leaves_the_last_full_one_and_its_set(local: Plugin, tmp_path: Path) -> None:
     store = open_store(f"file://{tmp_path}/disk", {})
     put_sets(store)
-    put_backup(store, "20260401000000", section="Metadata Only")
-    put_backup(store, "20251231000000", section="Data Only")
-    put_backup(store, "20260101000001", database="hr", filtering="Include Table Filter")
-    old = {"20251231000000", *FULL[:2], *UPON[:3]}
+    first = ago(121)
+    put_backup(store, ago(30), section="Metadata Only")
+    put_backup(store, first, section="Data Only")
+    put_backup(store, ago(119.5), database="hr", filtering="Include Table Filter")
+    old = {first, *FULL[:2], *UPON[:3]}
     assert going(local, "--older-than", "0s") == old
     assert going(local, "--keep-full", "1", "--older-than", "1h") == old
-    assert going(local, "--keep-full", "3", "--older-than", "1h") == {"20251231000000"}
+    assert going(local, "--keep-full", "3", "--older-than", "1h") == {first}
     assert going(local, "--keep-full", "4") == set()
     assert going(local, "--older-than", "5000w") == set()
     # One that is young holds the set that it belongs to.
-    now = time.time()
-    young = time.strftime("%Y%m%d%H%M%S", time.localtime(now - 7200))
-    put_backup(store, young, needs=[FULL[0], UPON[0]])
+    put_backup(store, ago(0, 7200), needs=[FULL[0], UPON[0]])
     assert going(local, "--older-than", "1d") == old - {FULL[0], UPON[0]}
     # One that may still run may build upon whatever can be built upon.
-    running = time.strftime("%Y%m%d%H%M%S", time.localtime(now - 60))
-    put_backup(store, running, without=["toc.yaml"])
-    put_backup(store, "20251230000000", options="")
-    assert going(local, "--older-than", "1d") == {"20251230000000"}
+    put_backup(store, ago(1, -A_WHILE), without=["toc.yaml"])
+    useless = ago(122)
+    put_backup(store, useless, options="")
+    assert going(local, "--older-than", "1d") == {useless}
 
 
 def test_what_can_not_be_read_is_never_guessed(local: Plugin, tmp_path: Path) -> None:
     store = open_store(f"file://{tmp_path}/disk", {})
     put_sets(store)
-    put_backup(store, "20250101000000", database="hr")
-    put_backup(store, "20250102000000", database="hr")
-    put_backup(store, "20250103000000", status="Failure")
+    others = [ago(500), ago(499), ago(498)]
+    put_backup(store, others[0], database="hr")
+    put_backup(store, others[1], database="hr")
+    put_backup(store, others[2], status="Failure")
     store.put(f"{backup_prefix(UPON[1])}gpbackup_{UPON[1]}_config.yaml", memoryview(b"restoreplan: []\n"))
     told = {one["timestamp"]: one for one in asked(local, "prune", "--older-than", "1d")["backups"]}
     assert {one["why"] for one in told.values() if one["database"] == "sales" and one["state"] == "complete"} == {
         f"nothing tells what {UPON[1]} needs"
     }
-    assert told["20250101000000"]["action"] == "delete"
-    assert told["20250103000000"]["why"] == "failed: see `cleanup`"
+    assert told[others[0]]["action"] == "delete"
+    assert told[others[2]]["why"] == "failed: see `cleanup`"
     # Without a report not even the database is known, but what it needs is.
     put_backup(store, UPON[1], needs=[FULL[1]])
     store.put(f"{backup_prefix(UPON[1])}gpbackup_{UPON[1]}_report", memoryview(b"?"))
@@ -99,6 +98,9 @@ def test_what_can_not_be_read_is_never_guessed(local: Plugin, tmp_path: Path) ->
     assert (told[UPON[1]]["action"], told[UPON[1]]["why"]) == ("keep", "its report can't be read")
     assert (told[FULL[1]]["action"], told[FULL[1]]["why"]) == ("keep", f"{UPON[1]} needs it")
     assert told[FULL[0]]["action"] == "delete"
+    # With neither, nothing tells what it needs, of whatever database.
+    store.put(f"{backup_prefix(UPON[1])}gpbackup_{UPON[1]}_config.yaml", memoryview(b"?"))
+    assert going(local, "--older-than", "1d") == set()
 
 
 def test_what_the_store_keeps_is_told_and_stays_whole(minio: Minio, database: Database) -> None:

@@ -70,6 +70,53 @@ def test_what_is_kept_can_be_restored_and_each_database_has_a_full_one(
     assert not any(one.goes for one in judge(kept, {k: v for k, v in plans.items() if k in stamps}, policy, now))
 
 
+def full(number: int, **changed: str) -> Backup:
+    """A complete one of that day; what is `changed` of its report to "" is not in it."""
+    report = {"database_name": "sales", "backup_status": "Success", "command_line": "gpbackup --leaf-partition-data"}
+    told = {name.replace("_", " "): text for name, text in {**report, **changed}.items() if text}
+    return Backup(day(number), has_contents=True, report_key="x", report=told)
+
+
+def going(backups: list[Backup], plans: Plans, policy: Policy, now: float, running: str = "") -> list[str]:
+    return [one.backup.timestamp for one in judge(backups, plans, policy, now, running) if one.goes]
+
+
+ANY_AGE = Policy(None, 0)
+MUCH_LATER = (FIRST + timedelta(days=365)).timestamp()
+
+
+@pytest.mark.parametrize("plan", [None, frozenset({day(1)})], ids=["unknown", "known"])
+def test_a_backup_of_which_nothing_can_be_read_holds_what_it_may_need(plan: frozenset[str] | None) -> None:
+    """Not even its database is known: it may need any backup of any database."""
+    backups = [full(0, database_name="hr"), full(1), full(2, database_name="", backup_status=""), full(3)]
+    backups.append(full(4, database_name="hr"))
+    plans = {day(2): plan}
+    assert going(backups, plans, ANY_AGE, MUCH_LATER) == ([] if plan is None else [day(0)])
+    if plan is None:
+        whys = [one.why for one in judge(backups, plans, ANY_AGE, MUCH_LATER)]
+        told = f"nothing tells what {day(2)} needs"
+        assert whys == [told, told, "its report can't be read", told, told]
+
+
+@pytest.mark.parametrize(
+    ("command", "goes"),
+    [("gpbackup --leaf-partition-data", False), ("", False), ("gpbackup --dbname sales", True)],
+    ids=["can be built upon", "nothing tells", "can not be built upon"],
+)
+def test_what_a_running_backup_may_build_upon_stays(command: str, goes: bool) -> None:
+    backups = [full(0, command_line=command), full(1)]
+    assert going(backups, {}, ANY_AGE, MUCH_LATER) == [day(0)]
+    assert going(backups, {}, ANY_AGE, MUCH_LATER, running=day(2)) == ([day(0)] if goes else [])
+
+
+@pytest.mark.parametrize(("seconds", "goes"), [(-1.0, False), (0.0, True), (1.0, True)])
+def test_a_backup_goes_from_the_very_age_that_the_policy_names(seconds: float, goes: bool) -> None:
+    backups = [full(0), full(1)]
+    week = 7 * 86400.0
+    now = (backups[0].time or 0) + week + seconds
+    assert going(backups, {}, Policy(None, week), now) == ([day(0)] if goes else [])
+
+
 class _Failing(FakeStore):
     """A store whose deletions fail after so many keys, as for a process that is killed."""
 

@@ -23,8 +23,21 @@ LAUNCHER = Path("bin/fsspec_gp_plugin")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
 CALL = ("backup_data", "/c.yaml", "/backups/20260102/20260102030405/gpbackup_0_20260102030405_16384")
 
-# In seconds, and shorter than in what is installed; see test_conversation.
-ANSWER, SILENCE, LAST = 1, 1.0, 0.4
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a client waits, in seconds: so long that no test ends by one, but for those about them."""
+
+    answer: int = 60
+    silence: float = 60.0
+    last: float = 60.0
+
+    def named(self) -> dict[str, float]:
+        """By their names in the sources."""
+        return {"ANSWER": self.answer, "SILENCE": self.silence, "LAST": self.last}
+
+
+PATIENT = Limits()
 
 # Tells the surroundings of a program, as far as they are its caller's, and ends with a status of its own.
 ALONE = 77
@@ -177,10 +190,9 @@ def compiler() -> str:
     return found
 
 
-def compile_client(path: Path, *options: str, answer: float = ANSWER, silence: float = SILENCE) -> None:
-    """Compile the client in C, with limits in seconds."""
-    limits = {"ANSWER": answer, "SILENCE": silence, "LAST": LAST}
-    defines = [f"-D{name}_MS={round(seconds * 1000)}" for name, seconds in limits.items()]
+def compile_client(path: Path, *options: str, limits: Limits = PATIENT) -> None:
+    """Compile the client in C."""
+    defines = [f"-D{name}_MS={round(seconds * 1000)}" for name, seconds in limits.named().items()]
     compile_c(SOURCES / "client.c", path, f'-DVERSION="{fsspec_gp_plugin.__version__}"', *defines, *options)
 
 
@@ -191,11 +203,11 @@ def compile_c(source: Path, path: Path, *options: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def install_c(folder: Path, kind: str = "c", answer: float = ANSWER, silence: float = SILENCE) -> Client:
+def install_c(folder: Path, kind: str = "c", limits: Limits = PATIENT) -> Client:
     """The client in C, and a launcher."""
     client = Client(kind, folder)
     client.bin.mkdir(parents=True)
-    compile_client(client.executable, *(SANITIZERS if kind == "sanitized" else ()), answer=answer, silence=silence)
+    compile_client(client.executable, *(SANITIZERS if kind == "sanitized" else ()), limits=limits)
     stand_in = folder / "stand_in.py"
     stand_in.write_text(f"STATUS = {str(folder / 'status')!r}\nTOLD = {str(folder / 'told')!r}\n{STAND_IN}")
     launcher = client.bin / "fsspec_gp_plugin.sh"
@@ -205,13 +217,13 @@ def install_c(folder: Path, kind: str = "c", answer: float = ANSWER, silence: fl
     return client
 
 
-def install_python(folder: Path) -> Client:
+def install_python(folder: Path, limits: Limits = PATIENT) -> Client:
     """The launcher, the client in Python with other limits, and a package."""
     client = Client("python", folder)
     venv.create(folder, symlinks=True, with_pip=False)
     shutil.copy(LAUNCHER, client.executable)
     source = (SOURCES / "client.py").read_text()
-    for name, seconds in {"ANSWER": ANSWER, "SILENCE": SILENCE, "LAST": LAST}.items():
+    for name, seconds in limits.named().items():
         source, count = re.subn(rf"(?m)^{name}_SECONDS = [0-9.]+", f"{name}_SECONDS = {seconds}", source)
         assert count == 1
     (folder / "libexec/fsspec_gp_plugin").mkdir(parents=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 import fsspec_gp_plugin
-from tests.agent.clients.installations import ANSWER, SILENCE, SOURCES, ended
+from tests.agent.clients.installations import Limits, ended
+from tests.agent.conftest import descriptors, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,32 +83,40 @@ def test_answers_may_come_in_pieces(caller: Caller, fake: FakeAgent) -> None:
     process = caller.start()
     with fake.accept() as conversation:
         conversation.take(b"T..E")
-        time.sleep(0.1)
+        conversation.wait_until_read()
         assert process.poll() is None
         conversation.say(b"\7")
         assert ended(process) == (7, b"", b"")
 
 
+# A sign of life may be late by nearly as much on a busy machine.
+SILENCE = 2.0
+short_silence = pytest.mark.parametrize("limits", [Limits(silence=SILENCE)], ids=["2 s"])
+
+
+@short_silence
 def test_signs_of_life_keep_a_client_waiting(caller: Caller, fake: FakeAgent) -> None:
     process = caller.start()
     with fake.accept() as conversation:
         conversation.take()
-        for _ in range(2):
-            time.sleep(SILENCE * 0.6)
+        until = time.monotonic() + 1.5 * SILENCE
+        while time.monotonic() < until:
             conversation.say(b".")
+            time.sleep(0.1)
         conversation.say(b"E\0")
     assert ended(process) == (0, b"", b"")
 
 
+@short_silence
 @pytest.mark.parametrize("last", [b"", b"E"], ids=repr)
 def test_silence_is_told(caller: Caller, fake: FakeAgent, last: bytes) -> None:
     process = caller.start()
     with fake.accept() as conversation:
+        started = time.monotonic()
         conversation.take()
         conversation.say(last)
-        started = time.monotonic()
         assert ended(process) == (1, b"", SILENT)
-        assert SILENCE - 0.1 < time.monotonic() - started < SILENCE + 5
+        assert time.monotonic() - started > SILENCE - 0.1
 
 
 @pytest.mark.parametrize("last", [b"", b"..", b"E", b"N", b"\0E\0"], ids=repr)
@@ -125,7 +133,7 @@ def test_an_agent_that_vanishes_before_it_sees_what_it_was_given_is_told(caller:
     with fake.accept() as conversation:
         conversation.request()
         conversation.say(b"T")
-        time.sleep(ANSWER / 2)
+        conversation.wait_for_word()  # which it does not read
     assert ended(process) == (1, b"", GONE)
 
 
@@ -152,31 +160,12 @@ def test_while_it_waits_the_client_holds_nothing_but_what_it_handed_over(
         process = caller.start()
     with fake.accept() as conversation:
         conversation.take()
-        deadline = time.monotonic() + 5
-        while (held := descriptors(process.pid)) - {"pipe", "socket", "anon_inode"} and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert held <= {"pipe", "socket", "anon_inode"}
+        wait_until(lambda: kinds(process.pid) <= {"pipe", "socket", "anon_inode"})
         assert len(os.listdir(f"/proc/{process.pid}/fd")) <= 5
         conversation.say(b"E\0")
     assert ended(process) == (0, b"", b"")
 
 
-def descriptors(pid: int) -> set[str]:
+def kinds(pid: int) -> set[str]:
     """The kinds of what a process has open; files by their paths."""
-    found = set()
-    for fd in os.listdir(f"/proc/{pid}/fd"):
-        with suppress(FileNotFoundError):  # closed meanwhile
-            found.add(os.readlink(f"/proc/{pid}/fd/{fd}").partition(":")[0])
-    return found
-
-
-def test_both_clients_wait_as_long_as_the_other_side_thinks() -> None:
-    limits = {"ANSWER": 2.0, "SILENCE": 120.0, "LAST": 1.8}
-    in_python = re.findall(r"(?m)^([A-Z]+)_SECONDS = ([0-9.]+)", (SOURCES / "client.py").read_text())
-    in_c = re.findall(r"(?m)^#define ([A-Z]+)_MS ([0-9]+)", (SOURCES / "client.c").read_text())
-    assert limits.items() <= {name: float(seconds) for name, seconds in in_python}.items()
-    assert limits == {name: int(milliseconds) / 1000 for name, milliseconds in in_c}
-
-
-def test_the_client_in_python_is_of_the_packages_version() -> None:
-    assert f'VERSION = "{fsspec_gp_plugin.__version__}"' in (SOURCES / "client.py").read_text()
+    return {leads.partition(":")[0] for leads in descriptors(pid)}

@@ -1,0 +1,144 @@
+"""One worker by itself, in a process of its own, with clients that the test plays."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from fsspec_gp_plugin.agent import wire
+from fsspec_gp_plugin.agent.worker import MOST_STREAMS
+from tests.agent.conftest import write_config
+from tests.agent.played_client import PATIENCE, PlayedClient, request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Nothing of a test depends on how long a client may take for its messages.
+PROGRAM = """
+import socket, struct, sys
+from fsspec_gp_plugin.agent import slots, wire, worker
+wire.ALIVE_SECONDS = float(sys.argv[3])
+worker._PATIENCE = struct.pack("ll", 600, 0)
+listener = socket.socket(fileno=int(sys.argv[1]))
+worker.Worker(listener, slots.slots(1)[0], 1).run(int(sys.argv[2]))
+"""
+OFTEN, NEVER = 0.05, 3600.0
+FILE = "/backups/20260102/20260102030405/gpbackup_0_20260102030405_16384"
+
+
+class Work:
+    """The worker's process, and how to be its client."""
+
+    def __init__(self, folder: Path, alive: float, stack: ExitStack, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.environment = {"HOME": str(folder), **environment}
+        self._stack = stack
+        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        stack.callback(os.close, directory)
+        self._address = wire.address(directory, "worker")
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(self._address)
+        listener.listen(256)
+        ending, self._parent = os.pipe()
+        self.process = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-I", "-c", PROGRAM, str(listener.fileno()), str(ending), str(alive)],
+                env=self.environment,
+                pass_fds=[listener.fileno(), ending],
+            )
+        )
+        os.close(ending)
+        listener.close()
+        stack.callback(self.process.kill)
+
+    def client(self) -> PlayedClient:
+        """One more."""
+        client = PlayedClient(self._address)
+        self._stack.callback(client.close)
+        return client
+
+    def begun(self) -> tuple[PlayedClient, int]:
+        """A client whose backup_data has begun, and the end of the pipe from which it reads."""
+        client = self.client()
+        assert client.ask(self.request()) == wire.TAKEN
+        reads, feeds = os.pipe()
+        client.hand_over([reads, *(os.open("/dev/null", os.O_WRONLY) for _ in range(2))])
+        return client, feeds
+
+    def request(self, config: str = "config.yaml", **environment: str) -> bytes:
+        """For a backup_data to the disk, unless a configuration says otherwise."""
+        path = self.folder / config
+        if not path.exists():
+            (self.folder / "disk").mkdir()
+            write_config(path, f"file://{self.folder}/disk")
+        return request("backup_data", str(path), FILE, environment={**self.environment, **environment})
+
+    def end(self) -> None:
+        """As when the agent's first process ends; it is over when nobody can connect any more."""
+        os.close(self._parent)
+        with suppress(ConnectionRefusedError):
+            while True:
+                self.client().close()
+                time.sleep(0.01)
+
+
+@contextmanager
+def working(folder: Path, alive: float = NEVER, **environment: str) -> Iterator[Work]:
+    """A worker; it says of each command that it goes on so often."""
+    with ExitStack() as stack:
+        yield Work(folder, alive, stack, environment)
+
+
+def test_a_command_that_takes_long_is_told_to_go_on(tmp_path: Path) -> None:
+    """Whatever it waits for: without a word the client gives up after two minutes."""
+    with working(tmp_path, OFTEN) as work:
+        client, feeds = work.begun()
+        assert [client.hear() for _ in range(3)] == [wire.ALIVE] * 3
+        os.write(feeds, b"rows")
+        assert [client.hear() for _ in range(3)] == [wire.ALIVE] * 3
+        os.close(feeds)
+        assert client.hear_end() == 0
+    assert [path.read_bytes() for path in tmp_path.glob("disk/backups/*/*/gpbackup*")] == [b"rows"]
+
+
+def test_a_worker_that_takes_no_more_lets_its_commands_end_and_says_that_they_go_on(tmp_path: Path) -> None:
+    with working(tmp_path, NEVER) as work:
+        client, feeds = work.begun()
+        work.end()
+        assert [client.hear() for _ in range(3)] == [wire.ALIVE] * 3
+        os.write(feeds, b"rows")
+        os.close(feeds)
+        assert client.hear_end() == 0
+        assert work.process.wait(PATIENCE) == 0
+
+
+def test_more_than_64_commands_at_a_time_are_refused(tmp_path: Path) -> None:
+    assert MOST_STREAMS == 64
+    with working(tmp_path) as work:
+        for _ in range(63):
+            work.client()  # it may say what it wants at any time
+        last, feeds = work.begun()
+        assert work.client().ask(work.request()) == wire.REFUSED
+        os.close(feeds)
+        assert last.hear_end() == 0
+        # There is room again, a moment after the end was told.
+        while (answer := work.client().ask(work.request())) == wire.REFUSED:
+            pass
+        assert answer == wire.TAKEN
+
+
+def test_the_environment_counts_for_the_replica_too(tmp_path: Path) -> None:
+    """The variable is one that only a target by SSH asks for."""
+    (tmp_path / "disk").mkdir()
+    write_config(tmp_path / "both", f"file://{tmp_path}/disk", replica_url="sftp://127.0.0.1:1/backups")
+    write_config(tmp_path / "one", f"file://{tmp_path}/disk")
+    with working(tmp_path, SSH_AUTH_SOCK="/one") as work:
+        assert work.client().ask(work.request("both", SSH_AUTH_SOCK="/one")) == wire.TAKEN
+        assert work.client().ask(work.request("both", SSH_AUTH_SOCK="/other")) == wire.REFUSED
+        assert work.client().ask(work.request("one", SSH_AUTH_SOCK="/other")) == wire.TAKEN

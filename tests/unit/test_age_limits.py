@@ -1,0 +1,54 @@
+"""What began or was written to within the last 24 hours may still run, to the second."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fsspec_gp_plugin.backups.leftovers import find_leftovers
+from fsspec_gp_plugin.backups.survey import Backup
+from fsspec_gp_plugin.cli import cleanup, prune
+from fsspec_gp_plugin.keys import backup_prefix
+from tests.fakes import FakeStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fsspec_gp_plugin.storage.api import ObjectInfo
+
+DAY = 86400
+T = "20260102030405"
+BEGUN = time.mktime(time.strptime(T, "%Y%m%d%H%M%S"))
+# Seconds since a backup was begun, and whether it may still run: what happens at that very moment may go either way.
+sides = pytest.mark.parametrize(("age", "may_run"), [(DAY - 1, True), (DAY + 1, False)])
+
+
+class _Dated(FakeStore):
+    """A store whose objects were all written at one time."""
+
+    written = BEGUN
+
+    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+        return (replace(info, modified=self.written) for info in super().find(prefix, unfinished=unfinished))
+
+
+@sides
+@pytest.mark.parametrize("sign", ["begun", "written to"])
+def test_prune_takes_an_incomplete_backup_for_one_that_runs_for_a_day(age: int, may_run: bool, sign: str) -> None:
+    """Since it was begun, or since its latest object was written."""
+    later = 0 if sign == "begun" else 10 * DAY
+    backup = Backup(T, objects=1, written=BEGUN + later)
+    assert prune._running([backup], BEGUN + later + age) == (T if may_run else "")
+
+
+@sides
+@pytest.mark.parametrize("sign", ["begun", "written to"])
+def test_cleanup_leaves_an_incomplete_backup_alone_for_a_day(age: int, may_run: bool, sign: str) -> None:
+    store = _Dated()
+    store.written = BEGUN + (0 if sign == "begun" else 10 * DAY)
+    store.objects[f"{backup_prefix(T)}gpbackup_0_{T}_16384"] = b"rows"
+    [left] = find_leftovers(store, store.written + age - cleanup._DAY, lambda _: None)
+    assert left.stays == ("may still run" if may_run else "")
