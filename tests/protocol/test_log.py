@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.protocol.caller import Plugin, write_config
+from tests.servers.ports import closed_port
 
 if TYPE_CHECKING:
     from tests.protocol.caller import Database
@@ -77,7 +78,7 @@ def test_secrets_reach_neither_log_nor_message(target: Target, database: Databas
     secret, token = "a-very-secret-value-1234", "another/secret+token=="
     options = {**target.options, "secret": secret, "token": token, "key": "the-access-key-id"}
     url = target.url if target.kind == "s3" else "s3://bucket/prefix"
-    options.setdefault("endpoint_url", f"http://someone:{secret}@127.0.0.1:9")
+    options.setdefault("endpoint_url", f"http://someone:{secret}@127.0.0.1:{closed_port()}")
     config = write_config(database.folder / "c.yaml", url, options, logger_verbosity="debug", max_retries=1)
     plugin = Plugin(database, config)
     told = ""

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
-from tests.servers.minio import free_port
+from tests.servers.ports import reserve_port
+from tests.servers.program import Program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,32 +49,15 @@ def executable() -> str | None:
 @contextmanager
 def running(program: str, folder: Path) -> Iterator[Gcs]:
     """The server, until the block ends."""
-    port = free_port()
+    port = reserve_port()
     endpoint = f"http://127.0.0.1:{port}"
     words = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory", "-log-level", "warn"]
-    with open(folder / "fake-gcs-server.log", "ab") as log:
-        process = subprocess.Popen(
-            [program, *words, "-external-url", endpoint], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-    try:
-        _wait_until_ready(endpoint, process)
+
+    def ready() -> None:
+        urlopen(f"{endpoint}/_internal/healthcheck", timeout=2).close()  # noqa: S310 - our own
+
+    with Program([program, *words, "-external-url", endpoint], folder, ready):
         body = f'{{"name": "{BUCKET}"}}'.encode()
         with urlopen(Request(f"{endpoint}/storage/v1/b?project=test", body, {"Content-Type": "application/json"})):  # noqa: S310 - our own
             pass
         yield Gcs(endpoint)
-    finally:
-        process.kill()
-        process.wait(20)
-
-
-def _wait_until_ready(endpoint: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"fake-gcs-server ended with status {process.returncode}")
-        try:
-            with urlopen(f"{endpoint}/_internal/healthcheck", timeout=2):  # noqa: S310 - our own
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError("fake-gcs-server did not become ready")
