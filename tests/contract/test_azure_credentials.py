@@ -18,7 +18,7 @@ from fsspec_gp_plugin.errors import AccessDenied, ConfigError, StorageError, Unr
 from fsspec_gp_plugin.redaction import register_secrets, scrub
 from fsspec_gp_plugin.storage.azure.authorization import Bearer, Plain, SharedKey
 from fsspec_gp_plugin.storage.opening import open_store
-from tests.contract.test_store import content
+from tests.contract.stores import content
 from tests.servers.azurite import ACCOUNT, KEY
 
 if TYPE_CHECKING:
