@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.protocol.caller import Plugin
     from tests.protocol.conftest import Target
 
+__all__ = ["ended", "started_and_fed", "wait_until"]  # for the tests of agents
+
 # As docs/failures.md says, and half a second for looking.
 TWO_SECONDS = 2.5
 STOPPING = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
