@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from fsspec_gp_plugin.errors import NotFound, StorageError
+from fsspec_gp_plugin.errors import NotFound, ObjectChanged, StorageError
 from fsspec_gp_plugin.storage.api import Capabilities, ObjectInfo, Upload
 
 if TYPE_CHECKING:
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 
 class FakeStore:
-    """Keeps objects in a dict. `before` is called with (method, key, part number or start) before each step
-    and may raise or wait; `calls` records them.
+    """Keeps objects in a dict, and the promises of every store, which tests/contract holds it to.
+
+    `before` is called with (method, key, part number or start) before each step and may raise or wait; `calls` records
+    them.
     """
 
     def __init__(
@@ -71,12 +73,16 @@ class FakeStore:
         return info, self._pieces(info, 0, into[: info.size])
 
     def _pieces(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        if self.stat(info.key).version != info.version:
+            raise ObjectChanged(f"{info.key}: the object was replaced")
         data = self.objects[info.key][start : start + len(into)]
         for at in range(0, len(data), self.piece):
             self.step("piece", info.key, start + at)
             piece = data[at : at + self.piece]
             into[at : at + len(piece)] = piece
             yield len(piece)
+        if len(data) < len(into):
+            raise StorageError(f"{info.key}: {len(data)} bytes of {len(into)}")
 
     def crc32c(self, info: ObjectInfo) -> int | None:
         self.step("crc32c", info.key)
@@ -116,7 +122,7 @@ class _FakeWriter:
         self._store = store
         self._key = key
         self._parts: dict[int, bytes] = {}
-        self._aborted = False
+        self._aborted = self._done = False
         self._lock = threading.Lock()
 
     def write(self, number: int, data: memoryview) -> None:
@@ -128,6 +134,8 @@ class _FakeWriter:
             store.step("write", self._key, number)
             if self._aborted:
                 raise StorageError("aborted")
+            if not store.capabilities.parallel_parts and number > len(self._parts) + 1:
+                raise StorageError(f"part {number} after part {len(self._parts)}")
             self._parts[number] = bytes(data)
         finally:
             with self._lock:
@@ -141,9 +149,12 @@ class _FakeWriter:
         if len(whole) != size:
             raise StorageError(f"{len(whole)} bytes of {size}")
         self._store.objects[self._key] = whole
+        self._done = True
         return self._store.stat(self._key)
 
     def abort(self) -> None:
+        if self._done:
+            return
         self._aborted = True
         self._store.step("abort", self._key)
         self._store.aborted.append(self._key)

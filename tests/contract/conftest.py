@@ -1,4 +1,4 @@
-"""What tests of options share: servers that speak TLS, and an environment that says nothing."""
+"""Each store in turn; and for tests of options: servers that speak TLS, and an environment that says nothing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin import redaction
+from tests.contract.stores import STORES
 from tests.servers import azurite as azurite_server
 from tests.servers import certificates
 from tests.servers import minio as minio_server
@@ -17,8 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from fsspec_gp_plugin.storage.api import Store
     from tests.servers.azurite import Azurite
     from tests.servers.minio import Minio
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    opened = STORES[request.param](request, tmp_path)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

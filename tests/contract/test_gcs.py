@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from fsspec_gp_plugin.errors import AccessDenied, ConfigError, NotFound, StorageError, Unreachable
 from fsspec_gp_plugin.storage.opening import open_store
 from tests.servers import forward_proxy, gcs_sessions
+from tests.servers.ports import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -261,7 +262,7 @@ def test_a_token_file_that_is_broken_is_told(tmp_path: Path) -> None:
 
 
 def test_a_host_that_is_not_there_is_out_of_reach() -> None:
-    store = open_store("gs://bucket", {"token": "anon", "endpoint_url": "http://127.0.0.1:9"})
+    store = open_store("gs://bucket", {"token": "anon", "endpoint_url": f"http://127.0.0.1:{closed_port()}"})
     with pytest.raises(Unreachable, match="can't connect"):
         store.stat("a")
 

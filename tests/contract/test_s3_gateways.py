@@ -13,7 +13,7 @@ import pytest
 from fsspec_gp_plugin.errors import AccessDenied, ConfigError, ObjectChanged, StorageError, Unreachable
 from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.s3.opening import open_s3
-from tests.contract.test_store import read
+from tests.contract.stores import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

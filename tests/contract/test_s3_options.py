@@ -17,7 +17,7 @@ from fsspec_gp_plugin.errors import AccessDenied, StorageError
 from fsspec_gp_plugin.redaction import register_secrets, scrub
 from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.s3.literal import LiteralSigner
-from tests.contract.test_store import content
+from tests.contract.stores import content
 from tests.servers.minio import KMS_KEY, PASSWORD, USER
 
 if TYPE_CHECKING:

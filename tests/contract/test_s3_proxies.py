@@ -18,7 +18,8 @@ from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.retrying import Patience
 from tests.contract.test_s3_options import LARGE, NAMES, SIGNERS, SMALL, heads, opened, round_trip, signer
 from tests.servers import forward_proxy, tls_front
-from tests.servers.minio import DOMAIN, free_port
+from tests.servers.minio import DOMAIN
+from tests.servers.ports import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +156,7 @@ def test_a_proxy_that_wants_another_password_is_told(
 
 @pytest.mark.parametrize("scheme", ["http://", ""])
 def test_a_proxy_that_is_not_there_may_come_back(server: Minio, signer: str, scheme: str) -> None:
-    url = f"{scheme}{LOGIN}@127.0.0.1:{free_port()}"
+    url = f"{scheme}{LOGIN}@127.0.0.1:{closed_port()}"
     with opened(server, loaded(by_proxy(server, url)), signer) as (store, _):
         for line in attempts(store):
             assert line.startswith("Unreachable: "), line
@@ -212,7 +213,7 @@ def loaded(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_store_that_is_not_there_is_told_without_a_signature(signer: str) -> None:
-    options = {"endpoint_url": f"http://127.0.0.1:{free_port()}", "key": "someone", "secret": "minio-test-password"}
+    options = {"endpoint_url": f"http://127.0.0.1:{closed_port()}", "key": "someone", "secret": "minio-test-password"}
     store = open_store("s3://bucket", {**options, **SIGNERS[signer]})
     for line in attempts(store):
         assert line.startswith("Unreachable: "), line

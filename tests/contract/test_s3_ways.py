@@ -14,8 +14,8 @@ from fsspec_gp_plugin.errors import AccessDenied, StorageError, Unreachable
 from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.s3.literal import LiteralSigner, literal_signer
 from fsspec_gp_plugin.storage.s3.signing import CannotPresignError
+from tests.contract.stores import content
 from tests.contract.test_s3_gateways import KEY, Gateway, gateway, store_at
-from tests.contract.test_store import content
 
 if TYPE_CHECKING:
     from tests.servers.minio import Minio

@@ -9,6 +9,7 @@ import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, ConfigError, StorageError, Unreachable
 from fsspec_gp_plugin.storage.opening import open_store
+from tests.servers.ports import closed_port
 from tests.servers.sshd import make_key
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def test_an_encrypted_key_needs_its_passphrase(sftp: Sshd, tmp_path: Path) -> No
 
 
 def test_a_host_that_refuses_is_out_of_reach(sftp: Sshd) -> None:
-    fails("sftp://127.0.0.1:9/x", {**sftp.options, "port": 9}, Unreachable, "can't connect")
+    port = closed_port()
+    fails(f"sftp://127.0.0.1:{port}/x", {**sftp.options, "port": port}, Unreachable, "can't connect")
 
 
 def test_what_is_written_is_private(sftp: Sshd) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import os
 import signal
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from tests.servers.proxy import Proxy
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.servers.minio import Minio
@@ -134,13 +133,6 @@ def take(process: subprocess.Popen[bytes], size: int) -> bytes:
     while len(content) < size and (piece := os.read(process.stdout.fileno(), size - len(content))):
         content += piece
     return content
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.05)
 
 
 def end(process: subprocess.Popen[bytes], stdin: bytes | None = None, seconds: float = 60) -> Result:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.behind import BEHIND, Behind
-from tests.faults.conftest import PATIENCE, digest, end, make_database, wait_until
+from tests.faults.conftest import PATIENCE, digest, end, make_database
 from tests.protocol.caller import Plugin, write_config
 from tests.protocol.conftest import Target
+from tests.protocol.waiting import wait_until
 from tests.servers.faults import Cut
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ def test_a_server_that_is_away_for_some_seconds_is_waited_for(place: Place) -> N
     assert digest(place.direct.run("restore_data", path).succeeded().out) == digest(data)
 
 
+@pytest.mark.alone
 def test_a_signal_while_the_connection_hangs_ends_in_time(place: Place) -> None:
     place.configure(timeout="60s")
     fault = Cut("up", 1_000_000, "stall")
@@ -159,7 +161,7 @@ def test_a_signal_while_the_connection_hangs_ends_in_time(place: Place) -> None:
     process.stdin.flush()
     wait_until(lambda: fault.hits)
     process.send_signal(signal.SIGTERM)
-    result = end(process, seconds=3)
+    result = end(process, seconds=2.5)
     assert result.status == 128 + signal.SIGTERM
     visible = [key for key in place.target.keys() if not key.endswith(".part")]  # noqa: SIM118 - a method of ours
     assert visible == []

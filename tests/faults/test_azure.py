@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.faults.conftest import BIG, SMALL, digest, end, wait_until
+from tests.faults.conftest import BIG, SMALL, digest, end
 from tests.protocol.caller import Database, Plugin, write_config
 from tests.protocol.conftest import Target
+from tests.protocol.waiting import wait_until
 from tests.servers.azurite import options
 from tests.servers.faults import Answer, Cut, Flip, Request
 from tests.servers.link import Link

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.conftest import BIG, PATIENCE, Scene, digest, end, make_database, make_scene, take, wait_until
+from tests.faults.conftest import BIG, PATIENCE, Scene, digest, end, make_database, make_scene, take
 from tests.protocol.caller import Plugin
 from tests.protocol.conftest import Target
+from tests.protocol.waiting import wait_until
 from tests.servers import minio as minio_server
 from tests.servers.fixtures import minio_program
 from tests.servers.link import Link
@@ -141,18 +142,19 @@ def in_mid_backup(scene: Scene) -> tuple[str, subprocess.Popen[bytes]]:
     return path, process
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_while_parts_are_on_their_way_leaves_nothing(scene: Scene, signum: signal.Signals) -> None:
     _, process = in_mid_backup(scene)
     process.send_signal(signum)
-    end(process, seconds=2).failed(signum.name, status=128 + signum)
+    end(process, seconds=2.5).failed(signum.name, status=128 + signum)
     assert scene.target.keys() == []
 
 
 def test_what_a_killed_backup_leaves_is_invisible_and_the_cleanup_hook_ends_it(scene: Scene) -> None:
     path, process = in_mid_backup(scene)
     process.kill()
-    assert end(process, seconds=2).status == -signal.SIGKILL
+    assert end(process).status == -signal.SIGKILL
     key = scene.plugin.database.key(path)
     assert [left for left in scene.target.keys() if not left.startswith("unfinished ")] == []  # noqa: SIM118 - a method
     scene.proxy.link = Link()

@@ -156,7 +156,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
     if os.geteuid() != 0:
-        pytest.skip("only root can mount one; the file size limit is tested for everybody")
+        skip_unless_required("mount", "only root can mount one; the file size limit is tested for everybody")
     mount("size=4m", folder)
     yield folder
     subprocess.run(["umount", str(folder)], check=True)

@@ -127,8 +127,7 @@ def test_a_byte_flipped_at_rest_is_found_and_the_end_is_held_back(plugin: Plugin
     changed(target, plugin.database.key(path), flipped)
     hook(plugin, "setup_plugin_for_restore")
     done = plugin.run("restore_data", path).failed(f"gpbackup_0_{T}_16384", "checksum")
-    assert len(done.out) < size
-    assert data.startswith(done.out[: size // 2])
+    assert done.out == flipped(data)[: max(0, size - 4096)]
     local = Path(path)
     local.parent.mkdir(parents=True)
     plugin.run("restore_file", str(local)).failed("checksum")
@@ -142,16 +141,27 @@ def test_a_byte_flipped_at_rest_is_found_and_the_end_is_held_back(plugin: Plugin
 @pytest.mark.parametrize("pipeline", ["| cat", "| gzip -d -c"])
 def test_the_database_sees_that_a_changed_stream_is_not_whole(local: Plugin, tmp_path: Path, pipeline: str) -> None:
     rows = b"".join(b"%d\trow number %d\n" % (n, n) for n in range(2000))
-    data = gzip.compress(rows) if "gzip" in pipeline else rows
+    if "gzip" in pipeline:
+        data = gzip.compress(rows)
+        # Another time in the head, which gzip itself does not mind.
+        damaged = data[:4] + bytes([data[4] ^ 1]) + data[5:]
+        assert gzip.decompress(damaged) == rows
+    else:
+        data, damaged = rows, flipped(rows)
     path = local.database.table()
     backed_up(local, {path: data})
-    stored = tmp_path / "disk" / local.database.key(path)
-    stored.write_bytes(flipped(data))
+    (tmp_path / "disk" / local.database.key(path)).write_bytes(damaged)
     hook(local, "setup_plugin_for_restore")
     process = local.server(local.command("restore_data", path) + pipeline, stdin=subprocess.DEVNULL)
     out, err = process.communicate(timeout=60)
     assert b"checksum" in err
-    assert out.count(b"\n") < 2000
+    if "gzip" in pipeline:
+        assert b"unexpected end of file" in err
+        assert process.returncode == 1
+        assert rows.startswith(out)
+        assert len(out) < len(rows)
+    else:
+        assert out == damaged[:-4096]
 
 
 def test_another_size_is_told_before_the_first_byte(plugin: Plugin, target: Target) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import fsspec_gp_plugin
 from tests.protocol.caller import EXECUTABLE, Database, Plugin, quoted, write_config
+from tests.protocol.waiting import wait_until_read
 
 if TYPE_CHECKING:
     from tests.protocol.conftest import Target
@@ -84,9 +85,7 @@ def test_inherited_descriptors_are_closed(plugin: Plugin) -> None:
         assert process.stdin is not None
         process.stdin.write(b"x" * (1 << 20))
         process.stdin.flush()
-        import time
-
-        time.sleep(1.5)
+        wait_until_read(process)
         links = [os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{process.pid}/fd")]
         assert str(plugin.config) not in links
         assert process.communicate(timeout=60) == (b"", b"")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.protocol.caller import Plugin, write_config
+from tests.servers.ports import closed_port
 
 if TYPE_CHECKING:
     from tests.protocol.caller import Database
@@ -20,14 +21,22 @@ LINE = re.compile(
 )
 
 
+def name_at_noon(database: Database) -> str:
+    """The name of today's log on a host where it is about noon, so that today is not over before the test is."""
+    west = time.gmtime().tm_hour - 12
+    database.extra["TZ"] = f"NOON{west}"
+    return time.strftime("fsspec_gp_plugin_%Y%m%d.log", time.gmtime(time.time() - west * 3600))
+
+
 def test_a_command_is_one_line_with_object_bytes_seconds_and_rate(plugin: Plugin) -> None:
     database = plugin.database
+    name = name_at_noon(database)
     path = database.table()
     plugin.run("backup_data", path, stdin=b"x" * 1000).succeeded()
     plugin.run("restore_data", path).succeeded()
     plugin.run("restore_data", path + "0").failed()
     names = os.listdir(database.folder / "home/gpAdminLogs")
-    assert names == [time.strftime("fsspec_gp_plugin_%Y%m%d.log")]
+    assert names == [name]
     matches = [LINE.fullmatch(line) for line in database.log().splitlines()]
     assert all(matches), database.log()
     saved, restored, failed = (match.groups() for match in matches if match)
@@ -58,7 +67,7 @@ def test_a_log_that_cannot_be_written_fails_no_backup(local: Plugin, how: str) -
     elif how == "read-only":
         (database.folder / "home").chmod(0o500)
     else:
-        name = time.strftime("fsspec_gp_plugin_%Y%m%d.log")
+        name = name_at_noon(database)
         (database.folder / "home/gpAdminLogs").mkdir()
         (database.folder / "home/gpAdminLogs" / name).symlink_to("/dev/full")
     # Without a home nothing else can be noted, either.
@@ -77,7 +86,7 @@ def test_secrets_reach_neither_log_nor_message(target: Target, database: Databas
     secret, token = "a-very-secret-value-1234", "another/secret+token=="
     options = {**target.options, "secret": secret, "token": token, "key": "the-access-key-id"}
     url = target.url if target.kind == "s3" else "s3://bucket/prefix"
-    options.setdefault("endpoint_url", f"http://someone:{secret}@127.0.0.1:9")
+    options.setdefault("endpoint_url", f"http://someone:{secret}@127.0.0.1:{closed_port()}")
     config = write_config(database.folder / "c.yaml", url, options, logger_verbosity="debug", max_retries=1)
     plugin = Plugin(database, config)
     told = ""

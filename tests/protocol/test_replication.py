@@ -17,6 +17,7 @@ import yaml
 from fsspec_gp_plugin.storage.opening import open_store
 from tests.protocol.caller import Database, Plugin, write_config
 from tests.protocol.conftest import PART, Target
+from tests.protocol.waiting import wait_until
 
 T = "20260102030405"
 PREFIX = f"backups/20260102/{T}"
@@ -280,8 +281,9 @@ def test_a_copy_that_is_interrupted_is_gone_on_with(tmp_path: Path, database: Da
     quick = Plugin(database, write_config(tmp_path / "quick.yaml", made.first.url))
     back_up(Pair(made.first, made.second, database, quick, made.data), 16 << 20)
     process = made.plugin.start("replicate_backup", T)
-    made.second.wait_for_upload(process)
-    time.sleep(0.5)
+    # The small objects are there at once, the large one takes eight seconds.
+    name = os.path.basename(database.table(2))
+    wait_until(lambda: any(f".{name}." in key for key in made.copies))
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=10)
     assert (process.returncode, b"interrupted by SIGTERM" in err) == (128 + signal.SIGTERM, True)

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.servers.minio import free_port
+from tests.servers.ports import reserve_port
+from tests.servers.program import Program, connects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,41 +73,17 @@ def executable() -> str | None:
 
 def run(program: str, folder: Path, certificates: Certificates | None = None) -> Iterator[Azurite]:
     """Start the server; stop it after the yield. With certificates it speaks TLS only, and takes any bearer token."""
-    port = free_port()
+    port = reserve_port()
     scheme = "https" if certificates else "http"
     server = Azurite(f"{scheme}://127.0.0.1:{port}", "gp-backups", certificates)
     tls = ["--cert", str(certificates.chain), "--key", str(certificates.key)] if certificates else []
-    with open(folder / "azurite.log", "ab") as log:
-        process = subprocess.Popen(
-            [
-                program,
-                *("--blobHost", "127.0.0.1", "--blobPort", str(port)),
-                *("--silent", "--skipApiVersionCheck", "--disableTelemetry", "--inMemoryPersistence"),
-                *(tls and ["--oauth", "basic", *tls]),
-            ],
-            env={"PATH": os.environ["PATH"], "HOME": str(folder)},
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-        )
-    try:
-        _wait_until_ready(port, process)
+    command = [
+        program,
+        *("--blobHost", "127.0.0.1", "--blobPort", str(port)),
+        *("--silent", "--skipApiVersionCheck", "--disableTelemetry", "--inMemoryPersistence"),
+        *(tls and ["--oauth", "basic", *tls]),
+    ]
+    with Program(command, folder, connects(port)):
         with server.client() as client:
             client.create_container()
         yield server
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"azurite ended with status {process.returncode}")
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise RuntimeError("azurite did not become ready")

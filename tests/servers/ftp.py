@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.servers.minio import free_port
+from tests.servers.ports import reserve_port
 from tests.servers.program import Program, connects
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Ftp:
 @contextmanager
 def run(folder: Path, certificates: Certificates | None = None) -> Iterator[Ftp]:
     """Start it; stop it after the yield."""
-    root, port = folder / "root", free_port()
+    root, port = folder / "root", reserve_port()
     root.mkdir()
     files = [str(certificates.chain), str(certificates.key)] if certificates else []
     command = [sys.executable, "-m", "tests.servers.ftp", str(root), str(port), *files]

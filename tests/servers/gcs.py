@@ -6,21 +6,25 @@ The executable is built by scripts/test from the Go module; GP_PLUGIN_FAKE_GCS n
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import subprocess
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - of a variable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 from urllib.request import Request, urlopen
 
-from tests.servers.minio import free_port
+from tests.servers.ports import reserve_port
+from tests.servers.program import Program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 BUCKET = "gp-backups"
+
+# By endpoint, as that is all that a test may know of a server.
+_LOGS: dict[str, Path] = {}
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,12 @@ class Gcs:
     def options(self) -> dict[str, Any]:
         """storage_options for gcsfs."""
         return {"endpoint_url": self.endpoint, "token": "anon"}
+
+
+def begun_uploads(endpoint: str) -> list[str]:
+    """The names of all objects whose resumable uploads have ever begun there. The service lists none."""
+    lines = _LOGS[endpoint].read_text(errors="replace")
+    return [unquote(name) for name in re.findall(r"POST [^ ]*uploadType=resumable&name=([^ &]+)", lines)]
 
 
 def executable() -> str | None:
@@ -50,32 +60,16 @@ def executable() -> str | None:
 @contextmanager
 def running(program: str, folder: Path) -> Iterator[Gcs]:
     """The server, until the block ends."""
-    port = free_port()
+    port = reserve_port()
     endpoint = f"http://127.0.0.1:{port}"
-    words = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory", "-log-level", "warn"]
-    with open(folder / "fake-gcs-server.log", "ab") as log:
-        process = subprocess.Popen(
-            [program, *words, "-external-url", endpoint], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-    try:
-        _wait_until_ready(endpoint, process)
+    words = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory", "-log-level", "info"]
+
+    def ready() -> None:
+        urlopen(f"{endpoint}/_internal/healthcheck", timeout=2).close()  # noqa: S310 - our own
+
+    with Program([program, *words, "-external-url", endpoint], folder, ready) as process:
+        _LOGS[endpoint] = process.log
         body = f'{{"name": "{BUCKET}"}}'.encode()
         with urlopen(Request(f"{endpoint}/storage/v1/b?project=test", body, {"Content-Type": "application/json"})):  # noqa: S310 - our own
             pass
         yield Gcs(endpoint)
-    finally:
-        process.kill()
-        process.wait(20)
-
-
-def _wait_until_ready(endpoint: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"fake-gcs-server ended with status {process.returncode}")
-        try:
-            with urlopen(f"{endpoint}/_internal/healthcheck", timeout=2):  # noqa: S310 - our own
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError("fake-gcs-server did not become ready")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
-from tests.servers.minio import free_port
+from tests.servers.ports import reserve_port
 from tests.servers.program import Program
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def installed() -> Path | None:
 @contextmanager
 def run(where: Path, folder: Path) -> Iterator[Hdfs]:
     """Start it; stop it after the yield. It keeps its files when it is started again."""
-    port, data_port = free_port(), free_port()
+    port, data_port = reserve_port(), reserve_port()
     # It starts in 3 s, and in 5 with what Java does for servers that run for days.
     command = [
         "java",

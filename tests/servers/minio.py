@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import ssl
-import subprocess
-import time
 from base64 import b64encode
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
+
+from tests.servers.ports import reserve_port
+from tests.servers.program import Program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,14 +80,6 @@ def executable() -> str | None:
     return next((path for path in candidates if path and os.access(path, os.X_OK)), None)
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class MinioServer:
     """MinIO with its data below a folder that is not on tmpfs. It keeps its port when it is started again.
 
@@ -94,32 +87,12 @@ class MinioServer:
     """
 
     def __init__(self, program: str, folder: Path, certificates: Certificates | None = None) -> None:
-        self.port = free_port()
+        port = reserve_port()
         scheme = "https" if certificates else "http"
-        self.minio = Minio(f"{scheme}://127.0.0.1:{self.port}", "gp-backups", certificates)
-        self._program = program
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> MinioServer:
-        try:
-            self.start()
-            self.minio.filesystem().mkdir(self.minio.bucket)
-        except BaseException:
-            self.kill()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(20)
-
-    def start(self) -> None:
-        """Start it, and wait until it takes requests."""
+        self.minio = Minio(f"{scheme}://127.0.0.1:{port}", "gp-backups", certificates)
+        tls = ["--certs-dir", str(certificates.folder)] if certificates else []
+        address = f"127.0.0.1:{port}"
         environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self._folder),
             "MINIO_ROOT_USER": USER,
             "MINIO_ROOT_PASSWORD": PASSWORD,
             "MINIO_BROWSER": "off",
@@ -127,31 +100,29 @@ class MinioServer:
             "MINIO_KMS_SECRET_KEY": f"{KMS_KEY}:{b64encode(b'k' * 32).decode()}",
             "MINIO_PROMETHEUS_AUTH_TYPE": "public",  # requests() asks for it
         }
-        certificates = self.minio.certificates
-        tls = ["--certs-dir", str(certificates.folder)] if certificates else []
-        with open(self._folder / "minio.log", "ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    self._program,
-                    "server",
-                    "--address",
-                    f"127.0.0.1:{self.port}",
-                    "--quiet",
-                    *tls,
-                    str(self._folder / "data"),
-                ],
-                env=environment,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-            )
-        _wait_until_ready(self.minio, self._process)
+        command = [program, "server", "--address", address, "--quiet", *tls, str(folder / "data")]
+        self.program = Program(command, folder, self._require_ready, environment)
+
+    def __enter__(self) -> MinioServer:
+        with ExitStack() as stack:
+            stack.enter_context(self.program)
+            self.minio.filesystem().mkdir(self.minio.bucket)
+            stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.program.__exit__(*error)
+
+    def start(self) -> None:
+        """Start it again, and wait until it takes requests."""
+        self.program.start()
 
     def kill(self) -> None:
         """End it as a crash does."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(20)
+        self.program.kill()
+
+    def _require_ready(self) -> None:
+        _open(f"{self.minio.endpoint}/minio/health/ready", self.minio.certificates).close()
 
 
 def run(program: str, folder: Path, certificates: Certificates | None = None) -> Iterator[Minio]:
@@ -163,16 +134,3 @@ def run(program: str, folder: Path, certificates: Certificates | None = None) ->
 def _open(url: str, certificates: Certificates | None) -> Any:
     context = ssl.create_default_context(cafile=str(certificates.authority)) if certificates else None
     return urlopen(url, timeout=2, context=context)  # noqa: S310 - our own loopback server
-
-
-def _wait_until_ready(server: Minio, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"minio ended with status {process.returncode}")
-        try:
-            with _open(f"{server.endpoint}/minio/health/ready", server.certificates):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError("minio did not become ready")

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+# Becomes the program, after telling the kernel to end it with its parent, also where that is killed. (A parent is the
+# thread here that starts it.)
+_END_WITH_PARENT = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 15)  # PR_SET_PDEATHSIG, SIGTERM
+if os.getppid() == int(sys.argv[1]):
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
 
 
 class Program:
@@ -23,8 +34,8 @@ class Program:
         environment: dict[str, str] | None = None,
     ) -> None:
         """`ready` returns as soon as the server takes requests, and raises OSError before."""
+        self.log = folder / f"{os.path.basename(command[0])}.log"
         self._command = command
-        self._log = folder / f"{os.path.basename(command[0])}.log"
         self._ready = ready
         self._environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
@@ -42,32 +53,33 @@ class Program:
 
     def start(self) -> None:
         """Start it, and wait until it takes requests."""
-        with open(self._log, "ab") as log:
+        with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
-                self._command,
+                [sys.executable, "-ISc", _END_WITH_PARENT, str(os.getpid()), *self._command],
                 env=self._environment,
+                cwd=self.log.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # so that what it forks can be ended with it
+                start_new_session=True,  # so that what it forks can be ended with it, and Ctrl-C is for the tests
             )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise RuntimeError(f"{self._command[0]} ended with status {self._process.returncode}; see {self._log}")
+                raise RuntimeError(f"{self._command[0]} ended with status {self._process.returncode}; see {self.log}")
             try:
                 self._ready()
             except OSError:
                 time.sleep(0.05)
             else:
                 return
-        raise RuntimeError(f"{self._command[0]} did not become ready; see {self._log}")
+        raise RuntimeError(f"{self._command[0]} did not become ready; see {self.log}")
 
     def kill(self) -> None:
         """End it as a crash does, with all that it has forked."""
-        self._end(9)
+        self._end(signal.SIGKILL)
 
-    def _end(self, number: int = 15) -> None:
+    def _end(self, number: int = signal.SIGTERM) -> None:
         if self._process is None:
             return
         try:
@@ -76,7 +88,7 @@ class Program:
         except ProcessLookupError:
             pass
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, 9)
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(10)
         self._process = None
 

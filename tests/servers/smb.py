@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.servers.minio import free_port
+from tests.servers.ports import reserve_port
 from tests.servers.program import Program, connects
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def executable() -> str | None:
 @contextmanager
 def run(program: str, folder: Path) -> Iterator[Smb]:
     """Start the server; stop it after the yield."""
-    port, user = free_port(), pwd.getpwuid(os.geteuid()).pw_name
+    port, user = reserve_port(), pwd.getpwuid(os.geteuid()).pw_name
     share, private, configuration = folder / "share", folder / "private", folder / "smb.conf"
     share.mkdir()
     private.mkdir(mode=0o700)

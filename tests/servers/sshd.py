@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.servers.minio import free_port
+from tests.servers.ports import reserve_port
 from tests.servers.program import Program, connects
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def make_key(file: Path, *words: str) -> None:
 @contextmanager
 def run(folder: Path) -> Iterator[Sshd]:
     """Start it; stop it after the yield."""
-    keys, root, port = folder / "keys", folder / "root", free_port()
+    keys, root, port = folder / "keys", folder / "root", reserve_port()
     keys.mkdir(mode=0o700)
     root.mkdir()
     make_key(keys / "host")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.servers.minio import free_port
+from tests.servers.ports import reserve_port
 from tests.servers.program import Program, connects
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Webdav:
 @contextmanager
 def run(folder: Path) -> Iterator[Webdav]:
     """Start it; stop it after the yield."""
-    root, port, configuration = folder / "root", free_port(), folder / "wsgidav.json"
+    root, port, configuration = folder / "root", reserve_port(), folder / "wsgidav.json"
     root.mkdir()
     said = {
         "host": "127.0.0.1",

@@ -24,12 +24,10 @@ class Faults:
 
     def __init__(self, method: str, times: int, error: type[StorageError] = Unreachable) -> None:
         self.method, self.left, self.error = method, times, error
-        self.at: list[float] = []
 
     def __call__(self, method: str, _key: str, _number: int) -> None:
         if method == self.method and self.left:
             self.left -= 1
-            self.at.append(time.monotonic())
             raise self.error("no answer")
 
 
@@ -76,17 +74,32 @@ def test_so_many_retries_and_no_more(retries: int) -> None:
     faults = Faults("put", 10_000)
     with pytest.raises(Unreachable):
         patient(FakeStore(faults), retries=retries).put(KEY, memoryview(b"x"))
-    assert len(faults.at) == retries + 1
+    assert 10_000 - faults.left == retries + 1
 
 
-def test_pauses_grow_and_differ() -> None:
-    faults = Faults("put", 6)
-    inner = FakeStore(faults)
-    RetryingStore(inner, Patience(60, first_pause=0.02, longest_pause=0.2)).put(KEY, memoryview(b"x"))
-    pauses = [after - before for before, after in zip(faults.at, faults.at[1:], strict=False)]
-    assert max(pauses) < 0.2 * 1.5 + 0.2
-    assert pauses[-1] > pauses[0]
-    assert len({round(pause, 4) for pause in pauses}) > 1
+class Pauses(threading.Event):
+    """Nobody gives up, and no pause takes any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0)
+        return False
+
+
+def test_pauses_are_doubled_up_to_the_longest_and_differ() -> None:
+    faults, pauses = Faults("put", 400), Pauses()
+    store = FakeStore(faults)
+    Patience(600, first_pause=2, longest_pause=20).run(lambda: store.put(KEY, memoryview(b"x")), pauses)
+    assert len(pauses.seconds) == 400
+    for pause, around in zip(pauses.seconds, [2, 4, 8, 16, *[20] * 396], strict=True):
+        assert around / 2 <= pause <= around * 1.5
+    longest = pauses.seconds[4:]
+    # All of the range is used.
+    assert min(longest) < 15
+    assert max(longest) > 25
 
 
 def test_a_read_goes_on_at_its_own_last_byte() -> None:
@@ -152,8 +165,9 @@ def test_a_listing_that_breaks_at_the_same_place_ends() -> None:
 
 
 def test_aborting_ends_the_waiting_of_the_others() -> None:
+    waiting = threading.Event()
     inner = FakeStore(Faults("write", 10_000))
-    writer = RetryingStore(inner, Patience(600, first_pause=60)).begin(KEY)
+    writer = RetryingStore(inner, Patience(600, first_pause=60, note=lambda _: waiting.set())).begin(KEY)
     ended = threading.Event()
 
     def write() -> None:
@@ -162,9 +176,9 @@ def test_aborting_ends_the_waiting_of_the_others() -> None:
         ended.set()
 
     threading.Thread(target=write).start()
-    time.sleep(0.1)
+    assert waiting.wait(20)
     writer.abort()
-    assert ended.wait(5)
+    assert ended.wait(20)
     assert inner.aborted == [KEY]
 
 

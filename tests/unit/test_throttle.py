@@ -143,5 +143,5 @@ def _seconds(work: Callable[[], None]) -> float:
 
 
 def test_the_real_clock_agrees() -> None:
-    elapsed = _seconds(lambda: move(Throttle(20 * MB), 10 * MB, 256 << 10))
-    assert 0.38 <= elapsed <= 2
+    # How much later than that depends on the machine; the tests above say when it may go on.
+    assert _seconds(lambda: move(Throttle(20 * MB), 10 * MB, 256 << 10)) >= 0.38
