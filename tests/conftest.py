@@ -31,8 +31,9 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that is marked `with_agent` twice: without an agent, and with one on each host."""
-    if metafunc.definition.get_closest_marker("with_agent"):
+    """Run a test that is marked so with an agent on each host, beside or instead of the run without one."""
+    markers = ("with_agent", "agent_on_s3")
+    if any(metafunc.definition.get_closest_marker(name) for name in markers):
         metafunc.parametrize("_agents", [False, True], ids=["plain", "agent"], indirect=True)
 
 
@@ -67,6 +68,8 @@ def _is_wanted(item: pytest.Item) -> bool:
         return True
     if parameters.get("_agents") and kind not in ("file", "s3"):
         return False  # the stores behind an agent are the same ones
+    if item.get_closest_marker("agent_on_s3") and parameters["_agents"] != (kind == "s3"):
+        return False
     if TARGETS:
         return kind in TARGETS
     return "store" in parameters or kind in ("file", "s3") or item.get_closest_marker("every_target") is not None

@@ -52,6 +52,7 @@ SURVIVED: dict[str, tuple[int, Callable[[], Fault]]] = {
 }
 
 
+@pytest.mark.with_agent
 @pytest.mark.parametrize("trouble", SURVIVED)
 def test_a_backup_survives_what_passes(scene: Scene, trouble: str) -> None:
     size, make = SURVIVED[trouble]

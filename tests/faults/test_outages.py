@@ -114,6 +114,7 @@ def own_minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MinioServer]
         yield server
 
 
+@pytest.mark.with_agent
 def test_both_ways_survive_a_server_that_is_killed_and_started_again(
     own_minio: MinioServer, database: Database
 ) -> None:
@@ -142,6 +143,7 @@ def in_mid_backup(scene: Scene) -> tuple[str, subprocess.Popen[bytes]]:
     return path, process
 
 
+@pytest.mark.with_agent
 @pytest.mark.alone
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_while_parts_are_on_their_way_leaves_nothing(scene: Scene, signum: signal.Signals) -> None:
@@ -151,6 +153,7 @@ def test_a_signal_while_parts_are_on_their_way_leaves_nothing(scene: Scene, sign
     assert scene.target.keys() == []
 
 
+@pytest.mark.with_agent
 def test_what_a_killed_backup_leaves_is_invisible_and_the_cleanup_hook_ends_it(scene: Scene) -> None:
     path, process = in_mid_backup(scene)
     process.kill()

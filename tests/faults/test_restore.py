@@ -37,6 +37,7 @@ def gets(request: Request) -> bool:
     return request.method == "GET"
 
 
+@pytest.mark.with_agent
 @pytest.mark.parametrize("trouble", SURVIVED)
 def test_a_restore_survives_what_passes(reading: Scene, stored: Stored, trouble: str) -> None:
     fault = SURVIVED[trouble]()
@@ -79,6 +80,7 @@ def test_a_file_survives_what_passes(reading: Scene, stored: Stored, trouble: st
     assert fault.hits
 
 
+@pytest.mark.with_agent
 def test_a_restore_goes_on_at_its_own_last_byte(reading: Scene, stored: Stored) -> None:
     """What was delivered before a clean end is not fetched again."""
     reading.proxy.faults.append(Cut("down", 3_000_000, "close", times=4))
@@ -100,6 +102,7 @@ FATAL: dict[str, tuple[int | None, Callable[[], Fault]]] = {
 }
 
 
+@pytest.mark.with_agent
 @pytest.mark.parametrize("trouble", FATAL)
 def test_a_restore_that_cannot_be_fails_and_writes_nothing(reading: Scene, stored: Stored, trouble: str) -> None:
     status, make = FATAL[trouble]
@@ -110,6 +113,7 @@ def test_a_restore_that_cannot_be_fails_and_writes_nothing(reading: Scene, store
     assert result.failed(reading.plugin.database.key(path), status=status).out == b""
 
 
+@pytest.mark.with_agent
 @pytest.mark.parametrize(
     ("command", "name"), [("restore_data", "big"), ("restore_data", "small"), ("restore_file", "small")]
 )

@@ -69,6 +69,7 @@ def test_a_backup_ends_within_two_seconds_of_a_signal(plugin: Plugin, target: Ta
     assert target.keys() == []
 
 
+@pytest.mark.with_agent
 @pytest.mark.parametrize("signum", [pytest.param(signal.SIGTERM, marks=pytest.mark.every_target), *STOPPING[1:]])
 @pytest.mark.parametrize("size", [1000, 3 * PART])
 def test_a_signal_aborts_a_backup(plugin: Plugin, target: Target, signum: int, size: int) -> None:
@@ -81,7 +82,8 @@ def test_a_signal_aborts_a_backup(plugin: Plugin, target: Target, signum: int, s
     assert target.keys() == []
 
 
-@pytest.mark.parametrize("_attempt", range(5))
+@pytest.mark.with_agent
+@pytest.mark.parametrize("_attempt", range(3))
 def test_two_signals_are_no_worse_than_one(plugin: Plugin, target: Target, _attempt: int) -> None:
     """Two at once reach two threads, of which neither need be the main one."""
     process = in_mid_backup(plugin, target, plugin.database.table(), 3 * PART)
@@ -93,6 +95,7 @@ def test_two_signals_are_no_worse_than_one(plugin: Plugin, target: Target, _atte
     assert target.keys() == []
 
 
+@pytest.mark.with_agent
 def test_hangup_stays_ignored_where_the_caller_ignores_it(plugin: Plugin) -> None:
     data = os.urandom(2 * PART)
     path = plugin.database.table()
@@ -107,6 +110,7 @@ def test_hangup_stays_ignored_where_the_caller_ignores_it(plugin: Plugin) -> Non
     assert plugin.run("restore_data", path).succeeded().out == data
 
 
+@pytest.mark.with_agent
 @pytest.mark.every_target
 def test_a_signal_ends_a_restore_whose_reader_sleeps(plugin: Plugin) -> None:
     path = plugin.database.table()
@@ -120,6 +124,7 @@ def test_a_signal_ends_a_restore_whose_reader_sleeps(plugin: Plugin) -> None:
     assert "SIGTERM" in err
 
 
+@pytest.mark.with_agent
 def test_a_signal_during_restore_file_leaves_no_file(plugin: Plugin, tmp_path: Path) -> None:
     """A disk that is slow to take the file is played by a store that is slow to give it."""
     with SilentServer() as server:
@@ -163,6 +168,7 @@ class SilentServer:
         assert connection.recv(1)
 
 
+@pytest.mark.with_agent
 @pytest.mark.alone
 @pytest.mark.parametrize("size", [1000, 20 << 20])
 def test_a_signal_ends_a_backup_within_two_seconds_though_the_store_hangs(
@@ -203,6 +209,7 @@ def test_a_signal_ends_any_command_with_a_line_though_the_store_hangs(
     assert err == f"fsspec_gp_plugin: {command}: interrupted by SIGINT\n"
 
 
+@pytest.mark.with_agent
 @pytest.mark.parametrize("size", [1000, pytest.param(3 * PART, marks=pytest.mark.every_target)])
 def test_after_kill_9_nothing_is_visible(plugin: Plugin, target: Target, size: int) -> None:
     path = plugin.database.table()

@@ -28,6 +28,7 @@ def name_at_noon(database: Database) -> str:
     return time.strftime("fsspec_gp_plugin_%Y%m%d.log", time.gmtime(time.time() - west * 3600))
 
 
+@pytest.mark.with_agent
 def test_a_command_is_one_line_with_object_bytes_seconds_and_rate(plugin: Plugin) -> None:
     database = plugin.database
     name = name_at_noon(database)
@@ -82,6 +83,7 @@ def test_a_log_that_cannot_be_written_fails_no_backup(local: Plugin, how: str) -
         (database.folder / "home").chmod(0o700)
 
 
+@pytest.mark.with_agent
 def test_secrets_reach_neither_log_nor_message(target: Target, database: Database) -> None:
     secret, token = "a-very-secret-value-1234", "another/secret+token=="
     options = {**target.options, "secret": secret, "token": token, "key": "the-access-key-id"}
