@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +23,7 @@ URL = HEAD + "  url: file:///tmp\n"
     [
         (b"", "is empty"),
         (b" \n\n", "is empty"),
-        (os.urandom(3000), "is not text"),
+        (bytes(range(256)) * 12, "is not text"),
         (b"\x00\x01\x02", "is not valid YAML"),
         (b"x" * (2 << 20), "is larger than 1 MB"),
         (b"just words", "is not a YAML mapping"),

@@ -166,7 +166,7 @@ def test_old_journals_are_swept(home: Path) -> None:
 
 
 def packed(*lines: object) -> bytes:
-    return gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode())
+    return gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode(), mtime=0)
 
 
 HEADER = {
@@ -220,8 +220,8 @@ def test_a_damaged_manifest_is_an_error_and_never_another_one(where: float, how:
         (packed(HEADER, ["../../etc/passwd", 1, "00000000"]), "line 2 is not an entry"),
         (packed(HEADER, ["x" * 70_000, 1, "00000000"]), "too large"),
         (packed(HEADER, ["a", 1, "00000000"]) * 2, "does not end"),
-        (gzip.compress(b"[" * (64 << 20)), "too large"),
-        (gzip.compress(json.dumps(HEADER).encode() + b"\n" + b"[" * 5000 + b"\n"), "line 2 is not an entry"),
+        (gzip.compress(b"[" * (64 << 20), mtime=0), "too large"),
+        (gzip.compress(json.dumps(HEADER).encode() + b"\n" + b"[" * 5000 + b"\n", mtime=0), "line 2 is not an entry"),
     ],
 )
 def test_a_hostile_manifest_is_refused(data: bytes, words: str) -> None:
