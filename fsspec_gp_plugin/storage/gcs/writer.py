@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...checksum import combined, crc32c
-from ...errors import NotFound, StorageError, Unreachable
+from ...errors import AccessDenied, NotFound, StorageError, Unreachable
 from ..errors import http_status, translating
 from ..http.cancellation import Cancellation
 from .answers import described, no_object_missing
@@ -90,11 +90,17 @@ class GcsWriter:
             if http_status(error) not in _SESSION_GONE or not self._completing:
                 raise
             # A session that is complete may be forgotten; then the object tells.
-            with suppress(NotFound):
-                found = self._store.stat(self._key)
-                if (found.size, found.crc32c) == (size, self._crc):
-                    return found
+            if (found := self._found(size)) is not None:
+                return found
             raise StorageError(f"can't write {self._name}: the store has forgotten the upload") from error
+
+    def _found(self, size: int) -> ObjectInfo | None:
+        """The object, where it has the size and the checksum of what was sent."""
+        with suppress(NotFound):
+            found = self._store.stat(self._key)
+            if (found.size, found.crc32c) == (size, self._crc):
+                return found
+        return None
 
     def abort(self) -> None:
         if self._done or self._aborted:
@@ -107,17 +113,34 @@ class GcsWriter:
             # Not cancelled with the rest.
             self._cancellation = Cancellation()
             try:
-                if self._completing:
-                    status, answer = self._ask(self._kept + len(self._tail))
-                    if status != INCOMPLETE:
-                        self._store.delete_version(described(self._key, answer))
-                        return
-                answer_of = self._store.requests.send
-                answer_of("DELETE", self._session, {}, memoryview(b""), also=(_CANCELLED,))
-            except Exception as error:
-                if http_status(error) not in _SESSION_GONE:
-                    self._aborted = False  # so that it may be repeated
-                    raise
+                self._end_session()
+            except Exception:
+                self._aborted = False  # so that it may be repeated
+                raise
+
+    def _end_session(self) -> None:
+        size = self._kept + len(self._tail)
+        try:
+            if self._completing:
+                status, answer = self._ask(size)
+                if status != INCOMPLETE:
+                    self._store.delete_version(described(self._key, answer))
+                    return
+            answer_of = self._store.requests.send
+            answer_of("DELETE", self._session, {}, memoryview(b""), also=(_CANCELLED,))
+        except Exception as error:
+            if http_status(error) not in _SESSION_GONE:
+                raise
+            if self._completing:
+                self._remove_completed(size)
+
+    def _remove_completed(self, size: int) -> None:
+        """The object of a session that the service has forgotten, where it was completed before."""
+        try:
+            if (found := self._found(size)) is not None:
+                self._store.delete_version(found)
+        except AccessDenied as error:
+            raise StorageError("it was being completed, so the whole object may be visible") from error
 
     def _require_open(self) -> None:
         if self._aborted:
