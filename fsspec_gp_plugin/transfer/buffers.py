@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import mmap
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+# Of one error. None has so many.
+_MOST_CAUSES = 20
 
 
 class Memory:
@@ -40,6 +45,23 @@ class Memory:
             self.taken -= size
 
 
+def let_go(error: BaseException | None) -> None:
+    """Clear the calls in which an error of a thread came up, and those of its causes.
+
+    They know buffers, and often the error itself, and so would stay until the garbage collector finds both. Where a
+    process lives on and has nothing to do, that may be never.
+    """
+    for _ in range(_MOST_CAUSES):
+        if error is None:
+            return
+        calls = error.__traceback__
+        while calls is not None:
+            with suppress(RuntimeError):  # it has not ended yet
+                calls.tb_frame.clear()
+            calls = calls.tb_next
+        error = error.__cause__ or error.__context__
+
+
 class Buffers:
     """A bounded stock of equal buffers, reused."""
 
@@ -52,6 +74,7 @@ class Buffers:
         self._free: list[mmap.mmap] = []
         self._out = 0
         self._taken = 0
+        self._closed = False
 
     def take(self, size: int, most: int, *, must: bool = False) -> mmap.mmap:
         """A buffer of `size` bytes, when fewer than `most` are out. Sizes may only grow.
@@ -89,12 +112,14 @@ class Buffers:
         """Return a buffer that nobody looks at any more."""
         with self._lock:
             self._out -= 1
-            self._free.append(buffer)
+            if not self._closed:
+                self._free.append(buffer)
         self._ring()
 
     def close(self) -> None:
         """Count all of them no more: the stream has ended. What still hangs in a request goes with it."""
         with self._lock:
+            self._closed = True
             self._count(-self._taken)
             self._free.clear()
 

@@ -189,7 +189,8 @@ class Download:
                 yield pool
         finally:
             for flight in self._flying:
-                flight.cancelled = True
+                flight.cancel()
+            self._flying.clear()
             pool.shutdown(wait=False, cancel_futures=True)
             self._buffers.close()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..checksum import crc32c
 from ..errors import StorageError
+from .buffers import let_go
 from .spans import Fetch
 
 if TYPE_CHECKING:
@@ -78,8 +79,16 @@ class Flight:
             )
 
     def _end_with(self, error: BaseException) -> None:
+        let_go(error)
         self._error = error
+        if self.cancelled:
+            self._error = None
         self._ring()
+
+    def cancel(self) -> None:
+        """Nobody wants the rest: what is still under way ends soon, and keeps nothing."""
+        self.cancelled = True
+        self._error = None  # its call knows this range, and so the buffer
 
     def wait_for_info(self) -> ObjectInfo:
         """What the request of find() told about the object."""

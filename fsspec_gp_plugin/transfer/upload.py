@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..checksum import combined, crc32c
 from ..errors import Interrupted, StorageError
-from .buffers import Buffers, Memory
+from .buffers import Buffers, Memory, let_go
 from .copying import Copying
 from .ending import settled, taken_back
 from .pump import Bell, Source, input_failed, widen_pipe
@@ -103,6 +103,8 @@ class Upload:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             self._buffers.close()
+            if self._error is not None:  # it knows of buffers, and ours would keep them
+                self._error = StorageError(f"{self._key}: the upload has ended")
 
     def _run(self, source: int, pool: ThreadPoolExecutor, bell: Bell) -> ObjectInfo:
         stream = Source(source, bell, self._raise_error, self._throttle)
@@ -216,6 +218,7 @@ class Upload:
                     self._crcs[number] = crc32c(data), filled
                 writer.write(number, data)
         except BaseException as error:  # noqa: BLE001 - kept for the main thread
+            let_go(error)
             self._error = self._error or error
         finally:
             self._buffers.give_back(buffer)

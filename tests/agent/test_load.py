@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.agent.conftest import PATIENCE, opened, served, streams, wait_until, write_config
+from tests.protocol.test_interruption import started_and_fed
 
 if TYPE_CHECKING:
     import subprocess
@@ -108,6 +111,23 @@ def test_streams_take_turns_at_the_memory_that_there_is(
         assert all(one.result() == (data, b"") for one in reading)
         assert max(most, before) < allowed
     assert served(agent) == 1 + 2 * STREAMS
+
+
+@pytest.mark.parametrize("command", ["backup_data", "restore_data"])
+def test_a_stream_that_is_aborted_gives_its_memory_back_at_once(installed: Plugin, agent: Agent, command: str) -> None:
+    """Though nobody calls the agent again, so that it does nothing more."""
+    workers = agent.ask("status")["workers"]
+    path = installed.database.table()
+    if command == "backup_data":
+        process = started_and_fed(installed, path, 3 * PART)
+    else:
+        installed.run("backup_data", path, stdin=os.urandom(6 * PART)).succeeded()
+        process = installed.start(command, path)
+    wait_until(lambda: buffers(workers) > 2 * PART)
+    process.kill()
+    process.communicate()
+    wait_until(lambda: streams(agent) == 0)
+    wait_until(lambda: buffers(workers) < MB)
 
 
 @contextmanager
