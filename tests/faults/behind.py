@@ -29,8 +29,9 @@ class Behind:
     direct: dict[str, Any]
     # What leads there without the proxy, where that is another URL.
     direct_url: str = ""
-    # Whether the server keeps a file for ever for a client whose connection it does not know to be dead.
-    holds_files: bool = False
+    # How a connection stands still so that a backup survives it: a server may keep a file for a client for as long as
+    # it does not know that the connection is dead.
+    stall: str = "stall"
     # Whether an object is one request, which can't be made again.
     one_request: bool = False
     # Other proxies that belong to the first and have its faults.
@@ -70,7 +71,7 @@ def hdfs(request: pytest.FixtureRequest) -> Iterator[Behind]:
     server = request.getfixturevalue("hdfs")
     with Proxy(f"127.0.0.1:{server.data_port}") as proxy:
         way = {f":{server.data_port}/": f":{proxy.port}/"}
-        yield Behind(proxy, server.url, {**server.options, "data_proxy": way}, server.options, holds_files=True)
+        yield Behind(proxy, server.url, {**server.options, "data_proxy": way}, server.options, stall="swallow")
 
 
 @contextmanager

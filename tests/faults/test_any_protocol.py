@@ -81,10 +81,12 @@ def test_a_backup_survives_what_passes(place: Place, trouble: str) -> None:
     fault = SURVIVED[trouble]("up")
     if place.behind.one_request and fault.after > 1000:
         pytest.skip("a break fails such a backup")
+    if fault.how == "stall":
+        fault.how = place.behind.stall
     data = os.urandom(SIZE)
     path = place.through.database.table()
     place.proxy.faults.append(fault)
-    assert place.through.run("backup_data", path, stdin=data, seconds=300).succeeded().out == b""
+    assert place.through.run("backup_data", path, stdin=data, seconds=120).succeeded().out == b""
     assert fault.hits == fault.times
     assert place.target.keys() == [place.through.database.key(path)]
     assert digest(place.direct.run("restore_data", path).succeeded().out) == digest(data)
@@ -109,6 +111,18 @@ def test_a_backup_that_cannot_be_fails_and_leaves_nothing(place: Place) -> None:
     result = place.through.run("backup_data", path, stdin=os.urandom(SIZE), seconds=60)
     # Where all is one request, nobody can go on with it after a break: then the same call alone does not help.
     result.failed(place.through.database.key(path), status=None if place.behind.one_request else 3)
+    assert place.target.keys() == []
+
+
+@pytest.mark.parametrize("behind", ["hdfs"], indirect=True)
+def test_a_file_that_the_server_holds_for_a_client_it_takes_for_alive_fails_the_backup(place: Place) -> None:
+    place.configure(max_retries="3", timeout="1s")
+    fault = Cut("up", 3_000_000, "stall")
+    place.proxy.faults.append(fault)
+    path = place.through.database.table()
+    result = place.through.run("backup_data", path, stdin=os.urandom(SIZE), seconds=60)
+    result.failed("another client still holds the file open", status=3)
+    assert fault.hits == 1
     assert place.target.keys() == []
 
 
