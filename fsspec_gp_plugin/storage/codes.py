@@ -109,7 +109,7 @@ CODES |= {
 }
 
 # Remote exceptions of HDFS.
-_HDFS_HELD = "another client still holds the file open; HDFS takes that back after a minute"
+_HDFS_HELD = "another client still holds the file open; HDFS takes that back when it knows that one to be gone"
 CODES.update(
     {
         "AccessControlException": (AccessDenied, "access denied; check `user` in storage_options and the permissions"),

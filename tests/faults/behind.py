@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.servers import ftp as ftp_server
 from tests.servers import gcs_sessions
+from tests.servers.fixtures import require_package
+from tests.servers.ports import reserve_port
 from tests.servers.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -26,12 +29,23 @@ class Behind:
     direct: dict[str, Any]
     # What leads there without the proxy, where that is another URL.
     direct_url: str = ""
-    # Whether the server keeps a file for a client whose connection went silent, for longer than a test takes.
-    holds_files: bool = False
-    # Whether the bytes of files go through the proxy, too.
-    carries_data: bool = True
+    # How a connection stands still so that a backup survives it: a server may keep a file for a client for as long as
+    # it does not know that the connection is dead.
+    stall: str = "stall"
     # Whether an object is one request, which can't be made again.
     one_request: bool = False
+    # Other proxies that belong to the first and have its faults.
+    others: list[Proxy] = field(default_factory=list)
+
+    def refuse(self) -> None:
+        """As Proxy.refuse(), by all of them."""
+        for proxy in (self.proxy, *self.others):
+            proxy.refuse()
+
+    def accept(self) -> None:
+        """As Proxy.accept(), by all of them."""
+        for proxy in (self.proxy, *self.others):
+            proxy.accept()
 
 
 @contextmanager
@@ -57,14 +71,14 @@ def hdfs(request: pytest.FixtureRequest) -> Iterator[Behind]:
     server = request.getfixturevalue("hdfs")
     with Proxy(f"127.0.0.1:{server.data_port}") as proxy:
         way = {f":{server.data_port}/": f":{proxy.port}/"}
-        yield Behind(proxy, server.url, {**server.options, "data_proxy": way}, server.options, holds_files=True)
+        yield Behind(proxy, server.url, {**server.options, "data_proxy": way}, server.options, stall="swallow")
 
 
 @contextmanager
 def smb(request: pytest.FixtureRequest) -> Iterator[Behind]:
     server = request.getfixturevalue("smb")
     with Proxy(f"127.0.0.1:{server.port}") as proxy:
-        yield Behind(proxy, server.url, {**server.options, "port": proxy.port}, server.options, holds_files=True)
+        yield Behind(proxy, server.url, {**server.options, "port": proxy.port}, server.options)
 
 
 @contextmanager
@@ -78,10 +92,20 @@ def webdav(request: pytest.FixtureRequest) -> Iterator[Behind]:
 
 @contextmanager
 def ftp(request: pytest.FixtureRequest) -> Iterator[Behind]:
-    """FTP carries the bytes of each file on a connection of its own, which goes past the proxy."""
-    server = request.getfixturevalue("ftp")
-    with Proxy(f"127.0.0.1:{server.port}") as proxy:
-        yield Behind(proxy, server.url, {**server.options, "port": proxy.port}, server.options, carries_data=False)
+    """FTP carries the bytes of each file on a connection of its own, to a port that the server names: a server of its
+    own names those of more proxies. Clients that go directly to its control connection get there, too.
+    """
+    require_package("ftp", "pyftpdlib")
+    with ExitStack() as stack:
+        ports = [reserve_port() for _ in range(8)]
+        others = [stack.enter_context(Proxy(f"127.0.0.1:{port}")) for port in ports]
+        folder = request.getfixturevalue("tmp_path_factory").mktemp("ftp-behind")
+        data_ports = {port: other.port for port, other in zip(ports, others, strict=True)}
+        server = stack.enter_context(ftp_server.run(folder, data_ports=data_ports))
+        proxy = stack.enter_context(Proxy(f"127.0.0.1:{server.port}"))
+        for other in others:
+            other.faults = proxy.faults
+        yield Behind(proxy, server.url, {**server.options, "port": proxy.port}, server.options, others=others)
 
 
 BEHIND: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Behind]]] = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.behind import BEHIND, Behind
-from tests.faults.conftest import PATIENCE, digest, end, make_database
+from tests.faults.conftest import digest, end, make_database
 from tests.protocol.caller import Plugin, write_config
 from tests.protocol.conftest import Target
 from tests.protocol.waiting import wait_until
@@ -76,24 +76,17 @@ SURVIVED = {
 }
 
 
-def require_data(place: Place, fault: Cut) -> None:
-    """Skip what strikes only connections that carry much, where none does."""
-    if fault.after > 1000 and not place.behind.carries_data:
-        pytest.skip("the bytes of its files don't go through the proxy")
-
-
 @pytest.mark.parametrize("trouble", SURVIVED)
 def test_a_backup_survives_what_passes(place: Place, trouble: str) -> None:
     fault = SURVIVED[trouble]("up")
-    require_data(place, fault)
     if place.behind.one_request and fault.after > 1000:
         pytest.skip("a break fails such a backup")
-    if fault.how == "stall" and place.behind.holds_files and PATIENCE < 180:
-        pytest.skip("the server lets go of the file after a minute or more, which the plugin waits for")
+    if fault.how == "stall":
+        fault.how = place.behind.stall
     data = os.urandom(SIZE)
     path = place.through.database.table()
     place.proxy.faults.append(fault)
-    assert place.through.run("backup_data", path, stdin=data, seconds=300).succeeded().out == b""
+    assert place.through.run("backup_data", path, stdin=data, seconds=120).succeeded().out == b""
     assert fault.hits == fault.times
     assert place.target.keys() == [place.through.database.key(path)]
     assert digest(place.direct.run("restore_data", path).succeeded().out) == digest(data)
@@ -102,7 +95,6 @@ def test_a_backup_survives_what_passes(place: Place, trouble: str) -> None:
 @pytest.mark.parametrize("trouble", SURVIVED)
 def test_a_restore_survives_what_passes(place: Place, trouble: str) -> None:
     fault = SURVIVED[trouble]("down")
-    require_data(place, fault)
     data = os.urandom(SIZE)
     path = place.through.database.table()
     place.direct.run("backup_data", path, stdin=data).succeeded()
@@ -114,12 +106,23 @@ def test_a_restore_survives_what_passes(place: Place, trouble: str) -> None:
 def test_a_backup_that_cannot_be_fails_and_leaves_nothing(place: Place) -> None:
     place.configure(max_retries="1", timeout="1s")
     fault = Cut("up", 1_000_000, times=None)  # enough for cleaning up
-    require_data(place, fault)
     place.proxy.faults.append(fault)
     path = place.through.database.table()
     result = place.through.run("backup_data", path, stdin=os.urandom(SIZE), seconds=60)
     # Where all is one request, nobody can go on with it after a break: then the same call alone does not help.
     result.failed(place.through.database.key(path), status=None if place.behind.one_request else 3)
+    assert place.target.keys() == []
+
+
+@pytest.mark.parametrize("behind", ["hdfs"], indirect=True)
+def test_a_file_that_the_server_holds_for_a_client_it_takes_for_alive_fails_the_backup(place: Place) -> None:
+    place.configure(max_retries="3", timeout="1s")
+    fault = Cut("up", 3_000_000, "stall")
+    place.proxy.faults.append(fault)
+    path = place.through.database.table()
+    result = place.through.run("backup_data", path, stdin=os.urandom(SIZE), seconds=60)
+    result.failed("another client still holds the file open", status=3)
+    assert fault.hits == 1
     assert place.target.keys() == []
 
 
@@ -140,9 +143,9 @@ def test_a_server_that_is_away_for_some_seconds_is_waited_for(place: Place) -> N
     assert process.stdin is not None
     process.stdin.write(data[: SIZE // 2])
     process.stdin.flush()
-    place.proxy.refuse()
+    place.behind.refuse()
     # The rest blocks as soon as all buffers are full.
-    timer = threading.Timer(3, place.proxy.accept)
+    timer = threading.Timer(3, place.behind.accept)
     timer.start()
     end(process, data[SIZE // 2 :]).succeeded()
     timer.join()
@@ -153,7 +156,6 @@ def test_a_server_that_is_away_for_some_seconds_is_waited_for(place: Place) -> N
 def test_a_signal_while_the_connection_hangs_ends_in_time(place: Place) -> None:
     place.configure(timeout="60s")
     fault = Cut("up", 1_000_000, "stall")
-    require_data(place, fault)
     place.proxy.faults.append(fault)
     process = place.through.start("backup_data", place.through.database.table())
     assert process.stdin is not None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.protocol.waiting import wait_until
 from tests.servers.echo import DATA, EchoServer
 from tests.servers.faults import Answer, Cut, Flip, failed_complete, lost_complete, slow_down
 from tests.servers.link import Link
@@ -216,6 +217,20 @@ def test_a_client_that_expects_to_be_told_to_continue_is_told_so_before_the_answ
         with pytest.raises(ConnectionResetError):
             sock.recv(1000)
     assert [request.up for request in proxy.requests] == [1]
+
+
+def test_a_connection_that_swallows_moves_nothing_and_ends_with_the_clients(
+    proxy: Proxy, client: http.client.HTTPConnection
+) -> None:
+    proxy.faults.append(Cut("up", 5000, "swallow"))
+    client.timeout = 0.5
+    with pytest.raises(TimeoutError):
+        ask(client, "PUT", "/", DATA)  # all of which the client could send
+    [connection] = proxy.connections
+    assert (connection.up, connection.down, connection.closed) == (5000, 0, False)
+    client.close()
+    wait_until(lambda: connection.closed)
+    assert ask(client, "PUT", "/", DATA) == (200, DATA)
 
 
 def test_idle_connections_are_closed(proxy: Proxy, client: http.client.HTTPConnection) -> None:

@@ -33,6 +33,7 @@ class Connection:
         self.number = number
         self.requests: list[Request] = []
         self.stalled = False
+        self._swallowing = False
         self.closed = False
         self.moved = time.monotonic()
         self._client = client
@@ -99,12 +100,16 @@ class Connection:
         with suppress(BlockingIOError):
             data = lane.source.recv(lane.line.link.chunk)
             self.moved = time.monotonic()
+            if self._swallowing:
+                if not data:
+                    self.reset()
+                return
             if not data:
                 lane.open = False
                 lane.line.put(partial(self._end, lane))
                 return
             for piece in self._splitters[lane.name].feed(data):
-                if self.closed or not lane.open:
+                if self.closed or not lane.open or self._swallowing:
                     return
                 (self._up if lane.name == "up" else self._down)(lane, piece)
 
@@ -128,11 +133,13 @@ class Connection:
                 if not fault.strikes():
                     continue
                 data = data[: max(0, fault.after - lane.count)]
-                lane.open = False
+                lane.open = fault.how == "swallow"
                 if data:
                     lane.count += len(data)
                     lane.line.put(data)
-                lane.line.put({"reset": self.reset, "close": self.close, "stall": self._stall}[fault.how])
+                self._swallowing = fault.how == "swallow"
+                if not self._swallowing:
+                    lane.line.put({"reset": self.reset, "close": self.close, "stall": self._stall}[fault.how])
                 return
         lane.count += len(data)
         lane.line.put(data)

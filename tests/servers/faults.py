@@ -53,9 +53,11 @@ class _Fault:
 
 @dataclass
 class Cut(_Fault):
-    """The connection ends, or stands still for ever, after so many bytes of one direction.
+    """The connection ends, or stands still, after so many bytes of one direction.
 
-    It strikes the first connections that carry that many. `how`: "reset" (RST), "close" (a clean end) or "stall".
+    It strikes the first connections that carry that many. `how`: "reset" (RST), "close" (a clean end), "stall" (for
+    ever: neither side learns that the other has gone) or "swallow" (what either side sends is lost, until one hangs up,
+    which the other learns).
     """
 
     direction: str

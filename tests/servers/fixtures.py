@@ -108,14 +108,14 @@ def sftp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 @pytest.fixture(scope="session")
 def ftp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ftp]:
-    _require_package("ftp", "pyftpdlib")
+    require_package("ftp", "pyftpdlib")
     with ftp_server.run(tmp_path_factory.mktemp("ftp")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def ftp_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ftp]:
-    _require_package("ftp", "pyftpdlib")
+    require_package("ftp", "pyftpdlib")
     made = certificates.make(tmp_path_factory.mktemp("ftp-certificates"))
     with ftp_server.run(tmp_path_factory.mktemp("ftp-tls"), made) as server:
         yield server
@@ -123,12 +123,13 @@ def ftp_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ftp]:
 
 @pytest.fixture(scope="session")
 def webdav(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webdav]:
-    _require_package("webdav", "wsgidav")
-    _require_package("webdav", "cheroot")
+    require_package("webdav", "wsgidav")
+    require_package("webdav", "cheroot")
     with webdav_server.run(tmp_path_factory.mktemp("webdav")) as server:
         yield server
 
 
-def _require_package(what: str, package: str) -> None:
+def require_package(what: str, package: str) -> None:
+    """Skip a test whose server is a package that is missing, or fail it where it is required."""
     if importlib.util.find_spec(package) is None:
         skip_unless_required(what, f"the package {package} is not installed")

@@ -162,9 +162,8 @@ class _Output:
         self._path = path
 
     def write(self, data: memoryview, offset: int) -> None:
-        del offset
-        if data:
-            self._fs.append(self._path, data)
+        if data and not self._fs.append(self._path, data) and self._fs.size(self._path) != offset + len(data):
+            raise Unreachable("the connection broke, and the server took what had come for all")
 
     def close(self) -> None:
         pass

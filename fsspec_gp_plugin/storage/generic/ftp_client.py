@@ -46,10 +46,10 @@ class Ftp:
         with self._free() as connection:
             connection.send(f"STOR {path}", data)
 
-    def append(self, path: str, data: memoryview) -> None:
-        """Add to a file."""
+    def append(self, path: str, data: memoryview) -> bool:
+        """Add to a file. False where all may not have come, though the server says so: its size tells."""
         with self._free() as connection:
-            connection.send(f"APPE {path}", data)
+            return connection.send(f"APPE {path}", data)
 
     def rename(self, source: str, target: str) -> None:
         """Give a file another name; whether one that has it is replaced depends on the server."""

@@ -90,18 +90,26 @@ class FtpConnection:
             self._ftp.voidcmd("TYPE I")  # a listing switches to text
         return found
 
-    def send(self, command: str, data: memoryview) -> None:
-        """Transfer data by STOR or APPE: whole when this returns, as the server has said so."""
+    def send(self, command: str, data: memoryview) -> bool:
+        """Transfer data by STOR or APPE: whole when this returns, as the server has said so. False where the transfer's
+        connection was reset all the same: many servers take what had come until then for all.
+        """
         self._data = sock = self._ftp.transfercmd(command)
         sock.settimeout(self._target.timeout)
         for at in range(0, len(data), _SLICE):
             sock.sendall(data[at : at + _SLICE])
-        if isinstance(sock, ssl.SSLSocket):
-            with suppress(OSError):  # some servers close without a word; whether all came, they say below
-                sock.unwrap()
         self._data = None
-        sock.close()
-        self._ftp.voidresp()
+        with sock:
+            if isinstance(sock, ssl.SSLSocket):
+                with suppress(OSError):  # some servers close without a word; whether all came, they say below
+                    sock.unwrap()
+                sock.close()
+                self._ftp.voidresp()
+                return True
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
+            self._ftp.voidresp()
+            return not _was_reset(sock)
 
     def retrieve(self, path: str, start: int) -> None:
         """Begin to read a file at a byte."""
@@ -124,6 +132,17 @@ class FtpConnection:
         if self._ftp.sock is None:
             raise EOFError("the connection is closed")
         return self._ftp.sock
+
+
+def _was_reset(sock: socket.socket) -> bool:
+    sock.setblocking(False)
+    try:
+        sock.recv(1)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 class _Tls(ftplib.FTP_TLS):

@@ -1,7 +1,7 @@
 """WebHDFS: a file is created empty, and each part appended by a request of its own.
 
-After a connection broke, HDFS keeps the file for the one who is gone until it has seen so, or for a minute. Until then
-appends are refused, and the file's size is not final.
+After a connection broke, HDFS keeps the file for the one who is gone until it has seen so. Until then appends are
+refused, and the file's size is not final.
 """
 
 from __future__ import annotations
