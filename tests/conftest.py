@@ -63,6 +63,8 @@ def _is_wanted(item: pytest.Item) -> bool:
     parameters = _parameters(item)
     if TARGETS and not set(parameters.get("kinds", ())) <= TARGETS:  # type: ignore[call-overload]
         return False
+    if TARGETS and "s3" not in TARGETS and "minio" in getattr(item, "fixturenames", ()):
+        return False
     kind = _kind(item)
     if not kind or "behind" in parameters:
         return True
@@ -80,6 +82,10 @@ def _agents(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
     """Agents that a test started end with it, while they still have their home below `tmp_path`."""
     del tmp_path
     Agent.wanted = getattr(request, "param", False)
+    Agent.calls = 0
+    Agent.seen.clear()
     yield
     stop_agents()
+    if Agent.wanted:
+        request.node.user_properties += [("called", float(Agent.calls)), ("served", float(Agent.served()))]
     Agent.wanted = False

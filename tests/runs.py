@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.protocol.caller import Agent
 from tests.servers.fixtures import REQUIRED
 
 if TYPE_CHECKING:
@@ -66,16 +65,12 @@ def pytest_runtest_protocol(nextitem: pytest.Item | None) -> Generator[None, obj
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Put the CPU seconds of each phase, and what agents did meanwhile, into its report."""
+    """Put the CPU seconds of each phase into its report."""
     report = yield
     now = _cpu_seconds()
     at_end = call.when == "teardown" and _clock["is_last"]
     report.user_properties.append((_CPU + ("servers" if at_end else item.path.name), now - _clock["last"]))
     _clock["last"] = now
-    if call.when == "teardown":
-        report.user_properties += [("called", float(Agent.calls)), ("served", float(Agent.served()))]
-        Agent.calls = 0
-        Agent.seen.clear()
     return report
 
 

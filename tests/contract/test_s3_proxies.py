@@ -194,7 +194,7 @@ def test_a_proxy_that_nobody_understands_is_told_without_its_password(
 
 def test_a_proxy_that_speaks_tls_is_left_to_s3fs(server: Minio, minio_tls: Minio, proxy: ForwardProxy) -> None:
     if server is minio_tls and sys.version_info < (3, 11):
-        pytest.skip("this Python's event loop can't put TLS into TLS")
+        pytest.skip("does not apply: this Python's event loop can't put TLS into TLS")
     assert minio_tls.certificates is not None
     trust = {"client_kwargs": {"verify": str(minio_tls.certificates.authority)}}
     with (

@@ -80,7 +80,7 @@ SURVIVED = {
 def test_a_backup_survives_what_passes(place: Place, trouble: str) -> None:
     fault = SURVIVED[trouble]("up")
     if place.behind.one_request and fault.after > 1000:
-        pytest.skip("a break fails such a backup")
+        pytest.skip("does not apply: a break fails such a backup")
     if fault.how == "stall":
         fault.how = place.behind.stall
     data = os.urandom(SIZE)
@@ -136,7 +136,7 @@ def test_a_restore_that_cannot_be_fails(place: Place) -> None:
 
 def test_a_server_that_is_away_for_some_seconds_is_waited_for(place: Place) -> None:
     if place.behind.one_request:
-        pytest.skip("a break fails such a backup")
+        pytest.skip("does not apply: a break fails such a backup")
     path = place.through.database.table()
     data = os.urandom(SIZE)
     process = place.through.start("backup_data", path)
