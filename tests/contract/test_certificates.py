@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fsspec_gp_plugin.errors import StorageError, Unreachable
+from fsspec_gp_plugin.storage.api import ObjectInfo
 from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.retrying import Patience
 from tests.servers import certificates, tls_front
@@ -79,6 +82,49 @@ def test_a_certificate_that_is_not_trusted_is_told_at_once(
         assert not isinstance(caught.value, Unreachable)
         assert "\n" not in str(caught.value)
     assert repeated == []
+    store.close()
+
+
+class _NameNode(BaseHTTPRequestHandler):
+    """Sends everybody on to a data node."""
+
+    server: Any
+
+    def _any(self) -> None:
+        self.send_response(307)
+        self.send_header("Location", f"{self.server.data_node}/webhdfs/v1/file")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_PUT = do_POST = _any  # noqa: N815 - the names that http.server calls
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def name_node(front: str) -> Iterator[str]:
+    """HOST:PORT of one whose data node's certificate no host knows."""
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _NameNode)
+    server.data_node = front
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_data_node_whose_certificate_is_not_trusted_gets_and_gives_nothing(name_node: str) -> None:
+    """HDFS sends its clients from the name node to others."""
+    store: Any = open_store(f"webhdfs://{name_node}/backups", {"user": "somebody"}, timeout=5)
+    for ask in (
+        lambda: list(store.read(ObjectInfo(KEY, 4), 0, memoryview(bytearray(4)))),
+        lambda: store.put(KEY, memoryview(b"data")),
+    ):
+        with pytest.raises(StorageError, match="the store's certificate is not trusted") as caught:
+            ask()
+        assert not isinstance(caught.value, Unreachable)
     store.close()
 
 
