@@ -189,14 +189,14 @@ NO_CONNECTION = {
 PASS_NEVER = {"501", "505", "507"}
 MAY_PASS = {"408", "425", "429", "499"}
 
-# Names of exception classes, anywhere in the inheritance, checked in this order.
+# Names of exception classes, with or without their module, anywhere in the inheritance, checked in this order.
 CLASSES: tuple[tuple[str, type[StorageError], str], ...] = (
     ("NoCredentialsError", AccessDenied, "no credentials found; put them in storage_options or the environment"),
     ("PartialCredentialsError", AccessDenied, "the credentials are incomplete; give both key and secret"),
     ("ProfileNotFound", AccessDenied, "the profile is not in the credentials file of this host"),
     ("DefaultCredentialsError", AccessDenied, "no credentials found; set token in storage_options"),  # google.auth's
     ("NonRetryableError", AccessDenied, "the credentials can't be renewed; renew them by hand"),  # gcsfs'
-    ("TransportError", Unreachable, "the service that gives credentials does not answer"),  # google.auth's
+    ("google.auth.exceptions.TransportError", Unreachable, "the service that gives credentials does not answer"),
     ("NoTokenError", AccessDenied, "no token can be had for requests to the store"),
     ("TokenNotRenewedError", Unreachable, "the token can't be renewed"),
     ("ForeignAnswerError", Unreachable, "the answer is not the store's"),

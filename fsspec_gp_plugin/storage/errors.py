@@ -110,7 +110,7 @@ def _by_errno(cause: BaseException, doing: str) -> PluginError | None:
 
 
 def _by_class(cause: BaseException, doing: str) -> PluginError | None:
-    names = {c.__name__ for c in type(cause).__mro__}
+    names = {name for c in type(cause).__mro__ for name in (c.__name__, f"{c.__module__}.{c.__name__}")}
     if any(type(deeper).__name__ in UNTRUSTED for deeper in causes(cause)):
         return StorageError(f"{doing}: the store's certificate is not trusted{_detail(cause)}")
     for name, kind, text in CLASSES:
@@ -143,12 +143,14 @@ def error_code(error: BaseException) -> str:
 
 
 def causes(error: BaseException | None, before: BaseException | None = None) -> Iterator[BaseException]:
-    """An exception and what it came of, one after the other, down to `before`."""
+    """An exception and what it came of, or holds, one after the other, down to `before`."""
     seen: set[int] = set()
     while error is not None and error is not before and id(error) not in seen:
         seen.add(id(error))
         yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        came_of = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        # httpcore's say what they came of in no other way.
+        error = came_of or next((held for held in error.args if isinstance(held, BaseException)), None)
 
 
 def http_status(error: BaseException) -> str:

@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 
 def put_by_writer(writer: PartWriter, data: memoryview) -> ObjectInfo:
-    """Write a whole object as the only part of a new writer."""
+    """Write a whole object as the only part of a new writer. What can't be taken back is told after what went wrong."""
     try:
         if data:
             writer.write(1, data)
         return writer.complete(len(data))
-    except BaseException:
-        writer.abort()
+    except BaseException as error:
+        try:
+            writer.abort()
+        except StorageError as left:
+            if isinstance(error, StorageError):
+                raise type(error)(f"{error}; the unfinished upload could not be removed: {left}") from error
         raise
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import paramiko
 import pytest
+from paramiko.sftp import CMD_CLOSE, CMD_EXTENDED
 
 from fsspec_gp_plugin.errors import AccessDenied, ConfigError, StorageError, Unreachable
 from fsspec_gp_plugin.storage.opening import open_store
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from tests.servers.sshd import Sshd
 
 KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000_16384"
+FSYNC, RENAME = "fsync@openssh.com", "posix-rename@openssh.com"
 
 
 def fails(url: str, options: dict[str, Any], kind: type[Exception], words: str) -> None:
@@ -102,3 +105,51 @@ def test_what_is_written_is_private(sftp: Sshd) -> None:
 def test_options_that_make_no_sense_are_refused_by_name(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         open_store("sftp://host/dir", options)
+
+
+class Requests:
+    """What the client asks the server for: the numbers of its requests, and the names of those beyond the protocol."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[Any] = []
+        self.refused = ""
+        request = paramiko.SFTPClient._request
+
+        def recorded(client: Any, number: int, *arguments: Any) -> Any:
+            self.asked.append(arguments[0] if number == CMD_EXTENDED else number)
+            if self.refused and self.asked[-1] == FSYNC:
+                raise OSError(self.refused)
+            return request(client, number, *arguments)
+
+        monkeypatch.setattr(paramiko.SFTPClient, "_request", recorded)
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> Requests:
+    return Requests(monkeypatch)
+
+
+@pytest.mark.parametrize("refused", ["", "Operation unsupported"])
+def test_an_object_is_on_the_servers_disk_before_it_gets_its_name(
+    sftp: Sshd, requests: Requests, tmp_path: Path, refused: str
+) -> None:
+    """Where the server can do that."""
+    requests.refused = refused
+    store = open_store(f"{sftp.url}/{tmp_path.name}", sftp.options)
+    store.put(KEY, memoryview(b"data"))
+    steps = [asked for asked in requests.asked if asked in (FSYNC, CMD_CLOSE, RENAME)]
+    assert steps == [FSYNC, CMD_CLOSE, RENAME]
+    assert store.stat(KEY).size == 4
+    store.close()
+
+
+def test_an_object_that_can_not_be_brought_to_the_servers_disk_is_no_object(
+    sftp: Sshd, requests: Requests, tmp_path: Path
+) -> None:
+    requests.refused = "Failure"
+    store = open_store(f"{sftp.url}/{tmp_path.name}", sftp.options)
+    with pytest.raises(StorageError, match=f"can't write .*{KEY}.*Failure"):
+        store.put(KEY, memoryview(b"data"))
+    assert RENAME not in requests.asked
+    assert list(store.find("", unfinished=True)) == []
+    store.close()

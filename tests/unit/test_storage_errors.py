@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 from typing import TYPE_CHECKING, Any
 
+import httpcore
+import httpx
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+from google.auth.exceptions import TransportError
 
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, ObjectChanged, StorageError, Unreachable
 from fsspec_gp_plugin.storage.errors import error_code, translated, translating
@@ -20,6 +24,19 @@ def s3_error(code: str) -> Exception:
     """As s3fs raises it: an OSError of some kind, caused by botocore's."""
     error = OSError(errno.EIO, "something")
     error.__cause__ = ClientError({"Error": {"Code": code, "Message": "told by the store"}}, "PutObject")
+    return error
+
+
+def googles() -> Exception:
+    made: Any = TransportError
+    error: Exception = made("no answer")
+    return error
+
+
+def httpxs(held: Exception) -> Exception:
+    """As httpx raises it: of httpcore's, which tells what it came of by holding it."""
+    error = httpx.ConnectError(str(held))
+    error.__cause__ = httpcore.ConnectError(held)
     return error
 
 
@@ -46,6 +63,10 @@ def s3_error(code: str) -> Exception:
         (socket.gaierror(-2, "x"), Unreachable, "name can't be resolved"),
         (ConnectionResetError(errno.ECONNRESET, "x"), Unreachable, "connection failed"),
         (TimeoutError(), Unreachable, "in time"),
+        (httpxs(ConnectionRefusedError(111, "refused")), Unreachable, "the connection failed (["),
+        (httpxs(ssl.SSLCertVerificationError("unknown")), StorageError, "certificate is not trusted"),
+        (httpx.ReadTimeout("slow"), Unreachable, "the connection failed (slow)"),
+        (googles(), Unreachable, "the service that gives credentials does not answer"),
         (RuntimeError("first line\nsecond line"), StorageError, "RuntimeError: first line"),
     ],
 )

@@ -59,8 +59,10 @@ class Connections:
             with self.translating(doing):
                 return self._dialect.connect()
         except StorageError as error:
-            if isinstance(error.__cause__, TypeError | ValueError | KeyError):
-                raise ConfigError(f"storage_options don't fit: {error.__cause__}") from error
+            cause = error.__cause__
+            # A certificate that is not trusted is a ValueError as well.
+            if isinstance(cause, TypeError | ValueError | KeyError) and not isinstance(cause, OSError):
+                raise ConfigError(f"storage_options don't fit: {cause}") from error
             raise
 
     def give_back(self, fs: Any) -> None:

@@ -4,6 +4,8 @@ breaks after the first part ends the upload.
 
 from __future__ import annotations
 
+import os
+import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -56,10 +58,19 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebdavDia
         given.pop(name, None)
     given["skip_instance_cache"] = True
     try:
+        if isinstance(given.get("verify"), str):
+            given["verify"] = _trusting(given["verify"])
         WebdavFileSystem(**given).client.http.close()
     except (TypeError, ValueError, OSError) as error:
         raise ConfigError(f"storage_options don't fit webdav://: {error}") from None
     return WebdavDialect(lambda: Webdav(WebdavFileSystem(**given)), timeout, base.rstrip("/"))
+
+
+def _trusting(authorities: str) -> ssl.SSLContext:
+    """What httpx is to be given instead of a path, beside which it takes no `cert`."""
+    if os.path.isdir(authorities):
+        return ssl.create_default_context(capath=authorities)
+    return ssl.create_default_context(cafile=authorities)
 
 
 # Its constructor hands them to the HTTP client, which does not know them.
