@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.servers.minio import Minio
 
 # Of a machine with much else to do; nothing here waits so long elsewhere.
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 # What executablepath points at, and the launcher, which tries the agent by the client in Python.
 CLIENTS = {"installed": EXECUTABLE, "python": EXECUTABLE.with_suffix(".sh")}

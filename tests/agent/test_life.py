@@ -6,10 +6,10 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import sysconfig
-import time
 import venv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import fsspec_gp_plugin
-from tests.agent.conftest import descriptors, write_config
+from fsspec_gp_plugin.agent import wire
+from tests.agent.conftest import PATIENCE, descriptors, is_gone, wait_until, write_config
 from tests.protocol.caller import Agent, Plugin, ask_agent
 
 if TYPE_CHECKING:
@@ -43,11 +44,8 @@ def status(database: Database) -> dict[str, Any] | None:
         return None
 
 
-def wait_until_gone(pid: int, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
-        assert time.monotonic() < deadline, "it does not end"
-        time.sleep(0.05)
+def wait_until_gone(pid: int) -> None:
+    wait_until(lambda: is_gone(pid))
 
 
 def hook(plugin: Plugin, name: str, scope: str, timestamp: str = "20260102030405") -> None:
@@ -124,6 +122,34 @@ def test_it_keeps_nothing_of_whoever_started_it(local: Plugin) -> None:
             assert os.getpriority(os.PRIO_PROCESS, pid) == 0
 
 
+def test_what_a_host_keeps_is_its_users_alone(local: Plugin) -> None:
+    """Whatever the umask: sockets, locks, journals, manifests, marks, the log."""
+    database = local.database
+    before = os.umask(0)
+    try:
+        for name in ("toc.yaml", "report"):
+            data = database.file(f"gpbackup_{database.timestamp}_{name}")
+            local.run("backup_data", data, stdin=b"of this backup").succeeded()
+        hook(local, "setup_plugin_for_backup", "segment_host")
+        local.run("backup_data", database.table(), stdin=b"rows").succeeded()
+        kept = {path: path.lstat() for path in private_files(database)}
+        hook(local, "cleanup_plugin_for_backup", "segment_host")
+        hook(local, "setup_plugin_for_restore", "segment_host")
+        local.run("restore_data", database.table()).succeeded()
+        kept |= {path: path.lstat() for path in private_files(database)}
+    finally:
+        os.umask(before)
+    assert {path.parent.name for path in kept if not path.is_dir()} == {"agent", "journal", "manifests", "gpAdminLogs"}
+    for path, found in kept.items():
+        assert found.st_uid == os.geteuid(), path
+        assert stat.S_IMODE(found.st_mode) & 0o077 == 0, path
+
+
+def private_files(database: Database) -> list[Path]:
+    """All that is in the home, directories as well."""
+    return list((database.folder / "home").rglob("*"))
+
+
 def test_its_command_line_and_log_hold_no_secrets(plugin: Plugin) -> None:
     hook(plugin, "setup_plugin_for_backup", "segment_host")
     plugin.run("backup_data", plugin.database.table(), stdin=b"rows").succeeded()
@@ -144,6 +170,22 @@ def test_one_that_idles_leaves(database: Database) -> None:
     assert status(database) is None
 
 
+@pytest.mark.parametrize("how", ["removed", "another user's"])
+def test_one_whose_socket_is_gone_leaves(database: Database, how: str) -> None:
+    """Nobody could find it, and another one may be there instead."""
+    if how != "removed" and os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    agent = Agent(database)
+    pid = agent.ask("status")["pid"]
+    path = database.folder / "home/.fsspec_gp_plugin/agent" / wire.socket_name()
+    if how == "removed":
+        path.unlink()
+    else:
+        os.chown(path, 65534, 65534)
+    wait_until_gone(pid)
+    assert "agent ended: its socket is gone" in database.log()
+
+
 def test_one_whose_installation_was_replaced_leaves(database: Database, tmp_path: Path) -> None:
     own = tmp_path / "installed"
     shutil.copytree(Path(fsspec_gp_plugin.__file__).parent, own / "fsspec_gp_plugin")
@@ -159,7 +201,7 @@ def test_one_whose_installation_was_replaced_leaves(database: Database, tmp_path
         assert found is not None
         assert found["pid"] == process.pid
         os.utime(own / "fsspec_gp_plugin" / "__init__.py")
-        assert process.wait(15) == 0
+        assert process.wait(PATIENCE) == 0
     assert "its installation was replaced" in database.log()
 
 

@@ -12,6 +12,7 @@ import pytest
 from fsspec_gp_plugin.commands import COMMANDS, PEOPLE, PROGRAM
 from tests.cli.terminal import Terminal
 from tests.protocol.caller import EXECUTABLE
+from tests.servers.fixtures import skip_unless_required
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +70,7 @@ def test_no_option_is_left_out(name: str) -> None:
 
 def test_zsh_takes_it(tmp_path: Path) -> None:
     if shutil.which("zsh") is None:
-        pytest.skip("zsh is not installed")
+        skip_unless_required("zsh", "zsh is not installed")
     (tmp_path / f"_{PROGRAM}").write_text(script("zsh"))
     line = f"fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D; print $_comps[{PROGRAM}]; . ./_{PROGRAM}"
     done = subprocess.run(["zsh", "-f", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)
