@@ -211,10 +211,9 @@ def _serves_nobody(plugin: Plugin, public: Path) -> bool:
     """The tree serves a user who may not write to it, where there is a way to be one who may run a Python."""
     as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups env"
     # The tests' own interpreter may be in root's home. Those are what the launcher looks for.
-    may_run = [
-        f"{as_nobody} {python} -c ''" for python in (INTERPRETER, f"/usr/bin/{PYTHON}", f"/usr/local/bin/{PYTHON}")
-    ]
-    if os.geteuid() != 0 or plugin.shell(f"({' || '.join(may_run)}) 2> /dev/null").status:
+    interpreters = (INTERPRETER, f"/usr/bin/{PYTHON}", f"/usr/local/bin/{PYTHON}")
+    may_run = " || ".join(f"{as_nobody} -i {interpreter} -c ''" for interpreter in interpreters)
+    if os.geteuid() != 0 or plugin.shell(f"({may_run}) 2> /dev/null").status:
         return False
     home = public / "home"
     home.mkdir()
