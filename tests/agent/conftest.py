@@ -123,7 +123,7 @@ def wait_until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def wait_until_handed_over(agent: Agent, process: subprocess.Popen[bytes]) -> None:

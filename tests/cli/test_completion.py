@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,7 @@ complete -p {PROGRAM}
 """
 
 
+@cache
 def script(shell: str) -> str:
     return subprocess.run([str(EXECUTABLE), "completion", shell], capture_output=True, text=True, check=True).stdout
 
