@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -44,11 +44,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
     items[:] = wanted
     for item in items:
-        if (kind := _kind(item)) in _ONE_WORKER:
-            item.add_marker(pytest.mark.xdist_group(kind))
+        needed = {_kind(item), *_parameters(item).get("kinds", ()), *getattr(item, "fixturenames", ())}
+        if servers := sorted(needed & set(_ONE_WORKER)):
+            item.add_marker(pytest.mark.xdist_group(servers[0]))
 
 
-def _parameters(item: pytest.Item) -> dict[str, object]:
+def _parameters(item: pytest.Item) -> dict[str, Any]:
     return item.callspec.params if hasattr(item, "callspec") else {}
 
 
@@ -61,7 +62,7 @@ def _kind(item: pytest.Item) -> str:
 
 def _is_wanted(item: pytest.Item) -> bool:
     parameters = _parameters(item)
-    if TARGETS and not set(parameters.get("kinds", ())) <= TARGETS:  # type: ignore[call-overload]
+    if TARGETS and not set(parameters.get("kinds", ())) <= TARGETS:
         return False
     if TARGETS and "s3" not in TARGETS and "minio" in getattr(item, "fixturenames", ()):
         return False

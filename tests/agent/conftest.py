@@ -13,18 +13,18 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 
 from tests.protocol import caller
-from tests.protocol.caller import EXECUTABLE, Agent, Database, Plugin
+from tests.protocol.caller import EXECUTABLE, Agent, Database, Plugin, ask_agent
 from tests.protocol.conftest import Target, unique_prefix
 from tests.servers.fixtures import skip_unless_required
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.servers.minio import Minio
 
 # Of a machine with much else to do; nothing here waits so long elsewhere.
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 # What executablepath points at, and the launcher, which tries the agent by the client in Python.
 CLIENTS = {"installed": EXECUTABLE, "python": EXECUTABLE.with_suffix(".sh")}
@@ -123,7 +123,7 @@ def wait_until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def wait_until_handed_over(agent: Agent, process: subprocess.Popen[bytes]) -> None:
@@ -167,3 +167,32 @@ def state(pid: int) -> str:
 def is_gone(pid: int) -> bool:
     """Whether a process has ended, be it that nobody has asked how."""
     return state(pid) in ("", "Z")
+
+
+@pytest.fixture
+def stopped(database: Database) -> Iterator[None]:
+    """What a hook has started ends with the test, whatever came of it."""
+    yield
+    found = status(database)
+    if found is not None:
+        ask_agent(str(database.folder / "home"), "stop")
+        wait_until_gone(found["pid"])
+
+
+def status(database: Database) -> dict[str, Any] | None:
+    """What the agent of a host says of itself; None where there is none."""
+    try:
+        return ask_agent(str(database.folder / "home"), "status")
+    except OSError:
+        return None
+
+
+def wait_until_gone(pid: int) -> None:
+    """Until a process has ended."""
+    wait_until(lambda: is_gone(pid))
+
+
+def hook(plugin: Plugin, name: str, scope: str, timestamp: str = "20260102030405") -> None:
+    """Call a hook of a backup."""
+    directory = plugin.database.directory().replace(plugin.database.timestamp, timestamp)
+    plugin.run(name, directory, scope).succeeded()

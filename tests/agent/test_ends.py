@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from tests.protocol.conftest import Target
 
 
-@pytest.mark.parametrize("size", [1000, 3 * PART])
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(("signum", "size"), [(signal.SIGKILL, 3 * PART), (signal.SIGTERM, 1000)])
 def test_when_the_client_is_killed_its_stream_is_aborted(
     plugin: Plugin, target: Target, agent: Agent, size: int, signum: int
 ) -> None:

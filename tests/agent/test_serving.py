@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from tests.protocol.conftest import Target
 
 
-@pytest.mark.parametrize("size", [0, 1000, PART, 3 * PART + 1])
-def test_streams_go_through_the_agent(plugin: Plugin, target: Target, agent: Agent, size: int) -> None:
-    data = os.urandom(size)
-    path = plugin.database.table()
-    assert plugin.run("backup_data", path, stdin=data).succeeded().out == b""
-    assert target.keys() == [plugin.database.key(path)]
-    assert plugin.run("restore_data", path).succeeded().out == data
-    assert served(agent) == 2
+def test_streams_go_through_the_agent(plugin: Plugin, target: Target, agent: Agent) -> None:
+    sizes = (0, 1000, PART, 3 * PART + 1)
+    for number, size in enumerate(sizes):
+        data = os.urandom(size)
+        path = plugin.database.table(number)
+        assert plugin.run("backup_data", path, stdin=data).succeeded().out == b""
+        assert target.keys()[number:] == [plugin.database.key(path)]
+        assert plugin.run("restore_data", path).succeeded().out == data
+    assert served(agent) == 2 * len(sizes)
 
 
 def test_files_and_ranges_go_through_the_agent(plugin: Plugin, agent: Agent) -> None:

@@ -56,8 +56,9 @@ def asked(plugin: Plugin, *words: str, status: int = 0) -> dict[str, Any]:
     return answer
 
 
-def test_what_backups_there_are(plugin: Plugin, target: Target) -> None:
-    assert plugin.run("list").succeeded().out.decode() == f"There are no backups at {target.url}\n"
+def test_what_backups_there_are(local: Plugin, tmp_path: Path) -> None:
+    plugin = local
+    assert plugin.run("list").succeeded().out.decode() == f"There are no backups at file://{tmp_path}/disk\n"
     backed_up(plugin)
     backed_up(plugin, "20260103030405", status="Failure", tables=0)
     backed_up(plugin, "20260104030405", incremental="True", tables=0)
@@ -89,10 +90,10 @@ def test_every_object_is_compared(plugin: Plugin, target: Target) -> None:
     assert [(one["verified"], one["problems"]) for one in told] == [(5, [])]
     [listed] = asked(plugin, "list")["backups"]
     assert (listed["objects"], listed["verified"]["well"]) == (5, True)
-    parts = [asked(plugin, "verify", T, "--shard", f"{number}/3")["backups"][0]["verified"] for number in range(3)]
-    assert sum(parts) == 5
     if target.kind != "file":
         return
+    parts = [asked(plugin, "verify", T, "--shard", f"{number}/3")["backups"][0]["verified"] for number in range(3)]
+    assert sum(parts) == 5
     stored = Path(target.url.removeprefix("file://")) / PREFIX / f"gpbackup_0_{T}_2"
     data = stored.read_bytes()
     stored.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))

@@ -19,7 +19,7 @@ TIMES = {"median_seconds", "p95_seconds", "longest_seconds"}
 
 
 def test_a_target_is_measured(plugin: Plugin, target: Target) -> None:
-    done = plugin.run("bench", "--size", "16MB", "--streams", "2", "--tables", "5", "--seconds", "12", "--json")
+    done = plugin.run("bench", "--size", "16MB", "--streams", "2", "--tables", "5", "--seconds", "6", "--json")
     assert (done.status, done.err) == (0, "")
     answer = json.loads(done.out)
     assert set(answer) == NAMES
@@ -50,8 +50,9 @@ def test_people_get_tables(local: Plugin) -> None:
     assert "\x1b" not in out
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_nothing_behind(plugin: Plugin, target: Target, number: signal.Signals) -> None:
+def test_a_signal_leaves_nothing_behind(plugin: Plugin, target: Target) -> None:
+    # Either way on one of the targets: both lead to the same end.
+    number = signal.SIGINT if target.kind == "s3" else signal.SIGTERM
     process = plugin.start("bench", "--streams", "3")
     target.wait_for_upload(process)
     process.send_signal(number)

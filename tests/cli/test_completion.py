@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from fsspec_gp_plugin.commands import COMMANDS, PEOPLE, PROGRAM
 from tests.cli.terminal import Terminal
 from tests.protocol.caller import EXECUTABLE
+from tests.servers.fixtures import skip_unless_required
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +32,7 @@ complete -p {PROGRAM}
 """
 
 
+@cache
 def script(shell: str) -> str:
     return subprocess.run([str(EXECUTABLE), "completion", shell], capture_output=True, text=True, check=True).stdout
 
@@ -69,7 +72,7 @@ def test_no_option_is_left_out(name: str) -> None:
 
 def test_zsh_takes_it(tmp_path: Path) -> None:
     if shutil.which("zsh") is None:
-        pytest.skip("zsh is not installed")
+        skip_unless_required("zsh", "zsh is not installed")
     (tmp_path / f"_{PROGRAM}").write_text(script("zsh"))
     line = f"fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D; print $_comps[{PROGRAM}]; . ./_{PROGRAM}"
     done = subprocess.run(["zsh", "-f", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,6 @@ import pytest
 from tests.protocol.conftest import PART
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.protocol.caller import Plugin
     from tests.protocol.conftest import Target
 
@@ -93,8 +92,8 @@ def test_many_streams_at_once(plugin: Plugin, target: Target) -> None:
 
 def peak_memory(pid: int) -> int:
     """The most bytes that the process ever had resident. (Its rusage would count what its parent had at the fork.)"""
-    with open(f"/proc/{pid}/status") as file:
-        return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmHWM"))
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))
 
 
 @pytest.mark.every_target
