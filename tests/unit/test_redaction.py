@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from fsspec_gp_plugin.config.redacted import redacted
 from fsspec_gp_plugin.redaction import register_secrets, scrub
 
-
 SECRET_NAMES = """secret aws_secret_access_key token sas_token account_key connection_string password client_secret
     passphrase private_key aws_session_token SSECustomerKey api_key credential authorization pkey"""
 
