@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin import redaction
 from tests.contract.stores import STORES
+from tests.isolation import known_secrets
 from tests.servers import azurite as azurite_server
 from tests.servers import certificates
 from tests.servers import minio as minio_server
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from fsspec_gp_plugin.storage.api import Store
     from tests.servers.azurite import Azurite
     from tests.servers.minio import Minio
+
+
+__all__ = ["known_secrets"]  # the fixture
 
 
 @pytest.fixture(params=STORES)
@@ -44,11 +47,10 @@ def azure_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
 
 @pytest.fixture
 def quiet_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No variable and no file of whoever runs the tests has a say, and no secret of other tests is known."""
+    """No variable and no file of whoever runs the tests has a say."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "AZURE_", "BOTO_", "FSSPEC_", "REQUESTS_", "SSL_")) or name.lower().endswith(
             "_proxy"
         ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(redaction, "_known", set())

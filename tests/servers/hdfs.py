@@ -54,6 +54,7 @@ def run(where: Path, folder: Path) -> Iterator[Hdfs]:
         "-Xmx384m",
         "-XX:TieredStopAtLevel=1",
         "-XX:+UseSerialGC",
+        # Both would leave something in /tmp.
         "-XX:-UsePerfData",
         f"-Djava.io.tmpdir={folder}",
         "-cp",

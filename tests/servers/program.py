@@ -37,7 +37,8 @@ class Program:
         self.log = folder / f"{os.path.basename(command[0])}.log"
         self._command = command
         self._ready = ready
-        self._environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **(environment or {})}
+        own = {"HOME": str(folder), "TMPDIR": str(folder)}
+        self._environment = {"PATH": os.environ["PATH"], **own, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Program:

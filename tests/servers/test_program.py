@@ -14,7 +14,11 @@ import pytest
 _START = """
 import pathlib, sys
 from tests.servers.program import Program
-with Program(["sleep", "1000"], pathlib.Path(sys.argv[1]), lambda: None) as program:
+def ready():
+    if pathlib.Path(f"/proc/{program._process.pid}/comm").read_text() != "sleep\\n":
+        raise OSError("not yet")
+program = Program(["sleep", "1000"], pathlib.Path(sys.argv[1]), ready)
+with program:
     print(program._process.pid, flush=True)
     input()
 """

@@ -9,15 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsspec_gp_plugin import redaction
 from fsspec_gp_plugin.config.redacted import redacted
 from fsspec_gp_plugin.redaction import register_secrets, scrub
-
-
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_known", set())
-
 
 SECRET_NAMES = """secret aws_secret_access_key token sas_token account_key connection_string password client_secret
     passphrase private_key aws_session_token SSECustomerKey api_key credential authorization pkey"""
