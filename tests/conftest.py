@@ -32,7 +32,7 @@ def pytest_sessionstart() -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that is marked so with an agent on each host, beside or instead of the run without one."""
-    markers = ("with_agent", "agent_on_s3")
+    markers = ("with_agent", "agent_unless_disk")
     if any(metafunc.definition.get_closest_marker(name) for name in markers):
         metafunc.parametrize("_agents", [False, True], ids=["plain", "agent"], indirect=True)
 
@@ -62,6 +62,8 @@ def _kind(item: pytest.Item) -> str:
 
 def _is_wanted(item: pytest.Item) -> bool:
     parameters = _parameters(item)
+    if "_agents" in parameters and not _may_have(item, agent=parameters["_agents"]):
+        return False
     if TARGETS and not set(parameters.get("kinds", ())) <= TARGETS:
         return False
     if TARGETS and "s3" not in TARGETS and "minio" in getattr(item, "fixturenames", ()):
@@ -69,13 +71,23 @@ def _is_wanted(item: pytest.Item) -> bool:
     kind = _kind(item)
     if not kind or "behind" in parameters:
         return True
-    if parameters.get("_agents") and kind not in ("file", "s3"):
-        return False  # the stores behind an agent are the same ones
-    if item.get_closest_marker("agent_on_s3") and parameters["_agents"] != (kind == "s3"):
-        return False
     if TARGETS:
         return kind in TARGETS
     return "store" in parameters or kind in ("file", "s3") or item.get_closest_marker("every_target") is not None
+
+
+def _may_have(item: pytest.Item, *, agent: bool) -> bool:
+    """Whether a test with such a marker runs so: with an agent, or without."""
+    kind = _kind(item)
+    if item.get_closest_marker("agent_unless_disk"):
+        return agent == (kind != "file")
+    if not agent:
+        return True
+    marker = item.get_closest_marker("with_agent")
+    values = marker.args[0] if marker and marker.args else None
+    if values is not None and not values & {str(value) for value in _parameters(item).values()}:
+        return False
+    return kind in ("", "file", "s3")  # the other stores are the same ones behind an agent
 
 
 @pytest.fixture(autouse=True)

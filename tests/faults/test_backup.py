@@ -52,7 +52,7 @@ SURVIVED: dict[str, tuple[int, Callable[[], Fault]]] = {
 }
 
 
-@pytest.mark.with_agent
+@pytest.mark.with_agent({"reset in a part", "stalled in a part", "told to slow down", "complete done, answer lost"})
 @pytest.mark.parametrize("trouble", SURVIVED)
 def test_a_backup_survives_what_passes(scene: Scene, trouble: str) -> None:
     size, make = SURVIVED[trouble]

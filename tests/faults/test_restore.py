@@ -37,7 +37,7 @@ def gets(request: Request) -> bool:
     return request.method == "GET"
 
 
-@pytest.mark.with_agent
+@pytest.mark.with_agent({"reset in a body", "stalled in a body", "told to slow down"})
 @pytest.mark.parametrize("trouble", SURVIVED)
 def test_a_restore_survives_what_passes(reading: Scene, stored: Stored, trouble: str) -> None:
     fault = SURVIVED[trouble]()

@@ -87,6 +87,7 @@ def test_arguments_that_make_no_sense_are_refused(local: Plugin, arguments: list
     local.run("setup_plugin_for_backup", *arguments).failed(words, status=2)
 
 
+@pytest.mark.agent_unless_disk
 @pytest.mark.every_target
 def test_the_steps_of_gpbackups_acceptance_script(plugin: Plugin) -> None:
     """plugins/plugin_test.sh, up to where it needs a database; its timestamps are no dates."""

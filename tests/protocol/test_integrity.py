@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.protocol.conftest import Target
 
 
-@pytest.mark.with_agent
+@pytest.mark.agent_unless_disk
 @pytest.mark.every_target
 def test_a_manifest_of_all_objects_is_stored_and_restores_are_verified(plugin: Plugin, target: Target) -> None:
     database = plugin.database
@@ -56,7 +56,7 @@ def test_a_manifest_of_all_objects_is_stored_and_restores_are_verified(plugin: P
     assert target.keys() == []
 
 
-@pytest.mark.with_agent
+@pytest.mark.agent_unless_disk
 @pytest.mark.parametrize("size", [4096, 3 * PART])
 def test_a_byte_flipped_at_rest_is_found_and_the_end_is_held_back(plugin: Plugin, target: Target, size: int) -> None:
     """In a pipe the exit status is lost: whoever reads must see that the stream is not whole.
@@ -106,7 +106,7 @@ def test_the_database_sees_that_a_changed_stream_is_not_whole(local: Plugin, tmp
         assert out == damaged[:-4096]
 
 
-@pytest.mark.agent_on_s3
+@pytest.mark.agent_unless_disk
 def test_another_size_is_told_before_the_first_byte(plugin: Plugin, target: Target) -> None:
     path = plugin.database.table()
     back_up(plugin, {path: b"0123456789" * 1000})
@@ -119,7 +119,7 @@ def test_another_size_is_told_before_the_first_byte(plugin: Plugin, target: Targ
     plugin.run("restore_data_subset", path, str(offsets)).failed("has 9999 bytes; 10000 were backed up")
 
 
-@pytest.mark.agent_on_s3
+@pytest.mark.agent_unless_disk
 @pytest.mark.parametrize("segments", [{0: 1}, {0: 1, 1: 3}])
 def test_setup_for_restore_finds_what_is_gone(plugin: Plugin, target: Target, segments: dict[int, int]) -> None:
     database = plugin.database
@@ -149,7 +149,7 @@ def test_setup_for_restore_finds_an_object_of_another_size(local: Plugin, tmp_pa
     )
 
 
-@pytest.mark.agent_on_s3
+@pytest.mark.agent_unless_disk
 def test_what_other_hosts_have_stored_is_verified_on_any(plugin: Plugin, target: Target, tmp_path: Path) -> None:
     """As on a cluster of another size."""
     folder = tmp_path / "other"
@@ -168,7 +168,7 @@ def test_what_other_hosts_have_stored_is_verified_on_any(plugin: Plugin, target:
     plugin.run("restore_data", here).failed("checksum")
 
 
-@pytest.mark.agent_on_s3
+@pytest.mark.agent_unless_disk
 def test_a_backup_without_a_manifest_restores_unverified(plugin: Plugin, target: Target) -> None:
     database = plugin.database
     back_up(plugin, {database.table(): b"rows"})
@@ -180,7 +180,7 @@ def test_a_backup_without_a_manifest_restores_unverified(plugin: Plugin, target:
     assert ", unverified" in database.log()
 
 
-@pytest.mark.agent_on_s3
+@pytest.mark.agent_unless_disk
 def test_directories_of_a_backup_have_a_manifest_and_are_verified(plugin: Plugin, target: Target) -> None:
     folder = Path(plugin.database.directory())
     folder.mkdir(parents=True)
@@ -201,7 +201,7 @@ def test_directories_of_a_backup_have_a_manifest_and_are_verified(plugin: Plugin
     assert kept(plugin.database) == []
 
 
-@pytest.mark.agent_on_s3
+@pytest.mark.agent_unless_disk
 def test_two_restores_of_one_backup_do_not_disturb_each_other(plugin: Plugin, target: Target) -> None:
     database = plugin.database
     back_up(plugin, {database.table(): b"rows" * 1000})
@@ -214,7 +214,7 @@ def test_two_restores_of_one_backup_do_not_disturb_each_other(plugin: Plugin, ta
     assert kept(database) == []
 
 
-@pytest.mark.agent_on_s3
+@pytest.mark.agent_unless_disk
 def test_the_backups_that_an_incremental_one_builds_upon_are_verified(plugin: Plugin, target: Target) -> None:
     """Gprestore's hooks name the last one only."""
     database = plugin.database

@@ -82,7 +82,7 @@ def test_a_signal_aborts_a_backup(plugin: Plugin, target: Target, signum: int, s
     assert target.keys() == []
 
 
-@pytest.mark.with_agent
+@pytest.mark.agent_unless_disk
 @pytest.mark.parametrize("_attempt", range(3))
 def test_two_signals_are_no_worse_than_one(plugin: Plugin, target: Target, _attempt: int) -> None:
     """Two at once reach two threads, of which neither need be the main one."""
@@ -254,7 +254,7 @@ def test_a_signal_during_a_parallel_directory_leaves_only_whole_objects(plugin: 
         assert plugin.run("restore_data", plugin.database.file(name)).succeeded().out == (folder / name).read_bytes()
 
 
-@pytest.mark.parametrize("_attempt", range(3))
+@pytest.mark.parametrize("_attempt", range(2))
 def test_a_signal_during_a_parallel_restore_leaves_no_working_file(
     plugin: Plugin, target: Target, tmp_path: Path, _attempt: int
 ) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.protocol.conftest import Target
 
 
-@pytest.mark.agent_on_s3
+@pytest.mark.agent_unless_disk
 def test_without_checksums_there_is_no_manifest(plugin: Plugin, target: Target) -> None:
     plugin.config.write_text(plugin.config.read_text().replace('"options":', '"options":\n  "checksum": "off"'))
     back_up(plugin, {plugin.database.table(): b"rows"})
