@@ -14,6 +14,7 @@ from tests.agent.conftest import CLIENTS, by, served, write_config
 from tests.protocol.caller import Agent
 from tests.protocol.conftest import PART
 from tests.protocol.test_bad_input import mount
+from tests.servers.ports import closed_port
 
 if TYPE_CHECKING:
     from tests.protocol.caller import Database, Plugin
@@ -99,7 +100,11 @@ def test_a_value_from_the_environment_is_the_callers(local: Plugin, agent: Agent
         (tmp_path / name).mkdir()
     database = local.database
     local.config = write_config(
-        tmp_path / "variable.yaml", "sftp://127.0.0.1:1/", {"username": "${SOMEBODY}"}, timeout="1s", max_retries="0"
+        tmp_path / "variable.yaml",
+        f"sftp://127.0.0.1:{closed_port()}/",
+        {"username": "${SOMEBODY}"},
+        timeout="1s",
+        max_retries="0",
     )
     for name in ("one", "two"):
         database.extra["SOMEBODY"] = name

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.protocol.caller import write_config
+from tests.servers.ports import closed_port
 
 if TYPE_CHECKING:
     from tests.protocol.caller import Plugin
@@ -135,9 +136,9 @@ def test_a_wrong_call_is_one_line(local: Plugin, words: list[str], told: str) ->
 
 
 def test_a_target_out_of_reach_is_one_line(local: Plugin) -> None:
-    options = {"endpoint_url": "http://127.0.0.1:9", "key": "k", "secret": "s"}
+    options = {"endpoint_url": f"http://127.0.0.1:{closed_port()}", "key": "k", "secret": "s"}
     write_config(local.config, "s3://bucket/x", options, max_retries="1")
-    local.run("list").failed("127.0.0.1:9", status=3)
+    local.run("list").failed(f"127.0.0.1:{closed_port()}", status=3)
 
 
 def test_a_hostile_name_reaches_no_terminal(local: Plugin, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 import fsspec_gp_plugin
 from tests.protocol.caller import EXECUTABLE, write_config
 from tests.servers.faults import Answer
+from tests.servers.ports import closed_port
 from tests.servers.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def test_the_configuration_is_looked_at(local: Plugin, tmp_path: Path) -> None:
 
 
 def test_secrets_that_others_can_read_are_a_warning_and_never_shown(local: Plugin, minio: Minio) -> None:
-    options = {**minio.options, "endpoint_url": "http://127.0.0.1:9"}
+    options = {**minio.options, "endpoint_url": f"http://127.0.0.1:{closed_port()}"}
     write_config(local.config, S3, options, max_retries="0").chmod(0o644)
     done = local.run("doctor")
     assert done.status == 3

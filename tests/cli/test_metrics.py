@@ -13,6 +13,7 @@ from fsspec_gp_plugin.keys import backup_prefix
 from fsspec_gp_plugin.storage.opening import open_store
 from tests.cli.arranged import asked, put_backup
 from tests.protocol.caller import write_config
+from tests.servers.ports import closed_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,10 +82,10 @@ def test_a_file_is_replaced_as_a_whole(local: Plugin, tmp_path: Path) -> None:
 
 
 def test_a_target_out_of_reach_is_down(local: Plugin, tmp_path: Path) -> None:
-    options = {"endpoint_url": "http://127.0.0.1:9", "key": "k", "secret": "s"}
+    options = {"endpoint_url": f"http://127.0.0.1:{closed_port()}", "key": "k", "secret": "s"}
     write_config(local.config, "s3://bucket/x", options, max_retries="1")
     output = tmp_path / "backups.prom"
-    local.run("metrics", "--output", str(output)).failed("127.0.0.1:9", status=3)
+    local.run("metrics", "--output", str(output)).failed(f"127.0.0.1:{closed_port()}", status=3)
     values = parsed(output.read_text())
     assert set(values) == {("up",), ("scrape_duration_seconds",)}
     assert values["up",] == 0

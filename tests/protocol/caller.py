@@ -198,6 +198,7 @@ class Database:
             "LD_LIBRARY_PATH": str(self.folder / "wrong-libraries"),
             "GP_QUERY_STRING": "COPY t TO PROGRAM 'gzip -c -1'",
             "LC_ALL": "C",
+            "TZ": "UTC",
             **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
             **self.extra,
         }

@@ -12,6 +12,7 @@ import pytest
 
 from tests.protocol.caller import Plugin, quoted, write_config
 from tests.servers.fixtures import skip_unless_required
+from tests.servers.ports import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,7 +195,7 @@ def test_a_target_that_is_a_link_to_nowhere(local: Plugin, tmp_path: Path) -> No
 
 
 def test_a_filesystem_that_cannot_write(local: Plugin, tmp_path: Path) -> None:
-    config = write_config(tmp_path / "c.yaml", "http://127.0.0.1:9/dir")
+    config = write_config(tmp_path / "c.yaml", f"http://127.0.0.1:{closed_port()}/dir")
     call(local, "setup_plugin_for_backup", config).failed("is for restore only", status=1)
 
 

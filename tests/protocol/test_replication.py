@@ -18,6 +18,7 @@ from fsspec_gp_plugin.storage.opening import open_store
 from tests.protocol.caller import Database, Plugin, write_config
 from tests.protocol.conftest import PART, Target
 from tests.protocol.waiting import wait_until
+from tests.servers.ports import closed_port
 
 T = "20260102030405"
 PREFIX = f"backups/20260102/{T}"
@@ -122,7 +123,7 @@ def test_a_backup_is_restored_from_its_copy_when_the_first_target_is_off(
     if kinds[0] == "file":
         (tmp_path / "0").rename(tmp_path / "gone")
     else:  # nobody listens there
-        off = Target("s3", targets[0].url, {**targets[0].options, "endpoint_url": "http://127.0.0.1:9"})
+        off = Target("s3", targets[0].url, {**targets[0].options, "endpoint_url": f"http://127.0.0.1:{closed_port()}"})
         data, made = made.data, pair(off, targets[1], database, max_retries="3")
         made.data = data
     began = time.monotonic()
@@ -310,7 +311,7 @@ def test_a_first_target_that_goes_away_is_not_waited_for_by_every_table(
     made = pair(first, disk(tmp_path, "second"), database)
     back_up(made)
     made.replicate()
-    off = Target("s3", first.url, {**minio.options, "endpoint_url": "http://127.0.0.1:9"})
+    off = Target("s3", first.url, {**minio.options, "endpoint_url": f"http://127.0.0.1:{closed_port()}"})
     after = pair(off, made.second, database, max_retries="1")
     after.data = made.data
     after.restored()
