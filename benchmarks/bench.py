@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import MIB, Comparison, compare
-from tests.protocol.caller import EXECUTABLE, write_config
+from tests.protocol.agents import EXECUTABLE
+from tests.protocol.caller import write_config
 from tests.servers import certificates
 from tests.servers import minio as minio_server
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.bench import Bench, Peer, link
 from benchmarks.measure import Comparison, Figures, Target
-from tests.protocol.caller import EXECUTABLE, ask_agent
+from tests.protocol.agents import EXECUTABLE, ask_agent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.protocol.caller import Agent, stop_agents
+from tests.protocol.agents import Agent, stop_agents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

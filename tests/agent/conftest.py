@@ -13,7 +13,8 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 
 from tests.protocol import caller
-from tests.protocol.caller import EXECUTABLE, Agent, Database, Plugin, ask_agent
+from tests.protocol.agents import EXECUTABLE, Agent, ask_agent
+from tests.protocol.caller import Database, Plugin
 from tests.protocol.conftest import Target, unique_prefix
 from tests.servers.fixtures import skip_unless_required
 

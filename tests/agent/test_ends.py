@@ -24,7 +24,8 @@ from tests.protocol.conftest import PART
 from tests.protocol.test_interruption import started_and_fed
 
 if TYPE_CHECKING:
-    from tests.protocol.caller import Agent, Plugin
+    from tests.protocol.agents import Agent
+    from tests.protocol.caller import Plugin
     from tests.protocol.conftest import Target
 
 

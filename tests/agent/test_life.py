@@ -18,7 +18,8 @@ import pytest
 import fsspec_gp_plugin
 from fsspec_gp_plugin.agent import wire
 from tests.agent.conftest import PATIENCE, hook, status, wait_until_gone, write_config
-from tests.protocol.caller import Agent, Plugin
+from tests.protocol.agents import Agent
+from tests.protocol.caller import Plugin
 
 if TYPE_CHECKING:
     from tests.protocol.caller import Database

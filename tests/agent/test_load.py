@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-    from tests.protocol.caller import Agent, Plugin
+    from tests.protocol.agents import Agent
+    from tests.protocol.caller import Plugin
     from tests.protocol.conftest import Target
 
 

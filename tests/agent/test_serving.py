@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.agent.conftest import CLIENTS, by, served, write_config
-from tests.protocol.caller import Agent
+from tests.protocol.agents import Agent
 from tests.protocol.conftest import PART
 from tests.protocol.test_bad_input import mount
 from tests.servers.ports import closed_port

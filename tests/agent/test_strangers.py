@@ -20,7 +20,8 @@ from tests.agent.played_client import PlayedClient, request
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.protocol.caller import Agent, Plugin
+    from tests.protocol.agents import Agent
+    from tests.protocol.caller import Plugin
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 

@@ -12,7 +12,7 @@ import pytest
 
 from fsspec_gp_plugin.commands import COMMANDS, PEOPLE, PROGRAM
 from tests.cli.terminal import Terminal
-from tests.protocol.caller import EXECUTABLE
+from tests.protocol.agents import EXECUTABLE
 from tests.servers.fixtures import skip_unless_required
 
 if TYPE_CHECKING:

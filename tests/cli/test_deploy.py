@@ -20,7 +20,8 @@ import pytest
 
 import fsspec_gp_plugin
 from tests.cli.terminal import Terminal
-from tests.protocol.caller import EXECUTABLE, Plugin, write_config
+from tests.protocol.agents import EXECUTABLE
+from tests.protocol.caller import Plugin, write_config
 from tests.servers.fixtures import skip_unless_required
 
 if TYPE_CHECKING:

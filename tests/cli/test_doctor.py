@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import fsspec_gp_plugin
-from tests.protocol.caller import EXECUTABLE, write_config
+from tests.protocol.agents import EXECUTABLE
+from tests.protocol.caller import write_config
 from tests.servers.faults import Answer
 from tests.servers.ports import closed_port
 from tests.servers.proxy import Proxy

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from tests.cli.terminal import Terminal
-from tests.protocol.caller import EXECUTABLE, Plugin
+from tests.protocol.agents import EXECUTABLE
+from tests.protocol.caller import Plugin
 
 if TYPE_CHECKING:
     from pathlib import Path

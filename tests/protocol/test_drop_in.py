@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.protocol.caller import EXECUTABLE, Plugin
+from tests.protocol.agents import EXECUTABLE
+from tests.protocol.caller import Plugin
 from tests.protocol.conftest import unique_prefix
 
 if TYPE_CHECKING:

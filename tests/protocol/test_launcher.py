@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import fsspec_gp_plugin
-from tests.protocol.caller import EXECUTABLE, Database, Plugin, quoted, write_config
+from tests.protocol.agents import EXECUTABLE
+from tests.protocol.caller import Database, Plugin, quoted, write_config
 from tests.protocol.waiting import wait_until_read
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.protocol.caller import Agent
+from tests.protocol.agents import Agent
 from tests.protocol.made_backups import PREFIX, T, back_up, call_hook, kept, manifests
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from fsspec_gp_plugin.storage.opening import open_store
-from tests.protocol.caller import EXECUTABLE, Plugin, Result, write_config
+from tests.protocol.agents import EXECUTABLE
+from tests.protocol.caller import Plugin, Result, write_config
 from tests.servers.echo import TelltaleServer
 
 if TYPE_CHECKING:
