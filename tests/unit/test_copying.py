@@ -86,11 +86,12 @@ def test_a_source_that_does_not_block_is_waited_for(tmp_path: Path, checksum: bo
     steps: list[None] = []
 
     def feed() -> None:
+        seen = 0
         for piece in (b"first, ", b"second"):
-            before = len(steps)
-            while len(steps) == before:
+            while len(steps) == seen:
                 time.sleep(0.001)
             time.sleep(0.05)  # in which one that doesn't wait takes thousands of steps
+            seen = len(steps)
             os.write(write, piece)
         os.close(write)
 
