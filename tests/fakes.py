@@ -1,11 +1,13 @@
-"""A Store in memory with scripted faults, for tests of the transfer engine."""
+"""A Store in memory with scripted faults, and an alarm that a test rings, for tests of the transfer engine."""
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from typing import TYPE_CHECKING
 
-from fsspec_gp_plugin.errors import NotFound, ObjectChanged, StorageError
+from fsspec_gp_plugin.errors import Interrupted, NotFound, ObjectChanged, StorageError
 from fsspec_gp_plugin.storage.api import Capabilities, ObjectInfo, Upload
 
 if TYPE_CHECKING:
@@ -158,3 +160,26 @@ class _FakeWriter:
         self._aborted = True
         self._store.step("abort", self._key)
         self._store.aborted.append(self._key)
+
+
+class Alarm:
+    """What interrupts a stream when a test rings it, as a signal does."""
+
+    def __init__(self) -> None:
+        self.fd, self._write = os.pipe()
+        self._rung = False
+
+    def ring(self) -> None:
+        """Go off, as when SIGTERM comes."""
+        self._rung = True
+        os.write(self._write, b"!")
+
+    def check(self) -> None:
+        """Raise Interrupted once it has been rung."""
+        if self._rung:
+            raise Interrupted(signal.SIGTERM)
+
+    def close(self) -> None:
+        """Close its descriptors."""
+        os.close(self.fd)
+        os.close(self._write)

@@ -19,41 +19,13 @@ from fsspec_gp_plugin.storage.local import LocalStore
 from fsspec_gp_plugin.transfer import ending
 from fsspec_gp_plugin.transfer.pump import Bell
 from fsspec_gp_plugin.transfer.upload import Upload, UploadSettings
-from tests.fakes import FakeStore
+from tests.fakes import Alarm, FakeStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 PART = 1 << 14
 KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000"
-
-
-class Rung:
-    """An alarm that somebody rings."""
-
-    def __init__(self) -> None:
-        self.fd, self._write = os.pipe()
-        self._rung = False
-
-    def ring(self) -> None:
-        self._rung = True
-        os.write(self._write, b"!")
-
-    def check(self) -> None:
-        if self._rung:
-            raise Interrupted(signal.SIGTERM)
-
-    def close(self) -> None:
-        os.close(self.fd)
-        os.close(self._write)
-
-
-@pytest.fixture
-def alarm() -> Iterator[Rung]:
-    made = Rung()
-    yield made
-    made.close()
 
 
 def fed(data: bytes) -> int:
@@ -76,7 +48,7 @@ class Undecided(Future[Any]):
         raise NotDone
 
 
-def test_a_request_that_makes_the_object_visible_has_seven_tenths_of_a_second_to_tell(alarm: Rung) -> None:
+def test_a_request_that_makes_the_object_visible_has_seven_tenths_of_a_second_to_tell(alarm: Alarm) -> None:
     request = Undecided()
     alarm.ring()
     with Bell(alarm) as bell, pytest.raises(Interrupted):
@@ -86,7 +58,7 @@ def test_a_request_that_makes_the_object_visible_has_seven_tenths_of_a_second_to
 
 @pytest.mark.parametrize("size", [PART // 2, 2 * PART], ids=["put", "complete"])
 def test_a_signal_ends_an_upload_whose_last_request_hangs(
-    alarm: Rung, monkeypatch: pytest.MonkeyPatch, size: int
+    alarm: Alarm, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr(ending, "_SETTLE_SECONDS", 0.02)
     store_may_go_on = threading.Event()
@@ -170,7 +142,7 @@ def test_a_process_that_hangs_ends_within_two_seconds_of_a_signal(last_words: st
 
 
 def test_a_stream_that_has_ended_reads_nothing_from_a_file_that_got_its_descriptors_number(
-    alarm: Rung, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    alarm: Alarm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the agent the next caller's stream gets it, while the thread of the one before may still be about to read."""
     may_read, has_read = threading.Event(), threading.Event()

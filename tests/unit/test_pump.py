@@ -17,6 +17,8 @@ from fsspec_gp_plugin.transfer.pump import Bell, wait_until_readable, write_all
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.fakes import Alarm
+
 
 def test_a_bell_that_is_closed_rings_nowhere() -> None:
     """A late ring must not be written into a file that was given the number meanwhile."""
@@ -79,29 +81,8 @@ def test_a_result_is_awaited() -> None:
             bell.result_of(pool.submit(lambda: 1 // 0))
 
 
-class Rung:
-    """An alarm that goes off when its pipe is written to."""
-
-    def __init__(self) -> None:
-        self.fd, self._write = os.pipe()
-        self._rung = False
-
-    def ring(self) -> None:
-        self._rung = True
-        os.write(self._write, b"!")
-
-    def check(self) -> None:
-        if self._rung:
-            raise Interrupted(15)
-
-    def close(self) -> None:
-        os.close(self.fd)
-        os.close(self._write)
-
-
 @pytest.mark.parametrize("waits", ["readable", "result", "sleep", "write_all"])
-def test_an_alarm_ends_every_wait(waits: str) -> None:
-    alarm = Rung()
+def test_an_alarm_ends_every_wait(alarm: Alarm, waits: str) -> None:
     read, write = os.pipe2(os.O_NONBLOCK)
     hang = threading.Event()
     timer = threading.Timer(0.1, alarm.ring)
@@ -119,4 +100,3 @@ def test_an_alarm_ends_every_wait(waits: str) -> None:
     timer.join()
     for fd in (read, write):
         os.close(fd)
-    alarm.close()

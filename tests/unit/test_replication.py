@@ -20,16 +20,6 @@ if TYPE_CHECKING:
     from fsspec_gp_plugin.storage.api import ObjectInfo
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path, FakeStore(), FakeStore())
-
-
 def replicate(site: Site) -> None:
     with open(os.devnull, "wb") as nobody:
         replication.replicate_backup(site.context("replicate_backup", nobody.fileno()), T)

@@ -24,16 +24,6 @@ TABLE = f"/data/gpseg0/{PREFIX}gpbackup_0_{T}_16384"
 DATA = b"data" * 1000
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path, FakeStore(), FakeStore())
-
-
 def set_up(site: Site) -> None:
     hooks.setup_plugin_for_restore(site.context("setup_plugin_for_restore"), f"/data/gpseg-1/{PREFIX}", "master", "-1")
 
