@@ -20,8 +20,9 @@ pytest_plugins = ["tests.servers.fixtures", "tests.runs"]
 # Tests that have a target or a store run for these only; without the variable, for the usual ones.
 TARGETS = set(filter(None, os.environ.get("GP_PLUGIN_TARGETS", "").split(",")))
 
-# Starting one of these servers takes seconds, so one worker runs all tests that need it.
-_ONE_WORKER = ("gcs", "azure", "sftp", "hdfs", "smb", "ftp", "webdav")
+# Fixtures of a whole run that take seconds to make: one worker runs all tests that need one of them.
+_ONE_WORKER = {"gcs", "azure", "sftp", "hdfs", "smb", "ftp", "webdav"}
+_ONE_WORKER |= {"minio_tls", "azure_tls", "ftp_tls", "bundle", "installations", "waits"}
 
 
 # Ages of backups are computed from local times: no test may run while clocks are put back.
@@ -51,8 +52,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = wanted
     for item in items:
         needed = {_kind(item), *_parameters(item).get("kinds", ()), *getattr(item, "fixturenames", ())}
-        if servers := sorted(needed & set(_ONE_WORKER)):
-            item.add_marker(pytest.mark.xdist_group(servers[0]))
+        if shared := sorted(needed & _ONE_WORKER):
+            item.add_marker(pytest.mark.xdist_group(shared[0].partition("_")[0]))
 
 
 def _parameters(item: pytest.Item) -> dict[str, Any]:
