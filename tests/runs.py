@@ -6,7 +6,7 @@ With pytest-xdist the tests run in workers, and only the controller writes: a wo
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,7 +26,7 @@ _LEAST_SERVED = 0.95
 _repeated: list[str] = []
 _skipped: list[str] = []
 # CPU seconds by the name of a test file, and the commands of agents.
-_totals: Counter[str] = Counter()
+_totals: defaultdict[str, float] = defaultdict(float)
 _CPU = "CPU seconds: "
 _clock = {"last": 0.0, "is_last": False}
 
@@ -39,7 +39,11 @@ def _cpu_seconds() -> float:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--costs`."""
-    parser.addoption("--costs", action="store_true", help="say how many CPU seconds each file of tests took")
+    parser.addoption(
+        "--costs",
+        action="store_true",
+        help="say how many CPU seconds each folder of tests took, and the files that took most",
+    )
 
 
 def pytest_configure() -> None:
@@ -69,7 +73,8 @@ def pytest_runtest_makereport(
     report = yield
     now = _cpu_seconds()
     at_end = call.when == "teardown" and _clock["is_last"]
-    report.user_properties.append((_CPU + ("servers" if at_end else item.path.name), now - _clock["last"]))
+    name = "servers" if at_end else item.nodeid.partition("::")[0]
+    report.user_properties.append((_CPU + name, now - _clock["last"]))
     _clock["last"] = now
     return report
 
@@ -78,7 +83,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Add up what a report says."""
     for name, value in report.user_properties:
         if isinstance(value, float):
-            _totals[name] += value  # type: ignore[assignment] # seconds are no whole numbers
+            _totals[name] += value
     if str(report.outcome) == "rerun":  # by pytest-rerunfailures
         _repeated.append(report.nodeid)
     elif report.skipped and isinstance(report.longrepr, tuple) and _BY_TABLE not in report.longrepr[2]:
@@ -109,8 +114,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     say = terminalreporter.write_line
     seconds = {name.removeprefix(_CPU): value for name, value in _totals.items() if name.startswith(_CPU)}
     if terminalreporter.config.getoption("--costs"):
-        for name, value in sorted(seconds.items(), key=lambda item: -item[1]):
-            say(f"{value:8.1f} CPU s  {name}")
+        folders: defaultdict[str, float] = defaultdict(float)
+        for name, value in seconds.items():
+            folders["/".join(name.split("/")[:2])] += value
+        for costs, most in ((folders, len(folders)), (seconds, 20)):
+            for name, value in sorted(costs.items(), key=lambda item: -item[1])[:most]:
+                say(f"{value:8.1f} CPU s  {name}")
     say(f"{sum(seconds.values()):.0f} CPU seconds")
     if _totals["called"]:
         say(f"agents ran {_totals['served']:.0f} of the {_totals['called']:.0f} commands that were for them")
