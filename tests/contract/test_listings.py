@@ -41,6 +41,7 @@ class Pages(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer: Callable[[dict[str, str]], tuple[int, str]] = lambda _: (500, "")
         self.asked: list[dict[str, str]] = []
+        self.deleted: list[str] = []
 
     def handle_error(self, *_: object) -> None:
         """Answers that are too long are not read to their end."""
@@ -55,6 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
         query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
         asked = {name: values[0] for name, values in query.items()}
         self.server.asked.append(asked)
+        if self.command == "DELETE":
+            self.server.deleted.append(urlsplit(self.path).path)
         status, body = self.server.answer(asked)
         self.send_response(status)
         if status == 200 and body.startswith("<?xml"):
@@ -87,6 +90,7 @@ def running() -> Iterator[tuple[Pages, dict[str, Any]]]:
 @pytest.fixture
 def server(running: tuple[Pages, dict[str, Any]]) -> Pages:
     running[0].asked.clear()
+    running[0].deleted.clear()
     return running[0]
 
 
@@ -159,6 +163,29 @@ def test_a_listing_is_read_to_its_last_page(kind: str, server: Pages, opened: Ca
     assert [f"target/{one.key}" for one in found] == NAMES
     assert len(server.asked) == len(PAGES)
     assert all(asked["prefix"] == "target/backups/" for asked in server.asked)
+
+
+def test_an_upload_whose_beginning_got_lost_is_ended_and_not_those_of_longer_keys(
+    server: Pages, opened: Callable[[str], Any]
+) -> None:
+    """A prefix is all that a listing can be asked for."""
+    keys = ["target/table_1638", "target/table_16384", "target/table_1638.gz"]
+    uploads = "".join(f"<Upload><Key>{key}</Key><UploadId>of {key}</UploadId></Upload>" for key in keys)
+
+    def answer(asked: dict[str, str]) -> tuple[int, str]:
+        if "prefix" in asked:
+            return (
+                200,
+                f"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>{uploads}</ListMultipartUploadsResult>",
+            )
+        return (204, "") if "uploadId" in asked else (500, "")  # which leaves open whether an upload was begun
+
+    server.answer = answer
+    writer = opened("s3").begin("table_1638")
+    with pytest.raises(Unreachable):
+        writer.write(1, memoryview(b"rows"))
+    writer.abort()
+    assert server.deleted == [f"/bucket/{keys[0]}"]
 
 
 @pytest.mark.parametrize("kind", MARKERS)
