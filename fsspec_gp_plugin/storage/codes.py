@@ -200,6 +200,7 @@ CLASSES: tuple[tuple[str, type[StorageError], str], ...] = (
     ("NoTokenError", AccessDenied, "no token can be had for requests to the store"),
     ("TokenNotRenewedError", Unreachable, "the token can't be renewed"),
     ("ForeignAnswerError", Unreachable, "the answer is not the store's"),
+    ("ResponseParserError", Unreachable, "the answer is not the store's"),  # botocore's
     ("SSLError", Unreachable, "the TLS connection failed"),
     ("CannotConnectError", Unreachable, "can't connect; check endpoint, network and firewall"),  # our own
     ("ProxyConnectionError", Unreachable, "can't connect to the proxy; check its address and the firewall"),

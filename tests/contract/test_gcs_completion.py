@@ -154,7 +154,7 @@ def test_a_page_of_some_portal_is_no_success(store: Any, proxy: Proxy) -> None:
     store.put(KEY, memoryview(OLDER))
     writer = written(store)
     proxy.faults.append(Answer(ends, status=200, body="<html>welcome</html>", times=None))
-    with pytest.raises(Unreachable, match="describes no object, so it is not the store's"):
+    with pytest.raises(Unreachable, match="the answer is not the store's"):
         writer.complete(len(DATA))
     proxy.faults.clear()
     writer.abort()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from base64 import b64encode
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -41,6 +42,7 @@ class Uploads(Gateway):
         self.objects.clear()
         self.etags: dict[str, str] = {}
         self.uploads: dict[str, dict[int, bytes]] = {}
+        self.md5s: dict[int, str | None] = {}
         self.aborts = 0
         self.completing = ""
         self.done = False
@@ -91,6 +93,7 @@ class _Multipart(_Handler, BaseHTTPRequestHandler):
             return super().do_PUT()
         data = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.uploads["1"][int(self.asked["partNumber"])] = data
+        self.server.md5s[int(self.asked["partNumber"])] = self.headers["Content-MD5"]
         return self.answer(200, b"", ETag=f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"')
 
     def do_HEAD(self) -> None:
@@ -152,6 +155,14 @@ def written(store: Any) -> Any:
     for number, part in enumerate(PARTS, 1):
         writer.write(number, memoryview(part))
     return writer
+
+
+def test_each_part_carries_its_md5_to_a_store_that_checks_no_crc32c(store: Any, gateway: Uploads) -> None:
+    gateway.checks = False
+    writer = written(store)
+    digests = [hashlib.md5(part, usedforsecurity=False).digest() for part in PARTS]
+    assert gateway.md5s == {number: b64encode(digest).decode() for number, digest in enumerate(digests, 1)}
+    writer.complete(len(DATA))
 
 
 @pytest.mark.parametrize("proof", ["both", "checksum", "etag", "etag of a store without checksums"])

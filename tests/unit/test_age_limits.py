@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.backups.leftovers import find_leftovers
+from fsspec_gp_plugin.backups.leftovers import BACKUP, find_leftovers
 from fsspec_gp_plugin.backups.survey import Backup
 from fsspec_gp_plugin.cli import cleanup, prune
 from fsspec_gp_plugin.keys import backup_prefix
+from fsspec_gp_plugin.storage.api import Upload
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
@@ -21,15 +22,20 @@ if TYPE_CHECKING:
 
 DAY = 86400
 T = "20260102030405"
+OTHER = "20260102030406"
 BEGUN = time.mktime(time.strptime(T, "%Y%m%d%H%M%S"))
 # Seconds since a backup was begun, and whether it may still run: what happens at that very moment may go either way.
 sides = pytest.mark.parametrize(("age", "may_run"), [(DAY - 1, True), (DAY + 1, False)])
 
 
 class _Dated(FakeStore):
-    """A store whose objects were all written at one time."""
+    """A store whose objects were all written at one time; `uploads` are under way."""
 
     written = BEGUN
+    uploads: tuple[Upload, ...] = ()
+
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        return [one for one in self.uploads if one.key.startswith(prefix)]
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         return (replace(info, modified=self.written) for info in super().find(prefix, unfinished=unfinished))
@@ -52,3 +58,18 @@ def test_cleanup_leaves_an_incomplete_backup_alone_for_a_day(age: int, may_run: 
     store.objects[f"{backup_prefix(T)}gpbackup_0_{T}_16384"] = b"rows"
     [left] = find_leftovers(store, store.written + age - cleanup._DAY, lambda _: None)
     assert left.stays == ("may still run" if may_run else "")
+
+
+@sides
+@pytest.mark.parametrize("uploads_of", [T, OTHER])
+def test_cleanup_leaves_a_backup_alone_whose_large_table_is_being_sent(
+    age: int, may_run: bool, uploads_of: str
+) -> None:
+    """What it had completed before is older; an upload of another backup says nothing of this one."""
+    store = _Dated()
+    store.objects[f"{backup_prefix(T)}gpbackup_0_{T}_16384"] = b"rows"
+    begun = BEGUN + 10 * DAY
+    store.uploads = (Upload(f"{backup_prefix(uploads_of)}gpbackup_0_{uploads_of}_16385", begun),)
+    found = find_leftovers(store, begun + age - cleanup._DAY, lambda _: None)
+    [left] = [one for one in found if one.what == BACKUP]
+    assert left.stays == ("may still run" if may_run and uploads_of == T else "")

@@ -14,7 +14,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from google.auth.exceptions import TransportError
 
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, ObjectChanged, StorageError, Unreachable
+from fsspec_gp_plugin.redaction import register
 from fsspec_gp_plugin.storage.errors import error_code, translated, translating
+from fsspec_gp_plugin.storage.gcs.requests import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +78,23 @@ def test_each_is_told_in_our_words(error: Exception, kind: type[StorageError], w
     assert str(told).startswith("can't write KEY: ")
     assert words in str(told)
     assert "\n" not in str(told)
+
+
+@pytest.mark.parametrize("before", [281, 290, 299])
+@pytest.mark.parametrize("told_by", [RuntimeError, ConnectionResetError])
+def test_no_part_of_a_secret_is_told_where_a_long_text_is_cut(told_by: type[Exception], before: int) -> None:
+    secret = "0123456789" * 2
+    register(secret)
+    told = str(translated(told_by("x" * before + secret + "x" * 300), "can't write KEY"))
+    assert "xxx***"[: 300 - before + 3] in told
+    assert not any(digit in told for digit in secret)
+
+
+def test_no_part_of_a_secret_is_told_where_a_page_that_refuses_is_cut() -> None:
+    secret = "0123456789" * 2
+    register(secret)
+    told = str(translated(Refusal(400, "x" * 190 + secret), "can't write KEY"))
+    assert not any(digit in told.replace("HTTP status 400", "") for digit in secret)
 
 
 class Answered(Exception):

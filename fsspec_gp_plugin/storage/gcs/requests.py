@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from ...errors import ConfigError
+from ...redaction import scrub
 from ..http.routes import UnknownProxyError
 from ..http.transport import Transport
 
@@ -20,10 +21,19 @@ if TYPE_CHECKING:
 
 # 308: a resumable upload has not got all its bytes yet.
 INCOMPLETE = 308
-# A page of a listing has a thousand names of at most a kilobyte.
+# A page of a listing has at most a thousand names of at most a kilobyte.
+_OBJECTS_A_PAGE = 1000
 _LARGEST_ANSWER = 4 << 20
 # Without it Google would unpack what was stored with Content-Encoding: gzip.
 _AS_STORED = {"Accept-Encoding": "gzip"}
+
+
+class ForeignAnswerError(Exception):
+    """An answer that the service does not give: of a portal, or of a proxy."""
+
+    def __init__(self, problem: str) -> None:
+        """`problem` says what is wrong with it."""
+        super().__init__(f"{problem}; check `endpoint_url` and the proxy")
 
 
 class Refusal(Exception):
@@ -37,7 +47,8 @@ class Refusal(Exception):
             message = str(error["message"])
             reason = str(error["errors"][0]["reason"])
         except (ValueError, KeyError, TypeError, IndexError):
-            message = message or " ".join(text.split())[:200]
+            # Before it is cut: half a secret would not be recognised.
+            message = message or " ".join(scrub(text).split())[:200]
         super().__init__(f"HTTP status {status}{f': {message}' if message else ''}")
         self.status = status
         self.error_code = reason if reason in _REASONS else ""
@@ -79,10 +90,6 @@ class Requests:
         """The address of an object."""
         return self._url(f"{self.fs.base}b/{quote(bucket, safe='')}/o/{quote(key, safe='')}", parameters)
 
-    def listing_url(self, bucket: str, **parameters: str) -> str:
-        """The address of a bucket's listing."""
-        return self._url(f"{self.fs.base}b/{quote(bucket, safe='')}/o", parameters)
-
     def upload_url(self, bucket: str, **parameters: str) -> str:
         """The address where uploads begin."""
         base = str(self.fs.base).replace("/storage/v1/", "/upload/storage/v1/")
@@ -119,18 +126,43 @@ class Requests:
         finally:
             answer.end()
 
-    def send(self, method: str, url: str, *arguments: Any, **details: Any) -> tuple[int, Mapping[str, str], Any]:
-        """As begin(), for answers that are short: status, headers and what the body's JSON says, or {}."""
+    def list(self, bucket: str, fields: str, **parameters: str) -> dict[str, Any]:
+        """A page of a bucket's listing; what does not call itself a listing is an error, not an empty page."""
+        asked = {"maxResults": str(_OBJECTS_A_PAGE), "fields": f"kind,{fields}", **parameters}
+        url = self._url(f"{self.fs.base}b/{quote(bucket, safe='')}/o", asked)
+        page: dict[str, Any] = self.send("GET", url)[2]
+        if page.get("kind") != "storage#objects":
+            raise ForeignAnswerError("it is no listing")
+        return page
+
+    def send(
+        self, method: str, url: str, *arguments: Any, **details: Any
+    ) -> tuple[int, Mapping[str, str], dict[str, Any]]:
+        """As begin(), for answers that are short: status, headers and the JSON object in the body.
+
+        {} where the body is empty or no matter: of a deletion, or of an answer that is no success.
+        """
         answer = self.begin(method, url, *arguments, **details)
         try:
-            text = answer.text(_LARGEST_ANSWER)
+            text = answer.text(_LARGEST_ANSWER + 1)
         finally:
             answer.end()
-        try:
-            return answer.status, answer.headers, json.loads(text or "{}")
-        except ValueError:
+        if not text or method == "DELETE" or answer.status >= 300:
             return answer.status, answer.headers, {}
+        return answer.status, answer.headers, _object(text)
 
     def close(self) -> None:
         """Close the kept connections."""
         self._transport.forget()
+
+
+def _object(text: str) -> dict[str, Any]:
+    if len(text) > _LARGEST_ANSWER:
+        raise ForeignAnswerError("it is too long")  # and only its beginning is here
+    try:
+        found = json.loads(text)
+    except ValueError:
+        raise ForeignAnswerError("it is no JSON, or not whole") from None
+    if not isinstance(found, dict):
+        raise ForeignAnswerError("it describes nothing")
+    return found

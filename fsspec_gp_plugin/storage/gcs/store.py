@@ -137,7 +137,7 @@ class GcsStore:
         asked = {"prefix": self._prefix + prefix, "fields": f"items({_FIELDS}),nextPageToken"}
         while True:
             with no_object_missing(f"can't list {self.name(prefix)}"):
-                _, _, page = self.requests.send("GET", self.requests.listing_url(self.bucket, **asked))
+                page = self.requests.list(self.bucket, **asked)
             for entry in page.get("items") or ():
                 key = str(entry["name"])[len(self._prefix) :]
                 # A key that ends in "/" is the marker of a directory, made by some browser of buckets.
@@ -172,7 +172,7 @@ class GcsStore:
     def keeps_versions(self, prefix: str) -> bool:
         asked = {"prefix": self._prefix + prefix, "versions": "true", "maxResults": "1", "fields": "items(name)"}
         with no_object_missing(f"can't list the versions of {self.name(prefix)}"):
-            _, _, page = self.requests.send("GET", self.requests.listing_url(self.bucket, **asked))
+            page = self.requests.list(self.bucket, **asked)
         return bool(page.get("items"))
 
     def find_uploads(self, prefix: str) -> list[Upload]:
@@ -213,7 +213,7 @@ class GcsStore:
     def _require_bucket(self) -> None:
         """Tell a missing bucket from a missing object: both are a 404."""
         with suppress(AccessDenied), no_object_missing(f"can't find {self.name('')}"):
-            self.requests.send("GET", self.requests.listing_url(self.bucket, maxResults="1", fields="nextPageToken"))
+            self.requests.list(self.bucket, maxResults="1", fields="nextPageToken")
 
     def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
         if not isinstance(source, GcsStore) or source.requests.fs.base != self.requests.fs.base:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from xml.etree.ElementTree import ParseError
 
 from ...errors import StorageError, Unreachable
 from .webdav_upload import ChunkedUpload
@@ -28,13 +29,13 @@ class Webdav:
 
     def size(self, path: str) -> int | None:
         """Bytes of a file, None of a directory."""
-        found = self._client.propfind(quote(path), headers={"Depth": "0"}).responses
+        found = self._found(path, {"Depth": "0"})
         properties = next(iter(found.values())).properties
         return None if properties.collection else int(properties.content_length)
 
     def entries(self, path: str) -> list[tuple[str, int | None]]:
         """The names in a directory, with the bytes of files and None for directories."""
-        found = self._client.propfind(quote(path), headers={"Depth": "1"}, follow_redirects=True).responses
+        found = self._found(path, {"Depth": "1"}, follow_redirects=True)
         itself = self._client.join_url(quote(path)).path.rstrip("/")
         return [
             (
@@ -44,6 +45,16 @@ class Webdav:
             for href, one in found.items()
             if href.rstrip("/") != itself
         ]
+
+    def _found(self, path: str, headers: dict[str, str], **options: bool) -> dict[str, Any]:
+        """What the server tells of a file or a directory, which is among it, and of what is in it."""
+        try:
+            found: dict[str, Any] = self._client.propfind(quote(path), headers=headers, **options).responses
+        except (ValueError, ParseError):  # it tells nothing, or is no XML
+            found = {}
+        if not found:
+            raise Unreachable(f"can't look at {path}: the answer is not the server's; check `base_url` and the proxy")
+        return found
 
     def put(self, path: str, data: memoryview) -> None:
         """Store a whole file."""

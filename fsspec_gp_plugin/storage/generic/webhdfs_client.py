@@ -49,12 +49,12 @@ class WebHdfs:
 
     def size(self, path: str) -> int | None:
         """Bytes of a file that nobody writes to, None of a directory."""
-        found = self._ask("GET", "GETFILESTATUS", path).json()["FileStatus"]
+        found = _told(self._ask("GET", "GETFILESTATUS", path), "FileStatus")
         return None if found["type"] == "DIRECTORY" else int(found["length"])
 
     def entries(self, path: str) -> list[tuple[str, int | None]]:
         """The names in a directory, with the bytes of files and None for directories; "" for a file."""
-        found = self._ask("GET", "LISTSTATUS", path).json()["FileStatuses"]["FileStatus"]
+        found = _told(self._ask("GET", "LISTSTATUS", path), "FileStatuses", "FileStatus")
         return [(one["pathSuffix"], None if one["type"] == "DIRECTORY" else int(one["length"])) for one in found]
 
     def make_directories(self, path: str) -> None:
@@ -199,6 +199,17 @@ def _from_answer(answer: Any, into: memoryview) -> Iterator[int]:
 def _require_success(answer: Answer) -> None:
     if answer.status >= 300:
         raise _remote(answer.status, answer.text())
+
+
+def _told(answer: Any, *names: str) -> Any:
+    """What stands below these names in the answer's JSON."""
+    try:
+        found = answer.json()
+        for name in names:
+            found = found[name]
+    except (ValueError, KeyError, TypeError):
+        raise Unreachable("the answer is not the name node's; check `host`, `port` and the proxy") from None
+    return found
 
 
 def _is_false(answer: Any) -> bool:

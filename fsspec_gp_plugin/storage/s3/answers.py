@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...errors import NotFound, ObjectChanged, StorageError, Unreachable
 from ..errors import translating
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ..api import ObjectInfo
+
+# Each listing of objects, versions or uploads has some of them, also an empty one.
+_OF_LISTINGS = ("IsTruncated", "Name", "Bucket", "MaxKeys", "MaxUploads", "Contents", "Versions", "Uploads")
 
 
 @contextmanager
@@ -30,6 +33,12 @@ def no_object_missing(doing: str) -> Iterator[None]:
 def writing(name: str) -> AbstractContextManager[None]:
     """As translating(), around requests that write the object of that name."""
     return no_object_missing(f"can't write {name}")
+
+
+def require_listing(page: Mapping[str, Any]) -> None:
+    """A page of some portal that happens to be XML would read as an empty listing."""
+    if not any(name in page for name in _OF_LISTINGS):
+        raise Unreachable("the answer is no listing, so it is not the store's; check `endpoint_url` and the proxy")
 
 
 def answered_size(headers: Mapping[str, str], status: int) -> int:

@@ -15,7 +15,7 @@ from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import http_status, translated, translating
 from ..fallbacks import delete_each, raise_failures
 from ..http.cancellation import Cancellation
-from .answers import answered_size, no_object_missing, require_range, writing
+from .answers import answered_size, no_object_missing, require_listing, require_range, writing
 from .duplicating import copied
 from .unfinished import abort_below, listed_below
 from .writer import S3Writer
@@ -141,6 +141,7 @@ class S3Store:
         while True:
             with no_object_missing(f"can't list {self.name(prefix)}"):
                 page = self.control.call("list_objects_v2", Bucket=self._bucket, Prefix=self._prefix + prefix, **token)
+                require_listing(page)
             for entry in page.get("Contents", ()):
                 key = entry["Key"][len(self._prefix) :]
                 # A key that ends in "/" is the marker of a directory, made by some browser of buckets.
@@ -229,6 +230,7 @@ class S3Store:
     def keeps_versions(self, prefix: str) -> bool:
         with no_object_missing(f"can't list the versions of {self.name(prefix)}"):
             page = self.control.call("list_object_versions", Bucket=self._bucket, Prefix=self._prefix + prefix)
+            require_listing(page)
         return bool(page.get("Versions"))
 
     def find_uploads(self, prefix: str) -> list[Upload]:

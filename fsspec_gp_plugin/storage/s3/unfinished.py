@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import AccessDenied, StorageError
 from ..errors import error_code, translating
-from .answers import no_object_missing
+from .answers import no_object_missing, require_listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +68,7 @@ def _listed(control: Control, bucket: str, prefix: str, pages: int | None) -> It
     for _ in count() if pages is None else range(pages):
         with no_object_missing(f"can't list the uploads below s3://{bucket}/{prefix}"):
             page = control.call("list_multipart_uploads", Bucket=bucket, Prefix=prefix, **markers)
+            require_listing(page)
         for upload in page.get("Uploads", ()):
             started = upload.get("Initiated")
             yield Listed(upload["Key"], upload["UploadId"], started.timestamp() if started else None)
