@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from tests.agent.played_client import PATIENCE, PlayedClient, request
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.protocol.conftest import Target
 
 # Nothing of a test depends on how long a client may take for its messages.
 PROGRAM = """
@@ -142,3 +145,21 @@ def test_the_environment_counts_for_the_replica_too(tmp_path: Path) -> None:
         assert work.client().ask(work.request("both", SSH_AUTH_SOCK="/one")) == wire.TAKEN
         assert work.client().ask(work.request("both", SSH_AUTH_SOCK="/other")) == wire.REFUSED
         assert work.client().ask(work.request("one", SSH_AUTH_SOCK="/other")) == wire.TAKEN
+
+
+def test_credentials_that_were_renewed_count_after_a_refusal(tmp_path: Path, target: Target) -> None:
+    """No file that the worker watches has changed: a program gives them, which is asked once for each store."""
+    given, settings = tmp_path / "given.json", tmp_path / "settings"
+    settings.write_text(f"[default]\ncredential_process = cat {given}\n")
+    options = {name: value for name, value in target.options.items() if name not in ("key", "secret")}
+    write_config(tmp_path / "config.yaml", target.url, options)
+    statuses = []
+    with working(tmp_path, AWS_CONFIG_FILE=str(settings), PATH=os.environ["PATH"]) as work:
+        for secret in ("expired-password", target.options["secret"]):
+            credentials = {"Version": 1, "AccessKeyId": target.options["key"], "SecretAccessKey": secret}
+            given.write_text(json.dumps(credentials))
+            client, feeds = work.begun()
+            os.close(feeds)
+            statuses.append(client.hear_end())
+    assert statuses == [1, 0]
+    assert len(target.keys()) == 1

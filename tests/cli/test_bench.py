@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 from typing import TYPE_CHECKING
 
@@ -36,9 +35,8 @@ def test_a_target_is_measured(plugin: Plugin, target: Target) -> None:
             assert (tried[0]["chunk_bytes"], tried[0]["requests"]) == (5 << 20, 4)  # the present ones
             assert len(tried) > 3
             assert sum(one["runs"] for one in tried) > 0
-    for name, value in answer["recommended"].items():
-        assert re.fullmatch(r"(backup|restore)_(multipart_chunksize|max_concurrent_requests)", name)
-        assert re.fullmatch(r"[0-9]+(MB)?", value)
+        named = any(name.startswith(f"{way}_") for name in answer["recommended"])
+        assert named == (answer["settings"][way]["why"] == "")  # or it is said why there is nothing to recommend
     assert target.keys() == []
 
 

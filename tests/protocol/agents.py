@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fsspec_gp_plugin.agent import wire
 from fsspec_gp_plugin.agent.server import CONTROL
+from tests.children import start_child
 
 if TYPE_CHECKING:
     from tests.protocol.caller import Database
@@ -42,13 +43,11 @@ class Agent:
     def __init__(self, database: Database, protocol: str = "file", idle: float = 60) -> None:
         """Start it as a setup hook does."""
         self.home = str(database.folder / "home")
-        self._process = subprocess.Popen(
+        self._process = start_child(
             [str(EXECUTABLE), "agent", "serve", str(idle), protocol],
-            stdin=subprocess.DEVNULL,
+            database.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=database.environment(),
-            start_new_session=True,
         )
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"ready\n":

@@ -5,22 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
+
+from tests.children import start_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-
-# Becomes the program, after telling the kernel to end it with its parent, also where that is killed. (A parent is the
-# thread here that starts it.)
-_END_WITH_PARENT = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 15)  # PR_SET_PDEATHSIG, SIGTERM
-if os.getppid() == int(sys.argv[1]):
-    os.execvp(sys.argv[2], sys.argv[2:])
-"""
 
 
 class Program:
@@ -55,15 +47,7 @@ class Program:
     def start(self) -> None:
         """Start it, and wait until it takes requests."""
         with open(self.log, "ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-ISc", _END_WITH_PARENT, str(os.getpid()), *self._command],
-                env=self._environment,
-                cwd=self.log.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # so that what it forks can be ended with it, and Ctrl-C is for the tests
-            )
+            self._process = start_child(self._command, self._environment, cwd=self.log.parent, stdout=log, stderr=log)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if self._process.poll() is not None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.agent.clients.installations import CALL, Limits, ended
 from tests.agent.conftest import CLIENTS
-from tests.agent.fake_agent import FakeAgent
+from tests.agent.fake_agent import PATIENCE, FakeAgent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,12 +55,27 @@ def test_an_agent_that_does_not_end_the_call_is_not_waited_for(
         started = time.monotonic()
         process.send_signal(signum)
         assert conversation.hear_interrupt() == signum
-        # One that sends on and on is no better.
-        with suppress(OSError):
-            while signum == signal.SIGHUP and time.monotonic() < started + LAST * 5:
-                conversation.say(b"." * 10000)
         assert ended(process) == (128 + signum, b"", line(signum))
         assert time.monotonic() - started > LAST - 0.1
+
+
+@pytest.mark.parametrize("limits", [Limits(last=LAST)], ids=["0.4 s"])
+@pytest.mark.parametrize(("signs", "pause"), [(1, 0.05), (10000, 0)], ids=["now and then", "without a pause"])
+def test_an_agent_that_says_it_is_alive_is_not_waited_for_either(
+    caller: Caller, fake: FakeAgent, signs: int, pause: float
+) -> None:
+    process = caller.start()
+    with fake.accept() as conversation:
+        conversation.take()
+        process.send_signal(signal.SIGTERM)
+        assert conversation.hear_interrupt() == signal.SIGTERM
+        deadline = time.monotonic() + PATIENCE / 4
+        while process.poll() is None:
+            assert time.monotonic() < deadline, "the client waits on"
+            with suppress(OSError):  # it has just ended
+                conversation.say(b"." * signs)
+            time.sleep(pause)
+        assert ended(process) == (128 + signal.SIGTERM, b"", line(signal.SIGTERM))
 
 
 @pytest.mark.alone

@@ -1,4 +1,4 @@
-"""A server of the tests ends with them, however they end."""
+"""What the tests start, a server or an agent, ends with them, however they end."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ from pathlib import Path
 
 import pytest
 
+# Starts a program in a thread that ends at once, though to the kernel such a thread is its parent.
 _START = """
-import pathlib, sys
-from tests.servers.program import Program
-def ready():
-    if pathlib.Path(f"/proc/{program._process.pid}/comm").read_text() != "sleep\\n":
-        raise OSError("not yet")
-program = Program(["sleep", "1000"], pathlib.Path(sys.argv[1]), ready)
-with program:
-    print(program._process.pid, flush=True)
-    input()
+import os, threading, time
+from tests.children import start_child
+def start():
+    program = start_child(["sleep", "1000"], {"PATH": os.environ["PATH"]})
+    while open(f"/proc/{program.pid}/comm").read() != "sleep\\n":
+        time.sleep(0.01)
+    print(program.pid, flush=True)
+thread = threading.Thread(target=start)
+thread.start()
+thread.join()
+while os.path.exists(f"/proc/self/task/{thread.native_id}"):
+    time.sleep(0.01)
+print("started", flush=True)
+input()
 """
 
 
@@ -34,9 +40,9 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
-def test_a_program_ends_with_the_process_that_started_it(tmp_path: Path, signum: int) -> None:
+def test_a_program_ends_with_the_process_that_started_it(signum: int) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", _START, str(tmp_path)],
+        [sys.executable, "-c", _START],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -46,7 +52,10 @@ def test_a_program_ends_with_the_process_that_started_it(tmp_path: Path, signum:
         assert tests.stdout is not None
         pid = int(tests.stdout.readline())
         try:
-            assert is_running(pid)
+            assert tests.stdout.readline() == "started\n"
+            for _ in range(10):
+                assert is_running(pid), "it ended with the thread that started it"
+                time.sleep(0.01)
             tests.send_signal(signum)
             tests.wait(20)
             deadline = time.monotonic() + 20
