@@ -34,7 +34,8 @@ def test_a_target_is_measured(plugin: Plugin, target: Target) -> None:
         else:
             assert (tried[0]["chunk_bytes"], tried[0]["requests"]) == (5 << 20, 4)  # the present ones
             assert len(tried) > 3
-            assert sum(one["runs"] for one in tried) > 0
+            # On a busy machine there may be no time for them, which is then the reason.
+            assert sum(one["runs"] for one in tried) > 0 or answer["settings"][way]["why"]
         named = any(name.startswith(f"{way}_") for name in answer["recommended"])
         assert named == (answer["settings"][way]["why"] == "")  # or it is said why there is nothing to recommend
     assert target.keys() == []
