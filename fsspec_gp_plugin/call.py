@@ -74,6 +74,7 @@ class Call:
 
     def ended_by(self, error: BaseException) -> int:
         """Report an error that ended the call; returns the exit status."""
+        error = _interruption_behind(error) or error
         if isinstance(error, ReaderGone):
             if self._log is not None:
                 self._log.info(f"{self._name} ended early: the reader of its output has what it needs")
@@ -118,3 +119,17 @@ class Call:
             os.write(self._streams.stderr, (line + "\n").encode(errors="backslashreplace"))
         if self._log is not None:
             self._log.error(f"{self._name} failed: {message}")
+
+
+def _interruption_behind(error: BaseException) -> Interrupted | None:
+    """The signal that led to an error. Some code turns whatever is raised in it into an error of its own: so does
+    Python, up to 3.11, while a class is made.
+    """
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        if isinstance(current, Interrupted):
+            return current
+        seen.add(id(current))
+        current = current.__cause__ or current.__context__
+    return None

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.protocol.made_backups import call_hook
+
 if TYPE_CHECKING:
     from tests.protocol.caller import Plugin
     from tests.protocol.conftest import Target
@@ -31,6 +33,7 @@ def test_every_hook_takes_every_scope(plugin: Plugin, target: Target) -> None:
     for hook, scope in itertools.product(HOOKS, SCOPES):
         content = {"segment_host": "", "segment": '\\"0\\"'}.get(scope, '\\"-1\\"')
         assert plugin.run(hook, plugin.database.directory(-1), scope, content).succeeded().out == b"", (hook, scope)
+    assert len(target.keys()) == len(ENDS)  # none has left anything
 
 
 @pytest.mark.parametrize("content", ["-1", '"-1"', ""])
@@ -41,7 +44,7 @@ def test_the_content_id_comes_quoted_bare_or_not_at_all(local: Plugin, content: 
 
 @pytest.mark.every_target
 def test_setup_for_backup_leaves_nothing_behind(plugin: Plugin, target: Target, tmp_path: Path) -> None:
-    plugin.setup("setup_plugin_for_backup")
+    call_hook(plugin, "setup_plugin_for_backup")
     assert target.keys() == []
     if target.kind == "file":
         assert list((tmp_path / "target").iterdir()) == []

@@ -287,6 +287,6 @@ def test_a_signal_while_it_starts_is_no_traceback(local: Plugin, signum: int, mi
     if status < 0:
         assert (status, err) == (-signum, "")  # before it was Python's to handle
     else:
-        assert status == 128 + signum
+        assert status == 128 + signum, err
         assert err.count("\n") <= 1
         assert "Traceback" not in err

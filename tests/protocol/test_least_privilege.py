@@ -10,6 +10,7 @@ import pytest
 
 from tests.protocol.caller import Plugin, write_config
 from tests.protocol.conftest import unique_prefix
+from tests.protocol.made_backups import call_hook
 
 if TYPE_CHECKING:
     from tests.protocol.caller import Database
@@ -81,7 +82,7 @@ def test_a_restore_needs_to_read_and_to_list_only_for_the_manifests(
     bucket.allow("s3:PutObject", "s3:AbortMultipartUpload")
     data = backed_up(anybody)
     bucket.allow("s3:GetObject", *(["s3:ListBucket"] if listing else []))
-    anybody.setup("setup_plugin_for_restore")
+    call_hook(anybody, "setup_plugin_for_restore")
     assert anybody.run("restore_data", anybody.database.table()).succeeded().out == data
     assert (", verified" in anybody.database.log()) == listing
     assert ("as its manifests can't be listed" in anybody.database.log()) != listing
@@ -104,7 +105,7 @@ def test_a_bucket_under_object_lock_keeps_its_versions_and_that_is_told(minio: M
     locked.owner.call_s3("put_object_lock_configuration", Bucket=locked.name, ObjectLockConfiguration=rule)
     plugin = Plugin(database, write_config(database.folder / "locked.yaml", f"s3://{locked.name}", minio.options))
     data = backed_up(plugin)
-    plugin.setup("setup_plugin_for_restore")
+    call_hook(plugin, "setup_plugin_for_restore")
     assert plugin.run("restore_data", database.table()).succeeded().out == data
     plugin.run("delete_backup", T).succeeded()
     assert "the store retains versions of its objects" in database.log()

@@ -17,6 +17,7 @@ import yaml
 from fsspec_gp_plugin.storage.opening import open_store
 from tests.protocol.agents import EXECUTABLE
 from tests.protocol.caller import Plugin, Result, write_config
+from tests.protocol.made_backups import call_hook
 from tests.servers.echo import TelltaleServer
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def test_secrets_that_are_kept_apart_are_not_warned_of(
         plugin.database.extra = {"MINIO_KEY": options["key"], "MINIO_SECRET": options["secret"]}
         options |= {"key": "${MINIO_KEY}", "secret": "${MINIO_SECRET}"}
         write_config(plugin.config, f"s3://{minio.bucket}/apart", options)
-    plugin.setup("setup_plugin_for_backup")
+    call_hook(plugin, "setup_plugin_for_backup")
     assert "[WARNING]" not in plugin.database.log()
 
 
@@ -136,7 +137,7 @@ def test_encrypted_values_are_opened_by_the_key_that_gpbackup_passes(
     url, options = f"s3://{minio.bucket}/encrypted", {**minio.options, "secret": value}
     path = plugin.database.table()
     write_config(plugin.config, url, options, password_encryption="on", fsspec_gp_plugin=key)
-    plugin.setup("setup_plugin_for_backup")
+    call_hook(plugin, "setup_plugin_for_backup")
     plugin.run("backup_data", path, stdin=b"rows").succeeded()
     assert plugin.run("restore_data", path).succeeded().out == b"rows"
     for text in (value, key, SECRET):
