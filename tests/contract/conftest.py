@@ -10,7 +10,7 @@ import pytest
 from tests.contract.stores import STORES
 from tests.isolation import known_secrets
 from tests.servers import azurite as azurite_server
-from tests.servers import certificates
+from tests.servers import certificates, gcs_sessions
 from tests.servers import minio as minio_server
 from tests.servers.fixtures import azurite_program, minio_program
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from fsspec_gp_plugin.storage.api import Store
     from tests.servers.azurite import Azurite
+    from tests.servers.gcs import Gcs
+    from tests.servers.gcs_sessions import Front
     from tests.servers.minio import Minio
 
 
@@ -43,6 +45,13 @@ def minio_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
 def azure_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     made = certificates.make(tmp_path_factory.mktemp("certificates-azure"))
     yield from azurite_server.run(azurite_program(), tmp_path_factory.mktemp("azurite-tls"), made)
+
+
+@pytest.fixture
+def front(gcs: Gcs) -> Iterator[Front]:
+    """Resumable uploads as Google has them, before a fake-gcs-server, which lacks them."""
+    with gcs_sessions.running(gcs.endpoint) as running:
+        yield running
 
 
 @pytest.fixture

@@ -32,12 +32,6 @@ pytestmark = pytest.mark.usefixtures("quiet_environment")
 
 
 @pytest.fixture
-def front(gcs: Gcs) -> Iterator[Front]:
-    with gcs_sessions.running(gcs.endpoint) as running:
-        yield running
-
-
-@pytest.fixture
 def store(front: Front, gcs: Gcs, tmp_path: Path) -> Iterator[Any]:
     opened = open_store(f"{gcs.url}/gcs/{tmp_path.name}", {**gcs.options, "endpoint_url": front.endpoint}, timeout=5)
     yield opened

@@ -10,7 +10,6 @@ import pytest
 from fsspec_gp_plugin.errors import StorageError, Unreachable
 from fsspec_gp_plugin.storage.opening import open_store
 from tests.contract.stores import KEY, content, keys
-from tests.servers import gcs_sessions
 from tests.servers.faults import Answer, Request
 from tests.servers.proxy import Proxy
 
@@ -25,12 +24,6 @@ DATA = os.urandom((256 << 10) + 5)
 OLDER = os.urandom(len(DATA))
 
 pytestmark = pytest.mark.usefixtures("quiet_environment")
-
-
-@pytest.fixture
-def front(gcs: Gcs) -> Iterator[Front]:
-    with gcs_sessions.running(gcs.endpoint) as running:
-        yield running
 
 
 @pytest.fixture
