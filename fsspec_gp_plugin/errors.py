@@ -10,6 +10,7 @@ PluginError            1  something failed while working
     ├── NotFound       1  no such object
     ├── AccessDenied   1  credentials are missing, wrong, or may not do this
     ├── ObjectChanged  1  the object was replaced while it was being read
+    ├── AlreadyExists  1  there is an object of that key, and it may not be replaced
     └── Unreachable    3  the target didn't answer; the same call may work later
 Interrupted        128+n  signal n arrived (not an Exception: nothing may swallow it)
 ReaderGone             0  whoever reads our standard output has closed it
@@ -54,6 +55,10 @@ class AccessDenied(StorageError):
 
 class ObjectChanged(StorageError):
     """The object is no longer the version that was asked for."""
+
+
+class AlreadyExists(StorageError):
+    """There is an object of that key already, so it was not created."""
 
 
 class Unreachable(StorageError):

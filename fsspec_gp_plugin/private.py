@@ -7,6 +7,7 @@ import os
 import stat
 import time
 from contextlib import suppress
+from typing import NamedTuple
 
 from .errors import ConfigError, LocalFileError
 
@@ -23,14 +24,56 @@ class NoDirectoryError(LocalFileError):
 def home() -> str:
     """The user's home directory."""
     found = os.environ.get("HOME", "")
-    if found.startswith("/"):
-        return found
+    if not found.startswith("/"):
+        found = _home_by_passwd()
+    if not found:
+        raise LocalFileError("HOME is not set, and the user has no home directory")
+    return found
+
+
+def below(directory: str) -> str:
+    """The directory of this program in a home directory."""
+    return os.path.join(directory, _PARENT)
+
+
+def _home_by_passwd() -> str:
+    """The home directory of the user's passwd entry; "" where there is none, as in containers."""
     import pwd
 
     try:
-        return pwd.getpwuid(os.geteuid()).pw_dir
-    except KeyError:  # a user id without an entry, as in containers
-        raise LocalFileError("HOME is not set, and the user has no home directory") from None
+        found = pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return ""
+    return found if os.path.isdir(found) else ""
+
+
+class Place(NamedTuple):
+    """Where a host remembers what it knows of the backups at one target: the target's URL, and the directory, "" for
+    the default one.
+    """
+
+    url: str
+    directory: str = ""
+
+    def open_directory(self, name: str, *, make: bool = False) -> int:
+        """A descriptor of one of the directories there, as the function of that name gives it."""
+        return open_directory(name, self.path, make=make)
+
+    def name_of(self, timestamp: str) -> str:
+        """What files of this host about one backup are called; a password in the URL is not in it."""
+        target = hashlib.sha256(self.url.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        return f"{timestamp}-{target}-{host()}"
+
+    @property
+    def path(self) -> str:
+        """The directory that holds all of them: the same for every caller, whatever its environment says of HOME."""
+        return self.directory or below(_home_by_passwd() or home())
+
+    @property
+    def earlier_path(self) -> str | None:
+        """Where versions before 0.2 kept them, where that is another directory: below the caller's HOME."""
+        earlier = below(home())
+        return None if earlier == self.path else earlier
 
 
 def host() -> str:
@@ -41,15 +84,15 @@ def host() -> str:
     return f"{name[:23]}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
 
 
-def open_directory(name: str, where: str | None = None, *, make: bool = False) -> int:
-    """A descriptor of the directory `name` below the home, or `where`; LocalFileError where it is not the user's alone.
+def open_directory(name: str, parent: str, *, make: bool = False) -> int:
+    """A descriptor of the directory `name` below `parent`; LocalFileError where it is not the user's alone.
 
     Whatever happens to its path later, what is reached through the descriptor is in the directory that was checked.
     """
-    path = os.path.join(where or home(), _PARENT, name)
+    path = os.path.join(parent, name)
     try:
         if make:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            os.makedirs(parent, mode=0o700, exist_ok=True)
             with suppress(FileExistsError):
                 os.mkdir(path, 0o700)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -62,12 +105,6 @@ def open_directory(name: str, where: str | None = None, *, make: bool = False) -
         os.close(fd)
         raise LocalFileError(f"{path} must belong to the user and be closed to others (mode 0700)")
     return fd
-
-
-def name_of(url: str, timestamp: str) -> str:
-    """What files of this host about one backup at one target are called; a password in the URL is not in it."""
-    target = hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return f"{timestamp}-{target}-{host()}"
 
 
 def sweep(directory: int) -> None:

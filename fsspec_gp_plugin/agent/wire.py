@@ -42,7 +42,7 @@ class Request:
 def open_directory(home: str, *, make: bool = False) -> int:
     """A descriptor of the directory of this user's sockets; WireError where it is not this user's alone."""
     try:
-        return private.open_directory("agent", home, make=make)
+        return private.open_directory("agent", private.below(home), make=make)
     except LocalFileError as error:
         raise WireError(str(error)) from error
 

@@ -12,19 +12,20 @@ from ..keys import backup_prefix, is_backup_prefix, timestamp_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..private import Place
     from ..storage.api import Store
 
 _DELETED_AT_ONCE = 10_000
 
 
-def delete_backup(store: Store, url: str, timestamp: str, note: Callable[[str], None]) -> tuple[int, str]:
-    """Delete one backup at the store of a URL, and what this host knows of it. One that is gone already is no error.
+def delete_backup(store: Store, place: Place, timestamp: str, note: Callable[[str], None]) -> tuple[int, str]:
+    """Delete one backup, and what this host remembers of it. One that is gone already is no error.
 
     Returns how many objects were deleted, and "" or what the store still keeps of them, as text. `note` as below.
     """
     prefix = backup_prefix(timestamp)
     count = delete_all(store, prefix, note)
-    _forget(url, timestamp, note)
+    _forget(place, timestamp, note)
     try:
         kept = store.keeps_versions(prefix)
     except StorageError as error:
@@ -35,15 +36,15 @@ def delete_backup(store: Store, url: str, timestamp: str, note: Callable[[str], 
     return count, "the store retains versions of its objects (versioning, object lock or a retention rule)"
 
 
-def _forget(url: str, timestamp: str, note: Callable[[str], None]) -> None:
+def _forget(place: Place, timestamp: str, note: Callable[[str], None]) -> None:
     from ..integrity.catalog import Catalog
     from ..integrity.journal import Journal
     from ..private import NoDirectoryError
 
     try:
-        with Journal(url, timestamp) as journal:
+        with Journal(place, timestamp) as journal:
             journal.discard(whole=True)
-        with suppress(NoDirectoryError), Catalog(url, timestamp) as catalog:
+        with suppress(NoDirectoryError), Catalog(place, timestamp) as catalog:
             catalog.remove()
     except LocalFileError as error:
         note(str(error))

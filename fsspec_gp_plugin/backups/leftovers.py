@@ -15,6 +15,7 @@ from .survey import Backup, survey
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ..private import Place
     from ..storage.api import ObjectInfo, Store, Upload
 
 _Keyed = TypeVar("_Keyed", "ObjectInfo", "Upload")
@@ -74,13 +75,13 @@ def find_leftovers(store: Store, begun_before: float, note: Callable[[str], None
     return sorted(found, key=lambda one: (one.prefix, one.what))
 
 
-def remove(store: Store, url: str, left: Leftover, note: Callable[[str], None]) -> str:
+def remove(store: Store, place: Place, left: Leftover, note: Callable[[str], None]) -> str:
     """Remove it; returns "" or what the store still keeps of it, as text. StorageError where anything is left.
 
     `note` is told, as text, what was found on the way.
     """
     if left.what == BACKUP:
-        return delete_backup(store, url, timestamp_of(left.prefix), note)[1]
+        return delete_backup(store, place, timestamp_of(left.prefix), note)[1]
     if left.what == UPLOADS:
         store.delete_unfinished(left.prefix)
     else:

@@ -15,6 +15,7 @@ from .arguments import Parser, opened
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..private import Place
     from ..storage.api import Store
 
 _DAY = 86400.0
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             for one, row in zip(found, told, strict=True):
                 if asked.yes and not one.stays:
-                    _remove(store, config.url, one, row)
+                    _remove(store, config.place, one, row)
         except (Unreachable, KeyboardInterrupt) as error:
             ended = error  # what was removed before is told all the same
     if asked.json:
@@ -69,11 +70,11 @@ def _why(one: Leftover) -> str:
     return "gpbackup's report calls it failed" if one.state == "failed" else "gpbackup did not come to its end"
 
 
-def _remove(store: Store, url: str, one: Leftover, row: dict[str, Any]) -> None:
+def _remove(store: Store, place: Place, one: Leftover, row: dict[str, Any]) -> None:
     why = row["why"]
     row.update(action="begun", why="not finished: run it again")
     try:
-        kept = remove(store, url, one, lambda _: None)
+        kept = remove(store, place, one, lambda _: None)
     except Unreachable:
         raise
     except StorageError as error:

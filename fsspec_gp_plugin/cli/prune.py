@@ -19,6 +19,7 @@ from .arguments import Parser, opened
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ..private import Place
     from ..storage.api import Store
 
 # A backup that is incomplete and younger than that may still run.
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         ended: Unreachable | KeyboardInterrupt | None = None
         try:
             if asked.yes:
-                _delete(store, config.url, verdicts, rows, plans)
+                _delete(store, config.place, verdicts, rows, plans)
         except (Unreachable, KeyboardInterrupt) as error:
             ended = error  # what was deleted before is told all the same
     if asked.json:
@@ -91,7 +92,7 @@ def _described(verdict: Verdict) -> dict[str, Any]:
 
 def _delete(
     store: Store,
-    url: str,
+    place: Place,
     verdicts: list[Verdict],
     rows: list[dict[str, Any]],
     plans: Mapping[str, frozenset[str] | None],
@@ -110,7 +111,7 @@ def _delete(
             why = row["why"]
             row.update(action="begun", why="not finished: run it again, and then `cleanup`")
             try:
-                _, kept = delete_backup(store, url, timestamp, lambda _: None)
+                _, kept = delete_backup(store, place, timestamp, lambda _: None)
             except Unreachable:
                 raise
             except StorageError as error:

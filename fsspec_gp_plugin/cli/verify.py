@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..integrity.entry import Entry
+    from ..private import Place
     from ..storage.api import Store
 
 _AT_ONCE = 8
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         if asked.timestamp and not backups:
             raise NotFound(f"there is no backup {asked.timestamp} at {config.url}; `list` shows those that there are")
         settings = DownloadSettings(config.restore_multipart_chunksize, 1)
-        told = [_verified(config.url, store, backup, settings, asked) for backup in backups]
+        told = [_verified(config.place, store, backup, settings, asked) for backup in backups]
         if not asked.quick:
             for backup, found in zip(backups, told, strict=True):
                 if backup.manifests:
@@ -62,10 +63,10 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if any(backup["verified"] for backup in told) or not told else 4
 
 
-def _verified(url: str, store: Store, backup: Backup, settings: DownloadSettings, asked: Any) -> dict[str, Any]:
+def _verified(place: Place, store: Store, backup: Backup, settings: DownloadSettings, asked: Any) -> dict[str, Any]:
     problems: list[str] = []
     verified = size = 0
-    with Catalog(url, backup.timestamp, f".verify-{secrets.token_hex(6)}", make=True) as catalog:
+    with Catalog(place, backup.timestamp, f".verify-{secrets.token_hex(6)}", make=True) as catalog:
         try:
             catalogs.build(catalog, store, backup.timestamp, catalogs.limited(backup.manifests, backup.timestamp))
             if asked.quick:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..private import Place
 from ..redaction import register_secrets
 from . import s3_plugin
 from .encryption import KEY_NAME
@@ -57,6 +58,15 @@ class Config:
     agent_memory_limit: int
     agent_idle: float
     logger_verbosity: Verbosity
+    state_directory: str
+    cluster: str
+    restore_incomplete: bool
+    pgport: str
+
+    @property
+    def place(self) -> Place:
+        """Where this host remembers what it knows of the backups at the first target."""
+        return Place(self.url, self.state_directory)
 
 
 def load_config(path: str) -> Config:

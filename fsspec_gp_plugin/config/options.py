@@ -5,6 +5,8 @@ It yields the parser, the messages, and the reference in the README (a test comp
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +97,24 @@ def _switched_off(text: str) -> str:
     if text not in ("off", "false", "no", ""):
         raise ValueError("is not yet supported: remove it or set it to off")
     return text
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text):
+        raise ValueError("expected up to 64 letters, digits, dots, underscores and hyphens")
+    return text
+
+
+def _directory(text: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        if not (found := os.environ.get(match[1], "")):
+            raise ValueError(f"the environment has no {match[1]}")
+        return found
+
+    path = re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, text)
+    if not path.startswith("/"):
+        raise ValueError("expected an absolute path")
+    return os.path.normpath(path)
 
 
 def _one_of(*names: str) -> Callable[[str], str]:
@@ -194,6 +214,29 @@ OPTIONS: tuple[Option, ...] = (
         "`info`",
     ),
     Option(
+        "cluster",
+        "a name for this cluster, where [several share a `url`](docs/clusters.md): it counts instead of the database's "
+        "system identifier and the coordinator's host and directory",
+        _name,
+        default="",
+        default_text="none",
+    ),
+    Option(
+        "state_directory",
+        "the absolute path of a directory of this user alone on each host, for journals, catalogs and notes; "
+        "`${NAME}` is taken from the environment",
+        _directory,
+        default="",
+        default_text="`~/.fsspec_gp_plugin`",
+    ),
+    Option(
+        "restore_incomplete",
+        "`on`: restore what there is of a backup that lacks objects, as with filters; what is missing goes to the log",
+        _switch,
+        default=False,
+        default_text="`off`",
+    ),
+    Option(
         "replica_url",
         "a [second target](docs/replicas.md), to which `replicate_backup` copies, and from which a restore reads "
         "what the first lacks, or all where that is out of reach",
@@ -213,7 +256,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("replication", "gpbackup's own", ours=False),
     Option("remote_password_encryption", "gpbackup's own", _switched_off, ours=False),
-    Option("pgport", "gpbackup's own", ours=False),
+    Option("pgport", "gpbackup's own", default="", ours=False),
     Option("backup_plugin_version", "gpbackup's own", ours=False),
     Option("fsspec_gp_plugin", "gpbackup's own: the key of encrypted passwords", ours=False),
 )

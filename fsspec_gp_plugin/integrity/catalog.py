@@ -10,7 +10,6 @@ import secrets
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import private
 from ..errors import LocalFileError
 from .entry import Entry
 from .manifest import Header
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
+
+    from ..private import Place
 
 DIRECTORY = "manifests"
 _SUFFIX = ".db"
@@ -61,12 +62,13 @@ def require_sqlite() -> None:
 class Catalog:
     """One backup's catalog at one target, on this host."""
 
-    def __init__(self, url: str, timestamp: str, purpose: str = "", *, make: bool = False) -> None:
+    def __init__(self, place: Place, timestamp: str, purpose: str = "", *, make: bool = False) -> None:
         """NoDirectoryError where no catalog was ever made here and `make` doesn't want one; LocalFileError. Catalogs of
         another `purpose` are others.
         """
-        self._name = f"{private.name_of(url, timestamp)}{purpose}{_SUFFIX}"
-        self._directory = private.open_directory(DIRECTORY, make=make)
+        self._name = f"{place.name_of(timestamp)}{purpose}{_SUFFIX}"
+        self._path = os.path.join(place.path, DIRECTORY, self._name)
+        self._directory = place.open_directory(DIRECTORY, make=make)
 
     def __enter__(self) -> Catalog:
         return self
@@ -189,7 +191,7 @@ class Catalog:
                 raise self._failed("read", error) from error
 
     def _failed(self, what: str, error: Exception) -> LocalFileError:
-        return LocalFileError(f"can't {what} ~/.fsspec_gp_plugin/{DIRECTORY}/{self._name}: {error}")
+        return LocalFileError(f"can't {what} {self._path}: {error}")
 
     def _connection(self, name: str, mode: str) -> sqlite3.Connection:
         import sqlite3

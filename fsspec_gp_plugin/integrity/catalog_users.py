@@ -17,12 +17,12 @@ from .catalog import DIRECTORY, Catalog
 _SUFFIX = ".user"
 
 
-def begin(url: str, timestamp: str, needed: list[str]) -> None:
+def begin(place: private.Place, timestamp: str, needed: list[str]) -> None:
     """Note that a restore of a backup needs the catalogs of these timestamps; LocalFileError."""
-    directory = private.open_directory(DIRECTORY, make=True)
+    directory = place.open_directory(DIRECTORY, make=True)
     try:
         private.sweep(directory)
-        name = f"{private.name_of(url, timestamp)}.{secrets.token_hex(6)}{_SUFFIX}"
+        name = f"{place.name_of(timestamp)}.{secrets.token_hex(6)}{_SUFFIX}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(name, flags, 0o600, dir_fd=directory), "w", encoding="ascii") as file:
             file.write("\n".join(needed))
@@ -30,11 +30,11 @@ def begin(url: str, timestamp: str, needed: list[str]) -> None:
         os.close(directory)
 
 
-def end(url: str, timestamp: str) -> None:
+def end(place: private.Place, timestamp: str) -> None:
     """One restore of the backup has ended: catalogs that no other needs are removed; LocalFileError."""
-    directory = private.open_directory(DIRECTORY)
+    directory = place.open_directory(DIRECTORY)
     try:
-        ours = f"{private.name_of(url, timestamp)}."
+        ours = f"{place.name_of(timestamp)}."
         notes = [name for name in sorted(os.listdir(directory)) if name.endswith(_SUFFIX)]
         ended = next((name for name in notes if name.startswith(ours)), None)
         if ended is None:
@@ -42,12 +42,12 @@ def end(url: str, timestamp: str) -> None:
         needed = _read(directory, ended)
         with suppress(FileNotFoundError):
             os.unlink(ended, dir_fd=directory)
-        target = private.name_of(url, "")
+        target = place.name_of("")
         still = {one for name in notes if name != ended and target in name for one in _read(directory, name)}
     finally:
         os.close(directory)
     for one in needed - still:
-        with Catalog(url, one) as catalog:
+        with Catalog(place, one) as catalog:
             catalog.remove()
 
 

@@ -28,10 +28,11 @@ _OPEN, _TAKEN = ".open", ".taken"
 class Journal:
     """The journal of one backup at one target, on this host."""
 
-    def __init__(self, url: str, timestamp: str) -> None:
+    def __init__(self, place: private.Place, timestamp: str) -> None:
         """Makes the directory where there is none; LocalFileError."""
-        self._name = private.name_of(url, timestamp)
-        self._directory = private.open_directory(DIRECTORY, make=True)
+        self._name = place.name_of(timestamp)
+        self._path = os.path.join(place.path, DIRECTORY, self._name)
+        self._directory = place.open_directory(DIRECTORY, make=True)
         self._fd = -1
         self._read: list[str] = []
 
@@ -107,8 +108,7 @@ class Journal:
 
     def _failed(self, error: OSError) -> LocalFileError:
         return LocalFileError(
-            f"can't write the journal of checksums ~/.fsspec_gp_plugin/{DIRECTORY}/{self._name}: {error.strerror}; "
-            "`checksum: off` does without"
+            f"can't write the journal of checksums {self._path}: {error.strerror}; `checksum: off` does without"
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import secrets
 import time
 import zlib
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # Below the backup's own prefix: one small listing finds all of them, and what deletes the backup deletes them.
 FOLDER = "fsspec_gp_plugin/"
 _SUFFIX = ".manifest.gz"
+_OF_MARK = re.compile(re.escape(FOLDER) + r"(.+)\.([0-9a-f]{12})-[0-9a-f]{6}\.manifest\.gz")
 _FORMAT = "fsspec_gp_plugin manifest"
 _VERSION = 1
 _LONGEST_LINE = 64 << 10
@@ -39,19 +41,35 @@ class BadManifest(StorageError):
 
 @dataclass(frozen=True)
 class Header:
-    """What a manifest says of itself. `created`: nanoseconds since 1970."""
+    """What a manifest says of itself. `created`: nanoseconds since 1970; `claim`: the token of the claim under which
+    its host stored the objects, "" where there was none; `mark`: the id of its host's mark, "" without one.
+    """
 
     timestamp: str
     host: str
     created: int
     objects: int
     plugin: str = ""
+    claim: str = ""
+    mark: str = ""
 
 
-def new_name() -> str:
-    """A name below the backup's prefix that no other host, and no other call, uses."""
-    host = "".join(c if (c.isalnum() and c.isascii()) or c in "-." else "_" for c in private.host())
-    return f"{FOLDER}{host}.{secrets.token_hex(6)}{_SUFFIX}"
+def name_of_host() -> str:
+    """The name of this host as the names of objects have it."""
+    return "".join(c if (c.isalnum() and c.isascii()) or c in "-." else "_" for c in private.host())
+
+
+def new_name(mark: str = "") -> str:
+    """A name below the backup's prefix that no other host, and no other call, uses. `mark`: the id of the host's mark,
+    "" where it left none.
+    """
+    return f"{FOLDER}{name_of_host()}.{f'{mark}-{secrets.token_hex(3)}' if mark else secrets.token_hex(6)}{_SUFFIX}"
+
+
+def signer(name: str) -> tuple[str, str] | None:
+    """The host and the id of the mark to which the manifest of that name belongs; None where it belongs to none."""
+    match = _OF_MARK.fullmatch(name)
+    return match and (match[1], match[2])
 
 
 def is_manifest(name: str) -> bool:
@@ -59,14 +77,16 @@ def is_manifest(name: str) -> bool:
     return name.startswith(FOLDER) and name.endswith(_SUFFIX) and "/" not in name[len(FOLDER) :]
 
 
-def encoded(timestamp: str, entries: Sequence[Entry]) -> bytes:
-    """A manifest of these entries of this host."""
+def encoded(timestamp: str, entries: Sequence[Entry], claim: str = "", mark: str = "") -> bytes:
+    """A manifest of these entries of this host, under a claim and with the id of the host's mark."""
     header = {
         "format": _FORMAT,
         "version": _VERSION,
         "plugin": __version__,
         "timestamp": timestamp,
         "host": private.host(),
+        "claim": claim,
+        "mark": mark,
         "created": time.time_ns(),
         "checksum": "crc32c",
         "objects": len(entries),
@@ -113,7 +133,8 @@ def _header(key: str, timestamp: str, line: bytes) -> Header:
         if found["format"] != _FORMAT:
             raise ValueError
         version, checksum = found["version"], found["checksum"]
-        header = Header(found["timestamp"], found["host"], found["created"], found["objects"], str(found.get("plugin")))
+        more = (str(found.get(name, "")) for name in ("plugin", "claim", "mark"))
+        header = Header(found["timestamp"], found["host"], found["created"], found["objects"], *more)
     except (KeyError, RecursionError, TypeError, ValueError):
         raise BadManifest(f"{key} is not a manifest of this plugin") from None
     if version != _VERSION or checksum != "crc32c":

@@ -42,14 +42,14 @@ def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
         earlier = needed(store, timestamp)
     except (AccessDenied, NotFound, NoPlanError):
         earlier = frozenset()
-    catalog_users.begin(context.config.url, timestamp, [timestamp, *earlier])
+    catalog_users.begin(context.config.place, timestamp, [timestamp, *earlier])
     for one in earlier:
         # A restore of a table that needs it would fail later, where gprestore hangs.
         base = source(context, one)
         require_backup(context, base, keys.backup_prefix(one), one)
-        with Catalog(context.config.url, one, make=True) as catalog:
+        with Catalog(context.config.place, one, make=True) as catalog:
             _build(context, catalog, one, base)
-    with Catalog(context.config.url, timestamp, make=True) as catalog:
+    with Catalog(context.config.place, timestamp, make=True) as catalog:
         count = _build(context, catalog, timestamp, store)
         if count is None:
             return
@@ -91,7 +91,7 @@ def require_objects(context: Context, prefix: str, timestamp: str, content: str)
     if context.config.checksum == "off" or not store.capabilities.lists_by_prefix:
         return
     try:
-        with Catalog(context.config.url, timestamp) as catalog:
+        with Catalog(context.config.place, timestamp) as catalog:
             _require(context, catalog, prefix, store, f"gpbackup_{content}_{timestamp}")
     except NoDirectoryError as error:
         context.log.info(f"{timestamp}: not compared with its manifests: {error}")
@@ -137,7 +137,7 @@ def expected(context: Context, key: str) -> ObjectInfo | None:
 
     _, timestamp, name = keys.parts_of(key)
     try:
-        with Catalog(context.config.url, timestamp) as catalog:
+        with Catalog(context.config.place, timestamp) as catalog:
             return _described(key, catalog.entry(name))
     except NoDirectoryError:
         return None
@@ -175,7 +175,7 @@ def compared(context: Context, prefix: str, store: Store) -> Iterator[Expectatio
     from ..integrity.catalog import Catalog
 
     timestamp = keys.timestamp_of(prefix)
-    with Catalog(context.config.url, timestamp, f".{secrets.token_hex(6)}", make=True) as catalog:
+    with Catalog(context.config.place, timestamp, f".{secrets.token_hex(6)}", make=True) as catalog:
         try:
             _build(context, catalog, timestamp, store)
             yield Expectations(prefix, catalog)
@@ -195,6 +195,6 @@ def forget_manifests(context: Context, timestamp: str) -> None:
     from ..integrity import catalog_users
 
     try:
-        catalog_users.end(context.config.url, timestamp)
+        catalog_users.end(context.config.place, timestamp)
     except LocalFileError as error:
         context.log.verbose(str(error))

@@ -26,7 +26,7 @@ def recorded(context: Context, key: str, send: Callable[[], ObjectInfo]) -> Obje
     from ..integrity.journal import Journal
 
     _, timestamp, name = keys.parts_of(key)
-    with Journal(context.config.url, timestamp) as journal:
+    with Journal(context.config.place, timestamp) as journal:
         journal.prepare()
         sent = send()
         if sent.crc32c is not None:
@@ -49,7 +49,7 @@ def begin_journal(context: Context, timestamp: str) -> None:
         require_sqlite()
     except LocalFileError as error:
         raise LocalFileError(f"{error}; `checksum: off` does without") from None
-    with Journal(context.config.url, timestamp) as journal:
+    with Journal(context.config.place, timestamp) as journal:
         journal.discard(whole=True)
         journal.sweep()
         journal.prepare()
@@ -61,7 +61,7 @@ def store_manifest(context: Context, prefix: str, timestamp: str) -> None:
         return
     from ..integrity.journal import Journal
 
-    with Journal(context.config.url, timestamp) as journal:
+    with Journal(context.config.place, timestamp) as journal:
         entries, damaged = journal.take()
         if damaged:
             context.log.error(

@@ -39,7 +39,7 @@ def source(context: Context, timestamp: str) -> Store:
     outage = context.outage
     if targets.first_is_away:
         return targets.replica(outage)
-    replica_leads = _replica_leads(context.config.url, timestamp)
+    replica_leads = _replica_leads(context.config.place, timestamp)
     lead, other = (targets.replica, targets.first) if replica_leads else (targets.first, targets.replica)
     return MirroredStore(
         lead(min(_LEAD_OUTAGE_SECONDS, outage), _LEAD_STILL_SECONDS),
@@ -85,8 +85,8 @@ def forget_source(context: Context) -> None:
     """A restore has ended: the next one of a backup at this target begins with the target."""
     if context.config.replica is None:
         return
-    ours = private.name_of(context.config.url, "")
-    with suppress(OSError, PluginError), _directory() as directory:
+    ours = context.config.place.name_of("")
+    with suppress(OSError, PluginError), _directory(context.config.place) as directory:
         # Those of the backups that it builds upon, too. Another restore finds out again.
         for name in os.listdir(directory):
             if name.endswith(ours):
@@ -94,26 +94,26 @@ def forget_source(context: Context) -> None:
 
 
 @contextmanager
-def _directory(*, make: bool = False) -> Iterator[int]:
-    directory = private.open_directory(_DIRECTORY, make=make)
+def _directory(place: private.Place, *, make: bool = False) -> Iterator[int]:
+    directory = place.open_directory(_DIRECTORY, make=make)
     try:
         yield directory
     finally:
         os.close(directory)
 
 
-def _replica_leads(url: str, timestamp: str) -> bool:
-    with suppress(OSError, PluginError), _directory() as directory:
-        os.stat(private.name_of(url, timestamp), dir_fd=directory)
+def _replica_leads(place: private.Place, timestamp: str) -> bool:
+    with suppress(OSError, PluginError), _directory(place) as directory:
+        os.stat(place.name_of(timestamp), dir_fd=directory)
         return True
     return False
 
 
 def _remember(context: Context, timestamp: str, *, replica: bool) -> None:
     """Let the restores of a backup on this host begin with the replica, or with the configured target."""
-    name = private.name_of(context.config.url, timestamp)
+    name = context.config.place.name_of(timestamp)
     try:
-        with _directory(make=replica) as directory:
+        with _directory(context.config.place, make=replica) as directory:
             if replica:
                 private.sweep(directory)
                 flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class ObjectInfo:
     """One object: its key, its size in bytes, what tells this version of it from another (or None), the CRC-32C of all
     its bytes where the store has said it, and when it was written, in seconds since 1970, where a listing has told it.
+    `archived`: a listing has told that it can't be read before somebody restores it from the store's archive.
     """
 
     key: str
@@ -25,16 +26,18 @@ class ObjectInfo:
     version: str | None = None
     crc32c: int | None = None
     modified: float | None = field(default=None, compare=False)
+    archived: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Upload:
-    """An upload that nobody completed or aborted: the key of the object that it would make, and when it was begun, in
-    seconds since 1970, or None where the store doesn't tell.
+    """An upload that nobody completed or aborted: the key of the object that it would make, when it was begun, in
+    seconds since 1970, or None where the store doesn't tell, and the store's own id of it.
     """
 
     key: str
     started: float | None = None
+    upload_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class Capabilities:
     `parallel_parts`: parts may be written at once and in any order, otherwise one after another in
     order. `parallel_reads`: several ranges at once are faster than one. `single_request_put`: put() is one
     request, so cheaper than a writer. `descriptors`: objects are files, so the store is a FileStore and its writers
-    are FileWriters. `lists_by_prefix`: a listing of some names of a directory costs less than one of all. Sizes are
-    bytes; `max_parts` is None where the store has no limit.
+    are FileWriters. `creates`: create() can be called. `lists_by_prefix`: a listing of some names of a directory costs
+    less than one of all. Sizes are bytes; `max_parts` is None where the store has no limit.
     """
 
     parallel_parts: bool
@@ -53,6 +56,7 @@ class Capabilities:
     lists_by_prefix: bool = True
     single_request_put: bool = True
     descriptors: bool = False
+    creates: bool = False
     min_part_size: int = 1
     max_part_size: int = 5 << 30
     max_parts: int | None = None
@@ -92,6 +96,15 @@ class Store(Protocol):
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
         """Store a whole object, replacing one of that key: visible whole, or not at all. May be repeated."""
+        ...
+
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        """Store a whole small object unless there is one of that key, which is AlreadyExists: only where
+        `capabilities.creates`.
+
+        Stores exist that ignore the condition and replace the object; the caller must find that out. After an attempt
+        that was not answered, AlreadyExists may mean the caller's own object.
+        """
         ...
 
     def begin(self, key: str) -> PartWriter:
@@ -146,6 +159,12 @@ class Store(Protocol):
         """The uploads below the prefix that delete_unfinished() would take back, in no particular order."""
         ...
 
+    def last_written(self, upload: Upload) -> float | None:
+        """When the last part of an upload that find_uploads() has found arrived, in seconds since 1970 by the store's
+        clock; when it was begun, where it has none; None where the store doesn't tell.
+        """
+        ...
+
     def delete_unfinished(self, prefix: str) -> int:
         """Take back the uploads below the prefix that nobody completed or aborted; returns how many there were.
 
@@ -165,6 +184,10 @@ class Store(Protocol):
 
 class FileStore(Store, Protocol):
     """A store whose objects are files, so that the kernel can copy to and from them."""
+
+    def make_root(self) -> None:
+        """Make the directory of the URL where it is missing and may be made; else nothing. No other method makes it."""
+        ...
 
     def open_file(self, info: ObjectInfo) -> int:
         """A descriptor to read the object from, for the caller to close; ObjectChanged when it is another by now."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.contract.stores import STORES
-from tests.isolation import known_secrets
+from tests.isolation import known_secrets, own_home
 from tests.servers import azurite as azurite_server
 from tests.servers import certificates, gcs_sessions
 from tests.servers import minio as minio_server
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.servers.minio import Minio
 
 
-__all__ = ["known_secrets"]  # the fixture
+__all__ = ["known_secrets", "own_home"]  # fixtures
 
 
 @pytest.fixture(params=STORES)

@@ -202,7 +202,16 @@ class Plugin:
 def write_config(path: Path, url: str, options: dict[str, Any] | None = None, **others: Any) -> Path:
     """A configuration as gpbackup leaves it on each host: rewritten, every value quoted."""
     agent = "on" if Agent.wanted else "off"
-    values = {"url": url, "pgport": "5432", "backup_plugin_version": "", "agent": agent, **others}
+    # A home of the test's own for what the host remembers, as the user's is the same for all tests.
+    state = "${HOME}/.fsspec_gp_plugin"
+    values = {
+        "url": url,
+        "state_directory": state,
+        "pgport": "5432",
+        "backup_plugin_version": "",
+        "agent": agent,
+        **others,
+    }
     if options:
         values["storage_options"] = yaml.safe_dump(options)
     document = {"executablepath": str(EXECUTABLE), "options": {name: str(value) for name, value in values.items()}}

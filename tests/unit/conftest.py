@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fakes import Alarm, FakeStore
-from tests.isolation import known_secrets
+from tests.isolation import known_secrets, own_home
 from tests.unit.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["known_secrets"]
+__all__ = ["known_secrets", "own_home"]
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 T = "20260101120000"
 URL = "s3://bucket/x"
+PLACE = private.Place(URL)
 names = st.text(min_size=1, max_size=60).filter(entry.is_name)
 entries = st.builds(Entry, names, st.integers(0, (1 << 63) - 1), st.integers(0, (1 << 32) - 1))
 
@@ -43,14 +44,14 @@ def journals(home: Path) -> list[Path]:
 
 
 def noted(*given: Entry) -> None:
-    with Journal(URL, T) as journal:
+    with Journal(PLACE, T) as journal:
         journal.prepare()
         for one in given:
             journal.add(one)
 
 
 def taken() -> tuple[list[Entry], int]:
-    with Journal(URL, T) as journal:
+    with Journal(PLACE, T) as journal:
         return journal.take()
 
 
@@ -96,7 +97,7 @@ def test_the_last_entry_of_a_name_counts_and_names_are_sorted(home: Path) -> Non
     # What is taken stays until it is discarded, and what comes meanwhile joins it.
     noted(Entry("c", 7, 8))
     assert taken()[0] == [Entry("a", 3, 4), Entry("b", 5, 6), Entry("c", 7, 8)]
-    with Journal(URL, T) as journal, Journal(URL, T) as other:
+    with Journal(PLACE, T) as journal, Journal(PLACE, T) as other:
         journal.take()
         other.discard()  # what another has taken is not its own
         assert len(journals(home)) == 2
@@ -109,7 +110,7 @@ def test_the_last_entry_of_a_name_counts_and_names_are_sorted(home: Path) -> Non
 def test_backups_and_targets_have_journals_of_their_own() -> None:
     noted(Entry("a", 1, 2))
     for url, timestamp in (("s3://bucket/y", T), (URL, "20260101120001")):
-        with Journal(url, timestamp) as journal:
+        with Journal(private.Place(url), timestamp) as journal:
             assert journal.take() == ([], 0)
             journal.discard(whole=True)
     assert taken() == ([Entry("a", 1, 2)], 0)
@@ -126,7 +127,8 @@ def test_a_torn_record_harms_no_other(home: Path) -> None:
 def test_hundreds_of_processes_write_at_once(home: Path) -> None:
     program = (
         "import sys; from fsspec_gp_plugin.integrity.journal import Journal, entry\n"
-        f"with Journal({URL!r}, {T!r}) as journal:\n"
+        "from fsspec_gp_plugin.private import Place\n"
+        f"with Journal(Place({URL!r}, {str(home / '.fsspec_gp_plugin')!r}), {T!r}) as journal:\n"
         "    journal.prepare()\n"
         "    for n in range(200): journal.add(entry.Entry(f'{sys.argv[1]}-{n}' * 20, n, n))\n"
     )
@@ -140,7 +142,7 @@ def test_hundreds_of_processes_write_at_once(home: Path) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_a_full_disk_is_told() -> None:
-    with Journal(URL, T) as journal:
+    with Journal(PLACE, T) as journal:
         journal._fd = os.open("/dev/full", os.O_WRONLY)
         with pytest.raises(LocalFileError, match="No space left on device; `checksum: off` does without"):
             journal.add(Entry("a", 1, 2))
@@ -159,7 +161,7 @@ def test_a_symlink_of_another_user_is_not_followed(home: Path) -> None:
 def test_old_journals_are_swept(home: Path) -> None:
     noted(Entry("a", 1, 2))
     os.utime(journals(home)[0], (0, 0))
-    with Journal(URL, "20260101120001") as journal:
+    with Journal(PLACE, "20260101120001") as journal:
         journal.prepare()
         journal.sweep()
     assert [path.name[:14] for path in journals(home)] == ["20260101120001"]
@@ -250,7 +252,7 @@ def catalogs(home: Path) -> list[str]:
 
 
 def test_a_catalog_tells_what_all_manifests_say(home: Path) -> None:
-    with Catalog(URL, T, make=True) as catalog:
+    with Catalog(PLACE, T, make=True) as catalog:
         assert catalog.entry("a") is None
         assert catalog.difference("", []) is None
         one = described(2, Entry("a", 1, 2), Entry("gpbackup_1_x", 3, 4))
@@ -271,7 +273,7 @@ def test_a_catalog_tells_what_all_manifests_say(home: Path) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_a_catalog_is_compared_with_a_listing() -> None:
-    with Catalog(URL, T, make=True) as catalog:
+    with Catalog(PLACE, T, make=True) as catalog:
         given_entries = [Entry(name, size, 0) for name, size in (("x_1", 1), ("x_2", 2), ("x_3", 3), ("y", 4))]
         catalog.build("", lambda: [described(1, *given_entries)])
         assert catalog.difference("x_", iter([("x_1", 1), ("x_2", 2), ("x_3", 3), ("z", 5)])) is None
@@ -282,7 +284,7 @@ def test_a_catalog_is_compared_with_a_listing() -> None:
 
 
 def test_a_catalog_that_can_not_be_built_leaves_the_one_before(home: Path) -> None:
-    with Catalog(URL, T, make=True) as catalog:
+    with Catalog(PLACE, T, make=True) as catalog:
         for _ in range(2):
             with pytest.raises(BadManifest):
                 catalog.build("bad", lambda: [manifest.decoded("key", T, [b"junk"], Budget())])
@@ -292,7 +294,7 @@ def test_a_catalog_that_can_not_be_built_leaves_the_one_before(home: Path) -> No
 
 
 def test_a_catalog_that_can_not_be_read_is_an_error(home: Path) -> None:
-    with Catalog(URL, T, make=True) as catalog:
+    with Catalog(PLACE, T, make=True) as catalog:
         catalog.build("", lambda: [described(1, Entry("a", 1, 2))])
         next((home / ".fsspec_gp_plugin" / "manifests").iterdir()).write_bytes(b"no database" * 1000)
         with pytest.raises(LocalFileError, match="can't read ~/"):
@@ -307,7 +309,7 @@ def test_a_catalog_may_vanish_while_it_is_read() -> None:
     stop = threading.Event()
 
     def come_and_go() -> None:
-        with Catalog(URL, T, make=True) as catalog:
+        with Catalog(PLACE, T, make=True) as catalog:
             while not stop.is_set():
                 catalog.build("", lambda: [described(1, Entry("a", 1, 2))])
                 catalog.remove()
@@ -315,7 +317,7 @@ def test_a_catalog_may_vanish_while_it_is_read() -> None:
     other = threading.Thread(target=come_and_go)
     other.start()
     try:
-        with Catalog(URL, T, make=True) as catalog:
+        with Catalog(PLACE, T, make=True) as catalog:
             seen = {catalog.entry("a") for _ in range(3000)}
     finally:
         stop.set()
@@ -326,18 +328,18 @@ def test_a_catalog_may_vanish_while_it_is_read() -> None:
 def test_a_catalog_stays_until_nobody_needs_it(home: Path) -> None:
     earlier, later = "20260101110000", T
     for timestamp in (earlier, later):
-        with Catalog(URL, timestamp, make=True) as catalog:
+        with Catalog(PLACE, timestamp, make=True) as catalog:
             catalog.build("", lambda: [described(1, Entry("a", 1, 2))])
-    catalog_users.begin(URL, later, [later, earlier])
-    catalog_users.begin(URL, later, [later, earlier])
-    catalog_users.begin(URL, earlier, [earlier])
-    catalog_users.end("s3://another", later)
-    catalog_users.end(URL, later)
+    catalog_users.begin(PLACE, later, [later, earlier])
+    catalog_users.begin(PLACE, later, [later, earlier])
+    catalog_users.begin(PLACE, earlier, [earlier])
+    catalog_users.end(private.Place("s3://another"), later)
+    catalog_users.end(PLACE, later)
     assert sum(name.endswith(".db") for name in catalogs(home)) == 2
-    catalog_users.end(URL, later)
+    catalog_users.end(PLACE, later)
     assert [name[:14] for name in catalogs(home) if name.endswith(".db")] == [earlier]
-    catalog_users.end(URL, earlier)
-    catalog_users.end(URL, earlier)
+    catalog_users.end(PLACE, earlier)
+    catalog_users.end(PLACE, earlier)
     assert catalogs(home) == []
 
 

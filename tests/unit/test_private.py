@@ -31,7 +31,7 @@ def mode_of(path: Path) -> int:
 
 
 def test_a_directory_is_made_for_this_user_alone(tmp_path: Path) -> None:
-    os.close(private.open_directory("journal", str(tmp_path), make=True))
+    os.close(private.open_directory("journal", private.below(str(tmp_path)), make=True))
     assert mode_of(tmp_path / ".fsspec_gp_plugin") == 0o700
     assert mode_of(tmp_path / ".fsspec_gp_plugin/journal") == 0o700
 
@@ -39,27 +39,27 @@ def test_a_directory_is_made_for_this_user_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("more", OF_OTHERS, ids=oct)
 def test_a_directory_that_others_may_use_is_refused(tmp_path: Path, more: int) -> None:
     """Also where they may only read it or pass through it."""
-    os.close(private.open_directory("agent", str(tmp_path), make=True))
+    os.close(private.open_directory("agent", private.below(str(tmp_path)), make=True))
     (tmp_path / ".fsspec_gp_plugin/agent").chmod(0o700 | more)
     with pytest.raises(LocalFileError, match="closed to others"):
-        private.open_directory("agent", str(tmp_path))
+        private.open_directory("agent", private.below(str(tmp_path)))
 
 
 def test_a_directory_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    os.close(private.open_directory("agent", str(tmp_path), make=True))
+    os.close(private.open_directory("agent", private.below(str(tmp_path)), make=True))
     other = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: other)
     with pytest.raises(LocalFileError, match="must belong to the user"):
-        private.open_directory("agent", str(tmp_path))
+        private.open_directory("agent", private.below(str(tmp_path)))
 
 
 def test_a_link_in_place_of_a_directory_is_refused(tmp_path: Path) -> None:
-    os.close(private.open_directory("agent", str(tmp_path), make=True))
+    os.close(private.open_directory("agent", private.below(str(tmp_path)), make=True))
     place = tmp_path / ".fsspec_gp_plugin/agent"
     place.rename(tmp_path / "elsewhere")
     place.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(LocalFileError, match="can't use"):
-        private.open_directory("agent", str(tmp_path))
+        private.open_directory("agent", private.below(str(tmp_path)))
 
 
 @pytest.fixture

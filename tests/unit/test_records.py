@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 T = "20260101120000"
 URL = "s3://bucket"
+PLACE = private.Place(URL)
 NAME = f"gpbackup_0_{T}_16384"
 KEY = f"backups/20260101/{T}/{NAME}"
 
@@ -49,12 +50,12 @@ def context(home: Path) -> Context:
 
 def journals(home: Path) -> Path:
     """The directory of journals."""
-    os.close(private.open_directory("journal", make=True))
+    os.close(PLACE.open_directory("journal", make=True))
     return home / ".fsspec_gp_plugin" / "journal"
 
 
 def noted(*entries: Entry) -> None:
-    with Journal(URL, T) as journal:
+    with Journal(PLACE, T) as journal:
         journal.prepare()
         for one in entries:
             journal.add(one)
@@ -89,14 +90,14 @@ def test_an_object_that_can_not_be_noted_is_taken_back(context: Context, room: i
 
 
 def test_nothing_is_sent_where_nothing_can_be_noted(home: Path, context: Context) -> None:
-    (journals(home) / f"{private.name_of(URL, T)}.open").mkdir()
+    (journals(home) / f"{PLACE.name_of(T)}.open").mkdir()
     with pytest.raises(LocalFileError, match=r"can't write the journal of checksums .*: Is a directory"):
         recorded(context, KEY, lambda: pytest.fail("it was sent"))
 
 
 def test_an_object_is_noted_in_its_size_and_checksum(context: Context) -> None:
     recorded(context, KEY, lambda: ObjectInfo(KEY, 4, None, 7))
-    with Journal(URL, T) as journal:
+    with Journal(PLACE, T) as journal:
         assert journal.take() == ([Entry(NAME, 4, 7)], 0)
 
 
@@ -105,14 +106,14 @@ def test_of_two_journals_that_were_taken_the_later_one_counts(home: Path, revers
     """Whatever they are called: as where a cleanup hook failed, and a second attempt noted the object anew."""
     for size in (1, 2, 3):
         noted(Entry(NAME, size, size))
-        with Journal(URL, T) as journal:
+        with Journal(PLACE, T) as journal:
             journal.take()
     in_time = sorted(journals(home).iterdir(), reverse=reverse)
     assert len(in_time) == 3
     for seconds, path in enumerate(in_time):
         os.utime(path, (1000 + seconds, 1000 + seconds))
     last = next(size for size in (1, 2, 3) if f',{size},"0000000{size}"' in in_time[-1].read_text())
-    with Journal(URL, T) as journal:
+    with Journal(PLACE, T) as journal:
         assert journal.take() == ([Entry(NAME, last, last)], 0)
 
 
@@ -123,7 +124,7 @@ def manifest(created: int, size: int) -> Iterable[Header | Entry]:
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1), (1, 3, 2)])
 def test_of_two_manifests_the_later_one_counts_in_whatever_order_they_are_read(order: tuple[int, ...]) -> None:
-    with Catalog(URL, T, make=True) as catalog:
+    with Catalog(PLACE, T, make=True) as catalog:
         assert catalog.build("them", lambda: [manifest(created, 10 + created) for created in order]) == 4
         assert catalog.entry(NAME) == Entry(NAME, 13, 13)
         assert catalog.entry("only in 1") == Entry("only in 1", 11, 11)
@@ -131,11 +132,11 @@ def test_of_two_manifests_the_later_one_counts_in_whatever_order_they_are_read(o
 
 def test_notes_of_restores_that_were_killed_are_swept(home: Path) -> None:
     """After a month. They would keep their catalogs for ever."""
-    catalog_users.begin(URL, T, [T])
+    catalog_users.begin(PLACE, T, [T])
     folder = home / ".fsspec_gp_plugin" / "manifests"
     (left,) = folder.iterdir()
     for age_days, stays in ((29, True), (31, False)):
         written = time.time() - age_days * 86400
         os.utime(left, (written, written))
-        catalog_users.begin(URL, "20260101120001", [])
+        catalog_users.begin(PLACE, "20260101120001", [])
         assert left.exists() == stays

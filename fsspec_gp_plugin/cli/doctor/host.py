@@ -105,18 +105,19 @@ def look_at_the_host(steps: Steps, config: Config | None) -> None:
             step.told = f"{where} can be written"
         log.close()
     with steps.trying("private directories") as step:
+        place = private.Place("") if config is None else config.place
         for name in (JOURNAL, DIRECTORY):
-            fd = private.open_directory(name, make=True)
+            fd = place.open_directory(name, make=True)
             try:
                 probe = f".doctor-{os.getpid()}"
                 os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=fd))
                 os.unlink(probe, dir_fd=fd)
             except OSError as error:
-                step.fail(f"~/.fsspec_gp_plugin/{name} can't be written: {error.strerror}", "make room, or its owner")
+                step.fail(f"{place.path}/{name} can't be written: {error.strerror}", "make room, or its owner")
             finally:
                 os.close(fd)
         if step.status == "ok":
-            step.told = f"{os.path.join(private.home(), '.fsspec_gp_plugin')} is this user's alone and can be written"
+            step.told = f"{place.path} is this user's alone and can be written"
     with steps.trying("checksum") as step:
         rate = _checksum_rate()
         hardware = is_hardware_based()
