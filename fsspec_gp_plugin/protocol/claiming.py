@@ -138,8 +138,8 @@ class _Joining:
         if done.returncode or done.stdout != claim.encoded():
             protocol = config.url.partition("://")[0]
             raise StorageError(
-                f"{protocol}:// can't hold backups here: another process on this host does not find what this one wrote; "
-                "the filesystem keeps it in memory, or means another place in another working directory"
+                f"{protocol}:// can't hold backups here: another process on this host does not find what this one "
+                "wrote; the filesystem keeps it in memory, or means another place in another working directory"
             )
 
     def remember(self) -> None:
@@ -176,8 +176,8 @@ def run_of(context: Context, timestamp: str) -> Run | None:
 
 
 def is_ours(context: Context, prefix: str, directory: str, run: Run) -> bool:
-    """Whether a hook with that directory belongs to the run. ClaimedError where another run has claimed the prefix, too,
-    which a store that can't create only if absent tells only now.
+    """Whether a hook with that directory belongs to the run. ClaimedError where another run has claimed the prefix,
+    too, which a store that can't create only if absent tells only now.
     """
     if keys.local_run(directory)[0] not in run.directories:
         return False
