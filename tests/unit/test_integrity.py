@@ -297,7 +297,7 @@ def test_a_catalog_that_can_not_be_read_is_an_error(home: Path) -> None:
     with Catalog(PLACE, T, make=True) as catalog:
         catalog.build("", lambda: [described(1, Entry("a", 1, 2))])
         next((home / ".fsspec_gp_plugin" / "manifests").iterdir()).write_bytes(b"no database" * 1000)
-        with pytest.raises(LocalFileError, match="can't read .*/manifests/"):
+        with pytest.raises(LocalFileError, match=r"can't read .*/manifests/"):
             catalog.entry("a")
         # The next restore makes it anew.
         assert catalog.build("", lambda: [described(1, Entry("a", 1, 2))]) == 1
