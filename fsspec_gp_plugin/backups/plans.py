@@ -28,11 +28,12 @@ class NoPlanError(StorageError):
 
 
 def plans_of(store: Store, backups: Sequence[Backup]) -> dict[str, frozenset[str] | None]:
-    """What is needed by those complete backups that are incremental, or whose report doesn't tell: by timestamp.
+    """What is needed by those finished backups that are incremental, or whose report doesn't tell: by timestamp.
 
     None where that can't be told. Unreachable.
     """
-    asked = [one.timestamp for one in backups if one.state == "complete" and one.kind in ("incremental", "")]
+    finished = [one for one in backups if one.state in ("complete", "unknown")]
+    asked = [one.timestamp for one in finished if one.kind in ("incremental", "")]
     incremental = {one.timestamp for one in backups if one.kind == "incremental"}
     with ThreadPoolExecutor(_RECORDS_AT_ONCE) as pool:
         found = dict(zip(asked, pool.map(lambda timestamp: _plan(store, timestamp), asked), strict=True))
