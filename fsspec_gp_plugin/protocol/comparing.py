@@ -13,6 +13,7 @@ from ..private import NoDirectoryError
 from ..storage.api import ObjectInfo
 from ..storage.mirrored import MirroredStore
 from .completeness import require_backup
+from .fetching import ESCAPE, build_catalog, entry_of
 from .sources import source
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 # So many objects are listed by the coordinator's hook; of a larger backup each segment's lists its own.
 _FEW = 10_000
-_ESCAPE = "set `checksum: off` to restore what there is without looking at the manifests"
 
 
 def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
@@ -48,38 +48,15 @@ def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
         base = source(context, one)
         require_backup(context, base, keys.backup_prefix(one), one)
         with Catalog(context.config.place, one, make=True) as catalog:
-            _build(context, catalog, one, base)
+            build_catalog(context, catalog, one, base)
     with Catalog(context.config.place, timestamp, make=True) as catalog:
-        count = _build(context, catalog, timestamp, store)
+        count = build_catalog(context, catalog, timestamp, store)
         if count is None:
             return
         context.log.info(f"{timestamp}: the manifests name {count} objects")
         # What is gone would only be missed much later, where gprestore hangs.
         whole = count <= _FEW or not store.capabilities.lists_by_prefix
         _require(context, catalog, prefix, store, "" if whole else f"gpbackup_{timestamp}")
-
-
-def _build(context: Context, catalog: Catalog, timestamp: str, store: Store) -> int | None:
-    """Make a catalog of all manifests; returns the number of objects in it, None where there are no manifests."""
-    from ..backups import catalogs
-    from ..integrity.manifest import BadManifest
-
-    try:
-        found = catalogs.find_manifests(store, timestamp)
-        if not found:
-            context.log.info(f"{timestamp}: restored unverified, as there is no manifest of it")
-    except AccessDenied as error:
-        context.log.info(f"{timestamp}: restored unverified, as its manifests can't be listed: {error}")
-        found = []
-    except BadManifest as error:
-        raise BadManifest(f"{error}; {_ESCAPE}") from error
-    if not found:
-        catalog.remove()
-        return None
-    try:
-        return catalogs.build(catalog, store, timestamp, found)
-    except (LocalFileError, BadManifest) as error:
-        raise type(error)(f"{error}; {_ESCAPE}") from error
 
 
 def require_objects(context: Context, prefix: str, timestamp: str, content: str) -> None:
@@ -120,27 +97,21 @@ def _refuse(prefix: str, found: Difference | None) -> None:
     if found.size is not None:
         raise StorageError(
             f"{prefix}{found.name} has {found.size} bytes, but {found.backed_up} were backed up, says its manifest; "
-            f"{_ESCAPE}"
+            f"{ESCAPE}"
         )
     more = f" and {found.missing - 1} more" if found.missing > 1 else ""
     raise NotFound(
         f"{prefix}{found.name}{more} of {found.total} objects were backed up, says their manifest, but are not at the "
-        f"target, or not in that size; {_ESCAPE}"
+        f"target, or not in that size; {ESCAPE}"
     )
 
 
 def expected(context: Context, key: str) -> ObjectInfo | None:
-    """What the manifests say of an object; None where none has been fetched on this host, or none names it."""
+    """What the manifests say of an object; None where none names it, or there is none that can be read."""
     if context.config.checksum == "off":
         return None
-    from ..integrity.catalog import Catalog
-
     _, timestamp, name = keys.parts_of(key)
-    try:
-        with Catalog(context.config.place, timestamp) as catalog:
-            return _described(key, catalog.entry(name))
-    except NoDirectoryError:
-        return None
+    return _described(key, entry_of(context, timestamp, name))
 
 
 def _described(key: str, entry: Entry | None) -> ObjectInfo | None:
@@ -177,7 +148,7 @@ def compared(context: Context, prefix: str, store: Store) -> Iterator[Expectatio
     timestamp = keys.timestamp_of(prefix)
     with Catalog(context.config.place, timestamp, f".{secrets.token_hex(6)}", make=True) as catalog:
         try:
-            _build(context, catalog, timestamp, store)
+            build_catalog(context, catalog, timestamp, store)
             yield Expectations(prefix, catalog)
         finally:
             catalog.remove()
