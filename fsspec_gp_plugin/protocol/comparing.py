@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..backups.plans import NoPlanError, needed
+from ..backups.plans import needed
+from ..backups.record import BadRecordError
 from ..errors import AccessDenied, LocalFileError, NotFound, StorageError
 from ..private import NoDirectoryError
 from ..storage.api import ObjectInfo
@@ -40,7 +41,7 @@ def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
     store = source(context, timestamp)
     try:
         earlier = needed(store, timestamp)
-    except (AccessDenied, NotFound, NoPlanError):
+    except (AccessDenied, NotFound, BadRecordError):
         earlier = frozenset()
     catalog_users.begin(context.config.place, timestamp, [timestamp, *earlier])
     for one in earlier:
