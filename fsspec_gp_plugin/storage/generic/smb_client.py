@@ -25,6 +25,7 @@ _AT_ONCE = 1 << 20
 # A deleted file keeps its name until the last connection that has it open is gone, our own broken ones among them.
 _LOOKS, _PAUSE = 40, 0.05
 _DELETE_PENDING = 0xC0000056
+_NAME_COLLISION = 0xC0000035
 
 
 class Smb:
@@ -57,6 +58,23 @@ class Smb:
 
         with self._session.call() as arguments:
             smbclient.replace(self._unc(source), self._unc(target), **arguments)
+
+    def rename_if_free(self, source: str, target: str) -> None:
+        """Give a file another name unless something has it: FileExistsError.
+
+        As a second name first: Samba looks whether a name is free before it renames, not while it does.
+        """
+        import smbclient
+        from smbprotocol.exceptions import SMBOSError
+
+        try:
+            with self._session.call() as arguments:
+                smbclient.link(self._unc(source), self._unc(target), **arguments)
+        except SMBOSError as error:
+            if error.ntstatus == _NAME_COLLISION:
+                raise FileExistsError(target) from error
+            raise
+        self.delete(source)
 
     def delete(self, path: str) -> None:
         """Remove a file, and wait a little until its name is gone."""

@@ -13,7 +13,7 @@ from ...checksum import crc32c, from_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
 from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import http_status, translated, translating
-from ..fallbacks import delete_each, raise_failures
+from ..fallbacks import creating, delete_each, raise_failures
 from ..http.cancellation import Cancellation
 from .answers import answered_size, no_object_missing, require_listing, require_range, writing
 from .duplicating import copied
@@ -21,7 +21,7 @@ from .unfinished import abort_below, listed_below
 from .writer import S3Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ..api import Store
     from .control import Control
@@ -35,7 +35,12 @@ class S3Store:
     """Objects of one bucket below a prefix."""
 
     capabilities = Capabilities(
-        parallel_parts=True, parallel_reads=True, min_part_size=5 << 20, max_part_size=5 << 30, max_parts=10_000
+        parallel_parts=True,
+        parallel_reads=True,
+        creates=True,
+        min_part_size=5 << 20,
+        max_part_size=5 << 30,
+        max_parts=10_000,
     )
 
     def __init__(
@@ -65,18 +70,24 @@ class S3Store:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        with writing(self.name(key)):
-            answer, proven = self.bytes.put(data, Cancellation(), **self.target(key))
-            if not answer.get("etag"):
-                # Whoever answered was no S3, and what is found at the key may be an older object.
-                raise Unreachable(f"can't write {self.name(key)}: the answer has no ETag, so it is not the store's")
+        answer, proven = self._send(key, data)
         if proven:
             return ObjectInfo(key, len(data), answer.get("etag"))
         return self.require_size(ObjectInfo(key, len(data), answer.get("etag"), crc32c(data)))
 
     def create(self, key: str, data: memoryview) -> ObjectInfo:
-        del data
-        raise StorageError(f"can't create {self.name(key)}: this store makes no object only if there is none")
+        with creating(self.name(key)):
+            # Not compared as by put(), which deletes what differs: where the condition is ignored, somebody else's.
+            answer, _ = self._send(key, data, IfNoneMatch="*")
+        return ObjectInfo(key, len(data), answer.get("etag"), crc32c(data))
+
+    def _send(self, key: str, data: memoryview, **condition: str) -> tuple[Mapping[str, str], bool]:
+        with writing(self.name(key)):
+            answer, proven = self.bytes.put(data, Cancellation(), **self.target(key), **condition)
+            if not answer.get("etag"):
+                # Whoever answered was no S3, and what is found at the key may be an older object.
+                raise Unreachable(f"can't write {self.name(key)}: the answer has no ETag, so it is not the store's")
+        return answer, proven
 
     def begin(self, key: str) -> S3Writer:
         return S3Writer(self, key)
