@@ -33,7 +33,7 @@ _DOCTYPE = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 @dataclass(frozen=True)
 class Entry:
     """What a listing tells of a blob; `headers` are its metadata, by the names that they have as headers. `modified`:
-    seconds since 1970.
+    seconds since 1970. `archived`: it can't be read, also while it is on its way out of the archive tier.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Entry:
     is_directory: bool
     headers: Mapping[str, str] = field(repr=False)
     modified: float | None = None
+    archived: bool = False
 
 
 class Blobs:

@@ -179,7 +179,7 @@ class AzureStore:
                 # A name that ends in "/" is the marker of a directory, made by some browser of blobs.
                 hidden = entry.headers.get(PLACEHOLDER) is not None or key.endswith("/")
                 if key and not entry.is_directory and (unfinished or not hidden):
-                    yield ObjectInfo(key, entry.size, entry.etag, modified=entry.modified)
+                    yield ObjectInfo(key, entry.size, entry.etag, modified=entry.modified, archived=entry.archived)
 
     def delete(self, keys: Iterable[str]) -> None:
         remaining = iter(keys)

@@ -17,7 +17,8 @@ from ..fallbacks import creating, delete_each, raise_failures
 from ..http.cancellation import Cancellation
 from .answers import answered_size, no_object_missing, require_listing, require_range, writing
 from .duplicating import copied
-from .unfinished import abort_below, listed_below
+from .listing import entries_below
+from .unfinished import abort_below, last_part_of, listed_below
 from .writer import S3Writer
 
 if TYPE_CHECKING:
@@ -152,25 +153,11 @@ class S3Store:
             raise
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        token: dict[str, str] = {}
-        while True:
-            with no_object_missing(f"can't list {self.name(prefix)}"):
-                page = self.control.call("list_objects_v2", Bucket=self._bucket, Prefix=self._prefix + prefix, **token)
-                require_listing(page)
-            for entry in page.get("Contents", ()):
-                key = entry["Key"][len(self._prefix) :]
-                # A key that ends in "/" is the marker of a directory, made by some browser of buckets.
-                if key and (unfinished or not key.endswith("/")):
-                    written = entry.get("LastModified")
-                    modified = written.timestamp() if written else None
-                    yield ObjectInfo(key, entry["Size"], entry.get("ETag"), modified=modified)
-            if not page.get("IsTruncated"):
-                return
-            if page.get("NextContinuationToken") in (None, "", token.get("ContinuationToken")):
-                raise StorageError(
-                    f"can't list {self.name(prefix)}: the store says there is more, but not how to get it"
-                )
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+        for entry in entries_below(self.control, self._bucket, self._prefix + prefix):
+            key = entry.key[len(self._prefix) :]
+            # A key that ends in "/" is the marker of a directory, made by some browser of buckets.
+            if key and (unfinished or not key.endswith("/")):
+                yield ObjectInfo(key, entry.size, entry.etag, modified=entry.modified, archived=entry.archived)
 
     def delete(self, keys: Iterable[str]) -> None:
         remaining = iter(keys)
@@ -250,10 +237,10 @@ class S3Store:
 
     def find_uploads(self, prefix: str) -> list[Upload]:
         found = listed_below(self.control, self._bucket, self._prefix + prefix)
-        return [Upload(one.key[len(self._prefix) :], one.started) for one in found]
+        return [Upload(one.key[len(self._prefix) :], one.started, one.upload_id) for one in found]
 
     def last_written(self, upload: Upload) -> float | None:
-        return upload.started
+        return last_part_of(self.control, self.target(upload.key), upload.upload_id) or upload.started
 
     def delete_unfinished(self, prefix: str) -> int:
         return abort_below(self.control, self._bucket, self._prefix + prefix)
