@@ -67,7 +67,7 @@ class _Joining:
             if store.capabilities.descriptors:
                 cast("FileStore", store).make_root()
             claim, proven = self._claim()
-            if not store.capabilities.has_own_module:
+            if not store.capabilities.tested:
                 self._require_lasting(claim)
             self._context.log.info(f"{self._timestamp}: claimed for {claim.cluster}")
             token = claim.token
