@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from fsspec_gp_plugin.backups.record import Record
-from fsspec_gp_plugin.backups.required import BadContentsError, Required, Search, of_record, oids_in, required_of
+from fsspec_gp_plugin.backups.required import BadContentsError, Required, of_record, oids_in, required_of
+from fsspec_gp_plugin.backups.search import Search
 from fsspec_gp_plugin.errors import AccessDenied, Unreachable
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.fakes import FakeStore
@@ -93,14 +94,14 @@ def test_what_is_missing_is_named(name: str) -> None:
     store, timestamp, names = made(name)
     required = required_of(store, timestamp)
     gone = [one for one in names if one.startswith("gpbackup_1_")][1]
-    search, first, second = Search(required), Search(required, 0), Search(required, 1)
+    search, first, second = Search(required), Search(required, range(1)), Search(required, range(1, 2))
     for one in [*names, *names]:
         if one != gone:
             search.take(one), first.take(one), second.take(one)
     assert (search.missing, list(search.names_missing())) == (1, [gone])
     assert (first.missing, list(first.names_missing())) == (0, [])
     assert (second.missing, second.total, list(second.names_missing())) == (1, required.each, [gone])
-    assert Search(required, 7).total == 0
+    assert Search(required, range(7, 8)).total == 0
 
 
 @pytest.mark.parametrize(
