@@ -58,8 +58,11 @@ def find_leftovers(store: Store, begun_before: float, note: Callable[[str], None
     except StorageError as error:
         note(f"unfinished uploads could not be looked for: {error}")
         uploads = []
+    # One whose report can't be read may be whole.
     found = [
-        _unfinished_backup(backup, uploads, files, begun_before) for backup in backups if backup.state != "complete"
+        _unfinished_backup(backup, uploads, files, begun_before)
+        for backup in backups
+        if backup.state in ("incomplete", "failed")
     ]
     _spare_needed(store, backups, found)
     whole = {one.prefix for one in found}

@@ -75,9 +75,9 @@ def judge(
 
 
 def _left_alone(backup: Backup) -> str:
-    if backup.state != "complete":
+    if backup.state in ("incomplete", "failed"):
         return f"{backup.state}: see `cleanup`"
-    if not backup.database or not backup.report.get("backup status", "").lower().startswith("success"):
+    if backup.state != "complete" or not backup.database:
         return "its report can't be read"
     return ""
 

@@ -13,13 +13,15 @@ from ..errors import StorageError, Unreachable
 from ..integrity import manifest, underway, verdict
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
 from ..storage.reading import pieces
+from . import report
 
 if TYPE_CHECKING:
     from ..storage.api import ObjectInfo, Store
 
 _REPORTS_AT_ONCE = 8
 _LARGEST_REPORT = 1 << 20
-_LINE = re.compile(r"^([a-z][a-z0-9 ]*):[ \t]*(.*)$", re.MULTILINE)
+# By the status that gpbackup writes, in small letters.
+_STATES = {"success": "complete", "failure": "failed"}
 _CONTENT = re.compile(r"gpbackup_(-?[0-9]+)_[0-9]{14}(?:_|\.|$)")
 
 
@@ -42,10 +44,12 @@ class Backup:
 
     @property
     def state(self) -> str:
-        """`complete`, `failed` by its own report, or `incomplete`: gpbackup did not come to its end."""
+        """`incomplete` where gpbackup did not come to its end; else `complete` or `failed`, as its report says, or
+        `unknown` where that can't be read.
+        """
         if not self.has_contents or not self.report_key:
             return "incomplete"
-        return "failed" if self.report.get("backup status", "").lower().startswith("fail") else "complete"
+        return _STATES.get(self.report.get("backup status", "").lower(), "unknown")
 
     @property
     def database(self) -> str:
@@ -126,8 +130,8 @@ def survey(store: Store, timestamp: str = "", working_files: list[ObjectInfo] | 
             found.setdefault(stamp, Backup(stamp)).count(info)
     backups = [found[stamp] for stamp in sorted(found)]
     with ThreadPoolExecutor(_REPORTS_AT_ONCE) as pool:
-        for backup, report in zip(backups, pool.map(lambda one: _report(store, one), backups), strict=True):
-            backup.report = report
+        for backup, told in zip(backups, pool.map(lambda one: _report(store, one), backups), strict=True):
+            backup.report = told
     return backups
 
 
@@ -141,4 +145,4 @@ def _report(store: Store, backup: Backup) -> dict[str, str]:
         raise
     except StorageError:
         return {}
-    return {name: value.strip() for name, value in _LINE.findall(text.decode(errors="replace"))}
+    return report.read(text.decode(errors="replace"))
