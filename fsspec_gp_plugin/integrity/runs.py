@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DIRECTORY = "runs"
 _LONGEST = 64 << 10
+_REFUSED = ".refused"
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,21 @@ def refuse(place: Place, timestamp: str, data_directory: str, why: str) -> None:
 
 
 def read_refusal(place: Place, timestamp: str, data_directory: str) -> str | None:
-    """Why the run was refused in that data directory; None where it was not. LocalFileError."""
+    """Why the run was refused that has this data directory; None where it was not. LocalFileError.
+
+    Where no run of that timestamp was joined on this host, a refusal in one data directory is meant for all.
+    """
     try:
         directory = place.open_directory(DIRECTORY)
     except private.NoDirectoryError:
         return None
     try:
-        return _text(directory, _refusal(place.name_of(timestamp), data_directory))
+        name = place.name_of(timestamp)
+        why = _text(directory, _refusal(name, data_directory))
+        if why is None and _read(directory, name) is None:
+            refused = (one for one in os.listdir(directory) if one.startswith(f"{name}.") and one.endswith(_REFUSED))
+            why = next((_text(directory, one) for one in refused), None)
+        return why
     finally:
         os.close(directory)
 
@@ -104,7 +113,7 @@ def _opened(place: Place, *, make: bool = False) -> Iterator[int]:
 
 def _refusal(name: str, data_directory: str) -> str:
     digest = hashlib.sha256(os.fsencode(os.path.normpath(data_directory))).hexdigest()[:16]
-    return f"{name}.{digest}.refused"
+    return f"{name}.{digest}{_REFUSED}"
 
 
 def _read(directory: int, name: str) -> Run | None:

@@ -45,7 +45,8 @@ def change_object(target: Target, key: str, change: Callable[[bytes], bytes]) ->
 def manifests(target: Target) -> list[list[Any]]:
     """The lines of each manifest at the target."""
     with target.store() as store:
-        found = sorted(store.find(f"{PREFIX}fsspec_gp_plugin/"), key=lambda info: info.key)
+        listed = (info for info in store.find(f"{PREFIX}fsspec_gp_plugin/") if info.key.endswith(".manifest.gz"))
+        found = sorted(listed, key=lambda info: info.key)
         texts = [gzip.decompress(_content(store, info)) for info in found]
     return [[json.loads(line) for line in text.splitlines()] for text in texts]
 

@@ -70,6 +70,10 @@ class AzureStore:
                 raise ForeignAnswerError("it has no ETag")
         return ObjectInfo(key, len(data), headers.get("etag"), crc)
 
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        del data
+        raise StorageError(f"can't create {self.name(key)}: this store makes no object only if there is none")
+
     def begin(self, key: str) -> AzureWriter:
         return AzureWriter(self, key)
 
@@ -194,6 +198,9 @@ class AzureStore:
 
     def find_uploads(self, prefix: str) -> list[Upload]:
         return [Upload(name[len(self._prefix) :]) for name in names_below(self.blobs, self._prefix + prefix)]
+
+    def last_written(self, upload: Upload) -> float | None:
+        return upload.started
 
     def delete_unfinished(self, prefix: str) -> int:
         return drop_below(self.blobs, self._prefix + prefix)

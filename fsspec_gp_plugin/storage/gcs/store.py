@@ -70,6 +70,10 @@ class GcsStore:
             _, _, resource = self.requests.send("POST", url, headers, memoryview(body))
             return self.require_same(described(key, resource), len(data), crc)
 
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        del data
+        raise StorageError(f"can't create {self.name(key)}: this store makes no object only if there is none")
+
     def begin(self, key: str) -> GcsWriter:
         return GcsWriter(self, key)
 
@@ -178,6 +182,9 @@ class GcsStore:
     def find_uploads(self, prefix: str) -> list[Upload]:
         del prefix  # as below
         return []
+
+    def last_written(self, upload: Upload) -> float | None:
+        return upload.started
 
     def delete_unfinished(self, prefix: str) -> int:
         del prefix  # Google lists no sessions, charges nothing for them, and ends them after a week

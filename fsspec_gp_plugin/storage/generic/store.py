@@ -48,6 +48,10 @@ class FsspecStore:
     def put(self, key: str, data: memoryview) -> ObjectInfo:
         return put_by_writer(self.begin(key), data)
 
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        del data
+        raise StorageError(f"can't create {self.name(key)}: this store makes no object only if there is none")
+
     def begin(self, key: str) -> FsspecWriter:
         return FsspecWriter(self, key)
 
@@ -73,6 +77,9 @@ class FsspecStore:
     def find_uploads(self, prefix: str) -> list[Upload]:
         del prefix  # as below
         return []
+
+    def last_written(self, upload: Upload) -> float | None:
+        return upload.started
 
     def delete_unfinished(self, prefix: str) -> int:
         del prefix  # find() lists the working files

@@ -74,6 +74,10 @@ class S3Store:
             return ObjectInfo(key, len(data), answer.get("etag"))
         return self.require_size(ObjectInfo(key, len(data), answer.get("etag"), crc32c(data)))
 
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        del data
+        raise StorageError(f"can't create {self.name(key)}: this store makes no object only if there is none")
+
     def begin(self, key: str) -> S3Writer:
         return S3Writer(self, key)
 
@@ -236,6 +240,9 @@ class S3Store:
     def find_uploads(self, prefix: str) -> list[Upload]:
         found = listed_below(self.control, self._bucket, self._prefix + prefix)
         return [Upload(one.key[len(self._prefix) :], one.started) for one in found]
+
+    def last_written(self, upload: Upload) -> float | None:
+        return upload.started
 
     def delete_unfinished(self, prefix: str) -> int:
         return abort_below(self.control, self._bucket, self._prefix + prefix)
