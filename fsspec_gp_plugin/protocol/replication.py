@@ -109,9 +109,9 @@ def _require_copy(context: Context, source: Store, target: Store, prefix: str) -
     except StorageError as error:
         kind = Unreachable if isinstance(error, Unreachable) else StorageError
         raise kind(
-            f"nothing was deleted, as nothing proves that the first target is another place and holds the backup "
-            f"{timestamp} whole: {error}; run it when the first target can be read and written, or delete the last copy "
-            "by `delete_backup` with a configuration whose `url` is the replica"
+            f"nothing was deleted, as nothing proves that the first target is another place and holds all of "
+            f"{timestamp}: {error}; run it when the first target can be read and written, or delete the last copy by "
+            "`delete_backup` with a configuration whose `url` is the replica"
         ) from error
 
 
