@@ -59,7 +59,7 @@ def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
 
 
 def _record(context: Context, store: Store, timestamp: str) -> Record | None:
-    """gpbackup's record of a backup; None where it doesn't tell, as of backups that were not made by gpbackup."""
+    """Gpbackup's record of a backup; None where it doesn't tell, as of backups that were not made by gpbackup."""
     try:
         return record.read(store, timestamp)
     except (AccessDenied, NotFound, BadRecordError) as error:
