@@ -125,7 +125,7 @@ class _Joining:
         """
         config = self._context.config
         elsewhere = "/" if os.getcwd() != "/" else self._place.path
-        line = [*installation.command(), READ_OBJECT, config.path, self._prefix + claim.own_name]
+        line = [*installation.command(), READ_OBJECT, os.path.abspath(config.path), self._prefix + claim.own_name]
         try:
             done = subprocess.run(
                 line, cwd=elsewhere, capture_output=True, stdin=subprocess.DEVNULL, timeout=_READ_SECONDS, check=False
@@ -134,9 +134,11 @@ class _Joining:
             raise LocalFileError(f"can't read the claim by another process: {error}") from error
         if done.returncode or done.stdout != claim.encoded():
             protocol = config.url.partition("://")[0]
+            told = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             raise StorageError(
-                f"{protocol}:// can't hold backups here: another process on this host does not find what this one "
-                "wrote; the filesystem keeps it in memory, or means another place in another working directory"
+                f"{protocol}:// can't hold backups here: another process on this host, in another working directory, "
+                f"does not find what this one wrote{f' ({told})' if told else ''}; the filesystem keeps it in memory, "
+                "or means another place there"
             )
 
     def remember(self) -> None:
