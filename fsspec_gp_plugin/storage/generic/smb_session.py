@@ -106,8 +106,8 @@ class SmbSession:
         if connection is not None and connection.transport.connected:
             return _socket(connection)
         self.drop()
-        # Each a client of its own: a server takes those of one client for channels of one session, and gives them all to
-        # one process, where Samba has lost answers to many that connect at once.
+        # Each a client of its own: a server takes those of one client for channels of one session, and Samba gives them
+        # all to one process, which answers some of many that connect at once never.
         connection = Connection(uuid.uuid4(), target.host, target.port)
         try:
             try:
