@@ -92,6 +92,9 @@ PEOPLE = {
     "completion": ("bash|zsh", "print what makes the shell complete commands and options"),
 }
 
+# Not for people: setup hooks and doctor call it, to see what another process or host finds at the target.
+READ_OBJECT = "read-object"
+
 COMMANDS = {
     command.name: command
     for command in (

@@ -38,6 +38,7 @@ def delete_backup(store: Store, place: Place, timestamp: str, note: Callable[[st
 
 def _forget(place: Place, timestamp: str, note: Callable[[str], None]) -> None:
     from ..integrity.catalog import Catalog
+    from ..integrity.catalog_users import forget_fetched
     from ..integrity.journal import Journal
     from ..private import NoDirectoryError
 
@@ -46,6 +47,7 @@ def _forget(place: Place, timestamp: str, note: Callable[[str], None]) -> None:
             journal.discard(whole=True)
         with suppress(NoDirectoryError), Catalog(place, timestamp) as catalog:
             catalog.remove()
+        forget_fetched(place, timestamp)
     except LocalFileError as error:
         note(str(error))
 

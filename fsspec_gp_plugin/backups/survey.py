@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
-from ..integrity import manifest, underway, verdict
+from ..integrity import claim, manifest, mark, underway, verdict
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
 from ..storage.reading import pieces
 from . import report
@@ -28,7 +28,7 @@ _CONTENT = re.compile(r"gpbackup_(-?[0-9]+)_[0-9]{14}(?:_|\.|$)")
 @dataclass
 class Backup:
     """One backup: what there is of it, and what its report says, by the report's own names. `written`: when the latest
-    of its objects was, in seconds since 1970, where the store tells it.
+    of its objects was, in seconds since 1970, where the store tells it. `marks`: the host and the id of each.
     """
 
     timestamp: str
@@ -37,6 +37,8 @@ class Backup:
     has_contents: bool = False
     report_key: str = ""
     written: float | None = None
+    claims: list[ObjectInfo] = field(default_factory=list)
+    marks: list[tuple[str, str]] = field(default_factory=list)
     manifests: list[ObjectInfo] = field(default_factory=list)
     verdicts: list[verdict.Verdict] = field(default_factory=list)
     segments: Counter[str] = field(default_factory=Counter)
@@ -99,6 +101,12 @@ class Backup:
             return
         self.written = max(self.written or 0.0, info.modified or 0.0, copied or 0.0) or None
         if copied is not None:
+            return
+        if claim.is_claim(name):
+            self.claims.append(info)
+            return
+        if (marked := mark.read(name)) is not None:
+            self.marks.append(marked)
             return
         if manifest.is_manifest(name):
             self.manifests.append(info)

@@ -19,8 +19,8 @@ PREFIX = f"backups/20260102/{T}/"
 
 
 def call_hook(plugin: Plugin, name: str) -> None:
-    """Call a hook as a host does. Those of the other scopes do the same, or less; each call costs."""
-    plugin.run(name, plugin.database.directory(-1), "segment_host").succeeded()
+    """Call a hook as the coordinator does. Those of the other scopes do the same, or less; each call costs."""
+    plugin.run(name, plugin.database.directory(-1), "master").succeeded()
 
 
 def back_up(plugin: Plugin, tables: dict[str, bytes]) -> None:
