@@ -39,7 +39,7 @@ def require_restorable(context: Context, timestamp: str) -> None:
     from ..integrity import catalog_users
 
     store = source(context, timestamp)
-    told = _record(context, store, timestamp)
+    told, required = _told(store, timestamp)
     plan = (told and told.plan) or {}
     earlier = [one for one in plan if one != timestamp]
     try:
@@ -57,7 +57,6 @@ def require_restorable(context: Context, timestamp: str) -> None:
                 _require_contents(context, one, timestamp, single_data_file=told is not None and told.single_data_file)
         except NotFound as error:
             refuse(context, error)
-    required = Required(timestamp) if told is None else of_record(store, timestamp, told)
     large += _look(context, store, required)
     if not large:
         with suppress(LocalFileError):
@@ -70,23 +69,23 @@ def require_restorable(context: Context, timestamp: str) -> None:
         )
 
 
-def _record(context: Context, store: Store, timestamp: str) -> Record | None:
-    """What gpbackup's record of a backup says; None where nothing does, as of a backup that gpbackup has not made."""
+def _told(store: Store, timestamp: str) -> tuple[Record | None, Required]:
+    """What gpbackup's record of a backup says, None where nothing does, as of a backup that gpbackup has not made; and
+    what must be there.
+    """
     try:
-        return record.read(store, timestamp)
+        found = record.read(store, timestamp)
     except (AccessDenied, NotFound, BadRecordError) as error:
-        context.log.info(f"{timestamp}: whether all is there is not checked by gpbackup's record: {error}")
-        return None
+        return None, Required(timestamp, not_checked=f"not checked: {error}")
+    return found, of_record(store, timestamp, found)
 
 
 def _look_at_base(context: Context, timestamp: str) -> list[str]:
     """As _look(), at a backup that another builds upon."""
     store = source(context, timestamp)
     require_backup(context, store, keys.backup_prefix(timestamp), timestamp)
-    told = _record(context, store, timestamp)
     # Of the coordinator's files gprestore reads its table of contents alone.
-    required = Required(timestamp) if told is None else replace(of_record(store, timestamp, told), files=())
-    return _look(context, store, required)
+    return _look(context, store, replace(_told(store, timestamp)[1], files=()))
 
 
 def _require_contents(context: Context, timestamp: str, later: str, *, single_data_file: bool) -> None:
@@ -98,9 +97,8 @@ def _require_contents(context: Context, timestamp: str, later: str, *, single_da
         store.stat(f"{keys.backup_prefix(timestamp)}gpbackup_{timestamp}_toc.yaml")
     except NotFound as error:
         raise NotFound(f"{error}, which the restore of {later}, an incremental backup, reads") from error
-    told = _record(context, store, timestamp) if single_data_file else None
-    if told is not None:
-        require_tables_of_contents(store, of_record(store, timestamp, told), later)
+    if single_data_file:
+        require_tables_of_contents(store, _told(store, timestamp)[1], later)
 
 
 def _look(context: Context, store: Store, required: Required) -> list[str]:
