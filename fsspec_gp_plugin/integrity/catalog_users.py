@@ -12,6 +12,7 @@ import secrets
 from contextlib import suppress
 
 from .. import private
+from . import beside
 from .catalog import DIRECTORY, Catalog
 
 _SUFFIX = ".user"
@@ -49,6 +50,7 @@ def end(place: private.Place, timestamp: str) -> None:
     for one in needed - still:
         with Catalog(place, one) as catalog:
             catalog.remove()
+        beside.remove(place, one)
 
 
 def _read(directory: int, name: str) -> set[str]:

@@ -4,59 +4,116 @@ from __future__ import annotations
 
 import secrets
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..backups.plans import NoPlanError, needed
-from ..errors import AccessDenied, LocalFileError, NotFound, StorageError
+from ..backups import record
+from ..backups.record import BadRecordError
+from ..backups.required import Required, of_record, packed, unpacked
+from ..errors import AccessDenied, LocalFileError, NotFound
+from ..integrity import beside
 from ..private import NoDirectoryError
 from ..storage.api import ObjectInfo
-from ..storage.mirrored import MirroredStore
 from .completeness import require_backup
+from .presence import CHECKSUM_OFF, Scope, check, difference_told, refuse
 from .sources import source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..integrity.catalog import Catalog, Difference
+    from ..backups.record import Record
+    from ..integrity.catalog import Catalog
     from ..integrity.entry import Entry
     from ..storage.api import Store
     from .context import Context
 
 # So many objects are listed by the coordinator's hook; of a larger backup each segment's lists its own.
 _FEW = 10_000
-_ESCAPE = "set `checksum: off` to restore what there is without looking at the manifests"
 
 
 def fetch_manifests(context: Context, prefix: str, timestamp: str) -> None:
     """Fetch what all hosts have noted of a backup, and of those that it builds upon, for the restores on this host to
-    compare; and compare it with what is at the target.
+    compare; and look whether all that they need is at the target. Once a host.
     """
-    if context.config.checksum == "off":
-        return
     from ..integrity import catalog_users
-    from ..integrity.catalog import Catalog
 
     store = source(context, timestamp)
+    told = _record(context, store, timestamp)
+    earlier = {one: reads for one, reads in ((told and told.plan) or {}).items() if one != timestamp}
     try:
-        earlier = needed(store, timestamp)
-    except (AccessDenied, NotFound, NoPlanError):
-        earlier = frozenset()
-    catalog_users.begin(context.config.place, timestamp, [timestamp, *earlier])
-    for one in earlier:
+        catalog_users.begin(context.config.place, timestamp, [timestamp, *earlier])
+    except LocalFileError:
+        if context.config.checksum != "off":
+            raise
+    looked_at = [timestamp]
+    for one, reads in earlier.items():
         # A restore of a table that needs it would fail later, where gprestore hangs.
-        base = source(context, one)
-        require_backup(context, base, keys.backup_prefix(one), one)
-        with Catalog(context.config.place, one, make=True) as catalog:
-            _build(context, catalog, one, base)
+        try:
+            if _has_base(context, one, timestamp, reads=reads):
+                looked_at.append(one)
+        except NotFound as error:
+            refuse(context, error)
+    required = Required(timestamp) if told is None else of_record(store, timestamp, told)
+    _look(context, store, required, looked_at)
+
+
+def _record(context: Context, store: Store, timestamp: str) -> Record | None:
+    """gpbackup's record of a backup; None where it doesn't tell, as of backups that were not made by gpbackup."""
+    try:
+        return record.read(store, timestamp)
+    except (AccessDenied, NotFound, BadRecordError) as error:
+        context.log.info(f"{timestamp}: what must be there is not checked: {error}")
+        return None
+
+
+def _has_base(context: Context, timestamp: str, later: str, *, reads: bool) -> bool:
+    """What the restore of a `later` backup needs of one that it builds upon is there; NotFound. Returns whether that is
+    its data. gprestore fetches the table of contents in any case.
+    """
+    store = source(context, timestamp)
+    prefix = keys.backup_prefix(timestamp)
+    if not reads:
+        try:
+            store.stat(f"{prefix}gpbackup_{timestamp}_toc.yaml")
+        except NotFound as error:
+            raise NotFound(f"{later} is an incremental backup, whose restore reads it: {error}") from error
+        return False
+    require_backup(context, store, prefix, timestamp)
+    told = _record(context, store, timestamp)
+    required = Required(timestamp) if told is None else replace(of_record(store, timestamp, told), files=())
+    _look(context, store, required, [timestamp])
+    return True
+
+
+def _look(context: Context, store: Store, required: Required, chain: list[str]) -> None:
+    """Look for what must be there of one backup: all of a small one, of a large one what is the coordinator's; what is
+    needed for the rest is kept for the hooks of this host's segments.
+    """
+    timestamp = required.timestamp
+    if required.not_checked:
+        context.log.info(f"{timestamp}: the data objects are {required.not_checked}")
+    with _manifests(context, timestamp, store) as (catalog, count):
+        # What is gone would only be missed much later, where gprestore hangs.
+        whole = max(count, required.count) <= _FEW or not store.capabilities.lists_by_prefix
+        if not whole:
+            beside.write(context.config.place, timestamp, packed(required, chain))
+        check(context, store, Scope(timestamp, whole=whole), required, catalog)
+
+
+@contextmanager
+def _manifests(context: Context, timestamp: str, store: Store) -> Iterator[tuple[Catalog | None, int]]:
+    """The catalog of a backup's manifests, and how many objects they name; None where they are not looked at."""
+    if context.config.checksum == "off":
+        yield None, 0
+        return
+    from ..integrity.catalog import Catalog
+
     with Catalog(context.config.place, timestamp, make=True) as catalog:
         count = _build(context, catalog, timestamp, store)
-        if count is None:
-            return
-        context.log.info(f"{timestamp}: the manifests name {count} objects")
-        # What is gone would only be missed much later, where gprestore hangs.
-        whole = count <= _FEW or not store.capabilities.lists_by_prefix
-        _require(context, catalog, prefix, store, "" if whole else f"gpbackup_{timestamp}")
+        if count is not None:
+            context.log.info(f"{timestamp}: the manifests name {count} objects")
+        yield catalog, count or 0
 
 
 def _build(context: Context, catalog: Catalog, timestamp: str, store: Store) -> int | None:
@@ -72,61 +129,41 @@ def _build(context: Context, catalog: Catalog, timestamp: str, store: Store) -> 
         context.log.info(f"{timestamp}: restored unverified, as its manifests can't be listed: {error}")
         found = []
     except BadManifest as error:
-        raise BadManifest(f"{error}; {_ESCAPE}") from error
+        raise BadManifest(f"{error}; {CHECKSUM_OFF}") from error
     if not found:
         catalog.remove()
         return None
     try:
         return catalogs.build(catalog, store, timestamp, found)
     except (LocalFileError, BadManifest) as error:
-        raise type(error)(f"{error}; {_ESCAPE}") from error
+        raise type(error)(f"{error}; {CHECKSUM_OFF}") from error
 
 
 def require_objects(context: Context, prefix: str, timestamp: str, content: str) -> None:
-    """What the manifests name of one content id is at the target, in its full size; else NotFound or StorageError."""
+    """What must be there of one content id is at the target, in its full size; else NotFound or StorageError. It is
+    looked for where the hook of this host has left that to those of the segments.
+    """
+    del prefix
+    try:
+        kept = beside.read(context.config.place, timestamp)
+        chain = [timestamp] if kept is None else unpacked(kept)[1]
+        for one in chain:
+            if (kept := beside.read(context.config.place, one)) is not None:
+                _require_content(context, unpacked(kept)[0], content)
+    except (NoDirectoryError, KeyError, ValueError) as error:
+        context.log.info(f"{timestamp}: not looked for what must be there: {error}")
+
+
+def _require_content(context: Context, required: Required, content: str) -> None:
     from ..integrity.catalog import Catalog
 
-    # Where a listing is always one of all, the coordinator's hook has looked at all.
-    store = source(context, timestamp)
-    if context.config.checksum == "off" or not store.capabilities.lists_by_prefix:
+    store = source(context, required.timestamp)
+    scope = Scope(required.timestamp, content)
+    if context.config.checksum == "off":
+        check(context, store, scope, required, None)
         return
-    try:
-        with Catalog(context.config.place, timestamp) as catalog:
-            _require(context, catalog, prefix, store, f"gpbackup_{content}_{timestamp}")
-    except NoDirectoryError as error:
-        context.log.info(f"{timestamp}: not compared with its manifests: {error}")
-
-
-def _require(context: Context, catalog: Catalog, prefix: str, store: Store, start: str) -> None:
-    if not catalog.has(start):
-        return
-
-    def names(found: Iterable[ObjectInfo]) -> Iterator[tuple[str, int]]:
-        return ((info.key[len(prefix) :], info.size) for info in found)
-
-    try:
-        found = catalog.difference(start, names(store.find(prefix + start)))
-        if found is not None and isinstance(store, MirroredStore):
-            found = catalog.difference(start, names(store.find_at_both(prefix + start)))
-    except AccessDenied as error:
-        context.log.info(f"{prefix} can't be listed, so nothing tells whether all is there: {error}")
-        return
-    _refuse(prefix, found)
-
-
-def _refuse(prefix: str, found: Difference | None) -> None:
-    if found is None:
-        return
-    if found.size is not None:
-        raise StorageError(
-            f"{prefix}{found.name} has {found.size} bytes, but {found.backed_up} were backed up, says its manifest; "
-            f"{_ESCAPE}"
-        )
-    more = f" and {found.missing - 1} more" if found.missing > 1 else ""
-    raise NotFound(
-        f"{prefix}{found.name}{more} of {found.total} objects were backed up, says their manifest, but are not at the "
-        f"target, or not in that size; {_ESCAPE}"
-    )
+    with Catalog(context.config.place, required.timestamp) as catalog:
+        check(context, store, scope, required, catalog)
 
 
 def expected(context: Context, key: str) -> ObjectInfo | None:
@@ -163,7 +200,9 @@ class Expectations:
         """NotFound or StorageError where a listing lacks what they name, or tells another size."""
         if self._catalog is not None:
             names = ((info.key[len(self._prefix) :], info.size) for info in found)
-            _refuse(self._prefix, self._catalog.difference("", names))
+            fault = difference_told(self._prefix, self._catalog.difference("", names))
+            if fault is not None:
+                raise fault
 
 
 @contextmanager

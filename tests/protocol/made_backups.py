@@ -65,8 +65,10 @@ def flipped(data: bytes) -> bytes:
 
 
 def kept(database: Database) -> list[str]:
-    """The files that a host keeps of backups and restores, below its state directory."""
+    """The files that a host keeps of backups and restores, below its state directory, but for the notes on runs."""
     root = database.folder / "home" / ".fsspec_gp_plugin"
     return sorted(
-        str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and "agent" not in path.parts
+        str(path.relative_to(root))
+        for path in root.rglob("*")
+        if path.is_file() and not {"agent", "runs"} & set(path.parts)
     )

@@ -156,6 +156,7 @@ def test_what_other_hosts_have_stored_is_verified_on_any(plugin: Plugin, target:
     folder.mkdir(mode=0o700)
     other = Plugin(Database(folder), write_config(folder / "config.yaml", target.url, target.options))
     there = other.database.table(7, segment=1)
+    call_hook(plugin, "setup_plugin_for_backup")
     other.run("setup_plugin_for_backup", other.database.directory(1), "segment_host").succeeded()
     other.run("backup_data", there, stdin=b"of another host").succeeded()
     other.run("cleanup_plugin_for_backup", other.database.directory(1), "segment_host").succeeded()

@@ -375,4 +375,4 @@ def test_a_directory_that_others_may_write_to_is_refused(home: Path, kind: type[
     folder.mkdir(parents=True)
     folder.chmod(0o770)
     with pytest.raises(LocalFileError, match="must belong to the user and be closed to others"):
-        kind(URL, T)
+        kind(PLACE, T)

@@ -31,6 +31,8 @@ class FsspecStore:
             parallel_reads=dialect.parallel_reads,
             lists_by_prefix=False,
             single_request_put=False,
+            creates=dialect.creates,
+            tested=dialect.tested,
         )
         self._root = root.rstrip("/")
 
@@ -49,8 +51,7 @@ class FsspecStore:
         return put_by_writer(self.begin(key), data)
 
     def create(self, key: str, data: memoryview) -> ObjectInfo:
-        del data
-        raise StorageError(f"can't create {self.name(key)}: this store makes no object only if there is none")
+        return put_by_writer(FsspecWriter(self, key, replaces=False), data)
 
     def begin(self, key: str) -> FsspecWriter:
         return FsspecWriter(self, key)
