@@ -7,7 +7,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
-from fsspec_gp_plugin.errors import Interrupted, NotFound, ObjectChanged, StorageError
+from fsspec_gp_plugin.errors import AlreadyExists, Interrupted, NotFound, ObjectChanged, StorageError
 from fsspec_gp_plugin.storage.api import Capabilities, ObjectInfo, Upload
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ class FakeStore:
     """Keeps objects in a dict, and the promises of every store, which tests/contract holds it to.
 
     `before` is called with (method, key, part number or start) before each step and may raise or wait; `calls` records
-    them.
+    them. A create() has two steps, `create` before and `created` after, where an error is an answer that got lost.
+    Without `creates` it can't; with `ignores_condition` it replaces, as some stores do. `unfinished` are uploads,
+    each with when its last part came.
     """
 
     def __init__(
@@ -31,13 +33,18 @@ class FakeStore:
         single_request_put: bool = True,
         max_parts: int | None = None,
         piece: int = 1 << 20,
+        creates: bool = True,
+        ignores_condition: bool = False,
     ) -> None:
         self.capabilities = Capabilities(
             parallel_parts=parallel,
             parallel_reads=parallel,
             single_request_put=single_request_put,
             max_parts=max_parts,
+            creates=creates,
         )
+        self.ignores_condition = ignores_condition
+        self.unfinished: dict[Upload, float | None] = {}
         self.objects: dict[str, bytes] = {}
         self.crcs: dict[str, int] = {}
         self.calls: list[tuple[str, str, int]] = []
@@ -55,6 +62,16 @@ class FakeStore:
     def put(self, key: str, data: memoryview) -> ObjectInfo:
         self.step("put", key)
         self.objects[key] = bytes(data)
+        return self.stat(key)
+
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        assert self.capabilities.creates, "it can't"
+        self.step("create", key)
+        with self._lock:
+            if key in self.objects and not self.ignores_condition:
+                raise AlreadyExists(f"{key}: there is an object of that key")
+            self.objects[key] = bytes(data)
+        self.step("created", key)
         return self.stat(key)
 
     def begin(self, key: str) -> PartWriter:
@@ -95,12 +112,17 @@ class FakeStore:
         return False
 
     def find_uploads(self, prefix: str) -> list[Upload]:
-        del prefix
-        return []
+        return [upload for upload in self.unfinished if upload.key.startswith(prefix)]
+
+    def last_written(self, upload: Upload) -> float | None:
+        self.step("last_written", upload.key)
+        return self.unfinished[upload]
 
     def delete_unfinished(self, prefix: str) -> int:
-        del prefix
-        return 0
+        found = self.find_uploads(prefix)
+        for upload in found:
+            del self.unfinished[upload]
+        return len(found)
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         del unfinished

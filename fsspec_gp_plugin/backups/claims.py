@@ -97,10 +97,11 @@ def _contend(store: Store, prefix: str, claim: Claim, note: Note) -> None:
         except AccessDenied as error:
             note(f"these credentials can't list, so nothing tells whether {prefix} is claimed twice: {error}")
             return
-        for other in _claims(store, prefix, [info for info in listed if info.key != own]):
-            if other.token < claim.token:
-                store.delete([own])
-                raise _refusal(prefix, other)
+        found = _claims(store, prefix, [info for info in listed if info.key != own])
+        first = min(found, key=lambda one: one.token, default=claim)
+        if first.token < claim.token:
+            store.delete([own])
+            raise _refusal(prefix, first)
 
 
 def require_only_claim(store: Store, prefix: str, token: str) -> None:

@@ -16,8 +16,9 @@ from ..integrity.manifest import FOLDER, BadManifest
 from ..keys import backup_prefix
 from . import catalogs, record
 from .chains import why_not
-from .owners import Ownership, ownership_of
-from .required import Required, Search, of_record
+from .ownership import Ownership, ownership_of
+from .required import Required, of_record
+from .search import Search
 from .survey import Backup, survey
 
 if TYPE_CHECKING:

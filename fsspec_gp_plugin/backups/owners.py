@@ -1,64 +1,64 @@
-"""Whose backups are: their claims, read."""
+"""Whether a backup is of the cluster here, as its claim says, and of which one each of many is."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import StorageError, Unreachable
+from ..errors import AccessDenied, NotFound, PluginError
+from ..integrity import claim as claims
+from ..integrity.manifest import FOLDER
+from ..keys import backup_prefix
 from .claims import read_claim
+from .ownership import by_weight, ownerships
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..integrity.claim import Claim
-    from ..storage.api import Store
+    from ..integrity.cluster import Cluster
+    from ..storage.api import ObjectInfo, Store
     from .survey import Backup
 
-_CLAIMS_AT_ONCE = 8
-# More than two tell nothing more than that the prefix is not one run's alone.
-_READ = 2
 
+def clusters_of(store: Store, backups: Sequence[Backup]) -> dict[str, Cluster | None]:
+    """The cluster of each backup of which a listing has told a claim, by timestamp; None where the claim can't be read.
 
-@dataclass(frozen=True)
-class Ownership:
-    """The claims of one backup: none of one that was made before there were claims. `unreadable`: why one of them
-    can't be read, "" where all were.
+    Unreachable.
     """
-
-    claims: tuple[Claim, ...] = ()
-    unreadable: str = ""
-
-    @property
-    def claim(self) -> Claim | None:
-        """The claim, where there is just one."""
-        return self.claims[0] if len(self.claims) == 1 and not self.unreadable else None
-
-    @property
-    def problem(self) -> str:
-        """That two runs have claimed the backup, whose; "" where they have not."""
-        if len(self.claims) < _READ:
-            return ""
-        first, second = self.claims[:_READ]
-        return f"two runs have claimed it, of which nothing tells the objects apart: {first.cluster}, {second.cluster}"
+    found = ownerships(store, [backup for backup in backups if backup.claims])
+    return {timestamp: one.claims[0].cluster if one.claims else None for timestamp, one in found.items()}
 
 
-def ownership_of(store: Store, backup: Backup) -> Ownership:
-    """Read a backup's claims. Unreachable."""
-    found = []
-    for info in sorted(backup.claims, key=lambda info: info.key)[:_READ]:
-        try:
-            found.append(read_claim(store, info.key))
-        except Unreachable:
-            raise
-        except StorageError as error:
-            return Ownership(tuple(found), f"its claim can't be read: {error}")
-    return Ownership(tuple(found))
+def claim_at(store: Store, prefix: str) -> tuple[ObjectInfo, Claim] | None:
+    """The claim of the backup below a prefix, and its object; None where it has none. StorageErrors."""
+    listed = [info for info in store.find(f"{prefix}{FOLDER}claim.") if claims.is_claim(info.key[len(prefix) :])]
+    if not listed:
+        return None
+    info = by_weight(listed)[0]
+    try:
+        return info, read_claim(store, info.key)
+    except NotFound:
+        return None  # it was deleted meanwhile
 
 
-def ownerships(store: Store, backups: Sequence[Backup]) -> dict[str, Ownership]:
-    """Read the claims of backups, by timestamp. Unreachable."""
-    with ThreadPoolExecutor(_CLAIMS_AT_ONCE) as pool:
-        found = pool.map(lambda one: ownership_of(store, one), backups)
-        return dict(zip((one.timestamp for one in backups), found, strict=True))
+def require_ours(store: Store, timestamp: str, here: Cluster, note: Callable[[str], None]) -> None:
+    """PluginError where another cluster than `here` claims the backup of that timestamp.
+
+    One whose claim may not be read counts as one without a claim, of which `note` is told.
+    """
+    anyway = f"`delete_backup CONFIG {timestamp} --any-cluster` deletes it whosever it is"
+    try:
+        found = claim_at(store, backup_prefix(timestamp))
+    except AccessDenied as error:
+        note(f"nothing tells whether another cluster claims {timestamp}: {error}")
+        return
+    except claims.BadClaim as error:
+        raise PluginError(f"nothing tells whose the backup {timestamp} is: {error}; {anyway}") from error
+    if found is None or found[1].cluster.is_same(here):
+        return
+    theirs = found[1].cluster
+    if theirs.name:
+        by_name = f"if it is this cluster's, set the option `cluster` to {theirs.name}"
+    else:
+        by_name = "the option `cluster` names a cluster whose coordinator changes, for the backups to come"
+    raise PluginError(f"the backup {timestamp} is of {theirs}, and this is {here}; {anyway}; {by_name}")

@@ -10,6 +10,7 @@ identifiers are kept: four bytes a table, and a bit for each object while it is 
 
 from __future__ import annotations
 
+import json
 import re
 from array import array
 from bisect import bisect_left
@@ -97,44 +98,25 @@ class Required:
         return first + number if number < len(self.oids) and self.oids[number] == oid else None
 
 
-class Search:
-    """Which of the data objects that must be there have been found; of one content id, or of all."""
+def packed(required: Required, chain: Iterable[str]) -> bytes:
+    """All of it, and the timestamps of the backups that are looked at with it, to be kept on this host."""
+    head = {
+        "timestamp": required.timestamp,
+        "not_checked": required.not_checked,
+        "segments": required.segments,
+        "suffix": required.suffix,
+        "single_data_file": required.single_data_file,
+        "chain": list(chain),
+    }
+    return json.dumps(head).encode() + b"\n" + required.oids.tobytes()
 
-    def __init__(self, required: Required, content: int | None = None) -> None:
-        """Nothing is found yet. A content id that no segment of the backup had has nothing to be found."""
-        self._required = required
-        contents = range(required.segments) if content is None else range(content, content + 1)
-        inside = range(contents.start * required.each, min(contents.stop, required.segments) * required.each)
-        self._places = inside
-        self._bits = bytearray((len(inside) + 7) // 8)
-        self._found = 0
 
-    def take(self, name: str) -> bool:
-        """An object of that name is there. Returns whether it must be."""
-        place = self._required.place(name)
-        if place is None or place not in self._places:
-            return False
-        at, bit = divmod(place - self._places.start, 8)
-        if not self._bits[at] >> bit & 1:
-            self._bits[at] |= 1 << bit
-            self._found += 1
-        return True
-
-    @property
-    def total(self) -> int:
-        """How many must be there."""
-        return len(self._places)
-
-    @property
-    def missing(self) -> int:
-        """How many of them were not found."""
-        return len(self._places) - self._found
-
-    def names_missing(self) -> Iterator[str]:
-        """The names of those, the first of them without a look at the others."""
-        for number, place in enumerate(self._places):
-            if not self._bits[number >> 3] >> (number & 7) & 1:
-                yield self._required.name(place)
+def unpacked(data: bytes) -> tuple[Required, list[str]]:
+    """What packed() was given, but for the coordinator's files. ValueError, KeyError where it is damaged."""
+    head, _, oids = data.partition(b"\n")
+    told = json.loads(head)
+    chain = [str(one) for one in told.pop("chain")]
+    return Required(**told, oids=array("I", oids)), chain
 
 
 def required_of(store: Store, timestamp: str) -> Required:

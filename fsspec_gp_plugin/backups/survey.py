@@ -139,8 +139,16 @@ def survey(store: Store, timestamp: str = "", working_files: list[ObjectInfo] | 
 
     Working files are added to a list that is given.
     """
+    backups = listed(store, backup_prefix(timestamp) if timestamp else BACKUPS, working_files)
+    with ThreadPoolExecutor(_REPORTS_AT_ONCE) as pool:
+        for backup, told in zip(backups, pool.map(lambda one: _report(store, one), backups), strict=True):
+            backup.report = told
+    return backups
+
+
+def listed(store: Store, below: str, working_files: list[ObjectInfo] | None = None) -> list[Backup]:
+    """The backups below a prefix as survey() tells them, but without their reports."""
     found: dict[str, Backup] = {}
-    below = backup_prefix(timestamp) if timestamp else BACKUPS
     for info in store.find(below, unfinished=working_files is not None):
         prefix = "/".join(info.key.split("/")[:3]) + "/"
         if is_unfinished(info.key):
@@ -149,11 +157,7 @@ def survey(store: Store, timestamp: str = "", working_files: list[ObjectInfo] | 
         elif is_backup_prefix(prefix) and not info.key.endswith("/"):
             stamp = timestamp_of(prefix)
             found.setdefault(stamp, Backup(stamp)).count(info)
-    backups = [found[stamp] for stamp in sorted(found)]
-    with ThreadPoolExecutor(_REPORTS_AT_ONCE) as pool:
-        for backup, told in zip(backups, pool.map(lambda one: _report(store, one), backups), strict=True):
-            backup.report = told
-    return backups
+    return [found[stamp] for stamp in sorted(found)]
 
 
 def _report(store: Store, backup: Backup) -> dict[str, str]:

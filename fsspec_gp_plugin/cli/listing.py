@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backups.chains import find_broken
 from ..backups.inspection import Inspector
-from ..backups.owners import ownerships
+from ..backups.ownership import ownerships
 from ..backups.survey import Backup, survey
 from ..config.units import format_size
 from ..errors import AccessDenied, NotFound, StorageError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..backups.inspection import Found
-    from ..backups.owners import Ownership
+    from ..backups.ownership import Ownership
     from ..storage.api import Store
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..backups.chains import find_broken
-from ..backups.owners import ownerships
+from ..backups.ownership import ownerships
 from ..backups.survey import Backup, survey
 from ..errors import LocalFileError, StorageError
 from . import render
@@ -20,7 +20,7 @@ from .owners import label
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..backups.owners import Ownership
+    from ..backups.ownership import Ownership
 
 _STATES = ("complete", "failed", "incomplete", "unknown", "broken")
 _PREFIX = "fsspec_gp_plugin_"

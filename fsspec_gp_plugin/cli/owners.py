@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..backups.owners import Ownership
+    from ..backups.ownership import Ownership
     from ..integrity.cluster import Cluster
 
 

@@ -32,6 +32,8 @@ DIRECTORY = "manifests"
 # The purpose of a catalog that a restore without a setup hook has fetched.
 FETCHED = ".fetched"
 _SUFFIX = ".db"
+# How the names of all objects begin that gpbackup stores.
+_GPBACKUPS = b"gpbackup_"
 _OLDEST_SQLITE = (3, 25)
 
 
@@ -134,18 +136,26 @@ class Catalog:
         """Compare what the manifests say of objects whose name begins so with a listing of them, names and sizes; None
         where nothing is missing. What else is listed does not matter.
         """
+        return self.compare(start, listed)[0]
+
+    def compare(self, start: str, listed: Iterable[tuple[str, int]]) -> tuple[Difference | None, int]:
+        """As difference(), and how many of gpbackup's objects that are listed the manifests don't name."""
         between = (os.fsencode(start), os.fsencode(start) + b"\xff")
         query = """
-            SELECT count(*) OVER (), (SELECT count(*) FROM object WHERE name >= ? AND name < ?), name, size, found
-            FROM (SELECT object.name, object.size, listed.size AS found FROM object LEFT JOIN listed USING (name)
-                  WHERE name >= ? AND name < ?)
-            WHERE found IS NULL OR found <> size ORDER BY name LIMIT 1
+            SELECT unnamed, different.* FROM (
+                SELECT count(*) AS unnamed FROM listed
+                WHERE name >= ? AND name < ? AND NOT EXISTS (SELECT 1 FROM object WHERE object.name = listed.name)
+            ) LEFT JOIN (
+                SELECT count(*) OVER (), (SELECT count(*) FROM object WHERE name >= ? AND name < ?), name, size, found
+                FROM (SELECT object.name, object.size, listed.size AS found FROM object LEFT JOIN listed USING (name)
+                      WHERE name >= ? AND name < ?)
+                WHERE found IS NULL OR found <> size ORDER BY name LIMIT 1
+            ) AS different ON 1
         """
-        rows = (
-            Difference(count, total, os.fsdecode(name), size, found)
-            for count, total, name, size, found in self._rows(query, *between, *between, listed=listed)
-        )
-        return next(rows, None)
+        values = (_GPBACKUPS, _GPBACKUPS + b"\xff", *between, *between)
+        for unnamed, count, total, name, size, found in self._rows(query, *values, listed=listed):
+            return count and Difference(count, total, os.fsdecode(name), size, found), unnamed
+        return None, 0
 
     @contextmanager
     def compared(self, listed: Iterable[ObjectInfo], prefix: str) -> Iterator[Comparison]:

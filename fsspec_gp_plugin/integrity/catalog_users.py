@@ -12,6 +12,7 @@ import secrets
 from contextlib import suppress
 
 from .. import private
+from . import beside
 from .catalog import DIRECTORY, FETCHED, Catalog
 
 _SUFFIX = ".user"
@@ -50,6 +51,7 @@ def end(place: private.Place, timestamp: str) -> None:
     for one in needed - still:
         with Catalog(place, one) as catalog:
             catalog.remove()
+        beside.remove(place, one)
     for one in {timestamp, *needed}:
         forget_fetched(place, one)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DIRECTORY = "runs"
 _LONGEST = 64 << 10
+_REFUSED = ".refused"
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,24 @@ class Run:
 
 
 def read_run(place: Place, timestamp: str) -> Run | None:
-    """What is remembered of a run; None where no setup hook has found a claim here. LocalFileError."""
+    """What is remembered of a run; None where no setup hook has joined one here. LocalFileError."""
     with suppress(private.NoDirectoryError), _opened(place) as directory:
-        return _read(directory, place.name_of(timestamp))
+        return _joined(directory, place.name_of(timestamp))
     return None
+
+
+def begin(place: Place, timestamp: str, run: Run) -> Run:
+    """The run of that claim in which this host takes part: that of another hook, where one was before or is at work,
+    else `run`, which is noted. LocalFileError.
+    """
+    with _opened(place, make=True) as directory:
+        name = place.name_of(timestamp)
+        before = _read(directory, name)
+        if before is not None and before.claim == run.claim:
+            return before
+        private.sweep(directory)
+        _write(directory, f"{name}.run", json.dumps(asdict(run)))
+        return run
 
 
 def remember(place: Place, timestamp: str, run: Run) -> None:
@@ -54,7 +69,8 @@ def remember(place: Place, timestamp: str, run: Run) -> None:
         name = place.name_of(timestamp)
         before = _read(directory, name)
         if before is not None and before.claim == run.claim:
-            run = replace(run, directories=tuple(dict.fromkeys(before.directories + run.directories)))
+            directories = tuple(dict.fromkeys(before.directories + run.directories))
+            run = replace(run, directories=directories, has_manifest=before.has_manifest or run.has_manifest)
         _write(directory, f"{name}.run", json.dumps(asdict(run)))
         for one in run.directories:
             with suppress(FileNotFoundError):
@@ -69,13 +85,21 @@ def refuse(place: Place, timestamp: str, data_directory: str, why: str) -> None:
 
 
 def read_refusal(place: Place, timestamp: str, data_directory: str) -> str | None:
-    """Why the run was refused in that data directory; None where it was not. LocalFileError."""
+    """Why the run was refused that has this data directory; None where it was not. LocalFileError.
+
+    Where no run of that timestamp was joined on this host, a refusal in one data directory is meant for all.
+    """
     try:
         directory = place.open_directory(DIRECTORY)
     except private.NoDirectoryError:
         return None
     try:
-        return _text(directory, _refusal(place.name_of(timestamp), data_directory))
+        name = place.name_of(timestamp)
+        why = _text(directory, _refusal(name, data_directory))
+        if why is None and _joined(directory, name) is None:
+            refused = (one for one in os.listdir(directory) if one.startswith(f"{name}.") and one.endswith(_REFUSED))
+            why = next((_text(directory, one) for one in refused), None)
+        return why
     finally:
         os.close(directory)
 
@@ -104,7 +128,12 @@ def _opened(place: Place, *, make: bool = False) -> Iterator[int]:
 
 def _refusal(name: str, data_directory: str) -> str:
     digest = hashlib.sha256(os.fsencode(os.path.normpath(data_directory))).hexdigest()[:16]
-    return f"{name}.{digest}.refused"
+    return f"{name}.{digest}{_REFUSED}"
+
+
+def _joined(directory: int, name: str) -> Run | None:
+    run = _read(directory, name)
+    return run if run is not None and run.directories else None
 
 
 def _read(directory: int, name: str) -> Run | None:

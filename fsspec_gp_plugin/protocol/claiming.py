@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from .. import installation, keys
@@ -58,7 +59,7 @@ class _Joining:
         self._written: list[str] = []
         before = runs.read_run(self._place, timestamp)
         self._before = before if before is not None and data_directory in before.directories else None
-        self._run = Run("", mark.new_id())
+        self._run: Run | None = None
 
     def join(self, *, is_coordinator: bool) -> None:
         store = self._context.store
@@ -66,20 +67,16 @@ class _Joining:
             if store.capabilities.descriptors:
                 cast("FileStore", store).make_root()
             claim, proven = self._claim()
-            if not store.capabilities.has_own_module:
+            if not store.capabilities.tested:
                 self._require_lasting(claim)
             self._context.log.info(f"{self._timestamp}: claimed for {claim.cluster}")
             token = claim.token
         else:
             token, proven = self._found(), True
-        known = runs.read_run(self._place, self._timestamp)
-        if known is not None and known.claim == token:
-            # The coordinator's host may be a segment host, too.
-            self._run = Run(token, known.mark, known.proven, (self._directory,), known.has_manifest)
-        else:
-            self._run = Run(token, self._run.mark, proven, (self._directory,))
+        # The coordinator's host may be a segment host, too, and a host may have several names: it leaves one mark.
+        self._run = runs.begin(self._place, self._timestamp, Run(token, mark.new_id(), proven))
         name = self._prefix + mark.name_of(self._run.mark)
-        if known is None or known.mark != self._run.mark:
+        if is_coordinator and self._before is None:
             self._written.append(name)
         with memoryview(mark.content(self._run.mark, token)) as data:
             store.put(name, data)
@@ -128,7 +125,7 @@ class _Joining:
         """
         config = self._context.config
         elsewhere = "/" if os.getcwd() != "/" else self._place.path
-        line = [*installation.command(), READ_OBJECT, config.path, self._prefix + claim.own_name]
+        line = [*installation.command(), READ_OBJECT, os.path.abspath(config.path), self._prefix + claim.own_name]
         try:
             done = subprocess.run(
                 line, cwd=elsewhere, capture_output=True, stdin=subprocess.DEVNULL, timeout=_READ_SECONDS, check=False
@@ -137,13 +134,17 @@ class _Joining:
             raise LocalFileError(f"can't read the claim by another process: {error}") from error
         if done.returncode or done.stdout != claim.encoded():
             protocol = config.url.partition("://")[0]
+            told = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             raise StorageError(
-                f"{protocol}:// can't hold backups here: another process on this host does not find what this one "
-                "wrote; the filesystem keeps it in memory, or means another place in another working directory"
+                f"{protocol}:// can't hold backups here: another process on this host, in another working directory, "
+                f"does not find what this one wrote{f' ({told})' if told else ''}; the filesystem keeps it in memory, "
+                "or means another place there"
             )
 
     def remember(self) -> None:
-        runs.remember(self._place, self._timestamp, self._run)
+        """The hook has succeeded."""
+        if self._run is not None:
+            runs.remember(self._place, self._timestamp, replace(self._run, directories=(self._directory,)))
 
     def refuse(self, error: BaseException) -> None:
         """Take back what this call has written, and let the run's other commands on this host fail."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .. import private
+from .. import keys, private
 from ..errors import AccessDenied, LocalFileError, Unreachable
 from .sources import source
 
 if TYPE_CHECKING:
+    from ..backups.catalogs import Notes
     from ..integrity.catalog import Catalog
     from ..integrity.entry import Entry
     from ..storage.api import Store
@@ -34,6 +35,7 @@ def build_catalog(context: Context, catalog: Catalog, timestamp: str, store: Sto
 
     try:
         notes = catalogs.find_notes(store, timestamp)
+        _warn_of_marks(context, timestamp, notes)
         if notes.manifests:
             token = catalogs.token_of(store, notes.claims)
             return catalogs.build(catalog, store, timestamp, notes.manifests, token)
@@ -51,6 +53,18 @@ def build_catalog(context: Context, catalog: Catalog, timestamp: str, store: Sto
         with suppress(OSError):
             catalog.remove()
     return None
+
+
+def _warn_of_marks(context: Context, timestamp: str, notes: Notes) -> None:
+    """What a host has stored is written down nowhere, where it left a mark and no manifest."""
+    from ..integrity import mark
+
+    start = len(keys.backup_prefix(timestamp))
+    hosts = mark.without_manifest(notes.marks, [info.key[start:] for info in notes.manifests])
+    if hosts:
+        context.log.warning(
+            f"{timestamp}: what {', '.join(hosts)} stored is restored unverified, as there is no manifest of that host"
+        )
 
 
 def entry_of(context: Context, timestamp: str, name: str) -> Entry | None:

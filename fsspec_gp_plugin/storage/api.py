@@ -47,9 +47,10 @@ class Capabilities:
     `parallel_parts`: parts may be written at once and in any order, otherwise one after another in
     order. `parallel_reads`: several ranges at once are faster than one. `single_request_put`: put() is one
     request, so cheaper than a writer. `descriptors`: objects are files, so the store is a FileStore and its writers
-    are FileWriters. `creates`: create() can be called. `has_own_module`: this package knows the
-    protocol, and does not just call any filesystem of fsspec. `lists_by_prefix`: a listing of some names of a directory
-    costs less than one of all. Sizes are bytes; `max_parts` is None where the store has no limit.
+    are FileWriters. `creates`: create() can be called. `tested`: it is of a kind that this package's tests hold to what
+    is promised here; any other filesystem of fsspec may keep less, or nothing for other processes, as one in memory
+    does. `lists_by_prefix`: a listing of some names of a directory costs less than one of all. Sizes are bytes;
+    `max_parts` is None where the store has no limit.
     """
 
     parallel_parts: bool
@@ -58,7 +59,7 @@ class Capabilities:
     single_request_put: bool = True
     descriptors: bool = False
     creates: bool = False
-    has_own_module: bool = True
+    tested: bool = True
     min_part_size: int = 1
     max_part_size: int = 5 << 30
     max_parts: int | None = None
@@ -163,7 +164,7 @@ class Store(Protocol):
 
     def last_written(self, upload: Upload) -> float | None:
         """When the last part of an upload that find_uploads() has found arrived, in seconds since 1970 by the store's
-        clock; when it was begun, where it has none; None where the store doesn't tell.
+        clock; when it was begun, where it has none; None where the store doesn't tell. NotFound when it has ended.
         """
         ...
 

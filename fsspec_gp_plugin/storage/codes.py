@@ -90,6 +90,7 @@ CODES: dict[str, tuple[type[StorageError], str]] = {
     "RequestLimitExceeded": (Unreachable, "the store asks to slow down"),
     "RequestTimeout": (Unreachable, "the store waited too long for data"),
     "InternalError": (Unreachable, "the store had an internal error"),
+    "ConditionalRequestConflict": (Unreachable, "another request on the same object is under way"),
     "OperationAborted": (Unreachable, "another request on the same object is under way"),
     "BadDigest": (Unreachable, "the bytes were changed on their way"),
     "IncompleteBody": (Unreachable, "not all bytes arrived"),

@@ -4,10 +4,11 @@ by one.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..errors import NotFound, StorageError, Unreachable
-from .errors import translating
+from ..errors import AlreadyExists, NotFound, StorageError, Unreachable
+from .errors import error_code, http_status, translating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,17 @@ def put_by_writer(writer: PartWriter, data: memoryview) -> ObjectInfo:
         except StorageError as left:
             if isinstance(error, StorageError):
                 raise type(error)(f"{error}; the unfinished upload could not be removed: {left}") from error
+        raise
+
+
+@contextmanager
+def creating(name: str) -> Iterator[None]:
+    """Around a request that writes the object of that name unless there is one: what says so becomes AlreadyExists."""
+    try:
+        yield
+    except StorageError as error:
+        if http_status(error) == "412" or error_code(error) == "BlobAlreadyExists":
+            raise AlreadyExists(f"can't create {name}: there is an object of that name") from error
         raise
 
 

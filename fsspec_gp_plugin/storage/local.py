@@ -30,13 +30,18 @@ class LocalStore:
     """Objects are files below a directory."""
 
     capabilities = Capabilities(
-        parallel_parts=False, parallel_reads=False, lists_by_prefix=False, single_request_put=False, descriptors=True
+        parallel_parts=False,
+        parallel_reads=False,
+        lists_by_prefix=False,
+        single_request_put=False,
+        descriptors=True,
+        creates=True,
     )
 
     def __init__(self, root: str, *, make_root: bool = True) -> None:
-        """`root` is an absolute path. Without `make_root` it must exist: an empty mount point is then noticed."""
+        """`root` is an absolute path. Without `make_root` nothing makes it: an empty mount point is then noticed."""
         self._root = os.path.normpath(root)
-        self._make_root = make_root
+        self._may_make_root = make_root
 
     def __repr__(self) -> str:
         return f"LocalStore({self._root!r})"
@@ -47,6 +52,9 @@ class LocalStore:
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
         return put_by_writer(self.begin(key), data)
+
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        return LocalWriter(self, key).create(data)
 
     def begin(self, key: str) -> LocalWriter:
         return LocalWriter(self, key)
@@ -94,6 +102,9 @@ class LocalStore:
     def find_uploads(self, prefix: str) -> list[Upload]:
         del prefix  # as below
         return []
+
+    def last_written(self, upload: Upload) -> float | None:
+        return upload.started
 
     def delete_unfinished(self, prefix: str) -> int:
         del prefix  # find() lists the working files
@@ -152,24 +163,40 @@ class LocalStore:
     def close(self) -> None:
         pass
 
-    def make_directories(self, folder: str) -> None:
-        """Make a directory and those above it, durably and for this user only."""
-        missing = []
-        while not os.path.isdir(folder) and folder not in ("", "/"):
-            missing.append(folder)
-            folder = os.path.dirname(folder)
-        if self._root in missing:
-            self._require_root(may_be_made=self._make_root)
-        for path in reversed(missing):
-            try:
-                os.mkdir(path, 0o700)
-            except FileExistsError:
-                if os.path.islink(path) and not os.path.exists(path):
-                    raise Unreachable(f"{path} is a link to a directory that does not exist; mount it") from None
-            sync_directory(os.path.dirname(path))
+    def make_root(self) -> None:
+        if self._may_make_root:
+            with translating(f"can't make the directory {self._root}"):
+                _make_durably(self._root)
+        self._require_root()
 
-    def _require_root(self, *, may_be_made: bool = False) -> None:
-        if not may_be_made and not os.path.isdir(self._root):
+    def make_directories(self, folder: str) -> None:
+        """Make a directory below the root, and those between, durably and for this user only. Unreachable without the
+        root: what is written below an empty mount point is lost to all other hosts.
+        """
+        self._require_root()
+        _make_durably(folder)
+
+    def _require_root(self) -> None:
+        if not os.path.isdir(self._root):
+            _require_no_dead_link(self._root)
             raise Unreachable(
                 f"the directory {self._root} does not exist; mount or create it on this host, or correct `url`"
             )
+
+
+def _make_durably(folder: str) -> None:
+    missing = []
+    while not os.path.isdir(folder) and folder not in ("", "/"):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    for path in reversed(missing):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            _require_no_dead_link(path)
+        sync_directory(os.path.dirname(path))
+
+
+def _require_no_dead_link(path: str) -> None:
+    if os.path.islink(path) and not os.path.exists(path):
+        raise Unreachable(f"{path} is a link to a directory that does not exist; mount it")

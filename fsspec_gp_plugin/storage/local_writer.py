@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import secrets
@@ -10,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..errors import NotFound, StorageError
+from ..errors import AlreadyExists, NotFound, StorageError
 from ..keys import unfinished_key
 from .api import ObjectInfo
 from .errors import translated, translating
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 20
 _CONTENTION_SECONDS = 20.0
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# What link() says on file systems that have no second name for a file.
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 class LocalWriter:
@@ -63,18 +67,65 @@ class LocalWriter:
 
     def complete(self, size: int) -> ObjectInfo:
         with self._lock, translating(f"can't write {self._final}"):
-            self._open()
-            os.fsync(self._fd)
-            status = os.fstat(self._fd)
-            if status.st_size != size:
-                raise StorageError(f"can't write {self._final}: {status.st_size} bytes arrived of {size}")
-            self._check()
-            fd, self._fd = self._fd, -1
-            os.close(fd)  # before anything is visible: network file systems tell of failures here
+            version = self._finish(size)
             os.rename(self._working, self._final)
             self._done = True
             sync_directory(os.path.dirname(self._final))
-            return ObjectInfo(self._key, size, file_version(status))
+            return ObjectInfo(self._key, size, version)
+
+    def create(self, data: memoryview) -> ObjectInfo:
+        """Write the whole file, instead of write() and complete(), unless there is one of its name: AlreadyExists."""
+        try:
+            self.write(1, data)
+            with self._lock, translating(f"can't create {self._final}"):
+                version = self._finish(len(data))
+                try:
+                    if not self._link():
+                        version = self._create_at_once(data)
+                except FileExistsError as error:
+                    raise AlreadyExists(f"can't create {self._final}: there is a file of that name") from error
+                sync_directory(os.path.dirname(self._final))
+                return ObjectInfo(self._key, len(data), version)
+        finally:
+            with suppress(StorageError):  # what stays is hidden, and found by who cleans up
+                self.abort()
+
+    def _link(self) -> bool:
+        """Give the whole file its name as a second one; False where its file system has no second names."""
+        try:
+            os.link(self._working, self._final, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _NO_LINKS:
+                return False
+            raise
+        return True
+
+    def _create_at_once(self, data: memoryview) -> str:
+        """Under its own name, where a file can't get it when it is whole: a reader may see it short."""
+        fd = os.open(self._final, _NEW, 0o600)
+        try:
+            while data:
+                data = data[os.write(fd, data) :]
+            os.fsync(fd)
+            return file_version(os.fstat(fd))
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(self._final)
+            raise
+        finally:
+            os.close(fd)
+
+    def _finish(self, size: int) -> str:
+        """Bring the working file to the disk, and close it; returns its version."""
+        self._open()
+        os.fsync(self._fd)
+        status = os.fstat(self._fd)
+        if status.st_size != size:
+            raise StorageError(f"can't write {self._final}: {status.st_size} bytes arrived of {size}")
+        self._check()
+        fd, self._fd = self._fd, -1
+        os.close(fd)  # before anything is visible: network file systems tell of failures here
+        return file_version(status)
 
     def abort(self) -> None:
         if self._done:
@@ -103,13 +154,12 @@ class LocalWriter:
         self._check()
         if self._fd >= 0:
             return
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         deadline = time.monotonic() + _CONTENTION_SECONDS
         while self._fd < 0:
             self._check()
             try:
                 self._store.make_directories(os.path.dirname(self._working))
-                self._fd = os.open(self._working, flags, 0o600)
+                self._fd = os.open(self._working, _NEW, 0o600)
             except FileNotFoundError as error:
                 # Another process removed a directory, empty as it was, between two calls: all hosts of a
                 # cluster probe the same target at once.

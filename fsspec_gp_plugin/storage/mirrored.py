@@ -199,6 +199,9 @@ class MirroredStore:
     def put(self, key: str, data: memoryview) -> ObjectInfo:
         return self._lead.put(key, data)
 
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        return self._lead.create(key, data)
+
     def begin(self, key: str) -> PartWriter:
         return self._lead.begin(key)
 
@@ -210,6 +213,9 @@ class MirroredStore:
 
     def find_uploads(self, prefix: str) -> list[Upload]:
         return self._lead.find_uploads(prefix)
+
+    def last_written(self, upload: Upload) -> float | None:
+        return self._lead.last_written(upload)
 
     def delete_unfinished(self, prefix: str) -> int:
         return self._lead.delete_unfinished(prefix)

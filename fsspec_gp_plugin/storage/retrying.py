@@ -105,6 +105,9 @@ class RetryingStore:
     def put(self, key: str, data: memoryview) -> ObjectInfo:
         return self.patience.run(lambda: self.inner.put(key, data), self._given_up)
 
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        return self.patience.run(lambda: self.inner.create(key, data), self._given_up)
+
     def begin(self, key: str) -> RetryingWriter:
         return RetryingWriter(self.inner.begin(key), self.patience)
 
@@ -173,6 +176,9 @@ class RetryingStore:
 
     def find_uploads(self, prefix: str) -> list[Upload]:
         return self.patience.run(lambda: self.inner.find_uploads(prefix))
+
+    def last_written(self, upload: Upload) -> float | None:
+        return self.patience.run(lambda: self.inner.last_written(upload))
 
     def delete_unfinished(self, prefix: str) -> int:
         return self.patience.run(lambda: self.inner.delete_unfinished(prefix))

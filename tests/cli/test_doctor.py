@@ -87,11 +87,21 @@ def test_people_get_a_line_a_step(local: Plugin) -> None:
 def test_a_directory_that_can_not_be_written(local: Plugin, read_only: Path) -> None:
     config = write_config(local.database.folder / "c.yaml", f"file://{read_only}/backups")
     steps = examined(local, "--quick", config=config, status=1)
-    assert failed(steps) == ["write"]
+    assert failed(steps) == ["reach"]
     words = "read-only" if os.geteuid() == 0 else "permission denied"
-    assert words in steps["write"]["told"]
-    assert steps["multipart"]["status"] == "skipped"
+    assert words in steps["reach"]["told"]
+    assert steps["write"]["status"] == "skipped"
     assert list(read_only.iterdir()) == []
+
+
+def test_a_directory_that_is_missing(local: Plugin, tmp_path: Path) -> None:
+    where = tmp_path / "not" / "mounted"
+    config = write_config(tmp_path / "c.yaml", f"file://{where}", {"auto_mkdir": False})
+    steps = examined(local, "--quick", config=config, status=3)
+    assert failed(steps) == ["reach"]
+    assert "does not exist; mount or create it on this host" in steps["reach"]["told"]
+    assert steps["reach"]["next"] == ""
+    assert not where.parent.exists()
 
 
 @pytest.mark.parametrize(

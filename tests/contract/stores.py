@@ -120,6 +120,10 @@ TELLS_CRC = {"s3", "gcs", "azure"}
 # It lists the uploads that nobody ended; those in TELLS_BEGIN say since when they are.
 SHOWS_UPLOADS = {"s3", "azure"}
 TELLS_BEGIN = {"s3"}
+# It makes an object only where there is none, when asked to.
+CREATES = {"fake", "fake-in-order", "file", "s3", "gcs", "azure", "sftp", "hdfs", "smb"}
+# Filesystems of fsspec that have nothing of their own here.
+UNTESTED = {"memory", "generic"}
 # A listing tells when objects were written.
 TELLS_TIMES = {"file", "s3", "gcs", "azure"}
 

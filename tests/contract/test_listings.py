@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from fsspec_gp_plugin.errors import StorageError, Unreachable
 from fsspec_gp_plugin.storage.opening import open_store
 from tests.servers import azurite
+from tests.servers.pages import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,59 +30,14 @@ PAGES = [NAMES[:2], NAMES[2:3], [], NAMES[3:]]
 DATE = "2026-01-02T03:04:05.000Z"
 
 
-class Pages(ThreadingHTTPServer):
-    """Answers each request with what `answer` gives for its query: a status and a body."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answer: Callable[[dict[str, str]], tuple[int, str]] = lambda _: (500, "")
-        self.asked: list[dict[str, str]] = []
-        self.deleted: list[str] = []
-
-    def handle_error(self, *_: object) -> None:
-        """Answers that are too long are not read to their end."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Pages
-    protocol_version = "HTTP/1.1"
-
-    def _any(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
-        asked = {name: values[0] for name, values in query.items()}
-        self.server.asked.append(asked)
-        if self.command == "DELETE":
-            self.server.deleted.append(urlsplit(self.path).path)
-        status, body = self.server.answer(asked)
-        self.send_response(status)
-        if status == 200 and body.startswith("<?xml"):
-            self.send_header("x-ms-version", "2021-01-01")  # as Azure
-        self.send_header("Content-Length", str(len(body.encode())))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body.encode())
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PROPFIND = _any  # noqa: N815 - the names that http.server calls
-
-    def log_message(self, *_: object) -> None:
-        """Quietly."""
-
-
 @pytest.fixture(scope="module")
 def running() -> Iterator[tuple[Pages, dict[str, Any]]]:
     """A server and the stores at it, for all tests: s3fs takes its time to be made."""
     stores: dict[str, Any] = {}
     with Pages() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
         yield server, stores
         for store in stores.values():
             store.close()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -100,8 +53,7 @@ def opened(running: tuple[Pages, dict[str, Any]]) -> Callable[[str], Any]:
     server, stores = running
 
     def opening(kind: str) -> Any:
-        port = server.server_address[1]
-        endpoint = f"http://127.0.0.1:{port}"
+        endpoint, port = server.endpoint, server.server_address[1]
         options: dict[str, dict[str, Any]] = {
             "s3": {"endpoint_url": endpoint, "key": "someone", "secret": "something"},
             "gcs": {"endpoint_url": endpoint, "token": "anon"},

@@ -13,10 +13,12 @@ from fsspec_gp_plugin.errors import NotFound, ObjectChanged, StorageError
 from fsspec_gp_plugin.storage.copying import CopyingStore
 from fsspec_gp_plugin.storage.opening import open_store
 from tests.contract.stores import (
+    CREATES,
     KEY,
     PARALLEL,
     STORES,
     TELLS_TIMES,
+    UNTESTED,
     VERSIONED,
     content,
     in_table,
@@ -35,6 +37,8 @@ def test_a_store_has_what_is_known_of_its_kind(store: Store, request: pytest.Fix
     store.put(KEY, memoryview(b"x"))
     kind = kind_of(request)
     assert store.capabilities.parallel_parts == (kind in PARALLEL)
+    assert store.capabilities.creates == (kind in CREATES)
+    assert store.capabilities.tested == (kind not in UNTESTED)
     assert (store.stat(KEY).version is not None) == (kind in VERSIONED)
 
 

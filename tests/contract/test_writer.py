@@ -164,6 +164,9 @@ def test_uploads_that_nobody_ended_are_found_and_taken_back(store: Store, reques
     for upload in listed:
         assert (upload.started is not None) == (kind in TELLS_BEGIN)
         assert upload.started is None or begun - 1 <= upload.started <= time.time() + 1
+        written = store.last_written(upload)
+        assert (written is not None) == (kind in TELLS_BEGIN)
+        assert written is None or (upload.started or 0) <= written <= time.time() + 1
     below = store.find_uploads("backups/20260101/1/")
     assert below == [upload for upload in listed if upload.key == one]
     assert store.delete_unfinished("backups/20260101/1/") == len(below)

@@ -200,7 +200,14 @@ class Plugin:
 
 
 def write_config(path: Path, url: str, options: dict[str, Any] | None = None, **others: Any) -> Path:
-    """A configuration as gpbackup leaves it on each host: rewritten, every value quoted."""
+    """A configuration as gpbackup leaves it on each host: rewritten, every value quoted.
+
+    The directory of a file:// URL is made, as no command but the coordinator's setup hook does that; not where
+    `auto_mkdir` is false.
+    """
+    if url.startswith("file:///") and (options or {}).get("auto_mkdir", True):
+        with suppress(OSError):  # the test is about what can't be made
+            os.makedirs(url.removeprefix("file://"), mode=0o700, exist_ok=True)
     agent = "on" if Agent.wanted else "off"
     # A home of the test's own for what the host remembers, as the user's is the same for all tests.
     state = "${HOME}/.fsspec_gp_plugin"

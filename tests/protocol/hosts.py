@@ -1,4 +1,4 @@
-"""Hosts of a cluster as namespaces: each has its own mounts, a home that its passwd file names, and data directories."""
+"""Hosts of a cluster as namespaces: each has its own mounts, a home named by its passwd file, and data directories."""
 
 from __future__ import annotations
 

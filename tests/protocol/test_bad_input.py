@@ -179,13 +179,21 @@ def test_a_file_size_limit(local: Plugin, tmp_path: Path) -> None:
     assert list((tmp_path / "disk").iterdir()) == []
 
 
-def test_a_mount_point_that_is_empty_is_noticed_when_asked_to(local: Plugin, tmp_path: Path) -> None:
+def test_a_directory_that_is_missing_is_noticed(local: Plugin, tmp_path: Path) -> None:
+    """It may not be mounted on this host: what were written below its mount point would be lost to all others."""
     where = tmp_path / "not" / "mounted"
-    config = write_config(tmp_path / "c.yaml", f"file://{where}", {"auto_mkdir": False})
-    for command in ("setup_plugin_for_backup", "backup_data", "delete_backup"):
+    may_be_made = write_config(tmp_path / "may.yaml", f"file://{where}")
+    (where).rmdir()
+    (where.parent).rmdir()
+    may_not = write_config(tmp_path / "may-not.yaml", f"file://{where}", {"auto_mkdir": False})
+    for command, config in (
+        ("setup_plugin_for_backup", may_not),
+        ("backup_data", may_not),
+        ("backup_data", may_be_made),
+        ("delete_backup", may_be_made),
+    ):
         call(local, command, config).failed("does not exist; mount or create it", str(where), status=3)
-    config = write_config(tmp_path / "c.yaml", f"file://{where}")
-    call(local, "backup_data", config).succeeded()
+    assert not where.parent.exists()
 
 
 def test_a_target_that_is_a_link_to_nowhere(local: Plugin, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin import private
-from fsspec_gp_plugin.errors import LocalFileError, StorageError
+from fsspec_gp_plugin.errors import AlreadyExists, LocalFileError, StorageError, Unreachable
 from fsspec_gp_plugin.protocol.working_files import WorkingFiles
 from fsspec_gp_plugin.storage.local import LocalStore
 from fsspec_gp_plugin.transfer.upload import Upload, UploadSettings
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fsspec_gp_plugin.storage.api import FileStore
 
 KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000"
+NAME = "gpbackup_0_20260101120000"
 DATA = b"data" * 1000
 
 
@@ -92,6 +93,10 @@ def copy(store: FileStore) -> None:
         os.close(source)
 
 
+def create(store: FileStore) -> None:
+    store.create(KEY, memoryview(DATA))
+
+
 WAYS = pytest.mark.parametrize("send", [put, write_parts, copy])
 
 
@@ -111,6 +116,59 @@ def test_an_object_is_on_the_disk_before_it_gets_its_name(
         ("close", "20260101120000"),
     ]
     assert (tmp_path / KEY).read_bytes() == DATA
+
+
+def test_what_is_created_is_on_the_disk_before_it_gets_its_name(disk: Disk, tmp_path: Path) -> None:
+    (tmp_path / KEY).parent.mkdir(parents=True)
+    disk.asked.clear()
+    create(LocalStore(str(tmp_path)))
+    assert disk.asked == [
+        ("fsync", "part"),
+        ("close", "part"),
+        ("link", "part"),
+        ("fsync", "20260101120000"),
+        ("close", "20260101120000"),
+    ]
+    assert [path.name for path in (tmp_path / KEY).parent.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_hard_links_creates_too(disk: Disk, tmp_path: Path, number: int) -> None:
+    store = LocalStore(str(tmp_path))
+    disk.failing["link", "part"] = number
+    assert store.create(KEY, memoryview(DATA)) == store.stat(KEY)
+    assert disk.asked[-4:-2] == [("fsync", NAME), ("close", NAME)]
+    disk.failing["link", "part"] = number
+    with pytest.raises(AlreadyExists, match=f"can't create {tmp_path / KEY}: there is a file of that name"):
+        store.create(KEY, memoryview(b"others"))
+    assert [(path.name, path.read_bytes()) for path in (tmp_path / KEY).parent.iterdir()] == [(NAME, DATA)]
+
+
+@pytest.mark.parametrize(("call", "name"), [*((call, "part") for call in ("fsync", "close", "link")), ("fsync", NAME)])
+def test_what_can_not_be_brought_to_the_disk_is_not_created(disk: Disk, tmp_path: Path, call: str, name: str) -> None:
+    if name != "part":
+        disk.failing["link", "part"] = errno.EPERM
+    disk.failing[call, name] = errno.ENOSPC
+    with pytest.raises(StorageError, match=f"can't (create|write) {tmp_path / KEY}: the disk is full"):
+        create(LocalStore(str(tmp_path)))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_only_make_root_makes_the_directory_of_the_url(tmp_path: Path) -> None:
+    where = tmp_path / "not" / "mounted"
+    store = LocalStore(str(where))
+    actions: list[Callable[[FileStore], object]] = [put, create, write_parts, copy, lambda store: list(store.find(""))]
+    for action in actions:
+        with pytest.raises(Unreachable, match=f"the directory {where} does not exist; mount or create it on this"):
+            action(store)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(Unreachable, match=f"the directory {where} does not exist; mount or create it on this"):
+        LocalStore(str(where), make_root=False).make_root()
+    assert list(tmp_path.iterdir()) == []
+    store.make_root()
+    store.make_root()
+    put(store)
+    assert where.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_new_directory_is_in_the_one_above_it_before_the_next_is_made(disk: Disk, tmp_path: Path) -> None:

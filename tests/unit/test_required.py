@@ -1,23 +1,20 @@
-"""What must be there of a backup by gpbackup's own files, of backups that real gpbackups have made, and of odd ones.
-
-`gpbackup_records/` holds the record, the data entries and the names of the objects of each.
-"""
+"""What must be there of a backup by gpbackup's own files, of backups that real gpbackups have made, and of odd ones."""
 
 from __future__ import annotations
 
 import re
 import resource
-from pathlib import Path
 
 import pytest
 
 from fsspec_gp_plugin.backups.record import Record
-from fsspec_gp_plugin.backups.required import BadContentsError, Required, Search, of_record, oids_in, required_of
+from fsspec_gp_plugin.backups.required import BadContentsError, Required, of_record, oids_in, required_of
+from fsspec_gp_plugin.backups.search import Search
 from fsspec_gp_plugin.errors import AccessDenied, Unreachable
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.fakes import FakeStore
+from tests.recorded import FAILED, NAMES, recorded
 
-RECORDS = sorted((Path(__file__).parent / "gpbackup_records").iterdir())
 T = "20260101000000"
 PREFIX = backup_prefix(T)
 END = "incrementalmetadata:\n  ao: {}\n"
@@ -47,16 +44,10 @@ dataentries:
 
 def made(name: str) -> tuple[FakeStore, str, list[str]]:
     """A store with gpbackup's files of one of the backups; its timestamp, and the names of all its objects."""
-    text = next(path for path in RECORDS if path.stem == name).read_text()
-    head, toc, names = re.split(r"^%% (?:toc|names)\n", text, flags=re.MULTILINE)
-    first, _, config = head.partition("\n")
-    timestamp = first.removeprefix("%% ")
-    start = f"{backup_prefix(timestamp)}gpbackup_{timestamp}_"
+    one = recorded(name)
     store = FakeStore()
-    store.objects = {
-        f"{start}{end}": data.encode() for end, data in (("config.yaml", config), ("toc.yaml", toc)) if data
-    }
-    return store, timestamp, names.split()
+    store.objects = {one.prefix + file: data for file, data in one.written.items()}
+    return store, one.timestamp, one.names
 
 
 def backup(toc: str | bytes, config: str = "segmentcount: 2\n") -> FakeStore:
@@ -66,7 +57,7 @@ def backup(toc: str | bytes, config: str = "segmentcount: 2\n") -> FakeStore:
     return store
 
 
-@pytest.mark.parametrize("name", [path.stem for path in RECORDS if path.stem != "failed"])
+@pytest.mark.parametrize("name", NAMES)
 def test_what_must_be_there_is_what_gpbackup_has_stored(name: str) -> None:
     store, timestamp, names = made(name)
     required = required_of(store, timestamp)
@@ -82,7 +73,7 @@ def test_what_must_be_there_is_what_gpbackup_has_stored(name: str) -> None:
 
 
 def test_of_a_backup_that_failed_nothing_tells() -> None:
-    store, timestamp, _ = made("failed")
+    store, timestamp, _ = made(FAILED)
     required = required_of(store, timestamp)
     assert re.fullmatch(r"not checked: .*_toc\.yaml: there is no such object", required.not_checked)
     assert (required.count, list(required.names())) == (0, [])
@@ -93,14 +84,14 @@ def test_what_is_missing_is_named(name: str) -> None:
     store, timestamp, names = made(name)
     required = required_of(store, timestamp)
     gone = [one for one in names if one.startswith("gpbackup_1_")][1]
-    search, first, second = Search(required), Search(required, 0), Search(required, 1)
+    search, first, second = Search(required), Search(required, range(1)), Search(required, range(1, 2))
     for one in [*names, *names]:
         if one != gone:
             search.take(one), first.take(one), second.take(one)
     assert (search.missing, list(search.names_missing())) == (1, [gone])
     assert (first.missing, list(first.names_missing())) == (0, [])
     assert (second.missing, second.total, list(second.names_missing())) == (1, required.each, [gone])
-    assert Search(required, 7).total == 0
+    assert Search(required, range(7, 8)).total == 0
 
 
 @pytest.mark.parametrize(

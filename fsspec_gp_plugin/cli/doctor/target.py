@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ...backups.deletion import delete_all
 from ...backups.probing import unique_name
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...config.loading import Config
-    from ...storage.api import Store
+    from ...storage.api import FileStore, Store
     from .steps import Step, Steps
 
 FOLDER = "fsspec_gp_plugin_doctor/"
@@ -79,8 +79,12 @@ def try_the_target(steps: Steps, config: Config, *, quick: bool) -> None:
 def _reach(steps: Steps, store: Store, key: str) -> bool:
     """Whether the target answers and knows the credentials."""
     refused: AccessDenied | None = None
-    with steps.trying("reach", lambda error: _NEXT.get(failed_step(error), "")) as step:
+    # What a directory lacks is told by the error alone.
+    places = {} if store.capabilities.descriptors else _NEXT
+    with steps.trying("reach", lambda error: places.get(failed_step(error), "")) as step:
         started = time.monotonic()
+        if store.capabilities.descriptors:
+            cast("FileStore", store).make_root()
         try:
             look(store, key)
         except AccessDenied as error:

@@ -33,7 +33,7 @@ _DOCTYPE = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 @dataclass(frozen=True)
 class Entry:
     """What a listing tells of a blob; `headers` are its metadata, by the names that they have as headers. `modified`:
-    seconds since 1970.
+    seconds since 1970. `archived`: it can't be read, also while it is on its way out of the archive tier.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Entry:
     is_directory: bool
     headers: Mapping[str, str] = field(repr=False)
     modified: float | None = None
+    archived: bool = False
 
 
 class Blobs:
@@ -60,9 +61,9 @@ class Blobs:
         """The last answer's Date, and this host's time when it came."""
         return self._transport.heard
 
-    def put(self, name: str, data: memoryview, crc: int) -> Mapping[str, str]:
-        """Store a whole blob; returns the answer's headers."""
-        headers = {"x-ms-blob-type": "BlockBlob", CRC: in_base64(crc), "Content-MD5": _md5(data)}
+    def put(self, name: str, data: memoryview, crc: int, condition: Mapping[str, str]) -> Mapping[str, str]:
+        """Store a whole blob; returns the answer's headers. `condition`: a header of HTTP's conditions, or nothing."""
+        headers = {"x-ms-blob-type": "BlockBlob", CRC: in_base64(crc), "Content-MD5": _md5(data), **condition}
         return self._done(self._exchange("PUT", self._url(name), headers, data), 201)
 
     def put_block(self, name: str, block: str, data: memoryview, cancellation: Cancellation) -> None:

@@ -36,6 +36,7 @@ def _entry(blob: Element) -> Entry:
         is_directory=is_directory or blob.findtext("Properties/ResourceType") == "directory",
         headers=headers,
         modified=_seconds(blob.findtext("Properties/Last-Modified") or ""),
+        archived=blob.findtext("Properties/AccessTier") == "Archive",
     )
 
 

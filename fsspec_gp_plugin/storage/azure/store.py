@@ -11,7 +11,7 @@ from ...checksum import crc32c
 from ...errors import NotFound, StorageError
 from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import error_code, http_status, translating
-from ..fallbacks import delete_each, raise_failures
+from ..fallbacks import creating, delete_each, raise_failures
 from .answers import PLACEHOLDER, ForeignAnswerError, is_object, object_info, require_azure, require_range
 from .directories import delete_empty
 from .unfinished import drop_below, names_below
@@ -31,7 +31,9 @@ _KEYS_A_DELETE = 1000
 class AzureStore:
     """Objects of one container below a prefix."""
 
-    capabilities = Capabilities(parallel_parts=True, parallel_reads=True, max_part_size=4000 << 20, max_parts=50_000)
+    capabilities = Capabilities(
+        parallel_parts=True, parallel_reads=True, creates=True, max_part_size=4000 << 20, max_parts=50_000
+    )
 
     def __init__(self, protocol: str, blobs: Blobs, prefix: str) -> None:
         """`blobs` makes the requests; `protocol` is for messages."""
@@ -62,13 +64,20 @@ class AzureStore:
             yield
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
+        return self._put(key, data, {})
+
+    def _put(self, key: str, data: memoryview, condition: dict[str, str]) -> ObjectInfo:
         crc = crc32c(data)
         with self.writing(key):
             # The service has compared the bytes with their MD5.
-            headers = self.blobs.put(self.path(key), data, crc)
+            headers = self.blobs.put(self.path(key), data, crc, condition)
             if not headers.get("etag"):
                 raise ForeignAnswerError("it has no ETag")
         return ObjectInfo(key, len(data), headers.get("etag"), crc)
+
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        with creating(self.name(key)):
+            return self._put(key, data, {"If-None-Match": "*"})
 
     def begin(self, key: str) -> AzureWriter:
         return AzureWriter(self, key)
@@ -170,7 +179,7 @@ class AzureStore:
                 # A name that ends in "/" is the marker of a directory, made by some browser of blobs.
                 hidden = entry.headers.get(PLACEHOLDER) is not None or key.endswith("/")
                 if key and not entry.is_directory and (unfinished or not hidden):
-                    yield ObjectInfo(key, entry.size, entry.etag, modified=entry.modified)
+                    yield ObjectInfo(key, entry.size, entry.etag, modified=entry.modified, archived=entry.archived)
 
     def delete(self, keys: Iterable[str]) -> None:
         remaining = iter(keys)
@@ -194,6 +203,9 @@ class AzureStore:
 
     def find_uploads(self, prefix: str) -> list[Upload]:
         return [Upload(name[len(self._prefix) :]) for name in names_below(self.blobs, self._prefix + prefix)]
+
+    def last_written(self, upload: Upload) -> float | None:
+        return upload.started
 
     def delete_unfinished(self, prefix: str) -> int:
         return drop_below(self.blobs, self._prefix + prefix)

@@ -13,7 +13,7 @@ from ...checksum import crc32c, in_base64
 from ...errors import AccessDenied, NotFound, ObjectChanged, StorageError
 from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import http_status, translating
-from ..fallbacks import delete_each, raise_failures
+from ..fallbacks import creating, delete_each, raise_failures
 from .answers import described, described_by_headers, no_object_missing, require_range
 from .writer import GcsWriter
 
@@ -33,7 +33,7 @@ class GcsStore:
     """Objects of one bucket below a prefix."""
 
     # An upload is one stream of bytes: its chunks come in order.
-    capabilities = Capabilities(parallel_parts=False, parallel_reads=True, max_part_size=5 << 40)
+    capabilities = Capabilities(parallel_parts=False, parallel_reads=True, creates=True, max_part_size=5 << 40)
 
     def __init__(self, bucket: str, prefix: str, requests: Requests) -> None:
         self.bucket = bucket
@@ -57,6 +57,9 @@ class GcsStore:
         return f"gs://{self.bucket}/{self._prefix}{key}"
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
+        return self._put(key, data)
+
+    def _put(self, key: str, data: memoryview, **condition: str) -> ObjectInfo:
         crc = crc32c(data)
         about = {"name": self.path(key), "contentType": "application/octet-stream", "crc32c": in_base64(crc)}
         # In one body with what is said of them, so that the store refuses bytes of another checksum.
@@ -65,10 +68,14 @@ class GcsStore:
         head = f"--{boundary}\r\nContent-Type: application/json\r\n\r\n{json.dumps(about)}\r\n--{boundary}\r\n{kind}"
         body = b"".join((head.encode(), data, f"\r\n--{boundary}--\r\n".encode()))
         with no_object_missing(f"can't write {self.name(key)}"):
-            url = self.requests.upload_url(self.bucket, uploadType="multipart")
+            url = self.requests.upload_url(self.bucket, uploadType="multipart", **condition)
             headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
             _, _, resource = self.requests.send("POST", url, headers, memoryview(body))
             return self.require_same(described(key, resource), len(data), crc)
+
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        with creating(self.name(key)):
+            return self._put(key, data, ifGenerationMatch="0")
 
     def begin(self, key: str) -> GcsWriter:
         return GcsWriter(self, key)
@@ -178,6 +185,9 @@ class GcsStore:
     def find_uploads(self, prefix: str) -> list[Upload]:
         del prefix  # as below
         return []
+
+    def last_written(self, upload: Upload) -> float | None:
+        return upload.started
 
     def delete_unfinished(self, prefix: str) -> int:
         del prefix  # Google lists no sessions, charges nothing for them, and ends them after a week

@@ -30,6 +30,10 @@ class Dialect:
     resumes = False
     # Whether resume() may overwrite: then a part is repeated from its beginning, whatever of it has arrived.
     positional = False
+    # Whether rename_if_free() works.
+    creates = False
+    # Whether it is of one kind of filesystem that the tests know, as those are that have a dialect of their own.
+    tested = False
     # Whether several ranges at once, each on a connection of its own, are faster than one.
     parallel_reads = False
     # Whether to make directories before each file, or only when creating it raises FileNotFoundError.
@@ -103,6 +107,12 @@ class Dialect:
                 raise
             fs.rm_file(final)
             self._move(fs, working, final)
+
+    def rename_if_free(self, fs: Any, working: str, final: str) -> None:
+        """Give the whole file its name unless something has it: FileExistsError. The server must decide that, at once,
+        however many ask for the name.
+        """
+        raise NotImplementedError
 
     def _move(self, fs: Any, working: str, final: str) -> None:
         from fsspec import AbstractFileSystem

@@ -30,6 +30,7 @@ class HttpDialect(ReadOnlyDialect):
     """
 
     parallel_reads = True
+    tested = True
 
     def disconnect(self, fs: Any) -> None:
         from fsspec.asyn import sync

@@ -59,6 +59,7 @@ class SftpDialect(TreeDialect):
 
     resumes = True
     positional = True
+    creates = True
     directories_first = False
 
     def __init__(self, target: SftpTarget) -> None:
@@ -129,6 +130,9 @@ class SftpDialect(TreeDialect):
 
     def rename(self, fs: Sftp, working: str, final: str) -> None:
         fs.rename(working, final)
+
+    def rename_if_free(self, fs: Sftp, working: str, final: str) -> None:
+        fs.rename_if_free(working, final)
 
     def read(self, fs: Sftp, path: str, start: int, into: memoryview) -> Iterator[int]:
         return fs.read(path, start, into)

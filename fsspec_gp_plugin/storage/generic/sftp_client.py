@@ -116,6 +116,22 @@ class Sftp:
                 self.files.remove(final)
             self.files.rename(working, final)
 
+    def rename_if_free(self, working: str, final: str) -> None:
+        """Plain SFTP's own rename, which replaces nothing. FileExistsError: most servers have no word for it."""
+        try:
+            self.files.rename(working, final)
+        except OSError as error:
+            if not self._is_there(final):
+                raise
+            raise FileExistsError(final) from error
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            self.files.lstat(path)
+        except FileNotFoundError:
+            return False
+        return True
+
     def read(self, path: str, start: int, into: memoryview) -> Iterator[int]:
         """Fill the buffer, many requests at a time. The file stays open for the range that follows."""
         held, self._reading = self._reading, None

@@ -49,6 +49,7 @@ class SmbDialect(TreeDialect):
 
     resumes = True
     positional = True
+    creates = True
     directories_first = False
 
     def __init__(self, target: SmbTarget, share_access: str | None) -> None:
@@ -84,6 +85,9 @@ class SmbDialect(TreeDialect):
 
     def rename(self, fs: Smb, working: str, final: str) -> None:
         fs.rename(working, final)
+
+    def rename_if_free(self, fs: Smb, working: str, final: str) -> None:
+        fs.rename_if_free(working, final)
 
     def read(self, fs: Smb, path: str, start: int, into: memoryview) -> Iterator[int]:
         with _missing(path):

@@ -25,6 +25,9 @@ _AT_ONCE = 1 << 20
 # A deleted file keeps its name until the last connection that has it open is gone, our own broken ones among them.
 _LOOKS, _PAUSE = 40, 0.05
 _DELETE_PENDING = 0xC0000056
+_NAME_COLLISION = 0xC0000035
+# What servers say that have no second names for files: that they don't know the request, or don't allow it.
+_NO_LINKS = {0xC0000002, 0xC0000003, 0xC000000D, 0xC0000010, 0xC0000022, 0xC00000BB}
 
 
 class Smb:
@@ -57,6 +60,32 @@ class Smb:
 
         with self._session.call() as arguments:
             smbclient.replace(self._unc(source), self._unc(target), **arguments)
+
+    def rename_if_free(self, source: str, target: str) -> None:
+        """Give a file another name unless something has it: FileExistsError.
+
+        As a second name first, where the server has such: Samba looks whether a name is free before it renames, and not
+        while it does.
+        """
+        import smbclient
+        from smbprotocol.exceptions import SMBOSError
+
+        ends = self._unc(source), self._unc(target)
+        try:
+            try:
+                with self._session.call() as arguments:
+                    smbclient.link(*ends, **arguments)
+            except SMBOSError as error:
+                if error.ntstatus not in _NO_LINKS:
+                    raise
+                with self._session.call() as arguments:
+                    smbclient.rename(*ends, **arguments)
+                return
+        except SMBOSError as error:
+            if error.ntstatus == _NAME_COLLISION:
+                raise FileExistsError(target) from error
+            raise
+        self.delete(source)
 
     def delete(self, path: str) -> None:
         """Remove a file, and wait a little until its name is gone."""

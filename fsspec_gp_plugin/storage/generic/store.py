@@ -31,6 +31,8 @@ class FsspecStore:
             parallel_reads=dialect.parallel_reads,
             lists_by_prefix=False,
             single_request_put=False,
+            creates=dialect.creates,
+            tested=dialect.tested,
         )
         self._root = root.rstrip("/")
 
@@ -47,6 +49,9 @@ class FsspecStore:
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
         return put_by_writer(self.begin(key), data)
+
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        return put_by_writer(FsspecWriter(self, key, replaces=False), data)
 
     def begin(self, key: str) -> FsspecWriter:
         return FsspecWriter(self, key)
@@ -73,6 +78,9 @@ class FsspecStore:
     def find_uploads(self, prefix: str) -> list[Upload]:
         del prefix  # as below
         return []
+
+    def last_written(self, upload: Upload) -> float | None:
+        return upload.started
 
     def delete_unfinished(self, prefix: str) -> int:
         del prefix  # find() lists the working files

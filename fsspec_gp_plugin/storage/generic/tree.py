@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class TreeDialect(Dialect):
     """Files in directories, which entries() lists."""
 
+    tested = True
+
     def find(self, fs: Any, path: str) -> Iterator[tuple[str, int]]:
         directories = [path]
         while directories:

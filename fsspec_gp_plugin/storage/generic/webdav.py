@@ -78,7 +78,10 @@ _FOR_FSSPEC = ("skip_instance_cache", "use_listings_cache", "listings_expiry_tim
 
 
 class WebdavDialect(TreeDialect):
-    """Files on a WebDAV server."""
+    """Files on a WebDAV server.
+
+    It can't create: servers look whether a name is free before they move a file there, and not while they do.
+    """
 
     resumes = True  # while only the first part was sent
     positional = True

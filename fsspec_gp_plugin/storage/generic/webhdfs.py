@@ -65,6 +65,7 @@ class WebHdfsDialect(TreeDialect):
     """Files of an HDFS."""
 
     resumes = True
+    creates = True
     directories_first = False  # to create a file makes them
 
     def __init__(self, make: Any, timeout: float, place: str) -> None:
@@ -100,6 +101,10 @@ class WebHdfsDialect(TreeDialect):
 
     def rename(self, fs: WebHdfs, working: str, final: str) -> None:
         fs.rename(working, final)
+
+    def rename_if_free(self, fs: WebHdfs, working: str, final: str) -> None:
+        if not fs.rename_if_free(working, final):
+            raise FileExistsError(final)
 
     def read(self, fs: WebHdfs, path: str, start: int, into: memoryview) -> Iterator[int]:
         with _missing(path):

@@ -79,6 +79,17 @@ class WebHdfs:
             if _is_false(self._ask("PUT", "RENAME", source, destination=target)):
                 raise HdfsError(200, "", f"{source} can't be renamed")
 
+    def rename_if_free(self, source: str, target: str) -> bool:
+        """Give a file another name unless something has it; tells whether it was free."""
+        if not _is_false(self._ask("PUT", "RENAME", source, destination=target)):
+            return True
+        # It says no more than that it did nothing.
+        try:
+            self.size(target)
+        except HdfsError as error:
+            raise HdfsError(200, "", f"{source} can't be renamed") from error
+        return False
+
     def delete(self, path: str) -> bool:
         """Remove a file, or a directory that is empty; tells whether there was one."""
         return not _is_false(self._ask("DELETE", "DELETE", path, recursive="false"))

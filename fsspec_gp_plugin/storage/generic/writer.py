@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from ...errors import NotFound, StorageError, Unreachable
+from ...errors import AlreadyExists, NotFound, StorageError, Unreachable
 from ...keys import unfinished_key
 from ..api import ObjectInfo
 
@@ -32,14 +32,15 @@ class FsspecWriter:
     where the dialect resumes, asks for the file's size before it goes on.
     """
 
-    def __init__(self, store: FsspecStore, key: str) -> None:
-        """Touches nothing yet."""
+    def __init__(self, store: FsspecStore, key: str, *, replaces: bool = True) -> None:
+        """Touches nothing yet. Without `replaces`, complete() is AlreadyExists where there is a file of that name."""
         self._store = store
         self._dialect = store.dialect
         self._key = key
         self._final = store.path(key)
         self._working = store.path(unfinished_key(key, secrets.token_hex(6)))
-        self._doing = f"can't write {store.name(key)}"
+        self._replaces = replaces
+        self._doing = f"can't {'write' if replaces else 'create'} {store.name(key)}"
         self._fs: Any = None
         self._output: Output | None = None
         self._created = self._closed = self._renaming = self._done = self._aborted = self._abandoned = False
@@ -82,12 +83,21 @@ class FsspecWriter:
             self._require_size(fs, self._working, size)
             self._check()
             self._renaming = True
-            self._dialect.rename(fs, self._working, self._final)
+            self._rename(fs)
             # Some filesystems report a rename that failed as a success.
             self._require_size(fs, self._final, size)
         self._done = True
         self._fs = None
         self._store.connections.give_back(fs)
+
+    def _rename(self, fs: Any) -> None:
+        if self._replaces:
+            self._dialect.rename(fs, self._working, self._final)
+            return
+        try:
+            self._dialect.rename_if_free(fs, self._working, self._final)
+        except FileExistsError as error:
+            raise AlreadyExists(f"{self._doing}: there is a file of that name") from error
 
     def abort(self) -> None:
         if self._done:

@@ -23,6 +23,7 @@ _HEADERS = {
     "ExpectedBucketOwner": "x-amz-expected-bucket-owner",
     "GrantFullControl": "x-amz-grant-full-control",
     "GrantRead": "x-amz-grant-read",
+    "IfNoneMatch": "If-None-Match",
     "ObjectLockLegalHoldStatus": "x-amz-object-lock-legal-hold",
     "ObjectLockMode": "x-amz-object-lock-mode",
     "RequestPayer": "x-amz-request-payer",

@@ -13,15 +13,16 @@ from ...checksum import crc32c, from_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
 from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import http_status, translated, translating
-from ..fallbacks import delete_each, raise_failures
+from ..fallbacks import creating, delete_each, raise_failures
 from ..http.cancellation import Cancellation
 from .answers import answered_size, no_object_missing, require_listing, require_range, writing
 from .duplicating import copied
-from .unfinished import abort_below, listed_below
+from .listing import entries_below
+from .unfinished import abort_below, last_part_of, listed_below
 from .writer import S3Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ..api import Store
     from .control import Control
@@ -35,7 +36,12 @@ class S3Store:
     """Objects of one bucket below a prefix."""
 
     capabilities = Capabilities(
-        parallel_parts=True, parallel_reads=True, min_part_size=5 << 20, max_part_size=5 << 30, max_parts=10_000
+        parallel_parts=True,
+        parallel_reads=True,
+        creates=True,
+        min_part_size=5 << 20,
+        max_part_size=5 << 30,
+        max_parts=10_000,
     )
 
     def __init__(
@@ -65,14 +71,24 @@ class S3Store:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        with writing(self.name(key)):
-            answer, proven = self.bytes.put(data, Cancellation(), **self.target(key))
-            if not answer.get("etag"):
-                # Whoever answered was no S3, and what is found at the key may be an older object.
-                raise Unreachable(f"can't write {self.name(key)}: the answer has no ETag, so it is not the store's")
+        answer, proven = self._send(key, data)
         if proven:
             return ObjectInfo(key, len(data), answer.get("etag"))
         return self.require_size(ObjectInfo(key, len(data), answer.get("etag"), crc32c(data)))
+
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        with creating(self.name(key)):
+            # Not compared as by put(), which deletes what differs: where the condition is ignored, somebody else's.
+            answer, _ = self._send(key, data, IfNoneMatch="*")
+        return ObjectInfo(key, len(data), answer.get("etag"), crc32c(data))
+
+    def _send(self, key: str, data: memoryview, **condition: str) -> tuple[Mapping[str, str], bool]:
+        with writing(self.name(key)):
+            answer, proven = self.bytes.put(data, Cancellation(), **self.target(key), **condition)
+            if not answer.get("etag"):
+                # Whoever answered was no S3, and what is found at the key may be an older object.
+                raise Unreachable(f"can't write {self.name(key)}: the answer has no ETag, so it is not the store's")
+        return answer, proven
 
     def begin(self, key: str) -> S3Writer:
         return S3Writer(self, key)
@@ -137,25 +153,11 @@ class S3Store:
             raise
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        token: dict[str, str] = {}
-        while True:
-            with no_object_missing(f"can't list {self.name(prefix)}"):
-                page = self.control.call("list_objects_v2", Bucket=self._bucket, Prefix=self._prefix + prefix, **token)
-                require_listing(page)
-            for entry in page.get("Contents", ()):
-                key = entry["Key"][len(self._prefix) :]
-                # A key that ends in "/" is the marker of a directory, made by some browser of buckets.
-                if key and (unfinished or not key.endswith("/")):
-                    written = entry.get("LastModified")
-                    modified = written.timestamp() if written else None
-                    yield ObjectInfo(key, entry["Size"], entry.get("ETag"), modified=modified)
-            if not page.get("IsTruncated"):
-                return
-            if page.get("NextContinuationToken") in (None, "", token.get("ContinuationToken")):
-                raise StorageError(
-                    f"can't list {self.name(prefix)}: the store says there is more, but not how to get it"
-                )
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+        for entry in entries_below(self.control, self._bucket, self._prefix + prefix):
+            key = entry.key[len(self._prefix) :]
+            # A key that ends in "/" is the marker of a directory, made by some browser of buckets.
+            if key and (unfinished or not key.endswith("/")):
+                yield ObjectInfo(key, entry.size, entry.etag, modified=entry.modified, archived=entry.archived)
 
     def delete(self, keys: Iterable[str]) -> None:
         remaining = iter(keys)
@@ -235,7 +237,10 @@ class S3Store:
 
     def find_uploads(self, prefix: str) -> list[Upload]:
         found = listed_below(self.control, self._bucket, self._prefix + prefix)
-        return [Upload(one.key[len(self._prefix) :], one.started) for one in found]
+        return [Upload(one.key[len(self._prefix) :], one.started, one.upload_id) for one in found]
+
+    def last_written(self, upload: Upload) -> float | None:
+        return last_part_of(self.control, self.target(upload.key), upload.upload_id) or upload.started
 
     def delete_unfinished(self, prefix: str) -> int:
         return abort_below(self.control, self._bucket, self._prefix + prefix)

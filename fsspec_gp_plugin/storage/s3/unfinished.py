@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...errors import AccessDenied, StorageError
+from ...errors import AccessDenied, NotFound, StorageError
 from ..errors import error_code, translating
 from .answers import no_object_missing, require_listing
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Of a bucket with the unfinished uploads of many others: 1,000 a page.
 _MOST_PAGES = 10
+_ENDED = ("NoSuchUpload", "404")
 
 
 class Listed(NamedTuple):
@@ -47,6 +48,28 @@ def abort_of(control: Control, bucket: str, key: str) -> int:
     return _abort(control, bucket, [one for one in _listed(control, bucket, key, None) if one.key == key])
 
 
+def last_part_of(control: Control, target: dict[str, str], upload_id: str) -> float | None:
+    """When the last part of an upload of that bucket and key arrived, in seconds since 1970; None where it has none.
+    NotFound where somebody has ended the upload meanwhile.
+    """
+    times: list[float] = []
+    marker = 0
+    doing = f"can't list the parts of an upload of s3://{target['Bucket']}/{target['Key']}"
+    while True:
+        try:
+            with translating(doing):
+                page = control.call("list_parts", **target, UploadId=upload_id, PartNumberMarker=marker)
+        except StorageError as error:
+            if error_code(error) in _ENDED:
+                raise NotFound(f"{doing}: it has ended meanwhile") from error
+            raise
+        times += [part["LastModified"].timestamp() for part in page.get("Parts", ()) if part.get("LastModified")]
+        following = int(page.get("NextPartNumberMarker") or 0)
+        if not page.get("IsTruncated") or following <= marker:
+            return max(times, default=None)
+        marker = following
+
+
 def _abort(control: Control, bucket: str, found: list[Listed]) -> int:
     """One that can't be aborted is an error, after all were tried."""
     failed: StorageError | None = None
@@ -56,7 +79,7 @@ def _abort(control: Control, bucket: str, found: list[Listed]) -> int:
                 control.call("abort_multipart_upload", Bucket=bucket, Key=one.key, UploadId=one.upload_id)
         except StorageError as error:
             # Somebody else has ended it meanwhile.
-            if error_code(error) not in ("NoSuchUpload", "404"):
+            if error_code(error) not in _ENDED:
                 failed = error
     if failed is not None:
         raise failed

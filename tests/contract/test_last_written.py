@@ -1,0 +1,77 @@
+"""When the last part of an upload arrived that nobody has ended: S3 lists them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError
+from fsspec_gp_plugin.storage.api import Upload
+from fsspec_gp_plugin.storage.opening import open_store
+from tests.servers.pages import Pages
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.servers.minio import Minio
+
+KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000_16384"
+
+
+def test_a_part_that_came_later_is_told(minio: Minio, tmp_path: Path) -> None:
+    store: Any = open_store(f"s3://{minio.bucket}/last/{tmp_path.name}", minio.options)
+    store.control.call("create_multipart_upload", **store.target(KEY))
+    [empty] = store.find_uploads("")
+    assert store.last_written(empty) == empty.started
+    store.delete_unfinished("")
+    writer = store.begin(KEY)
+    writer.write(1, memoryview(b"x" * (5 << 20)))
+    time.sleep(1.1)
+    writer.write(2, memoryview(b"later"))
+    [upload] = store.find_uploads("")
+    assert (upload.key, bool(upload.upload_id)) == (KEY, True)
+    assert upload.started + 1 < store.last_written(upload) <= time.time() + 1
+    writer.abort()
+    with pytest.raises(NotFound, match=r"can't list the parts of an upload of s3://.*: it has ended meanwhile"):
+        store.last_written(upload)
+    with pytest.raises(StorageError):
+        store.last_written(replace(upload, upload_id="another"))
+    store.close()
+
+
+def page(marker: int, following: int | None, times: dict[int, str]) -> str:
+    parts = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><LastModified>2026-01-02T{at}.000Z</LastModified></Part>"
+        for number, at in times.items()
+    )
+    more = f"<NextPartNumberMarker>{following}</NextPartNumberMarker>" if following else ""
+    truncated = f"<IsTruncated>{str(following is not None).lower()}</IsTruncated>"
+    return f"<ListPartsResult><PartNumberMarker>{marker}</PartNumberMarker>{more}{truncated}{parts}</ListPartsResult>"
+
+
+@pytest.mark.usefixtures("quiet_environment")
+def test_the_last_of_all_pages_of_parts_counts() -> None:
+    """Parts arrive in any order."""
+    pages = {
+        "0": page(0, 2, {1: "03:00:00", 2: "05:00:00"}),
+        "2": page(2, 3, {3: "06:00:00"}),
+        "3": page(3, None, {4: "04:00:00"}),
+    }
+    with Pages() as server:
+        server.answer = lambda asked: (200, pages[asked.get("part-number-marker", "0")])
+        store = open_store("s3://bucket", {"endpoint_url": server.endpoint, "key": "a", "secret": "b"}, timeout=5)
+        found = store.last_written(Upload(KEY, 1.0, "its id"))
+        assert time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(found)) == "2026-01-02T06:00:00"
+        assert len(server.asked) == len(pages)
+        server.answer = lambda _: (200, page(0, None, {}))
+        assert store.last_written(Upload(KEY, 1.0, "its id")) == 1.0
+        server.answer = lambda _: (403, "<Error><Code>AccessDenied</Code></Error>")
+        with pytest.raises(AccessDenied):
+            store.last_written(Upload(KEY, 1.0, "its id"))
+        # One that gives the same page for ever.
+        server.answer = lambda _: (200, pages["0"]) if len(server.asked) < 20 else (500, "")
+        assert store.last_written(Upload(KEY, 1.0, "its id")) is not None
+        store.close()
