@@ -5,7 +5,6 @@ Any segment may ask for any object, and millions of entries are too many for the
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import time
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import private
 from ..errors import LocalFileError
+from .comparison import Comparison
 from .entry import Entry
+from .locking import lock_at_once
 from .merging import merge
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ..private import Place
+    from ..storage.api import ObjectInfo
     from .merging import Manifest
 
 DIRECTORY = "manifests"
@@ -155,6 +157,17 @@ class Catalog:
             return count and Difference(count, total, os.fsdecode(name), size, found), unnamed
         return None, 0
 
+    @contextmanager
+    def compared(self, listed: Iterable[ObjectInfo], prefix: str) -> Iterator[Comparison]:
+        """It, compared with all objects that a listing has below the backup's prefix. LocalFileError."""
+        import sqlite3
+
+        try:
+            with closing(self._connection(self._name, "ro")) as database:
+                yield Comparison(database, listed, prefix)
+        except sqlite3.Error as error:
+            raise self._failed("read", error) from error
+
     def has(self, start: str) -> bool:
         """Whether the manifests name any object whose name begins so."""
         first = os.fsencode(start)
@@ -184,26 +197,13 @@ class Catalog:
             os.utime(self._name, dir_fd=self._directory, follow_symlinks=False)
 
     def lock(self) -> AbstractContextManager[None] | None:
-        """The right to build it, held until the end of the context; None where another process or thread has it.
+        """The right to build it, until the end of the context; None where another process or thread has it.
         LocalFileError.
         """
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            fd = os.open(self._lock_name, flags, 0o600, dir_fd=self._directory)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # remove() may have taken the name from the file meanwhile: who comes next locks another one.
-                if os.path.samestat(os.fstat(fd), os.stat(self._lock_name, dir_fd=self._directory)):
-                    return _closed_at_the_end(fd)
-            except (BlockingIOError, FileNotFoundError):
-                pass
-            except OSError:
-                os.close(fd)
-                raise
-            os.close(fd)
+            return lock_at_once(self._directory, self._lock_name)
         except OSError as error:
             raise self._failed("lock", error) from error
-        return None
 
     def sweep(self) -> None:
         """Remove what catalogs nobody has written to for a month."""
@@ -243,11 +243,3 @@ class Catalog:
 
         path = f"file:/proc/self/fd/{self._directory}/{name}?mode={mode}"
         return sqlite3.connect(path + ("&immutable=1" if mode == "ro" else ""), uri=True)
-
-
-@contextmanager
-def _closed_at_the_end(fd: int) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        os.close(fd)
