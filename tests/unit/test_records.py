@@ -25,10 +25,8 @@ from fsspec_gp_plugin.storage.api import ObjectInfo
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-    from fsspec_gp_plugin.integrity.merging import Manifest
 
 T = "20260101120000"
 URL = "s3://bucket"
@@ -119,18 +117,17 @@ def test_of_two_journals_that_were_taken_the_later_one_counts(home: Path, revers
         assert journal.take() == ([Entry(NAME, last, last)], 0)
 
 
-def manifest(created: int, size: int) -> Manifest:
+def manifest(created: int, size: int) -> Iterable[Header | Entry]:
     """What a host's manifest says of the object, and of one that only this manifest names."""
-    entries = [Entry(NAME, size, size), Entry(f"only in {created}", size, size)]
-    return f"manifest at {created}", [Header(T, "host", created, 2), *entries]
+    return [Header(T, "host", created, 2), Entry(NAME, size, size), Entry(f"only in {created}", size, size)]
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1), (1, 3, 2)])
-def test_of_two_manifests_of_a_host_the_later_one_counts_in_whatever_order(
-    order: tuple[int, ...],
-) -> None:
+def test_of_two_manifests_the_later_one_counts_in_whatever_order_they_are_read(order: tuple[int, ...]) -> None:
     with Catalog(PLACE, T, make=True) as catalog:
-        assert catalog.build("them", lambda: [(str(created), manifest(created, 10 + created)) for created in order]) == 4
+        assert (
+            catalog.build("them", lambda: [(str(created), manifest(created, 10 + created)) for created in order]) == 4
+        )
         assert catalog.entry(NAME) == Entry(NAME, 13, 13)
         assert catalog.entry("only in 1") == Entry("only in 1", 11, 11)
 
