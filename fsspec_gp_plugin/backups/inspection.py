@@ -17,7 +17,7 @@ from ..keys import backup_prefix
 from . import catalogs, record
 from .chains import why_not
 from .ownership import Ownership, ownership_of
-from .required import Required, of_record
+from .required import Required, of_record, required_of
 from .search import Search
 from .survey import Backup, survey
 
@@ -119,8 +119,11 @@ class Inspector:
                 except AccessDenied as error:
                     found.reasons.append(f"its manifests can't be read: {error}")
                     catalog.build("", list)
-                except BadManifest as error:
-                    found.problems.append(str(error))
+                except Unreachable:
+                    raise
+                except StorageError as error:
+                    is_told = isinstance(error, BadManifest)
+                    found.problems.append(str(error) if is_told else f"its manifests can't be read: {error}")
                     catalog.build("", list)
                 yield catalog
             finally:
@@ -167,7 +170,7 @@ class Inspector:
         if (kept := self._bases.get(base.timestamp)) is not None:
             return kept
         found = self._bases[base.timestamp] = Found()
-        _, required = self._required(base.timestamp)
+        required = required_of(self._store, base.timestamp)
         files, search = set(required.files), Search(required)
         archived, first = 0, ""
         for info in _taken(self._objects(base.timestamp), files, search, base.timestamp):
