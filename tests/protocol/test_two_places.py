@@ -50,12 +50,12 @@ def test_the_only_copy_is_not_deleted_where_the_first_target_is_not_mounted(disk
     """Both are names of one place, one of which leads nowhere now; or to an empty directory, as a mount point is."""
     made = pair(Target("file", f"file://{tmp_path}/mount", {}), disks.first, disks.database)
     before = disks.first.keys()
-    refused = ("nothing was deleted", f"there is no backup {T}", "run it when the first target can be read")
-    made.plugin.run("delete_replica", T).failed(*refused, status=1)
-    (tmp_path / "mount").mkdir()
-    made.plugin.run("delete_replica", T).failed(*refused, status=1)
-    assert disks.first.keys() == before
+    refused = ("nothing was deleted", "run it when the first target can be read")
+    made.plugin.run("delete_replica", T).failed(*refused, f"there is no backup {T}", status=1)
     assert list((tmp_path / "mount").iterdir()) == []
+    (tmp_path / "mount").rmdir()
+    made.plugin.run("delete_replica", T).failed(*refused, "mount", status=3)
+    assert (disks.first.keys(), (tmp_path / "mount").exists()) == (before, False)
 
 
 def test_a_copy_is_deleted_where_the_first_target_holds_all_of_it(disks: Pair, tmp_path: Path) -> None:
