@@ -40,6 +40,7 @@ def delete_backup(store: Store, place: Place, timestamp: str, note: Callable[[st
 def _forget(place: Place, timestamp: str, note: Callable[[str], None]) -> None:
     from ..integrity import runs
     from ..integrity.catalog import Catalog
+    from ..integrity.catalog_users import forget_fetched
     from ..integrity.journal import Journal
     from ..private import NoDirectoryError
 
@@ -48,6 +49,7 @@ def _forget(place: Place, timestamp: str, note: Callable[[str], None]) -> None:
             journal.discard(whole=True)
         with suppress(NoDirectoryError), Catalog(place, timestamp) as catalog:
             catalog.remove()
+        forget_fetched(place, timestamp)
         runs.forget(place, timestamp)
     except LocalFileError as error:
         note(str(error))

@@ -1,25 +1,23 @@
-"""Whose backups are, as their claims say."""
+"""Whether a backup is of the cluster here, as its claim says, and of which one each of many is."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from ..errors import AccessDenied, NotFound, PluginError, StorageError, Unreachable
+from ..errors import AccessDenied, NotFound, PluginError
 from ..integrity import claim as claims
 from ..integrity.manifest import FOLDER
 from ..keys import backup_prefix
 from .claims import read_claim
+from .ownership import by_weight, ownerships
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from ..integrity.claim import Claim
     from ..integrity.cluster import Cluster
     from ..storage.api import ObjectInfo, Store
     from .survey import Backup
-
-_CLAIMS_AT_ONCE = 8
 
 
 def clusters_of(store: Store, backups: Sequence[Backup]) -> dict[str, Cluster | None]:
@@ -27,26 +25,8 @@ def clusters_of(store: Store, backups: Sequence[Backup]) -> dict[str, Cluster | 
 
     Unreachable.
     """
-    claimed = [backup for backup in backups if backup.claims]
-    with ThreadPoolExecutor(_CLAIMS_AT_ONCE) as pool:
-        found = pool.map(lambda backup: _cluster(store, backup), claimed)
-        return {backup.timestamp: cluster for backup, cluster in zip(claimed, found, strict=True)}
-
-
-def _cluster(store: Store, backup: Backup) -> Cluster | None:
-    try:
-        return read_claim(store, the_one_that_counts(backup.claims).key).cluster
-    except Unreachable:
-        raise
-    except StorageError:
-        return None
-
-
-def the_one_that_counts(listed: Iterable[ObjectInfo]) -> ObjectInfo:
-    """Of the claims of one backup that which the store created only because there was none, else that of the smallest
-    token, which its name tells.
-    """
-    return min(listed, key=lambda info: (not info.key.endswith(claims.NAME), info.key))
+    found = ownerships(store, [backup for backup in backups if backup.claims])
+    return {timestamp: one.claims[0].cluster if one.claims else None for timestamp, one in found.items()}
 
 
 def claim_at(store: Store, prefix: str) -> tuple[ObjectInfo, Claim] | None:
@@ -54,7 +34,7 @@ def claim_at(store: Store, prefix: str) -> tuple[ObjectInfo, Claim] | None:
     listed = [info for info in store.find(f"{prefix}{FOLDER}claim.") if claims.is_claim(info.key[len(prefix) :])]
     if not listed:
         return None
-    info = the_one_that_counts(listed)
+    info = by_weight(listed)[0]
     try:
         return info, read_claim(store, info.key)
     except NotFound:

@@ -28,7 +28,8 @@ _CONTENT = re.compile(r"gpbackup_(-?[0-9]+)_[0-9]{14}(?:_|\.|$)")
 @dataclass
 class Backup:
     """One backup: what there is of it, and what its report says, by the report's own names. `written`: when the latest
-    of its objects was, in seconds since 1970, where the store tells it. `marks`: the host and the id of each.
+    of its objects was, in seconds since 1970, where the store tells it. `marks`: the host and the id of each. `broken`:
+    why it can't be restored, as a backup that it builds upon is gone, by find_broken(); "" where it can.
     """
 
     timestamp: str
@@ -43,6 +44,7 @@ class Backup:
     verdicts: list[verdict.Verdict] = field(default_factory=list)
     segments: Counter[str] = field(default_factory=Counter)
     report: dict[str, str] = field(default_factory=dict)
+    broken: str = ""
 
     @property
     def state(self) -> str:
@@ -52,6 +54,17 @@ class Backup:
         if not self.has_contents or not self.report_key:
             return "incomplete"
         return _STATES.get(self.report.get("backup status", "").lower(), "unknown")
+
+    @property
+    def shown_state(self) -> str:
+        """Its state, or `broken`, for people. What deletes goes by the state alone."""
+        return "broken" if self.broken and self.state == "complete" else self.state
+
+    @property
+    def hosts_without_manifest(self) -> list[str]:
+        """The hosts that left a mark and no manifest, so that what they stored is written down nowhere."""
+        prefix = backup_prefix(self.timestamp)
+        return mark.without_manifest(self.marks, (info.key[len(prefix) :] for info in self.manifests))
 
     @property
     def database(self) -> str:

@@ -9,15 +9,20 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..backups.chains import find_broken
+from ..backups.ownership import ownerships
 from ..backups.survey import Backup, survey
 from ..errors import LocalFileError, StorageError
 from . import render
 from .arguments import Parser, opened
+from .owners import label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_STATES = ("complete", "failed", "incomplete", "unknown")
+    from ..backups.ownership import Ownership
+
+_STATES = ("complete", "failed", "incomplete", "unknown", "broken")
 _PREFIX = "fsspec_gp_plugin_"
 # Of the last complete backup of each database and kind: the metric, where its value is found, and what it means.
 _LAST = (
@@ -26,7 +31,8 @@ _LAST = (
     ("last_backup_size_bytes", "bytes", "Bytes of the last complete backup at the target."),
     ("last_backup_objects", "objects", "Objects of the last complete backup, its manifests not counted."),
     ("last_backup_verified_seconds", "verified", "When `verify` last read all of it and found it well; 0 where never."),
-    ("last_backup_has_manifests", "has_manifests", "Whether the last complete backup can be verified."),
+    ("last_backup_not_checked_objects", "not_checked", "Objects that the last `verify` of all of it could not check."),
+    ("last_backup_has_manifests", "has_manifests", "Whether every host left a manifest, by which it can be verified."),
 )
 
 
@@ -41,7 +47,9 @@ def main(arguments: Sequence[str]) -> int:
     found: dict[str, Any] = {}
     try:
         with opened(asked.config) as (_, store):
-            found = _described(survey(store), now)
+            backups = survey(store)
+            find_broken(store, backups)
+            found = _described(backups, ownerships(store, backups), now)
     except StorageError as error:
         failed = error
     state = {"up": failed is None, "scrape_duration_seconds": round(time.monotonic() - begun, 6), **found}
@@ -55,28 +63,45 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _described(backups: list[Backup], now: float) -> dict[str, Any]:
-    last: dict[tuple[str, str], Backup] = {}
-    for backup in backups:
-        if backup.state == "complete" and backup.database and backup.time is not None:
-            last[backup.database, backup.kind] = backup
+def _described(backups: list[Backup], owners: dict[str, Ownership], now: float) -> dict[str, Any]:
+    last = _last(backups, {one: label(owner) for one, owner in owners.items()})
     return {
-        "backups": {state: sum(backup.state == state for backup in backups) for state in _STATES},
+        "backups": {state: sum(backup.shown_state == state for backup in backups) for state in _STATES},
         "last": [
             {
                 "database": database,
                 "kind": kind,
+                "cluster": cluster,
                 "timestamp": backup.timestamp,
                 "time": int(backup.time or 0),
                 "age_seconds": int(now - (backup.time or 0)),
                 "bytes": backup.size,
                 "objects": backup.objects,
                 "verified": backup.verified.time if backup.verified and backup.verified.well else 0,
-                "has_manifests": bool(backup.manifests),
+                "not_checked": (backup.verified and backup.verified.not_checked) or 0,
+                "hosts_without_manifest": len(backup.hosts_without_manifest),
+                "has_manifests": bool(backup.manifests) and not backup.hosts_without_manifest,
             }
-            for (database, kind), backup in sorted(last.items())
+            for (database, kind, cluster), backup in sorted(last.items())
         ],
     }
+
+
+def _last(backups: list[Backup], clusters: dict[str, str]) -> dict[tuple[str, str, str], Backup]:
+    """The last complete backup of each database, kind and cluster. One whose cluster nothing tells counts as of the one
+    that the others of the database are of, and where these are of several as of none.
+    """
+    found: dict[tuple[str, str, str], Backup] = {}
+    complete = [one for one in backups if one.shown_state == "complete" and one.database and one.time is not None]
+    known: dict[str, set[str]] = {}
+    for backup in complete:
+        known.setdefault(backup.database, set()).update(filter(None, [clusters[backup.timestamp]]))
+    for backup in complete:
+        among = known[backup.database]
+        cluster = clusters[backup.timestamp] or (min(among, default="") if len(among) < 2 else None)
+        if cluster is not None:
+            found[backup.database, backup.kind, cluster] = backup
+    return found
 
 
 def _exposed(state: dict[str, Any]) -> str:
@@ -89,9 +114,14 @@ def _exposed(state: dict[str, Any]) -> str:
         counted = [({"state": name}, count) for name, count in state["backups"].items()]
         lines += _family("backups", "Backups at the target, by state.", counted)
         for name, field, meaning in _LAST:
-            values = [({"database": one["database"], "kind": one["kind"]}, one[field]) for one in state["last"]]
+            values = [(_labels(one), one[field]) for one in state["last"]]
             lines += _family(name, meaning, values)
     return "\n".join(lines) + "\n"
+
+
+def _labels(last: dict[str, Any]) -> dict[str, str]:
+    labels = {"database": last["database"], "kind": last["kind"]}
+    return {**labels, "cluster": last["cluster"]} if last["cluster"] else labels
 
 
 def _family(name: str, meaning: str, values: Sequence[tuple[dict[str, str], float]]) -> list[str]:

@@ -7,36 +7,34 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import closing, suppress
+import time
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .. import private
 from ..errors import LocalFileError
+from .comparison import Comparison
 from .entry import Entry
-from .manifest import Header
+from .locking import lock_at_once
+from .merging import merge
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from ..private import Place
+    from ..storage.api import ObjectInfo
+    from .merging import Manifest
 
 DIRECTORY = "manifests"
+# The purpose of a catalog that a restore without a setup hook has fetched.
+FETCHED = ".fetched"
 _SUFFIX = ".db"
-_BATCH = 10_000
 # How the names of all objects begin that gpbackup stores.
 _GPBACKUPS = b"gpbackup_"
 _OLDEST_SQLITE = (3, 25)
-_SCHEMA = """
-    CREATE TABLE object (name BLOB PRIMARY KEY, size INT, crc32c INT, created INT) WITHOUT ROWID;
-    CREATE TABLE source (text TEXT);
-"""
-# Of an object that two manifests name, as after a backup's second attempt, the later one counts.
-_INSERT = """
-    INSERT INTO object VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
-    SET size = excluded.size, crc32c = excluded.crc32c, created = excluded.created
-    WHERE excluded.created >= created
-"""
 
 
 class Difference(NamedTuple):
@@ -80,9 +78,9 @@ class Catalog:
     ) -> None:
         os.close(self._directory)
 
-    def build(self, source: str, manifests: Callable[[], Iterable[Iterable[Header | Entry]]]) -> int:
-        """Make it of manifests, as manifest.decoded() gives them, unless it was made of that `source`, which names
-        them; returns the number of objects. It takes the place of the one before when it is whole.
+    def build(self, source: str, manifests: Callable[[], Iterable[Manifest]], claim: str = "") -> int:
+        """Make it of manifests unless it was made of that `source`, which names them; returns the number of objects.
+        It takes the place of the one before when it is whole. `claim`: as merge() has it. LocalFileError, BadManifest.
         """
         require_sqlite()
         if (count := self._count(source)) is not None:
@@ -92,7 +90,7 @@ class Catalog:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             os.close(os.open(working, flags, 0o600, dir_fd=self._directory))
             try:
-                count = self._fill(working, source, manifests())
+                count = self._fill(working, source, manifests, claim)
                 os.rename(working, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
             except BaseException:
                 os.unlink(working, dir_fd=self._directory)
@@ -101,7 +99,7 @@ class Catalog:
             raise self._failed("write", error) from error
         return count
 
-    def _fill(self, working: str, source: str, manifests: Iterable[Iterable[Header | Entry]]) -> int:
+    def _fill(self, working: str, source: str, manifests: Callable[[], Iterable[Manifest]], claim: str) -> int:
         import sqlite3
 
         try:
@@ -109,22 +107,18 @@ class Catalog:
                 # It is renamed when it is whole, so it needs no journal of its own.
                 database.execute("PRAGMA journal_mode = OFF")
                 database.execute("PRAGMA synchronous = OFF")
-                database.executescript(_SCHEMA)
-                for one in manifests:
-                    with database:
-                        _add(database, one)
+                count = merge(database, manifests, claim)
                 with database:
+                    database.execute("CREATE TABLE source (text TEXT)")
                     database.execute("INSERT INTO source VALUES (?)", (source,))
-                (count,) = database.execute("SELECT count(*) FROM object").fetchone()
         except sqlite3.Error as error:
             raise self._failed("write", error) from error
-        return int(count)
+        return count
 
     def _count(self, source: str) -> int | None:
         """How many objects it has, where it was made of that source."""
-        query = "SELECT count(*) FROM object WHERE (SELECT text FROM source) = ? HAVING count(*)"
         with suppress(LocalFileError):
-            for (count,) in self._rows(query, source):
+            for (count,) in self._rows("SELECT (SELECT count(*) FROM object) FROM source WHERE text = ?", source):
                 return int(count)
         return None
 
@@ -163,6 +157,17 @@ class Catalog:
             return count and Difference(count, total, os.fsdecode(name), size, found), unnamed
         return None, 0
 
+    @contextmanager
+    def compared(self, listed: Iterable[ObjectInfo], prefix: str) -> Iterator[Comparison]:
+        """It, compared with all objects that a listing has below the backup's prefix. LocalFileError."""
+        import sqlite3
+
+        try:
+            with closing(self._connection(self._name, "ro")) as database:
+                yield Comparison(database, listed, prefix)
+        except sqlite3.Error as error:
+            raise self._failed("read", error) from error
+
     def has(self, start: str) -> bool:
         """Whether the manifests name any object whose name begins so."""
         first = os.fsencode(start)
@@ -179,10 +184,40 @@ class Catalog:
             return False
         return True
 
+    def is_younger(self, seconds: float) -> bool:
+        """Whether there is one that was made, or touched, less than so many seconds ago."""
+        with suppress(FileNotFoundError):
+            status = os.stat(self._name, dir_fd=self._directory, follow_symlinks=False)
+            return abs(time.time() - status.st_mtime) < seconds
+        return False
+
+    def touch(self) -> None:
+        """It is as good as new."""
+        with suppress(FileNotFoundError):
+            os.utime(self._name, dir_fd=self._directory, follow_symlinks=False)
+
+    def lock(self) -> AbstractContextManager[None] | None:
+        """The right to build it, until the end of the context; None where another process or thread has it.
+        LocalFileError.
+        """
+        try:
+            return lock_at_once(self._directory, self._lock_name)
+        except OSError as error:
+            raise self._failed("lock", error) from error
+
+    def sweep(self) -> None:
+        """Remove what catalogs nobody has written to for a month."""
+        private.sweep(self._directory)
+
     def remove(self) -> None:
         """Forget it."""
-        with suppress(FileNotFoundError):
-            os.unlink(self._name, dir_fd=self._directory)
+        for name in (self._name, self._lock_name):
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._directory)
+
+    @property
+    def _lock_name(self) -> str:
+        return f"{self._name}.lock"
 
     def _rows(self, query: str, *values: object, listed: Iterable[tuple[str, int]] | None = None) -> Iterator[Any]:
         if not self.exists():
@@ -208,17 +243,3 @@ class Catalog:
 
         path = f"file:/proc/self/fd/{self._directory}/{name}?mode={mode}"
         return sqlite3.connect(path + ("&immutable=1" if mode == "ro" else ""), uri=True)
-
-
-def _add(database: sqlite3.Connection, manifest: Iterable[Header | Entry]) -> None:
-    batch: list[tuple[bytes, int, int, int]] = []
-    created = 0
-    for one in manifest:
-        if isinstance(one, Header):
-            created = one.created
-            continue
-        batch.append((os.fsencode(one.name), one.size, one.crc32c, created))
-        if len(batch) == _BATCH:
-            database.executemany(_INSERT, batch)
-            batch.clear()
-    database.executemany(_INSERT, batch)

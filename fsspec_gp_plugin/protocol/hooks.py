@@ -14,9 +14,10 @@ from ..backups.probing import probe
 from ..backups.risks import risks_of_the_file, risks_of_the_options
 from ..errors import StorageError, UsageError
 from .claiming import is_ours, joined_run, require_not_refused, run_of
-from .comparing import fetch_manifests, forget_manifests, require_objects
+from .comparing import forget_manifests
 from .completeness import require_backup
 from .records import begin_journal, require_catalogs, store_manifest
+from .restoring import require_objects, require_restorable
 from .sources import choose, forget_source
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
     if scope in _HOST_SCOPES:
         _warn_of_risks(context, scope)
         choose(context, timestamp, lambda store: require_backup(context, store, prefix, timestamp))
-        fetch_manifests(context, prefix, timestamp)
+        require_restorable(context, timestamp)
     elif content:
-        require_objects(context, prefix, timestamp, _bare(content))
+        require_objects(context, timestamp, _bare(content))
     _done(context, timestamp, scope, content)
 
 

@@ -8,6 +8,7 @@ from .. import keys
 from ..backups.search import Search
 from ..errors import AccessDenied, NotFound, StorageError
 from ..storage.mirrored import MirroredStore
+from .fetching import ESCAPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from ..storage.api import ObjectInfo, Store
     from .context import Context
 
-CHECKSUM_OFF = "set `checksum: off` to restore what there is without looking at the manifests"
 _INCOMPLETE = "with `restore_incomplete: on` what there is can be restored, by filters of gprestore that leave it out"
 _THAW = "restore them from the store's archive first, or leave them out by filters, with `restore_incomplete: on`"
 # So many names are remembered of objects whose places among the others aren't known.
@@ -51,10 +51,12 @@ class _Seen:
         self._all_matter = bool(required.not_checked)
         self._files = dict.fromkeys(required.files if scope.has_files else (), False)
         self._others_archived: set[str] = set()
+        self.count = 0
 
     def listed(self, found: Iterable[ObjectInfo]) -> Iterator[tuple[str, int]]:
         """The same listing as names and sizes, while it is taken into account."""
         for info in found:
+            self.count += 1
             name = info.key[len(self._prefix) :]
             self._take(name, archived=info.archived)
             yield name, info.size
@@ -110,6 +112,7 @@ def check(context: Context, store: Store, scope: Scope, required: Required, cata
     prefix = keys.backup_prefix(scope.timestamp)
 
     def look(found: Iterator[ObjectInfo]) -> tuple[StorageError | None, int]:
+        """What is wrong, and how many objects no manifest names."""
         seen = _Seen(required, scope)
         different, unnamed = None, 0
         if named is not None:
@@ -117,6 +120,9 @@ def check(context: Context, store: Store, scope: Scope, required: Required, cata
         else:
             for _ in seen.listed(found):
                 pass
+        if not seen.count and scope.has_files and named is None:  # though gpbackup's files were read
+            context.log.info(f"{prefix} is not listed, so nothing tells whether all is there")
+            return None, 0
         return difference_told(prefix, different) or seen.fault(), unnamed
 
     try:
@@ -132,6 +138,21 @@ def check(context: Context, store: Store, scope: Scope, required: Required, cata
         refuse(context, fault)
 
 
+def require_tables_of_contents(store: Store, required: Required, later: str) -> None:
+    """The segments' tables of contents of a backup with single data files, which the restore of a later one reads, are
+    there; NotFound.
+    """
+    prefix = keys.backup_prefix(required.timestamp)
+    start = f"{prefix}gpbackup_"
+    found = store.find_at_both(start) if isinstance(store, MirroredStore) else store.find(start)
+    search = Search(required)
+    for info in found:
+        search.take(info.key[len(prefix) :])
+    gone = next((name for name in search.names_missing() if name.endswith("_toc.yaml")), None)
+    if gone is not None:
+        raise NotFound(f"{prefix}{gone} is not at the target; the restore of {later}, an incremental backup, reads it")
+
+
 def refuse(context: Context, fault: StorageError) -> None:
     """Raise it, unless what there is shall be restored: then it is a warning in the log."""
     if not context.config.restore_incomplete:
@@ -139,18 +160,18 @@ def refuse(context: Context, fault: StorageError) -> None:
     context.log.warning(f"restored all the same, as `restore_incomplete` is on: {fault}")
 
 
-def difference_told(prefix: str, found: Difference | None) -> StorageError | None:
-    """What a listing lacks of what the manifests name, as an error."""
+def difference_told(prefix: str, found: Difference | None, next_step: str = _INCOMPLETE) -> StorageError | None:
+    """What a listing lacks of what the manifests name, as an error; `next_step`: what to do where that is there."""
     if found is None:
         return None
     if found.size is not None:
         return StorageError(
             f"{prefix}{found.name} has {found.size} bytes, but {found.backed_up} were backed up, says its manifest; "
-            f"{CHECKSUM_OFF}"
+            f"{ESCAPE}"
         )
     return NotFound(
         f"{prefix}{found.name}{_more(found.missing)} of {found.total} objects were backed up, says their manifest, but "
-        f"are not at the target, or not in that size; {_INCOMPLETE}"
+        f"are not at the target, or not in that size; {next_step}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,7 @@ def put_manifest_of(context: Context, prefix: str, sent: list[ObjectInfo]) -> No
 
 def _put_manifest(context: Context, prefix: str, timestamp: str, entries: list[Entry], run: Run | None = None) -> None:
     """Store a manifest of these objects of this host."""
-    from ..integrity import manifest
+    from ..integrity import catalog_users, manifest
 
     claim, mark = (run.claim, run.mark) if run else ("", "")
     with memoryview(manifest.encoded(timestamp, entries, claim, mark)) as data:
@@ -109,3 +110,6 @@ def _put_manifest(context: Context, prefix: str, timestamp: str, entries: list[E
                 f"the manifest of {len(entries)} objects can't be stored, without which a restore can't verify them; "
                 f"run it again: {error}"
             ) from error
+    # What a restore on this host may have fetched of this backup before is not all any more.
+    with suppress(LocalFileError):
+        catalog_users.forget_fetched(context.config.place, timestamp)

@@ -35,7 +35,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def claimed(store: FakeStore, cluster: Cluster, notes: list[str] | None = None) -> tuple[Claim, bool]:
     """As the setup hook of a coordinator does it."""
-    note = [].append if notes is None else notes.append
+    note = (notes if notes is not None else []).append
     claims.require_free(store, PREFIX, (), note)
     return claims.claim_prefix(store, PREFIX, new_claim(T, cluster), (), note)
 

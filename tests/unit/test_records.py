@@ -125,7 +125,9 @@ def manifest(created: int, size: int) -> Iterable[Header | Entry]:
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1), (1, 3, 2)])
 def test_of_two_manifests_the_later_one_counts_in_whatever_order_they_are_read(order: tuple[int, ...]) -> None:
     with Catalog(PLACE, T, make=True) as catalog:
-        assert catalog.build("them", lambda: [manifest(created, 10 + created) for created in order]) == 4
+        assert (
+            catalog.build("them", lambda: [(str(created), manifest(created, 10 + created)) for created in order]) == 4
+        )
         assert catalog.entry(NAME) == Entry(NAME, 13, 13)
         assert catalog.entry("only in 1") == Entry("only in 1", 11, 11)
 

@@ -1,13 +1,9 @@
-"""What must be there of a backup by gpbackup's own files, of backups that real gpbackups have made, and of odd ones.
-
-`gpbackup_records/` holds the record, the data entries and the names of the objects of each.
-"""
+"""What must be there of a backup by gpbackup's own files, of backups that real gpbackups have made, and of odd ones."""
 
 from __future__ import annotations
 
 import re
 import resource
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +13,8 @@ from fsspec_gp_plugin.backups.search import Search
 from fsspec_gp_plugin.errors import AccessDenied, Unreachable
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.fakes import FakeStore
+from tests.recorded import FAILED, NAMES, recorded
 
-RECORDS = sorted((Path(__file__).parent / "gpbackup_records").iterdir())
 T = "20260101000000"
 PREFIX = backup_prefix(T)
 END = "incrementalmetadata:\n  ao: {}\n"
@@ -48,16 +44,10 @@ dataentries:
 
 def made(name: str) -> tuple[FakeStore, str, list[str]]:
     """A store with gpbackup's files of one of the backups; its timestamp, and the names of all its objects."""
-    text = next(path for path in RECORDS if path.stem == name).read_text()
-    head, toc, names = re.split(r"^%% (?:toc|names)\n", text, flags=re.MULTILINE)
-    first, _, config = head.partition("\n")
-    timestamp = first.removeprefix("%% ")
-    start = f"{backup_prefix(timestamp)}gpbackup_{timestamp}_"
+    one = recorded(name)
     store = FakeStore()
-    store.objects = {
-        f"{start}{end}": data.encode() for end, data in (("config.yaml", config), ("toc.yaml", toc)) if data
-    }
-    return store, timestamp, names.split()
+    store.objects = {one.prefix + file: data for file, data in one.written.items()}
+    return store, one.timestamp, one.names
 
 
 def backup(toc: str | bytes, config: str = "segmentcount: 2\n") -> FakeStore:
@@ -67,7 +57,7 @@ def backup(toc: str | bytes, config: str = "segmentcount: 2\n") -> FakeStore:
     return store
 
 
-@pytest.mark.parametrize("name", [path.stem for path in RECORDS if path.stem != "failed"])
+@pytest.mark.parametrize("name", NAMES)
 def test_what_must_be_there_is_what_gpbackup_has_stored(name: str) -> None:
     store, timestamp, names = made(name)
     required = required_of(store, timestamp)
@@ -83,7 +73,7 @@ def test_what_must_be_there_is_what_gpbackup_has_stored(name: str) -> None:
 
 
 def test_of_a_backup_that_failed_nothing_tells() -> None:
-    store, timestamp, _ = made("failed")
+    store, timestamp, _ = made(FAILED)
     required = required_of(store, timestamp)
     assert re.fullmatch(r"not checked: .*_toc\.yaml: there is no such object", required.not_checked)
     assert (required.count, list(required.names())) == (0, [])

@@ -6,7 +6,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ...errors import Unreachable
+from ...errors import ConfigError, Unreachable
 from .dialect import Dialect
 from .read_only import REASONS, ReadOnlyDialect
 from .store import FsspecStore
@@ -27,6 +27,9 @@ _MODULES: dict[str, str] = {
     "webhdfs": ".webhdfs",
 }
 
+# fsspec's filesystems that write to another one, and read what they have kept of it.
+_CACHES = {"blockcache", "cached", "filecache", "simplecache"}
+
 
 def open_generic(url: str, options: dict[str, Any], timeout: float) -> FsspecStore:
     """The store below a URL of any protocol that fsspec knows.
@@ -38,9 +41,20 @@ def open_generic(url: str, options: dict[str, Any], timeout: float) -> FsspecSto
     protocol = url.partition("://")[0]
     kind = fsspec.get_filesystem_class(protocol)
     root = kind._strip_protocol(url)  # noqa: SLF001 - fsspec's own url_to_fs does so
+    if protocol in _CACHES:
+        raise ConfigError(
+            f"{protocol}:// reads copies that it keeps on this host, which say nothing of what the store holds; put "
+            "the store's own address into `url`, and its options into storage_options"
+        )
     if protocol in _MODULES:
         open_dialect: Callable[..., Dialect] = import_module(_MODULES[protocol], __package__).open_dialect
         return FsspecStore(open_dialect(url, options, timeout), root)
+    if "://" in root:
+        # The filesystem takes such a path for a name like any other, so that all would lie in a directory "x:".
+        raise ConfigError(
+            f"url {url!r}: the filesystem of {protocol}:// does not take a protocol off its paths, so nothing tells "
+            "where backups would lie; use another protocol"
+        )
     given = {**kind._get_kwargs_from_urls(url), **options}  # noqa: SLF001
     # A listing that is remembered hides what other hosts wrote; an instance that is remembered, other options.
 

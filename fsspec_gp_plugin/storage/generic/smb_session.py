@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
+import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -96,7 +97,6 @@ class SmbSession:
 
     def _connected(self) -> socket.socket:
         """The socket of a connection on which the user is logged in."""
-        from smbclient import ClientConfig
         from smbprotocol.connection import Connection
         from smbprotocol.session import Session
 
@@ -106,7 +106,9 @@ class SmbSession:
         if connection is not None and connection.transport.connected:
             return _socket(connection)
         self.drop()
-        connection = Connection(ClientConfig().client_guid, target.host, target.port)
+        # Each a client of its own: a server takes those of one client for channels of one session, and Samba gives them
+        # all to one process, which answers some of many that connect at once never.
+        connection = Connection(uuid.uuid4(), target.host, target.port)
         try:
             try:
                 connection.connect(timeout=min(10, max(1, int(target.timeout))))
