@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM = "fsspec_gp_plugin"
+ANY_CLUSTER = "--any-cluster"
 
 
 class Command:
@@ -34,6 +35,12 @@ class Command:
         return " ".join([self.name, "CONFIG", *self.arguments])
 
     @property
+    def options(self) -> list[str]:
+        """Those of its arguments that are options, and --help."""
+        bare = (argument.strip("[]") for argument in self.arguments)
+        return ["--help", *(argument for argument in bare if argument.startswith("--"))]
+
+    @property
     def is_patient(self) -> bool:
         """Whether it moves data, and so waits minutes for a store that is away rather than fail."""
         return self.name.startswith(("backup_", "restore_", "replicate_"))
@@ -47,7 +54,8 @@ class Command:
     def help(self) -> str:
         """What a person is told about it."""
         named = [argument.strip("[]") for argument in ("CONFIG", *self.arguments)]
-        lines = [f"  {name:<9}  {_ARGUMENTS[name]}" for name in named]
+        width = max(9, *map(len, named))
+        lines = [f"  {name:<{width}}  {_ARGUMENTS[name]}" for name in named]
         return "\n".join([f"usage: {PROGRAM} {self.usage}", "", self.summary, "", *lines])
 
     def check(self, arguments: Sequence[str]) -> None:
@@ -71,6 +79,7 @@ _ARGUMENTS = {
     "CONTENT": "the content id of the coordinator (-1) or the segment",
     "TIMESTAMP": "the backup's 14 digits, YYYYMMDDHHMMSS",
     "SHARD": "I/N, I from 0: only part I of N; the last call goes without, and completes the copy",
+    ANY_CLUSTER: "also a backup that another cluster claims",
     "PATH": "a path below the url",
     "N": "how many files at a time, 1 to 64; more than 8 count as 8",
 }
@@ -92,6 +101,9 @@ PEOPLE = {
     "completion": ("bash|zsh", "print what makes the shell complete commands and options"),
 }
 
+# Not for people: setup hooks and doctor call it, to see what another process or host finds at the target.
+READ_OBJECT = "read-object"
+
 COMMANDS = {
     command.name: command
     for command in (
@@ -106,7 +118,7 @@ COMMANDS = {
         Command("data", "restore_data", "FILE", "write FILE to standard output"),
         Command("data", "restore_data_subset", "FILE OFFSETS", "write only the byte ranges that OFFSETS lists"),
         Command("hooks", "cleanup_plugin_for_restore", "DIR SCOPE [CONTENT]", "end a restore"),
-        Command("deletion", "delete_backup", "TIMESTAMP", "delete one backup"),
+        Command("deletion", "delete_backup", f"TIMESTAMP [{ANY_CLUSTER}]", "delete one backup"),
         Command("replication", "replicate_backup", "TIMESTAMP [SHARD]", "copy one backup to `replica_url`"),
         Command("replication", "delete_replica", "TIMESTAMP", "delete the copy of one backup"),
         Command("directories", "list_directory", "[PATH]", "show names and sizes below PATH, or of everything"),

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from . import __version__
-from .commands import COMMANDS, PEOPLE, PROGRAM, help_text
+from .commands import COMMANDS, PEOPLE, PROGRAM, READ_OBJECT, help_text
 from .errors import Interrupted
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
         from .agent.people import main as agent
 
         return agent(argv[1:])
-    if argv[0] in PEOPLE:
+    if argv[0] in PEOPLE or argv[0] == READ_OBJECT:
         from .cli.main import main as cli
 
         return cli(argv)

@@ -16,6 +16,7 @@ BACKUPS = "backups/"
 
 _TIMESTAMP = re.compile(r"[0-9]{14}")
 _BACKUP_TAIL = re.compile(r"(?:^|/)(backups/[0-9]{8}/[0-9]{14})$")
+_LOCAL_RUN = re.compile(r"^(?:(.*)/)?backups/[0-9]{8}/([0-9]{14})(?:/[^/]*)?$")
 _PLUGIN_CONFIG = re.compile(r"backups/[0-9]{8}/([0-9]{14})/gpbackup_\1_plugin_config\.yaml")
 _UNFINISHED = re.compile(r"(?:^|/)\.[^/]+\.[0-9a-f]{12}\.part$")
 
@@ -72,6 +73,19 @@ def backup_of_directory(path: str) -> tuple[str, str]:
     if not _is_backup(folder):
         raise UsageError(f"{path!r} is not a backup's directory: expected …/backups/YYYYMMDD/YYYYMMDDHHMMSS")
     return f"{folder}/", parts[-1]
+
+
+def local_run(path: str) -> tuple[str, str]:
+    """The data directory of the coordinator or segment, and the timestamp, of a local backup directory or a file in it:
+    together they tell one run of gpbackup from another on the same host. UsageError for any other path.
+
+    >>> local_run("/data/gpseg-1/backups/20260101/20260101120000/gpbackup_20260101120000_report")
+    ('/data/gpseg-1', '20260101120000')
+    """
+    match = _LOCAL_RUN.search(os.path.normpath(path))
+    if match is None:
+        raise UsageError(f"{path!r} is not in a backup's directory: expected …/backups/YYYYMMDD/YYYYMMDDHHMMSS")
+    return match[1] or "", match[2]
 
 
 def _is_backup(folder: str) -> bool:

@@ -32,7 +32,9 @@ _CALL = re.compile(rf"(?<![\w.-]){PROGRAM} ([a-z-][\w-]*)([^\n;&`]*)")
 
 def known() -> dict[str, tuple[set[str], set[str]]]:
     """Of each command the options that it takes, and what its first argument may be, if that is one of few words."""
-    found: dict[str, tuple[set[str], set[str]]] = {name: ({"--help"}, set()) for name in COMMANDS}
+    found: dict[str, tuple[set[str], set[str]]] = {
+        name: (set(command.options), set()) for name, command in COMMANDS.items()
+    }
     for name, (usage, _) in PEOPLE.items():
         try:
             options, firsts = words_of(function_of(name))

@@ -28,7 +28,6 @@ LONGER = {
     "tests/contract/test_s3_gateways.py": 315,
     "tests/contract/test_transport.py": 371,
     "tests/protocol/test_replication.py": 365,
-    "tests/unit/test_integrity.py": 376,
     "tests/unit/test_schedule.py": 317,
 }
 

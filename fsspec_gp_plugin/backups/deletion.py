@@ -7,10 +7,11 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, LocalFileError, NotFound, StorageError, Unreachable
+from ..integrity.claim import is_claim
 from ..keys import backup_prefix, is_backup_prefix, timestamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..private import Place
     from ..storage.api import Store
@@ -37,7 +38,9 @@ def delete_backup(store: Store, place: Place, timestamp: str, note: Callable[[st
 
 
 def _forget(place: Place, timestamp: str, note: Callable[[str], None]) -> None:
+    from ..integrity import runs
     from ..integrity.catalog import Catalog
+    from ..integrity.catalog_users import forget_fetched
     from ..integrity.journal import Journal
     from ..private import NoDirectoryError
 
@@ -46,28 +49,55 @@ def _forget(place: Place, timestamp: str, note: Callable[[str], None]) -> None:
             journal.discard(whole=True)
         with suppress(NoDirectoryError), Catalog(place, timestamp) as catalog:
             catalog.remove()
+        forget_fetched(place, timestamp)
+        runs.forget(place, timestamp)
     except LocalFileError as error:
         note(str(error))
 
 
 def delete_all(store: Store, prefix: str, note: Callable[[str], None]) -> int:
-    """Delete all objects and working files below a prefix; returns how many. Fails if anything is left.
+    """Delete all objects and working files below a prefix, claims last; returns how many. Fails if anything is left.
 
     `note` is told, as text, what could not be looked for and what was taken back.
     """
     count = _withdraw(store, prefix) if is_backup_prefix(prefix) else 0
+    claims: set[str] = set()
+    count += _delete_found(store, prefix, claims)
+    remove_unfinished(store, prefix, note)
+    if claims:
+        # Until here the backup is claimed: what an interruption leaves still says whose it is.
+        store.delete(claims)
+        count += len(claims) + _delete_found(store, prefix, None)
+    store.delete_empty_directories(prefix)
+    return count
+
+
+def _delete_found(store: Store, prefix: str, claims: set[str] | None) -> int:
+    """Delete what listings tell until they tell nothing. Claims are put into a set that is given, and stay."""
+    count = 0
     before: set[str] = set()
     # A batch at a time: a backup may have millions of objects. Each listing begins anew, so that none is skipped.
-    while batch := {info.key for info in islice(store.find(prefix, unfinished=True), _DELETED_AT_ONCE)}:
+    while batch := set(islice(_found(store, prefix, claims), _DELETED_AT_ONCE)):
         left = before & batch
         if left:
             raise StorageError(f"{min(left)} is still there after it was deleted: the store retains it")
         store.delete(batch)
         count += len(batch)
         before = batch
-    remove_unfinished(store, prefix, note)
-    store.delete_empty_directories(prefix)
     return count
+
+
+def _found(store: Store, prefix: str, claims: set[str] | None) -> Iterator[str]:
+    for info in store.find(prefix, unfinished=True):
+        if claims is not None and _is_claim(info.key):
+            claims.add(info.key)
+        else:
+            yield info.key
+
+
+def _is_claim(key: str) -> bool:
+    below = "/".join(key.split("/")[:3]) + "/"
+    return is_backup_prefix(below) and is_claim(key[len(below) :])
 
 
 def _withdraw(store: Store, prefix: str) -> int:

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import StorageError, Unreachable
+from ..errors import LocalFileError, PluginError, StorageError, Unreachable
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, timestamp_of
+from ..storage.clock import clock_offset
 from .deletion import delete_backup
+from .owners import clusters_of
+from .parallel import each
 from .plans import plans_of
 from .survey import Backup, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ..integrity.cluster import Cluster
     from ..private import Place
     from ..storage.api import ObjectInfo, Store, Upload
 
 _Keyed = TypeVar("_Keyed", "ObjectInfo", "Upload")
 
 BACKUP, UPLOADS, WORKING_FILES = "backup", "uploads", "working files"
+_LEFT = ("incomplete", "failed")
+_EXACT_SECONDS = 2.0
+_UPLOADS_AT_ONCE = 8
 
 
 @dataclass
@@ -29,7 +37,8 @@ class Leftover:
 
     `what` is BACKUP, UPLOADS or WORKING_FILES below `prefix`; `state` is that of a backup; `count` is how many objects,
     `size` their bytes, as far as told. `started`: when the latest was begun or written, in seconds since 1970, or
-    None where nothing tells. `stays`: why it is not to be removed, "" where it is.
+    None where nothing tells. `stays`: why it is not to be removed, "" where it is. `cluster`: whose it is, "" where
+    nothing tells.
     """
 
     what: str
@@ -41,38 +50,138 @@ class Leftover:
     started: float | None = None
     stays: str = ""
     keys: tuple[str, ...] = ()
+    cluster: str = ""
 
 
 def find_leftovers(store: Store, begun_before: float, note: Callable[[str], None]) -> list[Leftover]:
-    """All of them. What was begun later than `begun_before`, in seconds since 1970, may still be written to, and stays.
+    """All of them. What was begun or written to later than `begun_before`, in seconds since 1970 by this host's clock,
+    may still be written to, and stays; so does an upload of which nothing tells when its last part arrived.
 
     `note` is told what could not be looked for.
     """
-    files: list[ObjectInfo] = []
-    backups = survey(store, working_files=files)
-    try:
-        # Elsewhere in the bucket they may be somebody else's.
-        uploads = store.find_uploads(BACKUPS)
-    except Unreachable:
-        raise
-    except StorageError as error:
-        note(f"unfinished uploads could not be looked for: {error}")
-        uploads = []
-    found = [
-        _unfinished_backup(backup, uploads, files, begun_before) for backup in backups if backup.state != "complete"
-    ]
-    _spare_needed(store, backups, found)
-    whole = {one.prefix for one in found}
-    for prefix, group in _by_directory(uploads, whole).items():
-        found.append(_judged(Leftover(UPLOADS, prefix, len(group), started=_latest(prefix, uploads)), begun_before))
-    for prefix, info in _by_directory(files, whole).items():
-        size = sum(one.size for one in info)
-        keys = tuple(one.key for one in info)
-        written = [_begun(prefix) if one.modified is None else one.modified for one in info]
-        started = None if None in written else max(one or 0.0 for one in written)
-        left = Leftover(WORKING_FILES, prefix, len(info), size, started=started, keys=keys)
-        found.append(_judged(left, begun_before))
-    return sorted(found, key=lambda one: (one.prefix, one.what))
+    search = _Search(store, note)
+    found = search.all_of_them()
+    for one in found:
+        _judge(one, begun_before)
+    search.spare_needed(found)
+    for one in found:
+        if not one.stays:
+            if doubt := search.heed_last_parts(one, begun_before):
+                one.stays = f"nothing tells when its last part arrived: {doubt}"
+            else:
+                _judge(one, begun_before)
+    return found
+
+
+def leftovers_of(store: Store, timestamp: str, note: Callable[[str], None]) -> list[Leftover]:
+    """Those of one run, however young: somebody knows that it has ended. What another backup needs stays all the same.
+
+    PluginError where gpbackup has finished the backup, or nothing tells that it has not. `note` as above.
+    """
+    search = _Search(store, note)
+    for backup in search.backups:
+        if backup.timestamp == timestamp and backup.state not in _LEFT:
+            known = "is complete" if backup.state == "complete" else "may be complete, as its report can't be read"
+            raise PluginError(f"the backup {timestamp} {known}; `delete_backup CONFIG {timestamp}` deletes it")
+    found = [one for one in search.all_of_them() if one.prefix.startswith(backup_prefix(timestamp))]
+    search.spare_needed(found)
+    for one in found:
+        search.heed_last_parts(one, inf)  # for its age
+    return found
+
+
+class _Search:
+    """What there is at a target. All times are by this host's clock."""
+
+    def __init__(self, store: Store, note: Callable[[str], None]) -> None:
+        self._store = store
+        self._files: list[ObjectInfo] = []
+        self.backups = survey(store, working_files=self._files)
+        try:
+            # Elsewhere in the bucket they may be somebody else's.
+            self._uploads = store.find_uploads(BACKUPS)
+        except Unreachable:
+            raise
+        except StorageError as error:
+            note(f"unfinished uploads could not be looked for: {error}")
+            self._uploads = []
+        ahead = clock_offset(store) or 0.0
+        # The store's answers tell its clock to about a second.
+        self._ahead = ahead if abs(ahead) > _EXACT_SECONDS else 0.0
+
+    def all_of_them(self) -> list[Leftover]:
+        """All that gpbackup has not finished, or has failed, and what belongs to no backup."""
+        # One whose report can't be read may be whole.
+        unfinished = [backup for backup in self.backups if backup.state in _LEFT]
+        clusters = clusters_of(self._store, unfinished)
+        found = [self._backup(backup, clusters.get(backup.timestamp)) for backup in unfinished]
+        whole = {one.prefix for one in found}
+        for prefix, group in _by_directory(self._uploads, whole).items():
+            found.append(Leftover(UPLOADS, prefix, len(group), started=self._latest(prefix)))
+        for prefix, files in _by_directory(self._files, whole).items():
+            written = [_begun(prefix) if one.modified is None else self._here(one.modified) for one in files]
+            started = None if None in written else max(one or 0.0 for one in written)
+            keys, size = tuple(one.key for one in files), sum(one.size for one in files)
+            found.append(Leftover(WORKING_FILES, prefix, len(files), size, started=started, keys=keys))
+        return sorted(found, key=lambda one: (one.prefix, one.what))
+
+    def _backup(self, backup: Backup, cluster: Cluster | None) -> Leftover:
+        prefix = backup_prefix(backup.timestamp)
+        signs = [(one.key, one.started) for one in self._uploads] + [(one.key, one.modified) for one in self._files]
+        below = [self._here(time) for key, time in signs if time is not None and key.startswith(prefix)]
+        # What has just been written belongs to a backup that still runs, however long it has.
+        began = backup.time
+        started = None if began is None else max([began, self._here(backup.written or 0.0), *below])
+        count = backup.objects + len(backup.manifests) + len(backup.claims) + len(backup.marks)
+        whose = "" if cluster is None else str(cluster)
+        return Leftover(BACKUP, prefix, count, backup.size, backup.state, backup.database, started, cluster=whose)
+
+    def _here(self, time: float) -> float:
+        return time - self._ahead
+
+    def _latest(self, prefix: str) -> float | None:
+        """When the latest of all uploads below a prefix was begun; where the store doesn't tell, its backup's time
+        counts.
+        """
+        begun = [
+            _begun("/".join(one.key.split("/")[:3]) + "/") if one.started is None else self._here(one.started)
+            for one in self._uploads
+            if one.key.startswith(prefix)
+        ]
+        known = [one for one in begun if one is not None]
+        return max(known) if len(known) == len(begun) else None
+
+    def heed_last_parts(self, left: Leftover, begun_before: float) -> StorageError | LocalFileError | None:
+        """Take the last parts of uploads for signs of life, until one is later than `begun_before`; returns why one
+        can't be asked.
+        """
+        if left.what == WORKING_FILES:
+            return None
+        uploads = (one for one in self._uploads if one.key.startswith(left.prefix))
+        for _, written in each(self._store.last_written, uploads, _UPLOADS_AT_ONCE):
+            if isinstance(written, (StorageError, LocalFileError)):
+                return written
+            if written is not None:
+                left.started = max(left.started or 0.0, self._here(written))
+                if left.started >= begun_before:
+                    break
+        return None
+
+    def spare_needed(self, found: list[Leftover]) -> None:
+        """What a complete incremental backup builds upon stays, whatever is wrong with it."""
+        candidates = {timestamp_of(one.prefix): one for one in found if one.what == BACKUP and not one.stays}
+        if not candidates:
+            return
+        contents = {backup.timestamp for backup in self.backups if backup.has_contents}
+        for timestamp, plan in plans_of(self._store, self.backups).items():
+            if plan is not None:
+                why, builds_upon = f"{timestamp}, an incremental backup, needs it", plan & candidates.keys()
+            else:
+                # Without a table of contents it is of no use to another.
+                why = f"nothing tells whether {timestamp} needs it"
+                builds_upon = frozenset(one for one in candidates if one in contents and one < timestamp)
+            for one in builds_upon:
+                candidates[one].stays = why
 
 
 def remove(store: Store, place: Place, left: Leftover, note: Callable[[str], None]) -> str:
@@ -90,40 +199,11 @@ def remove(store: Store, place: Place, left: Leftover, note: Callable[[str], Non
     return ""
 
 
-def _unfinished_backup(backup: Backup, uploads: list[Upload], files: list[ObjectInfo], begun_before: float) -> Leftover:
-    prefix = backup_prefix(backup.timestamp)
-    signs = [(one.key, one.started) for one in uploads] + [(one.key, one.modified) for one in files]
-    below = [time for key, time in signs if time is not None and key.startswith(prefix)]
-    # What has just been written belongs to a backup that still runs, however long it has.
-    started = None if backup.last_sign is None else max([backup.last_sign, *below])
-    objects = backup.objects + len(backup.manifests)
-    left = Leftover(BACKUP, prefix, objects, backup.size, backup.state, backup.database, started)
-    return _judged(left, begun_before)
-
-
-def _judged(left: Leftover, begun_before: float) -> Leftover:
+def _judge(left: Leftover, begun_before: float) -> None:
     if left.started is None:
         left.stays = "nothing tells its age"
     elif left.started >= begun_before:
         left.stays = "too young" if left.state == "failed" else "may still run"
-    return left
-
-
-def _spare_needed(store: Store, backups: list[Backup], found: list[Leftover]) -> None:
-    """What a complete incremental backup builds upon stays, whatever is wrong with it."""
-    candidates = {timestamp_of(one.prefix): one for one in found if not one.stays}
-    if not candidates:
-        return
-    contents = {backup.timestamp for backup in backups if backup.has_contents}
-    for timestamp, plan in plans_of(store, backups).items():
-        if plan is not None:
-            why, builds_upon = f"{timestamp}, an incremental backup, needs it", plan & candidates.keys()
-        else:
-            # Without a table of contents it is of no use to another.
-            why = f"nothing tells whether {timestamp} needs it"
-            builds_upon = frozenset(one for one in candidates if one in contents and one < timestamp)
-        for one in builds_upon:
-            candidates[one].stays = why
 
 
 def _by_directory(things: Iterable[_Keyed], besides: set[str]) -> dict[str, list[_Keyed]]:
@@ -140,14 +220,3 @@ def _by_directory(things: Iterable[_Keyed], besides: set[str]) -> dict[str, list
 
 def _begun(prefix: str) -> float | None:
     return Backup(timestamp_of(prefix)).time if is_backup_prefix(prefix) else None
-
-
-def _latest(prefix: str, uploads: list[Upload]) -> float | None:
-    """When the latest of all below a prefix was begun; where the store does not tell it, its backup's time counts."""
-    begun = [
-        _begun("/".join(one.key.split("/")[:3]) + "/") if one.started is None else one.started
-        for one in uploads
-        if one.key.startswith(prefix)
-    ]
-    known = [one for one in begun if one is not None]
-    return max(known) if len(known) == len(begun) else None

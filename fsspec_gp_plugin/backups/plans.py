@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
-from ..keys import backup_prefix
-from ..storage.reading import pieces
+from . import record
+from .record import BadRecordError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,23 +15,16 @@ if TYPE_CHECKING:
     from ..storage.api import Store
     from .survey import Backup
 
-# Bytes of gpbackup's record; backups that one restore reads.
-_LARGEST_PLAN = 64 << 20
-_LONGEST_PLAN = 1000
 _RECORDS_AT_ONCE = 8
-_TIMESTAMP = re.compile(r"(?m)^[\s-]*timestamp:[\s\"']*([0-9]{14})\b")
-
-
-class NoPlanError(StorageError):
-    """The record is there, and yet does not tell."""
 
 
 def plans_of(store: Store, backups: Sequence[Backup]) -> dict[str, frozenset[str] | None]:
-    """What is needed by those complete backups that are incremental, or whose report doesn't tell: by timestamp.
+    """What is needed by those finished backups that are incremental, or whose report doesn't tell: by timestamp.
 
     None where that can't be told. Unreachable.
     """
-    asked = [one.timestamp for one in backups if one.state == "complete" and one.kind in ("incremental", "")]
+    finished = [one for one in backups if one.state in ("complete", "unknown")]
+    asked = [one.timestamp for one in finished if one.kind in ("incremental", "")]
     incremental = {one.timestamp for one in backups if one.kind == "incremental"}
     with ThreadPoolExecutor(_RECORDS_AT_ONCE) as pool:
         found = dict(zip(asked, pool.map(lambda timestamp: _plan(store, timestamp), asked), strict=True))
@@ -55,17 +47,10 @@ def _plan(store: Store, timestamp: str) -> frozenset[str] | None:
 def needed(store: Store, timestamp: str) -> frozenset[str]:
     """The timestamps of the other backups whose data a restore of that one needs: none of one that is not incremental.
 
-    NotFound where there is no record, NoPlanError where it can't be right.
+    NotFound where there is no record, BadRecordError where it can't be right.
     """
-    key = f"{backup_prefix(timestamp)}gpbackup_{timestamp}_config.yaml"
-    info = store.stat(key)
-    if info.size >= _LARGEST_PLAN:
-        raise NoPlanError(f"{key} has {info.size} bytes: too many to be gpbackup's record")
-    text = b"".join(pieces(store, info)).decode(errors="replace")
-    _, plan, rest = text.partition("restoreplan:")
-    if not plan:  # gpbackup writes one in any case, an empty one as well
-        raise NoPlanError(f"{key} has no restoreplan: it is damaged, or not gpbackup's record")
-    found = frozenset(_TIMESTAMP.findall(rest)) - {timestamp}
-    if len(found) > _LONGEST_PLAN:
-        raise NoPlanError(f"{key} names more than {_LONGEST_PLAN:,} backups")
-    return found
+    plan = record.read(store, timestamp).plan
+    if plan is None:  # gpbackup writes one in any case, an empty one as well
+        name = record.name_of(timestamp)
+        raise BadRecordError(f"{name} has no restoreplan: it is damaged, or not gpbackup's record")
+    return frozenset(plan) - {timestamp}

@@ -7,14 +7,13 @@ some make an object visible that was never finished, some can't write at all.
 from __future__ import annotations
 
 import os
-import random
 import re
 import secrets
 import time
 from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, NotFound, PluginError, StorageError
-from ..storage.reading import first_bytes, part_of
+from ..storage.reading import part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +29,8 @@ _RANGE = (1000, _BLOCK + 1000)
 
 
 def probe(store: Store, prefix: str, timestamp: str, note: Note) -> None:
-    """Do with objects below the prefix what a backup and a restore will do; StorageError for what does not work.
+    """Do with a large object below the prefix what a backup and a restore will do; StorageError for what does not work.
+    Claim and mark, which lie there already, have shown the way of small ones.
 
     Credentials that may only write are enough for a backup, so reading, listing and deleting may be denied.
     """
@@ -40,8 +40,7 @@ def probe(store: Store, prefix: str, timestamp: str, note: Note) -> None:
     tried = Probe(store, prefix, f"gpbackup_{timestamp}_probe_{unique_name('_')}", parts, note)
     tried.abort(blocks)
     try:
-        tried.require_absent()
-        tried.insistently(tried.write)
+        tried.write_parts()
         tried.read_back()
         tried.read_range()
         tried.list()
@@ -93,22 +92,12 @@ class Probe:
             self._store.stat(self.aborted)
         except (NotFound, AccessDenied):
             return  # who may not look can't tell
-        raise StorageError(
+        raise self._not_aborted()
+
+    def _not_aborted(self) -> StorageError:
+        return StorageError(
             f"this target can't hold backups: an upload that was aborted is visible as an object ({self.aborted})"
         )
-
-    def insistently(self, write: Callable[[], None]) -> None:
-        """MinIO also denies access where another host's probe has just emptied the directory; who may not write is
-        denied again.
-        """
-        for look in range(_LOOKS):
-            try:
-                return write()
-            except AccessDenied:
-                if look + 1 == _LOOKS:
-                    raise
-            time.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - so that they don't meet again
-        return None
 
     def write(self) -> None:
         """By the way that small objects go, and, where that is another, by the way of large ones."""
@@ -134,8 +123,10 @@ class Probe:
     def read_back(self) -> None:
         """Size and bytes are those that were written."""
         try:
-            info = self._store.stat(self.written)
-            found = first_bytes(self._store, info, max(1 << 20, len(self._content)))
+            buffer = bytearray(max(1 << 20, len(self._content)))
+            with memoryview(buffer) as into:
+                info, pieces = self._store.fetch(self.written, into)
+                found = bytes(into[: sum(pieces)])
         except AccessDenied as error:
             self._can_not_read(error)
             return
@@ -162,7 +153,9 @@ class Probe:
             )
 
     def list(self) -> None:
-        """The listing of the prefix has the object, in its size."""
+        """The listing of the prefix has the object, in its size, and not the one that was aborted. Where listing is
+        denied, that one is asked for by its key.
+        """
         found: dict[str, int] = {}
         for look in range(_LOOKS):
             if look:
@@ -171,8 +164,11 @@ class Probe:
                 found = {info.key: info.size for info in self._store.find(self._prefix)}
             except AccessDenied as error:
                 self._note(f"these credentials can't list, so list_directory and delete_backup need others: {error}")
+                self.require_absent()
                 return
             if found.get(self.written) == len(self._content):
+                if self.aborted in found:
+                    raise self._not_aborted()
                 return
         is_there = self.written in found
         told = f"{found[self.written]} bytes instead of {len(self._content)}" if is_there else "no such object"
@@ -182,7 +178,6 @@ class Probe:
         """Leave nothing behind."""
         try:
             self._store.delete([self.aborted, self.written])
-            self._store.delete_empty_directories(self._prefix)
         except PluginError as error:
             # Also when the target keeps its objects for a time: the probe's is small and goes with its backup.
             self._note(f"the probe's object {self.written} stays behind: {error}")

@@ -14,7 +14,11 @@ from ..config.units import format_duration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..integrity.cluster import Cluster
     from .survey import Backup
+
+_LAST_FULL = "the last full one of its database"
+_NOBODYS = "nothing tells whose it is: its claim can't be read"
 
 
 @dataclass(frozen=True)
@@ -47,37 +51,95 @@ def judge(
     policy: Policy,
     now: float,
     running: str = "",
+    clusters: Mapping[str, Cluster | None] | None = None,
 ) -> list[Verdict]:
     """A verdict on each backup, in their order.
 
     `plans`: what each incremental one needs, by timestamp; None where that can't be told. `running`: the timestamp of
-    a backup that may still run, and build upon any that is there.
+    a backup without a claim that may still run, and build upon any that is there. `clusters`: whose those with a claim
+    are, by timestamp; None where that can't be told.
     """
+    clusters = clusters or {}
     stays = {backup.timestamp: _left_alone(backup) for backup in backups}
     alone = {timestamp for timestamp, why in stays.items() if why}
-    groups: dict[str, list[Backup]] = defaultdict(list)
+    stays |= {one: _NOBODYS for one, cluster in clusters.items() if cluster is None and stays.get(one) == ""}
+    held = _Held(unfinished(backups), running, clusters)
+    groups: dict[tuple[str, tuple[str, ...]], list[Backup]] = defaultdict(list)
     for backup in backups:
         if not stays[backup.timestamp]:
-            groups[backup.database].append(backup)
-    # Of these not even the database is known.
-    obscure = [stamp for stamp, why in stays.items() if why and stamp in plans and plans[stamp] is None]
-    for group in groups.values():
-        unknown = obscure or [one.timestamp for one in group if one.timestamp in plans and plans[one.timestamp] is None]
+            cluster = clusters.get(backup.timestamp)
+            # Those without a claim are a group of their own.
+            groups[(backup.database, cluster.group if cluster else ())].append(backup)
+    obscure = _Obscure(backups, plans, alone)
+    for (database, of_cluster), group in groups.items():
+        unknown = obscure.of(database)
         for backup in group:
             if unknown:
-                stays[backup.timestamp] = f"nothing tells what {unknown[0]} needs"
-            elif running and _may_be_built_upon(backup):
-                stays[backup.timestamp] = f"{running} may still run, and build upon it"
+                stays[backup.timestamp] = f"nothing tells what {unknown} needs"
             else:
-                stays[backup.timestamp] = _kept_by(policy, backup, group, now)
+                stays[backup.timestamp] = held.why(backup) or _kept_by(policy, backup, group, now)
+            if stays[backup.timestamp] == _LAST_FULL and not of_cluster and clusters:
+                stays[backup.timestamp] += " that no cluster claims; `delete_backup` deletes it"
     _keep_sets_whole(stays, plans, alone)
     return [Verdict(one, not stays[one.timestamp], stays[one.timestamp] or str(policy)) for one in backups]
 
 
+def unfinished(backups: list[Backup]) -> list[str]:
+    """The timestamps of those that are claimed and that gpbackup has not finished, as far as anybody knows."""
+    return [one.timestamp for one in backups if one.state == "incomplete" and one.claims]
+
+
+class _Held:
+    """Why a backup stays because of others that may still run: those may build upon it."""
+
+    def __init__(self, claimed: list[str], running: str, clusters: Mapping[str, Cluster | None]) -> None:
+        self._claimed = claimed
+        self._running = running
+        self._clusters = clusters
+
+    def why(self, backup: Backup) -> str:
+        """The reason; "" where nothing holds it."""
+        cluster = self._clusters.get(backup.timestamp)
+        for timestamp in self._claimed:
+            theirs = self._clusters.get(timestamp)
+            if theirs is None:
+                return f"{timestamp} is unfinished, and nothing tells whose it is; {_release(timestamp)}"
+            if cluster is None and _may_be_built_upon(backup):
+                return f"{timestamp} is unfinished, and may build upon it; {_release(timestamp)}"
+            if cluster is not None and cluster.is_same(theirs):
+                return f"{timestamp} of its cluster is unfinished; {_release(timestamp)}"
+        if self._running and _may_be_built_upon(backup):
+            return f"{self._running} may still run, and build upon it"
+        return ""
+
+
+def _release(timestamp: str) -> str:
+    return f"`cleanup CONFIG --run {timestamp}` releases it"
+
+
+class _Obscure:
+    """Backups of which nothing tells what they need: it may be any of the same database, whosever it is."""
+
+    def __init__(self, backups: list[Backup], plans: Mapping[str, frozenset[str] | None], alone: set[str]) -> None:
+        self._any = ""
+        self._of: dict[str, str] = {}
+        for one in backups:
+            if one.timestamp in plans and plans[one.timestamp] is None:
+                # Of one that can't be read not even the database is known.
+                if one.timestamp in alone:
+                    self._any = self._any or one.timestamp
+                else:
+                    self._of.setdefault(one.database, one.timestamp)
+
+    def of(self, database: str) -> str:
+        """The timestamp of one that may need backups of that database; "" without one."""
+        return self._any or self._of.get(database, "")
+
+
 def _left_alone(backup: Backup) -> str:
-    if backup.state != "complete":
+    if backup.state in ("incomplete", "failed"):
         return f"{backup.state}: see `cleanup`"
-    if not backup.database or not backup.report.get("backup status", "").lower().startswith("success"):
+    if backup.state != "complete" or not backup.database:
         return "its report can't be read"
     return ""
 
@@ -92,7 +154,7 @@ def _kept_by(policy: Policy, backup: Backup, group: list[Backup], now: float) ->
     """Why a backup stays by itself; "" where it needn't. `group`: those of its database, the latest last."""
     full = [one.timestamp for one in group if one.kind == "full"]
     if full and backup.timestamp == full[-1]:
-        return "the last full one of its database"
+        return _LAST_FULL
     later_full = bool(full) and full[-1] > backup.timestamp
     last = [one.timestamp for one in group if one.kind == backup.kind][-1] == backup.timestamp
     if last and not later_full:

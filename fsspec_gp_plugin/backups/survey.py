@@ -10,23 +10,25 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
-from ..integrity import manifest, underway, verdict
+from ..integrity import claim, manifest, mark, underway, verdict
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
 from ..storage.reading import pieces
+from . import report
 
 if TYPE_CHECKING:
     from ..storage.api import ObjectInfo, Store
 
 _REPORTS_AT_ONCE = 8
 _LARGEST_REPORT = 1 << 20
-_LINE = re.compile(r"^([a-z][a-z0-9 ]*):[ \t]*(.*)$", re.MULTILINE)
+# By the status that gpbackup writes, in small letters.
+_STATES = {"success": "complete", "failure": "failed"}
 _CONTENT = re.compile(r"gpbackup_(-?[0-9]+)_[0-9]{14}(?:_|\.|$)")
 
 
 @dataclass
 class Backup:
     """One backup: what there is of it, and what its report says, by the report's own names. `written`: when the latest
-    of its objects was, in seconds since 1970, where the store tells it.
+    of its objects was, in seconds since 1970, where the store tells it. `marks`: the host and the id of each.
     """
 
     timestamp: str
@@ -35,6 +37,8 @@ class Backup:
     has_contents: bool = False
     report_key: str = ""
     written: float | None = None
+    claims: list[ObjectInfo] = field(default_factory=list)
+    marks: list[tuple[str, str]] = field(default_factory=list)
     manifests: list[ObjectInfo] = field(default_factory=list)
     verdicts: list[verdict.Verdict] = field(default_factory=list)
     segments: Counter[str] = field(default_factory=Counter)
@@ -42,10 +46,12 @@ class Backup:
 
     @property
     def state(self) -> str:
-        """`complete`, `failed` by its own report, or `incomplete`: gpbackup did not come to its end."""
+        """`incomplete` where gpbackup did not come to its end; else `complete` or `failed`, as its report says, or
+        `unknown` where that can't be read.
+        """
         if not self.has_contents or not self.report_key:
             return "incomplete"
-        return "failed" if self.report.get("backup status", "").lower().startswith("fail") else "complete"
+        return _STATES.get(self.report.get("backup status", "").lower(), "unknown")
 
     @property
     def database(self) -> str:
@@ -96,6 +102,12 @@ class Backup:
         self.written = max(self.written or 0.0, info.modified or 0.0, copied or 0.0) or None
         if copied is not None:
             return
+        if claim.is_claim(name):
+            self.claims.append(info)
+            return
+        if (marked := mark.read(name)) is not None:
+            self.marks.append(marked)
+            return
         if manifest.is_manifest(name):
             self.manifests.append(info)
             return
@@ -114,8 +126,16 @@ def survey(store: Store, timestamp: str = "", working_files: list[ObjectInfo] | 
 
     Working files are added to a list that is given.
     """
+    backups = listed(store, backup_prefix(timestamp) if timestamp else BACKUPS, working_files)
+    with ThreadPoolExecutor(_REPORTS_AT_ONCE) as pool:
+        for backup, told in zip(backups, pool.map(lambda one: _report(store, one), backups), strict=True):
+            backup.report = told
+    return backups
+
+
+def listed(store: Store, below: str, working_files: list[ObjectInfo] | None = None) -> list[Backup]:
+    """The backups below a prefix as survey() tells them, but without their reports."""
     found: dict[str, Backup] = {}
-    below = backup_prefix(timestamp) if timestamp else BACKUPS
     for info in store.find(below, unfinished=working_files is not None):
         prefix = "/".join(info.key.split("/")[:3]) + "/"
         if is_unfinished(info.key):
@@ -124,11 +144,7 @@ def survey(store: Store, timestamp: str = "", working_files: list[ObjectInfo] | 
         elif is_backup_prefix(prefix) and not info.key.endswith("/"):
             stamp = timestamp_of(prefix)
             found.setdefault(stamp, Backup(stamp)).count(info)
-    backups = [found[stamp] for stamp in sorted(found)]
-    with ThreadPoolExecutor(_REPORTS_AT_ONCE) as pool:
-        for backup, report in zip(backups, pool.map(lambda one: _report(store, one), backups), strict=True):
-            backup.report = report
-    return backups
+    return [found[stamp] for stamp in sorted(found)]
 
 
 def _report(store: Store, backup: Backup) -> dict[str, str]:
@@ -141,4 +157,4 @@ def _report(store: Store, backup: Backup) -> dict[str, str]:
         raise
     except StorageError:
         return {}
-    return {name: value.strip() for name, value in _LINE.findall(text.decode(errors="replace"))}
+    return report.read(text.decode(errors="replace"))

@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
 
     def add_timestamp(self, **more: Any) -> None:
         """A backup's timestamp."""
-        self.add_argument("timestamp", metavar="TIMESTAMP", type=_timestamp, help="a backup's 14 digits", **more)
+        self.add_argument("timestamp", metavar="TIMESTAMP", type=timestamp, help="a backup's 14 digits", **more)
 
     def add_replica(self) -> None:
         """To look at the second target."""
@@ -85,7 +85,8 @@ def words_of(command: Callable[[Sequence[str]], int]) -> tuple[list[str], list[s
     raise AssertionError("it has no parser of this module")
 
 
-def _timestamp(text: str) -> str:
+def timestamp(text: str) -> str:
+    """A backup's timestamp, as an argument; ArgumentTypeError for anything else."""
     if not re.fullmatch(r"[0-9]{14}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a backup's timestamp: expected 14 digits, YYYYMMDDHHMMSS")
     return text

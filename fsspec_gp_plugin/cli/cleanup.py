@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..backups.leftovers import BACKUP, Leftover, find_leftovers, remove
+from ..backups.leftovers import BACKUP, Leftover, find_leftovers, leftovers_of, remove
 from ..config.units import format_duration, format_size
-from ..errors import StorageError, Unreachable
+from ..errors import StorageError, Unreachable, UsageError
 from ..keys import timestamp_of
 from . import render
-from .arguments import Parser, opened
+from .arguments import Parser, opened, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,14 +24,22 @@ _DAY = 86400.0
 def main(arguments: Sequence[str]) -> int:
     """Status 0 where nothing is wrong, 1 where something could not be looked for or removed."""
     parser = Parser("cleanup")
-    parser.add_older_than("leave what was begun or written to later than so long ago (24h)", default=_DAY)
+    parser.add_older_than("leave what was begun or written to later than so long ago (24h)")
+    of_run = "only what this run has left, its claim last, however young: when you know that gpbackup has ended"
+    parser.add_argument("--run", metavar="TIMESTAMP", type=timestamp, help=of_run)
     parser.add_yes()
     parser.add_json()
     asked = parser.parse_args(arguments)
+    if asked.run and asked.older_than is not None:
+        raise UsageError("--run names a run, whatever its age: leave out --older-than")
     now = time.time()
     problems: list[str] = []
     with opened(asked.config) as (config, store):
-        found = find_leftovers(store, now - asked.older_than, problems.append)
+        if asked.run:
+            found = leftovers_of(store, asked.run, problems.append)
+        else:
+            age = _DAY if asked.older_than is None else asked.older_than
+            found = find_leftovers(store, now - age, problems.append)
         told = [_described(one, now) for one in found]
         ended: Unreachable | KeyboardInterrupt | None = None
         try:
@@ -43,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     if asked.json:
         render.as_json({"url": config.url, "done": asked.yes, "leftovers": told, "problems": problems})
     else:
-        _show(config.url, told, problems, done=asked.yes)
+        _show(config.url, told, problems, asked.run, done=asked.yes)
     if ended is not None:
         raise ended
     return 1 if problems or any(row["action"] == "failed" for row in told) else 0
@@ -56,9 +64,10 @@ def _described(one: Leftover, now: float) -> dict[str, Any]:
         "timestamp": timestamp_of(one.prefix) if one.what == BACKUP else "",
         "state": one.state,
         "database": one.database,
+        "cluster": one.cluster or None,
         "count": one.count,
         "bytes": one.size,
-        "age_seconds": None if one.started is None else int(now - one.started),
+        "age_seconds": None if one.started is None else max(0, int(now - one.started)),
         "action": "keep" if one.stays else "delete",
         "why": one.stays or _why(one),
     }
@@ -67,7 +76,8 @@ def _described(one: Leftover, now: float) -> dict[str, Any]:
 def _why(one: Leftover) -> str:
     if one.what != BACKUP:
         return "nobody completed them"
-    return "gpbackup's report calls it failed" if one.state == "failed" else "gpbackup did not come to its end"
+    why = "gpbackup's report calls it failed" if one.state == "failed" else "gpbackup did not come to its end"
+    return f"{why}; it is of {one.cluster}" if one.cluster else why
 
 
 def _remove(store: Store, place: Place, one: Leftover, row: dict[str, Any]) -> None:
@@ -83,7 +93,7 @@ def _remove(store: Store, place: Place, one: Leftover, row: dict[str, Any]) -> N
         row.update(action="deleted", why=kept or why)
 
 
-def _show(url: str, told: list[dict[str, Any]], problems: list[str], *, done: bool) -> None:
+def _show(url: str, told: list[dict[str, Any]], problems: list[str], run: str | None, *, done: bool) -> None:
     if told:
         columns = ("WHAT", "WHERE", "DATABASE", "COUNT", "SIZE", "AGE", "ACTION", "WHY")
         rows = [
@@ -106,4 +116,4 @@ def _show(url: str, told: list[dict[str, Any]], problems: list[str], *, done: bo
     if going and not done:
         render.line(f"Nothing was deleted; `--yes` deletes what is marked so ({going})")
     elif not told and not problems:
-        render.line(f"There is nothing to clean up at {url}")
+        render.line(f"There is nothing{f' of {run}' if run else ''} to clean up at {url}")

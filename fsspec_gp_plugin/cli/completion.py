@@ -108,8 +108,8 @@ def _summaries() -> dict[str, str]:
 def _words() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Of each command its options, and what its first argument may be, where that is one of few words."""
     options, firsts = {}, {}
-    for name in COMMANDS:
-        options[name] = ["--help"]
+    for name, command in COMMANDS.items():
+        options[name] = command.options
     for name, (usage, _) in PEOPLE.items():
         try:
             options[name], firsts[name] = words_of(function_of(name))

@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ..commands import PROGRAM
+from ..commands import PROGRAM, READ_OBJECT
 from ..errors import PluginError
 from ..redaction import scrub
 
@@ -26,6 +26,7 @@ _FUNCTIONS = {
     "init": ("init.main", "main"),
     "list": ("listing", "list_backups"),
     "metrics": ("metrics", "main"),
+    READ_OBJECT: ("read_object", "main"),
     "prune": ("prune", "main"),
     "verify": ("verify", "main"),
 }

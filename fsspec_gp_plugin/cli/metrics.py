@@ -17,7 +17,7 @@ from .arguments import Parser, opened
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_STATES = ("complete", "failed", "incomplete")
+_STATES = ("complete", "failed", "incomplete", "unknown")
 _PREFIX = "fsspec_gp_plugin_"
 # Of the last complete backup of each database and kind: the metric, where its value is found, and what it means.
 _LAST = (

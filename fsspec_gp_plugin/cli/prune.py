@@ -8,22 +8,21 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..backups.deletion import delete_backup
+from ..backups.owners import clusters_of
 from ..backups.plans import plans_of
-from ..backups.retention import Policy, Verdict, judge
-from ..backups.survey import Backup, survey
+from ..backups.retention import Policy, Verdict, judge, unfinished
+from ..backups.running import Watch, running_without_claim
+from ..backups.survey import survey
 from ..config.units import format_size
 from ..errors import StorageError, Unreachable, UsageError
 from . import render
 from .arguments import Parser, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ..private import Place
-    from ..storage.api import Store
-
-# A backup that is incomplete and younger than that may still run.
-_MAY_RUN = 86400.0
+    from ..storage.api import ObjectInfo, Store
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,22 +39,20 @@ def main(arguments: Sequence[str]) -> int:
             "name a policy: --keep-full N, --older-than AGE, or both, where a backup goes if both allow it"
         )
     policy = Policy(asked.keep_full, asked.older_than)
-    now = time.time()
     with opened(asked.config) as (config, store):
-        backups = survey(store)
-        plans = plans_of(store, backups)
-        verdicts = judge(backups, plans, policy, now, _running(backups, now))
-        rows = [_described(verdict) for verdict in verdicts]
-        ended: Unreachable | KeyboardInterrupt | None = None
+        found = _Found(store, policy)
+        rows = [found.described(verdict) for verdict in found.verdicts]
+        ended: StorageError | KeyboardInterrupt | None = None
         try:
             if asked.yes:
-                _delete(store, config.place, verdicts, rows, plans)
-        except (Unreachable, KeyboardInterrupt) as error:
+                _delete(found, config.place, rows)
+        except (StorageError, KeyboardInterrupt) as error:
             ended = error  # what was deleted before is told all the same
     if asked.json:
-        render.as_json({"url": config.url, "done": asked.yes, "policy": str(policy), "backups": rows})
+        answer = {"url": config.url, "done": asked.yes, "policy": str(policy), "unfinished": found.unfinished}
+        render.as_json({**answer, "backups": rows})
     else:
-        _show(config.url, rows, done=asked.yes)
+        _show(config.url, rows, found.unfinished, done=asked.yes)
     if ended is not None:
         raise ended
     return 1 if any(row["action"] == "failed" for row in rows) else 0
@@ -67,70 +64,95 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _running(backups: list[Backup], now: float) -> str:
-    """The timestamp of a backup that may still run, or ""."""
-    young = [
-        backup.timestamp
-        for backup in backups
-        if backup.state == "incomplete" and backup.last_sign is not None and now - backup.last_sign < _MAY_RUN
-    ]
-    return young[-1] if young else ""
+class _Found:
+    """What is at a target, and what a policy lets go of it."""
+
+    def __init__(self, store: Store, policy: Policy) -> None:
+        self.store = store
+        self._policy = policy
+        self._watch = Watch(store, time.time())
+        self._look()
+
+    def _look(self) -> None:
+        now = time.time()
+        files: list[ObjectInfo] = []
+        backups = survey(self.store, working_files=files)
+        self._watch.remember(backups, files)
+        self.clusters = clusters_of(self.store, backups)
+        self.plans = plans_of(self.store, backups)
+        running = running_without_claim(self.store, backups, files, now)
+        self.verdicts = judge(backups, self.plans, self._policy, now, running, self.clusters)
+        self.unfinished = unfinished(backups)
+
+    def look_again(self) -> None:
+        """Judge anew, if a backup has begun or come to its end meanwhile."""
+        if self._watch.sees_change():
+            self._look()
+
+    def verdict_on(self, timestamp: str) -> Verdict | None:
+        """The verdict by the last look; None where the backup is gone."""
+        return next((one for one in self.verdicts if one.backup.timestamp == timestamp), None)
+
+    def described(self, verdict: Verdict) -> dict[str, Any]:
+        """For the answer."""
+        backup = verdict.backup
+        cluster = self.clusters.get(backup.timestamp)
+        return {
+            "timestamp": backup.timestamp,
+            "database": backup.database,
+            "cluster": None if cluster is None else str(cluster),
+            "kind": backup.kind,
+            "state": backup.state,
+            "bytes": backup.size,
+            "action": "delete" if verdict.goes else "keep",
+            "why": verdict.why,
+        }
 
 
-def _described(verdict: Verdict) -> dict[str, Any]:
-    backup = verdict.backup
-    return {
-        "timestamp": backup.timestamp,
-        "database": backup.database,
-        "kind": backup.kind,
-        "state": backup.state,
-        "bytes": backup.size,
-        "action": "delete" if verdict.goes else "keep",
-        "why": verdict.why,
-    }
-
-
-def _delete(
-    store: Store,
-    place: Place,
-    verdicts: list[Verdict],
-    rows: list[dict[str, Any]],
-    plans: Mapping[str, frozenset[str] | None],
-) -> None:
+def _delete(found: _Found, place: Place, rows: list[dict[str, Any]]) -> None:
     """The latest first, so that at no time anything is there without what it needs."""
-    going = [(verdict, row) for verdict, row in zip(verdicts, rows, strict=True) if verdict.goes]
+    going = [(verdict.backup, row) for verdict, row in zip(found.verdicts, rows, strict=True) if verdict.goes]
     failed: dict[str, frozenset[str]] = {}
-    with render.progress("deleting", sum(verdict.backup.size for verdict, _ in going)) as advance:
-        for verdict, row in reversed(going):
-            timestamp = verdict.backup.timestamp
+    with render.progress("deleting", sum(backup.size for backup, _ in going)) as advance:
+        for backup, row in reversed(going):
+            timestamp = backup.timestamp
             needing = [one for one, plan in failed.items() if timestamp in plan]
             if needing:
                 row.update(action="keep", why=f"{needing[0]} could not be deleted, and needs it")
-                failed[timestamp] = plans.get(timestamp) or frozenset()
+                failed[timestamp] = found.plans.get(timestamp) or frozenset()
+                continue
+            # Deletions take their time, and a backup that has begun meanwhile may build upon this one.
+            found.look_again()
+            verdict = found.verdict_on(timestamp)
+            if verdict is not None and not verdict.goes:
+                row.update(action="keep", why=verdict.why)
                 continue
             why = row["why"]
             row.update(action="begun", why="not finished: run it again, and then `cleanup`")
             try:
-                _, kept = delete_backup(store, place, timestamp, lambda _: None)
+                _, kept = delete_backup(found.store, place, timestamp, lambda _: None)
             except Unreachable:
                 raise
             except StorageError as error:
-                failed[timestamp] = plans.get(timestamp) or frozenset()
+                failed[timestamp] = found.plans.get(timestamp) or frozenset()
                 row.update(action="failed", why=str(error))
             else:
                 row.update(action="deleted", why=kept or why)
-            advance(verdict.backup.size)
+            advance(backup.size)
 
 
-def _show(url: str, rows: list[dict[str, Any]], *, done: bool) -> None:
+def _show(url: str, rows: list[dict[str, Any]], holding: list[str], *, done: bool) -> None:
     if not rows:
         render.line(f"There are no backups at {url}")
         return
-    columns = ("TIMESTAMP", "DATABASE", "KIND", "STATE", "SIZE", "ACTION", "WHY")
+    # Where all are of one cluster, nobody needs such a column.
+    several = len({row["cluster"] for row in rows}) > 1
+    columns = ("TIMESTAMP", "DATABASE", *(("CLUSTER",) if several else ()), "KIND", "STATE", "SIZE", "ACTION", "WHY")
     cells = [
         (
             row["timestamp"],
             row["database"] or "?",
+            *((row["cluster"] or "?",) if several else ()),
             row["kind"] or "?",
             row["state"],
             format_size(row["bytes"]),
@@ -144,3 +166,8 @@ def _show(url: str, rows: list[dict[str, Any]], *, done: bool) -> None:
     if going and not done:
         size = format_size(sum(going))
         render.line(f"Nothing was deleted; `--yes` deletes what is marked so ({len(going)}, {size})")
+    for timestamp in holding:
+        render.line(
+            f"{timestamp} is unfinished, so nothing of its cluster is deleted. If it does not run any more, "
+            f"`cleanup CONFIG --run {timestamp} --yes` releases it"
+        )

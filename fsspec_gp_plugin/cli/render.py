@@ -60,6 +60,7 @@ _STYLES = {
     "incomplete": "yellow",
     "ok": "green",
     "skipped": "dim",
+    "unknown": "yellow",
     "warning": "yellow",
 }
 

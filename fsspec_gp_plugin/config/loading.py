@@ -18,7 +18,7 @@ from ..redaction import register_secrets
 from . import s3_plugin
 from .encryption import KEY_NAME
 from .options import BY_NAME
-from .storage_options import literal_secrets, load_storage_options, over
+from .storage_options import expanded_text, literal_secrets, load_storage_options, over
 from .strict import parse_strings, parsed
 
 if TYPE_CHECKING:
@@ -150,6 +150,8 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
     if not url:
         raise ConfigError("option 'url' is missing; for example `url: s3://bucket/prefix`")
     _check_url("url", url)
+    if state := values.get("state_directory"):
+        values["state_directory"] = expanded_text("option 'state_directory'", state, environ)
     config = Config(
         path=path,
         **_target("", url, text, values, environ),

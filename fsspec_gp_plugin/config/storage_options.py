@@ -80,6 +80,11 @@ def _parse(text: str, what: str) -> dict[str, Any]:
     return value
 
 
+def expanded_text(where: str, text: str, environ: Mapping[str, str]) -> str:
+    """A value with `${NAME}` replaced by the environment's NAME; ConfigError where that has none."""
+    return str(_expanded(where, {"": text}, environ)[""])
+
+
 def _expanded(where: str, options: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
     """The options with `${NAME}` replaced by the environment's NAME, and `$${NAME}` by a plain `${NAME}`."""
 

@@ -5,36 +5,34 @@ Any segment may ask for any object, and millions of entries are too many for the
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
-from contextlib import closing, suppress
+import time
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .. import private
 from ..errors import LocalFileError
 from .entry import Entry
-from .manifest import Header
+from .merging import merge
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from ..private import Place
+    from .merging import Manifest
 
 DIRECTORY = "manifests"
+# The purpose of a catalog that a restore without a setup hook has fetched.
+FETCHED = ".fetched"
 _SUFFIX = ".db"
-_BATCH = 10_000
+# How the names of all objects begin that gpbackup stores.
+_GPBACKUPS = b"gpbackup_"
 _OLDEST_SQLITE = (3, 25)
-_SCHEMA = """
-    CREATE TABLE object (name BLOB PRIMARY KEY, size INT, crc32c INT, created INT) WITHOUT ROWID;
-    CREATE TABLE source (text TEXT);
-"""
-# Of an object that two manifests name, as after a backup's second attempt, the later one counts.
-_INSERT = """
-    INSERT INTO object VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
-    SET size = excluded.size, crc32c = excluded.crc32c, created = excluded.created
-    WHERE excluded.created >= created
-"""
 
 
 class Difference(NamedTuple):
@@ -78,9 +76,9 @@ class Catalog:
     ) -> None:
         os.close(self._directory)
 
-    def build(self, source: str, manifests: Callable[[], Iterable[Iterable[Header | Entry]]]) -> int:
-        """Make it of manifests, as manifest.decoded() gives them, unless it was made of that `source`, which names
-        them; returns the number of objects. It takes the place of the one before when it is whole.
+    def build(self, source: str, manifests: Callable[[], Iterable[Manifest]], claim: str = "") -> int:
+        """Make it of manifests unless it was made of that `source`, which names them; returns the number of objects.
+        It takes the place of the one before when it is whole. `claim`: as merge() has it. LocalFileError, BadManifest.
         """
         require_sqlite()
         if (count := self._count(source)) is not None:
@@ -90,7 +88,7 @@ class Catalog:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             os.close(os.open(working, flags, 0o600, dir_fd=self._directory))
             try:
-                count = self._fill(working, source, manifests())
+                count = self._fill(working, source, manifests, claim)
                 os.rename(working, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
             except BaseException:
                 os.unlink(working, dir_fd=self._directory)
@@ -99,7 +97,7 @@ class Catalog:
             raise self._failed("write", error) from error
         return count
 
-    def _fill(self, working: str, source: str, manifests: Iterable[Iterable[Header | Entry]]) -> int:
+    def _fill(self, working: str, source: str, manifests: Callable[[], Iterable[Manifest]], claim: str) -> int:
         import sqlite3
 
         try:
@@ -107,22 +105,18 @@ class Catalog:
                 # It is renamed when it is whole, so it needs no journal of its own.
                 database.execute("PRAGMA journal_mode = OFF")
                 database.execute("PRAGMA synchronous = OFF")
-                database.executescript(_SCHEMA)
-                for one in manifests:
-                    with database:
-                        _add(database, one)
+                count = merge(database, manifests, claim)
                 with database:
+                    database.execute("CREATE TABLE source (text TEXT)")
                     database.execute("INSERT INTO source VALUES (?)", (source,))
-                (count,) = database.execute("SELECT count(*) FROM object").fetchone()
         except sqlite3.Error as error:
             raise self._failed("write", error) from error
-        return int(count)
+        return count
 
     def _count(self, source: str) -> int | None:
         """How many objects it has, where it was made of that source."""
-        query = "SELECT count(*) FROM object WHERE (SELECT text FROM source) = ? HAVING count(*)"
         with suppress(LocalFileError):
-            for (count,) in self._rows(query, source):
+            for (count,) in self._rows("SELECT (SELECT count(*) FROM object) FROM source WHERE text = ?", source):
                 return int(count)
         return None
 
@@ -140,18 +134,26 @@ class Catalog:
         """Compare what the manifests say of objects whose name begins so with a listing of them, names and sizes; None
         where nothing is missing. What else is listed does not matter.
         """
+        return self.compare(start, listed)[0]
+
+    def compare(self, start: str, listed: Iterable[tuple[str, int]]) -> tuple[Difference | None, int]:
+        """As difference(), and how many of gpbackup's objects that are listed the manifests don't name."""
         between = (os.fsencode(start), os.fsencode(start) + b"\xff")
         query = """
-            SELECT count(*) OVER (), (SELECT count(*) FROM object WHERE name >= ? AND name < ?), name, size, found
-            FROM (SELECT object.name, object.size, listed.size AS found FROM object LEFT JOIN listed USING (name)
-                  WHERE name >= ? AND name < ?)
-            WHERE found IS NULL OR found <> size ORDER BY name LIMIT 1
+            SELECT unnamed, different.* FROM (
+                SELECT count(*) AS unnamed FROM listed
+                WHERE name >= ? AND name < ? AND NOT EXISTS (SELECT 1 FROM object WHERE object.name = listed.name)
+            ) LEFT JOIN (
+                SELECT count(*) OVER (), (SELECT count(*) FROM object WHERE name >= ? AND name < ?), name, size, found
+                FROM (SELECT object.name, object.size, listed.size AS found FROM object LEFT JOIN listed USING (name)
+                      WHERE name >= ? AND name < ?)
+                WHERE found IS NULL OR found <> size ORDER BY name LIMIT 1
+            ) AS different ON 1
         """
-        rows = (
-            Difference(count, total, os.fsdecode(name), size, found)
-            for count, total, name, size, found in self._rows(query, *between, *between, listed=listed)
-        )
-        return next(rows, None)
+        values = (_GPBACKUPS, _GPBACKUPS + b"\xff", *between, *between)
+        for unnamed, count, total, name, size, found in self._rows(query, *values, listed=listed):
+            return count and Difference(count, total, os.fsdecode(name), size, found), unnamed
+        return None, 0
 
     def has(self, start: str) -> bool:
         """Whether the manifests name any object whose name begins so."""
@@ -169,10 +171,53 @@ class Catalog:
             return False
         return True
 
+    def is_younger(self, seconds: float) -> bool:
+        """Whether there is one that was made, or touched, less than so many seconds ago."""
+        with suppress(FileNotFoundError):
+            status = os.stat(self._name, dir_fd=self._directory, follow_symlinks=False)
+            return abs(time.time() - status.st_mtime) < seconds
+        return False
+
+    def touch(self) -> None:
+        """It is as good as new."""
+        with suppress(FileNotFoundError):
+            os.utime(self._name, dir_fd=self._directory, follow_symlinks=False)
+
+    def lock(self) -> AbstractContextManager[None] | None:
+        """The right to build it, held until the end of the context; None where another process or thread has it.
+        LocalFileError.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(self._lock_name, flags, 0o600, dir_fd=self._directory)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # remove() may have taken the name from the file meanwhile: who comes next locks another one.
+                if os.path.samestat(os.fstat(fd), os.stat(self._lock_name, dir_fd=self._directory)):
+                    return _closed_at_the_end(fd)
+            except (BlockingIOError, FileNotFoundError):
+                pass
+            except OSError:
+                os.close(fd)
+                raise
+            os.close(fd)
+        except OSError as error:
+            raise self._failed("lock", error) from error
+        return None
+
+    def sweep(self) -> None:
+        """Remove what catalogs nobody has written to for a month."""
+        private.sweep(self._directory)
+
     def remove(self) -> None:
         """Forget it."""
-        with suppress(FileNotFoundError):
-            os.unlink(self._name, dir_fd=self._directory)
+        for name in (self._name, self._lock_name):
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._directory)
+
+    @property
+    def _lock_name(self) -> str:
+        return f"{self._name}.lock"
 
     def _rows(self, query: str, *values: object, listed: Iterable[tuple[str, int]] | None = None) -> Iterator[Any]:
         if not self.exists():
@@ -200,15 +245,9 @@ class Catalog:
         return sqlite3.connect(path + ("&immutable=1" if mode == "ro" else ""), uri=True)
 
 
-def _add(database: sqlite3.Connection, manifest: Iterable[Header | Entry]) -> None:
-    batch: list[tuple[bytes, int, int, int]] = []
-    created = 0
-    for one in manifest:
-        if isinstance(one, Header):
-            created = one.created
-            continue
-        batch.append((os.fsencode(one.name), one.size, one.crc32c, created))
-        if len(batch) == _BATCH:
-            database.executemany(_INSERT, batch)
-            batch.clear()
-    database.executemany(_INSERT, batch)
+@contextmanager
+def _closed_at_the_end(fd: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(fd)

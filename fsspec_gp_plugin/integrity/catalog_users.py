@@ -12,7 +12,8 @@ import secrets
 from contextlib import suppress
 
 from .. import private
-from .catalog import DIRECTORY, Catalog
+from . import beside
+from .catalog import DIRECTORY, FETCHED, Catalog
 
 _SUFFIX = ".user"
 
@@ -33,22 +34,32 @@ def begin(place: private.Place, timestamp: str, needed: list[str]) -> None:
 def end(place: private.Place, timestamp: str) -> None:
     """One restore of the backup has ended: catalogs that no other needs are removed; LocalFileError."""
     directory = place.open_directory(DIRECTORY)
+    needed: set[str] = set()
+    still: set[str] = set()
     try:
         ours = f"{place.name_of(timestamp)}."
         notes = [name for name in sorted(os.listdir(directory)) if name.endswith(_SUFFIX)]
         ended = next((name for name in notes if name.startswith(ours)), None)
-        if ended is None:
-            return
-        needed = _read(directory, ended)
-        with suppress(FileNotFoundError):
-            os.unlink(ended, dir_fd=directory)
-        target = place.name_of("")
-        still = {one for name in notes if name != ended and target in name for one in _read(directory, name)}
+        if ended is not None:
+            needed = _read(directory, ended)
+            with suppress(FileNotFoundError):
+                os.unlink(ended, dir_fd=directory)
+            target = place.name_of("")
+            still = {one for name in notes if name != ended and target in name for one in _read(directory, name)}
     finally:
         os.close(directory)
     for one in needed - still:
         with Catalog(place, one) as catalog:
             catalog.remove()
+        beside.remove(place, one)
+    for one in {timestamp, *needed}:
+        forget_fetched(place, one)
+
+
+def forget_fetched(place: private.Place, timestamp: str) -> None:
+    """Remove the catalog of a backup that a restore without a setup hook has fetched; LocalFileError."""
+    with suppress(private.NoDirectoryError), Catalog(place, timestamp, FETCHED) as catalog:
+        catalog.remove()
 
 
 def _read(directory: int, name: str) -> set[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from .. import private
@@ -17,6 +17,7 @@ from ..errors import LocalFileError
 from . import entry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from .entry import Entry
@@ -28,11 +29,11 @@ _OPEN, _TAKEN = ".open", ".taken"
 class Journal:
     """The journal of one backup at one target, on this host."""
 
-    def __init__(self, place: private.Place, timestamp: str) -> None:
-        """Makes the directory where there is none; LocalFileError."""
+    def __init__(self, place: private.Place, timestamp: str, *, make: bool = True) -> None:
+        """Makes the directory where there is none, unless `make` doesn't want it: NoDirectoryError. LocalFileError."""
         self._name = place.name_of(timestamp)
         self._path = os.path.join(place.path, DIRECTORY, self._name)
-        self._directory = place.open_directory(DIRECTORY, make=True)
+        self._directory = place.open_directory(DIRECTORY, make=make)
         self._fd = -1
         self._read: list[str] = []
 
@@ -110,6 +111,22 @@ class Journal:
         return LocalFileError(
             f"can't write the journal of checksums {self._path}: {error.strerror}; `checksum: off` does without"
         )
+
+
+@contextmanager
+def open_journals(place: private.Place, timestamp: str) -> Iterator[list[Journal]]:
+    """The journals of one backup on this host: that of today's place, and one that an earlier version, or another
+    caller's HOME, has left elsewhere. Makes no directory; LocalFileError.
+    """
+    places = [place]
+    if place.earlier_path is not None:
+        places.append(place._replace(directory=place.earlier_path))
+    with ExitStack() as stack:
+        found = []
+        for one in places:
+            with suppress(private.NoDirectoryError):
+                found.append(stack.enter_context(Journal(one, timestamp, make=False)))
+        yield found
 
 
 def _checked(line: bytes) -> Entry:

@@ -201,6 +201,12 @@ class Context:
                 raise LocalFileError(f"can't write {path}: {os.fstat(fd).st_size} bytes arrived of {fetched.size}")
         return fetched
 
+    def pause(self, seconds: float) -> None:
+        """Do nothing for so long. A signal ends it, also in the agent."""
+        time.sleep(seconds)
+        if self._supplies.alarm is not None:
+            self._supplies.alarm.check()
+
     def close(self, seconds: float) -> None:
         """Take back what other threads have not finished, within so many seconds, and let go of connections.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .. import keys
 from ..errors import LocalFileError
 from ..transfer.spans import parse_offsets
+from .claiming import require_not_refused
 from .comparing import expected, verdict
 from .records import recorded
 from .sources import source_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 def backup_data(context: Context, path: str) -> None:
     """Store standard input as the object of that path."""
     key = keys.object_key(path)
+    require_not_refused(context, path)
     sent = recorded(context, key, lambda: context.send(context.streams.stdin, key))
     context.done(key, sent.size, sent.crc32c)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import keys
+from .claiming import require_not_refused
 from .comparing import expected, verdict
 from .records import recorded
 from .sources import source_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 def backup_file(context: Context, path: str) -> None:
     """Store a local file, which stays where it is: gpbackup goes on with it."""
     key = keys.object_key(path)
+    require_not_refused(context, path)
     sent = recorded(context, key, lambda: send_file(context, path, key))
     context.done(key, sent.size, sent.crc32c)
 

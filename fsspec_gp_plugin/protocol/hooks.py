@@ -13,29 +13,34 @@ from ..backups.deletion import remove_unfinished
 from ..backups.probing import probe
 from ..backups.risks import risks_of_the_file, risks_of_the_options
 from ..errors import StorageError, UsageError
-from .comparing import fetch_manifests, forget_manifests, require_objects
+from .claiming import is_ours, joined_run, require_not_refused, run_of
+from .comparing import forget_manifests
 from .completeness import require_backup
-from .records import begin_journal, store_manifest
+from .records import begin_journal, require_catalogs, store_manifest
+from .restoring import require_objects, require_restorable
 from .sources import choose, forget_source
 
 if TYPE_CHECKING:
     from .context import Context
 
 # "master" and "coordinator" mean the same; both run before the segment hosts, which run before the segments.
-_HOST_SCOPES = ("master", "coordinator", "segment_host")
+_COORDINATOR_SCOPES = ("master", "coordinator")
+_HOST_SCOPES = (*_COORDINATOR_SCOPES, "segment_host")
 _SCOPES = (*_HOST_SCOPES, "segment")
 
 
 def setup_plugin_for_backup(context: Context, directory: str, scope: str, content: str = "") -> None:
-    """Prove, once a host, that the target can be written."""
-    prefix, timestamp = _checked(directory, scope, content)
+    """Claim the backup's prefix, or find the claim, and prove that the target can be written: once a host."""
+    _checked(directory, scope, content)
     # Configuration errors show in every scope; the requests are made once a host.
-    store = context.store
+    _ = context.store
     if scope in _HOST_SCOPES:
         _warn_of_risks(context, scope)
-        begin_journal(context, timestamp)
-        probe(store, prefix, timestamp, context.log.info)
-    _done(context, timestamp, scope, content)
+        require_catalogs(context)
+        with joined_run(context, directory, is_coordinator=scope in _COORDINATOR_SCOPES) as (prefix, timestamp):
+            begin_journal(context, timestamp)
+            probe(context.store, prefix, timestamp, context.log.info)
+    _done(context, keys.backup_of_directory(directory)[1], scope, content)
 
 
 def setup_plugin_for_restore(context: Context, directory: str, scope: str, content: str = "") -> None:
@@ -48,20 +53,29 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
     if scope in _HOST_SCOPES:
         _warn_of_risks(context, scope)
         choose(context, timestamp, lambda store: require_backup(context, store, prefix, timestamp))
-        fetch_manifests(context, prefix, timestamp)
+        require_restorable(context, timestamp)
     elif content:
-        require_objects(context, prefix, timestamp, _bare(content))
+        require_objects(context, timestamp, _bare(content))
     _done(context, timestamp, scope, content)
 
 
 def cleanup_plugin_for_backup(context: Context, directory: str, scope: str, content: str = "") -> None:
-    """Store this host's manifest, and take back the uploads of processes that were killed.
+    """Store this host's manifest, and take back the uploads of processes that were killed: nothing of a run that was
+    refused, whose prefix is another's.
 
-    It never fails for the latter: what gpbackup has backed up is complete by now, or gpbackup has told otherwise.
+    It never fails for the uploads: what gpbackup has backed up is complete by now, or gpbackup has told otherwise.
     """
     prefix, timestamp = _checked(directory, scope, content)
     if scope in _HOST_SCOPES:
-        store_manifest(context, prefix, timestamp)
+        require_not_refused(context, directory)
+        run = run_of(context, timestamp)
+        store_manifest(context, prefix, timestamp, run)
+        if run is None or not is_ours(context, prefix, directory, run):
+            context.log.info(
+                f"{timestamp}: no setup hook of this run has succeeded on this host, so nothing is removed"
+            )
+            _done(context, timestamp, scope, content)
+            return
         try:
             remove_unfinished(context.store, prefix, context.log.info)
         except StorageError as error:

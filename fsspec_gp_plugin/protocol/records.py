@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import keys
 from ..errors import LocalFileError, StorageError
+from ..integrity.runs import remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..integrity.entry import Entry
+    from ..integrity.runs import Run
     from ..storage.api import ObjectInfo
     from .context import Context
 
@@ -38,38 +42,50 @@ def recorded(context: Context, key: str, send: Callable[[], ObjectInfo]) -> Obje
     return sent
 
 
-def begin_journal(context: Context, timestamp: str) -> None:
-    """Prove that this host can note what it stores and compare what it restores, and forget what is of no use."""
+def require_catalogs(context: Context) -> None:
+    """LocalFileError where this host could not compare what it restores."""
     if context.config.checksum == "off":
         return
     from ..integrity.catalog import require_sqlite
-    from ..integrity.journal import Journal
 
     try:
         require_sqlite()
     except LocalFileError as error:
         raise LocalFileError(f"{error}; `checksum: off` does without") from None
+
+
+def begin_journal(context: Context, timestamp: str) -> None:
+    """Prove that this host can note what it stores, and forget what is of no use."""
+    if context.config.checksum == "off":
+        return
+    from ..integrity.journal import Journal
+
     with Journal(context.config.place, timestamp) as journal:
         journal.discard(whole=True)
         journal.sweep()
         journal.prepare()
 
 
-def store_manifest(context: Context, prefix: str, timestamp: str) -> None:
-    """Make one manifest of what this host has noted, and store it beside the backup."""
-    if context.config.checksum == "off":
-        return
-    from ..integrity.journal import Journal
+def store_manifest(context: Context, prefix: str, timestamp: str, run: Run | None) -> None:
+    """Make one manifest of what this host has noted, and store it beside the backup: an empty one, too, where the host
+    left its mark, once a run.
+    """
+    from ..integrity.journal import open_journals
 
-    with Journal(context.config.place, timestamp) as journal:
-        entries, damaged = journal.take()
+    with open_journals(context.config.place, timestamp) as journals:
+        taken = [journal.take() for journal in journals]
+        found = {one.name: one for entries, _ in taken for one in entries}
+        damaged = sum(count for _, count in taken)
         if damaged:
             context.log.error(
                 f"{damaged} entries of the journal of {timestamp} can't be read; these objects are unverified"
             )
-        if entries:
-            _put_manifest(context, prefix, timestamp, entries)
-        journal.discard()
+        if found or (run is not None and not run.has_manifest):
+            _put_manifest(context, prefix, timestamp, [found[name] for name in sorted(found)], run)
+        if run is not None:
+            remember(context.config.place, timestamp, replace(run, has_manifest=True))
+        for journal in journals:
+            journal.discard()
 
 
 def put_manifest_of(context: Context, prefix: str, sent: list[ObjectInfo]) -> None:
@@ -81,15 +97,19 @@ def put_manifest_of(context: Context, prefix: str, sent: list[ObjectInfo]) -> No
         _put_manifest(context, prefix, keys.timestamp_of(prefix), sorted(found))
 
 
-def _put_manifest(context: Context, prefix: str, timestamp: str, entries: list[Entry]) -> None:
+def _put_manifest(context: Context, prefix: str, timestamp: str, entries: list[Entry], run: Run | None = None) -> None:
     """Store a manifest of these objects of this host."""
-    from ..integrity import manifest
+    from ..integrity import catalog_users, manifest
 
-    with memoryview(manifest.encoded(timestamp, entries)) as data:
+    claim, mark = (run.claim, run.mark) if run else ("", "")
+    with memoryview(manifest.encoded(timestamp, entries, claim, mark)) as data:
         try:
-            context.patient_store.put(prefix + manifest.new_name(), data)
+            context.patient_store.put(prefix + manifest.new_name(mark), data)
         except StorageError as error:
             raise type(error)(
                 f"the manifest of {len(entries)} objects can't be stored, without which a restore can't verify them; "
                 f"run it again: {error}"
             ) from error
+    # What a restore on this host may have fetched of this backup before is not all any more.
+    with suppress(LocalFileError):
+        catalog_users.forget_fetched(context.config.place, timestamp)

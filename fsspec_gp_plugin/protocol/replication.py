@@ -1,4 +1,4 @@
-"""A second copy of a backup, at the replica: made, continued, deleted."""
+"""A second copy of a backup, at the replica: made, gone on with, deleted."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .. import keys
+from ..backups.copies import copied, copy_claim, first_lacking, require_same_claim
 from ..backups.deletion import delete_all, remove_unfinished
 from ..backups.shards import parse_shard
+from ..backups.two_places import told_apart
 from ..config.units import format_size
-from ..errors import ConfigError, NotFound, StorageError
-from ..integrity import underway, verdict
+from ..errors import NotFound, StorageError, Unreachable
+from ..integrity import underway
+from ..integrity.claim import is_claim
 from ..redaction import scrub
 from .comparing import compared
 from .completeness import require_backup
@@ -32,14 +35,18 @@ _END = ("toc.yaml", "report")
 def replicate_backup(context: Context, timestamp: str, shard: str = "") -> None:
     """Copy what the replica lacks of a backup, each object compared with its manifest; `shard`, I/N, only a part of it.
 
-    What gpbackup takes for the end of a backup, its report and its table of contents, is copied when all else is there.
+    The claim is copied first. What gpbackup takes for the end of a backup, its report and its table of contents, is
+    copied when all else is there.
     """
     prefix = keys.backup_prefix(timestamp)
     part = parse_shard(shard) if shard else (0, 1)
     source, target = context.targets.first(OUTAGE_SECONDS), context.targets.replica(OUTAGE_SECONDS)
     require_backup(context, source, prefix, timestamp)
+    claim = require_same_claim(source, target, prefix)
     started, begun = time.monotonic(), time.time()
     with compared(context, prefix, source) as expected, _under_way(context, source, target, prefix):
+        if claim is not None:
+            copy_claim(source, target, prefix, claim)
         copying = Copying(context, source, target, expected)
         copying.all_of(info for info in _first(source, prefix) if _part(info, part[1]) == part[0])
         if not shard:
@@ -62,37 +69,61 @@ def replicate_backup(context: Context, timestamp: str, shard: str = "") -> None:
 
 
 def delete_replica(context: Context, timestamp: str) -> None:
-    """Delete exactly the replica of that backup. One that is gone already is no error."""
+    """Delete exactly the replica of that backup, which is proven to be a copy: the first target, another place, holds
+    the backup whole. One that is gone already is no error.
+    """
     prefix = keys.backup_prefix(timestamp)
     source, target = context.targets.first(SHORT_OUTAGE_SECONDS), context.targets.replica(SHORT_OUTAGE_SECONDS)
-    with _under_way(context, source, target, prefix):
-        pass
-    count = delete_all(target, prefix, context.log.info)
+    count = 0
+    if _holds_anything(target, prefix):
+        _require_copy(context, source, target, prefix)
+        count = delete_all(target, prefix, context.log.info)
     context.done(f"{timestamp} at {_place(context)}, {count} objects")
+
+
+def _holds_anything(target: Store, prefix: str) -> bool:
+    if any(True for _ in target.find(prefix, unfinished=True)):
+        return True
+    try:
+        return bool(target.find_uploads(prefix))
+    except Unreachable:
+        raise
+    except StorageError:
+        return False
+
+
+def _require_copy(context: Context, source: Store, target: Store, prefix: str) -> None:
+    """StorageError where nothing proves that the first target, another place, holds all that the replica holds of a
+    backup; ConfigError where it is the same place.
+    """
+    timestamp = keys.timestamp_of(prefix)
+    try:
+        require_backup(context, source, prefix, timestamp)
+        require_same_claim(source, target, prefix)
+        with told_apart(source, target, prefix, context.log.info) as doubt:
+            if doubt:
+                raise doubt
+            there = (info for info in target.find(prefix) if not info.key.endswith("/"))
+            if info := first_lacking(copied(there, prefix), source.find(prefix)):
+                raise StorageError(f"the first target does not hold {info.key} with its {info.size} bytes")
+    except StorageError as error:
+        kind = Unreachable if isinstance(error, Unreachable) else StorageError
+        raise kind(
+            f"nothing was deleted, as nothing proves that the first target is another place and holds all of "
+            f"{timestamp}: {error}; run it when the first target can be read and written, or delete the last copy by "
+            "`delete_backup` with a configuration whose `url` is the replica"
+        ) from error
 
 
 @contextmanager
 def _under_way(context: Context, source: Store, target: Store, prefix: str) -> Iterator[None]:
-    """A mark at the replica, a sign of life for `cleanup`, and the proof that it is not the first target: one place has
-    many names.
+    """Within it a mark at the replica is a sign of life for `cleanup`. ConfigError where the replica is the first
+    target itself; where nothing proves that it is another place, a copy does no harm.
     """
-    mark = prefix + underway.new_name()
-    target.put(mark, memoryview(b"this backup is being copied\n"))
-    try:
-        try:
-            source.stat(mark)
-        except NotFound:
-            pass
-        except StorageError as error:
-            context.log.info(f"nothing tells whether the replica is the first target itself: {error}")
-        else:
-            raise ConfigError("option 'replica_url' is the first target itself, by another name")
+    with told_apart(source, target, prefix, context.log.info) as doubt:
+        if doubt:
+            context.log.info(f"nothing proves that the replica is another place than the first target: {doubt}")
         yield
-    finally:
-        try:
-            target.delete([mark])
-        except StorageError as error:
-            context.log.info(f"{mark} stays at the replica: {error}")
 
 
 def _ends(name: str, timestamp: str) -> bool:
@@ -100,20 +131,12 @@ def _ends(name: str, timestamp: str) -> bool:
 
 
 def _first(source: Store, prefix: str) -> Iterator[ObjectInfo]:
-    """All objects but those that come last."""
+    """All objects but the claim and those that come last."""
     timestamp = keys.timestamp_of(prefix)
-    for info in _copied(source, prefix):
-        if not _ends(info.key[len(prefix) :], timestamp):
+    for info in copied(source.find(prefix), prefix):
+        name = info.key[len(prefix) :]
+        if not _ends(name, timestamp) and not is_claim(name):
             yield info
-
-
-def _copied(source: Store, prefix: str) -> Iterator[ObjectInfo]:
-    """All objects; what has been found of those at one target says nothing of those at another."""
-
-    def is_of_it(name: str) -> bool:
-        return verdict.read(name) is None and underway.read(name) is None
-
-    return (info for info in source.find(prefix) if is_of_it(info.key[len(prefix) :]))
 
 
 def _last(source: Store, prefix: str, timestamp: str) -> list[ObjectInfo]:
@@ -128,12 +151,10 @@ def _last(source: Store, prefix: str, timestamp: str) -> list[ObjectInfo]:
 
 def _require_same(source: Store, listed: list[ObjectInfo], prefix: str) -> None:
     """All that the first target lists is listed by the replica, in its size."""
-    sizes = {info.key: info.size for info in listed}
-    for info in _copied(source, prefix):
-        if sizes.get(info.key) != info.size:
-            raise StorageError(
-                f"{info.key} was copied, and is not in the replica's listing with its {info.size} bytes; run it again"
-            )
+    if info := first_lacking(copied(source.find(prefix), prefix), listed):
+        raise StorageError(
+            f"{info.key} was copied, and is not in the replica's listing with its {info.size} bytes; run it again"
+        )
 
 
 def _remove_leftovers(context: Context, target: Store, listed: list[ObjectInfo], prefix: str, begun: float) -> None:

@@ -23,6 +23,19 @@ def pieces(store: Store, info: ObjectInfo) -> Iterator[bytes]:
             yield bytes(view[:filled])
 
 
+def lines(store: Store, info: ObjectInfo, longest: int = 64 << 10) -> Iterator[bytes]:
+    """An object's lines, without their ends; of a longer one than that its beginning."""
+    rest = b""
+    for piece in pieces(store, info):
+        first, *more = piece.split(b"\n")
+        rest += first[: longest - len(rest)]
+        for line in more:
+            yield rest
+            rest = line[:longest]
+    if rest:
+        yield rest
+
+
 def first_bytes(store: Store, info: ObjectInfo, most: int = 1 << 20) -> bytes:
     """An object's first bytes, `most` of them at the most."""
     return part_of(store, info, 0, min(info.size, most))

@@ -118,7 +118,7 @@ def test_a_hook_with_another_environment_replaces_one_that_nobody_needs(local: P
     database = local.database
     first = Agent(database).ask("status")
     database.extra["AWS_PROFILE"] = "another"
-    hook(local, "setup_plugin_for_backup", "segment_host")
+    hook(local, "setup_plugin_for_backup", "master")
     found = status(database)
     assert found is not None
     assert found["pid"] != first["pid"]
@@ -130,10 +130,10 @@ def test_a_hook_with_another_environment_replaces_one_that_nobody_needs(local: P
 
 def test_a_hook_with_another_environment_leaves_one_alone_that_is_needed(local: Plugin) -> None:
     database = local.database
-    hook(local, "setup_plugin_for_backup", "segment_host")
+    hook(local, "setup_plugin_for_backup", "master")
     first = status(database)
     database.extra["AWS_PROFILE"] = "another"
-    hook(local, "setup_plugin_for_backup", "segment_host", "20260102030406")
+    hook(local, "setup_plugin_for_backup", "master", "20260102030406")
     assert first is not None
     assert status(database) == {**first, "seconds": (status(database) or {})["seconds"]}
     assert local.run("backup_data", database.table(), stdin=b"rows").succeeded().out == b""
@@ -143,7 +143,7 @@ def test_a_hook_with_another_environment_leaves_one_alone_that_is_needed(local: 
 
 def test_after_a_kill_9_the_next_hook_starts_another(local: Plugin) -> None:
     database = local.database
-    hook(local, "setup_plugin_for_backup", "segment_host")
+    hook(local, "setup_plugin_for_backup", "master")
     first = status(database)
     assert first is not None
     os.kill(first["pid"], signal.SIGKILL)
@@ -151,7 +151,7 @@ def test_after_a_kill_9_the_next_hook_starts_another(local: Plugin) -> None:
         wait_until_gone(worker)
     path = database.table()
     local.run("backup_data", path, stdin=b"rows").succeeded()
-    hook(local, "setup_plugin_for_backup", "segment_host")
+    hook(local, "setup_plugin_for_backup", "master")
     found = status(database)
     assert found is not None
     assert found["pid"] != first["pid"]
@@ -177,7 +177,7 @@ def test_two_installations_have_agents_of_their_own(local: Plugin, tmp_path: Pat
 
     try:
         for plugin, segment in ((local, 0), (other, 1)):
-            hook(plugin, "setup_plugin_for_backup", "segment_host")
+            hook(plugin, "setup_plugin_for_backup", "master")
             plugin.run("backup_data", local.database.table(segment), stdin=b"rows").succeeded()
         first, later = (asked(plugin, "status").splitlines() for plugin in (local, other))
         assert first[0] != later[0]
@@ -205,12 +205,12 @@ def test_people_can_ask_for_it_and_stop_it(local: Plugin) -> None:
     assert "no agent runs on this host" in none.stdout
     assert json.loads(agent("status", "--json").stdout) == {"runs": False}
     assert agent("stop").returncode == 1
-    hook(local, "setup_plugin_for_backup", "segment_host")
+    hook(local, "setup_plugin_for_backup", "master")
     told = agent("status")
     assert told.returncode == 0
-    assert "needed by: backup 20260102030405 segment_host" in told.stdout
+    assert "needed by: backup 20260102030405 coordinator" in told.stdout
     asked = json.loads(agent("status", "--json").stdout)
-    assert (asked["runs"], asked["streams"], asked["users"]) == (True, 0, ["backup 20260102030405 segment_host"])
+    assert (asked["runs"], asked["streams"], asked["users"]) == (True, 0, ["backup 20260102030405 coordinator"])
     stopped = agent("stop")
     assert stopped.returncode == 0
     assert "has ended" in stopped.stdout

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("stopped")
 def test_it_keeps_nothing_of_whoever_started_it(local: Plugin) -> None:
     """Descriptors, directory, terminal and session, ignored signals, umask; nice only where it may."""
     read, write = os.pipe()
-    line = local.command("setup_plugin_for_backup", local.database.directory(), "segment_host")
+    line = local.command("setup_plugin_for_backup", local.database.directory(), "master")
     process = local.server(f"trap '' HUP INT; {line}", descriptors=[read, write])
     assert process.communicate(timeout=60) == (b"", b"")
     found = status(local.database)
@@ -44,7 +44,7 @@ def test_it_keeps_nothing_of_whoever_started_it(local: Plugin) -> None:
 
 
 def test_its_command_line_and_log_hold_no_secrets(plugin: Plugin) -> None:
-    hook(plugin, "setup_plugin_for_backup", "segment_host")
+    hook(plugin, "setup_plugin_for_backup", "master")
     plugin.run("backup_data", plugin.database.table(), stdin=b"rows").succeeded()
     found = status(plugin.database)
     assert found is not None
@@ -56,14 +56,14 @@ def test_its_command_line_and_log_hold_no_secrets(plugin: Plugin) -> None:
 
 
 def test_what_a_host_keeps_is_its_users_alone(local: Plugin) -> None:
-    """Whatever the umask: sockets, locks, journals, manifests, marks, the log."""
+    """Whatever the umask: sockets, locks, journals, manifests, notes on runs, the log."""
     database = local.database
     before = os.umask(0)
     try:
+        hook(local, "setup_plugin_for_backup", "master")
         for name in ("toc.yaml", "report"):
             data = database.file(f"gpbackup_{database.timestamp}_{name}")
             local.run("backup_data", data, stdin=b"of this backup").succeeded()
-        hook(local, "setup_plugin_for_backup", "segment_host")
         local.run("backup_data", database.table(), stdin=b"rows").succeeded()
         kept = {path: path.lstat() for path in private_files(database)}
         hook(local, "cleanup_plugin_for_backup", "segment_host")
@@ -72,7 +72,13 @@ def test_what_a_host_keeps_is_its_users_alone(local: Plugin) -> None:
         kept |= {path: path.lstat() for path in private_files(database)}
     finally:
         os.umask(before)
-    assert {path.parent.name for path in kept if not path.is_dir()} == {"agent", "journal", "manifests", "gpAdminLogs"}
+    assert {path.parent.name for path in kept if not path.is_dir()} == {
+        "agent",
+        "journal",
+        "manifests",
+        "runs",
+        "gpAdminLogs",
+    }
     for path, found in kept.items():
         assert found.st_uid == os.geteuid(), path
         assert stat.S_IMODE(found.st_mode) & 0o077 == 0, path
@@ -94,7 +100,7 @@ def test_a_directory_that_is_not_ours_alone_is_not_used(local: Plugin) -> None:
             (place / "agent").unlink()
             (place / "agent").mkdir()
             (place / "agent").chmod(0o777)
-        hook(local, "setup_plugin_for_backup", "segment_host")
+        hook(local, "setup_plugin_for_backup", "master")
         assert status(local.database) is None
         assert list((place / "agent").iterdir()) == []
         path = local.database.table()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.cli.arranged import aged
 from tests.protocol.caller import write_config
 from tests.servers.ports import closed_port
 
@@ -165,3 +166,30 @@ def test_a_terminal_has_colours_unless_they_are_not_wanted(local: Plugin, plain:
     assert done.returncode == 0
     assert ("\x1b[32m" in told) != plain
     assert T in told
+
+
+def test_reports_in_title_case_are_read(local: Plugin, tmp_path: Path) -> None:
+    """As gpbackup wrote them up to 1.12; and one that can't be read is not taken for that of a complete backup."""
+    texts = {
+        "20180502010101": "Database Name: sales\nBackup Section: All Sections\n\nBackup Status: Success\n",
+        "20180503010101": "Database Name: sales\nIncremental: True\n\nBackup Status: Success\n",
+        "20180504010101": "<html>no report</html>\n",
+        "20180505010101": "Database Name: sales\nBackup Section: All Sections\n\nBackup Status: Failure\n",
+    }
+    for timestamp, text in texts.items():
+        folder = tmp_path / "disk" / "backups" / timestamp[:8] / timestamp
+        folder.mkdir(parents=True)
+        for name, content in (("report", text), ("toc.yaml", "toc")):
+            (folder / f"gpbackup_{timestamp}_{name}").write_text(content)
+    told = asked(local, "list")["backups"]
+    assert [(one["database"], one["kind"], one["state"]) for one in told] == [
+        ("sales", "full", "complete"),
+        ("sales", "incremental", "complete"),
+        ("", "", "unknown"),
+        ("sales", "full", "failed"),
+    ]
+    assert asked(local, "metrics")["backups"] == {"complete": 2, "failed": 1, "incomplete": 0, "unknown": 1}
+    aged(tmp_path / "disk")
+    [row] = asked(local, "cleanup", "--yes")["leftovers"]
+    assert (row["timestamp"], row["action"]) == ("20180505010101", "deleted")
+    assert [one["state"] for one in asked(local, "list")["backups"]] == ["complete", "complete", "unknown"]

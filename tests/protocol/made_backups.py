@@ -19,8 +19,8 @@ PREFIX = f"backups/20260102/{T}/"
 
 
 def call_hook(plugin: Plugin, name: str) -> None:
-    """Call a hook as a host does. Those of the other scopes do the same, or less; each call costs."""
-    plugin.run(name, plugin.database.directory(-1), "segment_host").succeeded()
+    """Call a hook as the coordinator does. Those of the other scopes do the same, or less; each call costs."""
+    plugin.run(name, plugin.database.directory(-1), "master").succeeded()
 
 
 def back_up(plugin: Plugin, tables: dict[str, bytes]) -> None:
@@ -45,7 +45,8 @@ def change_object(target: Target, key: str, change: Callable[[bytes], bytes]) ->
 def manifests(target: Target) -> list[list[Any]]:
     """The lines of each manifest at the target."""
     with target.store() as store:
-        found = sorted(store.find(f"{PREFIX}fsspec_gp_plugin/"), key=lambda info: info.key)
+        listed = (info for info in store.find(f"{PREFIX}fsspec_gp_plugin/") if info.key.endswith(".manifest.gz"))
+        found = sorted(listed, key=lambda info: info.key)
         texts = [gzip.decompress(_content(store, info)) for info in found]
     return [[json.loads(line) for line in text.splitlines()] for text in texts]
 
@@ -64,8 +65,10 @@ def flipped(data: bytes) -> bytes:
 
 
 def kept(database: Database) -> list[str]:
-    """The files that a host keeps of backups and restores, below its state directory."""
+    """The files that a host keeps of backups and restores, below its state directory, but for the notes on runs."""
     root = database.folder / "home" / ".fsspec_gp_plugin"
     return sorted(
-        str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and "agent" not in path.parts
+        str(path.relative_to(root))
+        for path in root.rglob("*")
+        if path.is_file() and not {"agent", "runs"} & set(path.parts)
     )

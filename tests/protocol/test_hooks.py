@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.protocol.made_backups import call_hook
+from tests.protocol.made_backups import PREFIX, T, call_hook
 
 if TYPE_CHECKING:
     from tests.protocol.caller import Plugin
@@ -29,11 +29,14 @@ ENDS = ("metadata.sql", "toc.yaml", "config.yaml", "report")
 
 
 def test_every_hook_takes_every_scope(plugin: Plugin, target: Target) -> None:
-    target.put([f"backups/20260102/20260102030405/gpbackup_20260102030405_{name}" for name in ENDS])
     for hook, scope in itertools.product(HOOKS, SCOPES):
+        if (hook, scope) == ("setup_plugin_for_restore", SCOPES[0]):
+            target.put([f"{PREFIX}gpbackup_{T}_{name}" for name in ENDS])
         content = {"segment_host": "", "segment": '\\"0\\"'}.get(scope, '\\"-1\\"')
         assert plugin.run(hook, plugin.database.directory(-1), scope, content).succeeded().out == b"", (hook, scope)
-    assert len(target.keys()) == len(ENDS)  # none has left anything
+    kinds = [key.rsplit(".", 1)[-1] for key in target.keys() if "/fsspec_gp_plugin/" in key]  # noqa: SIM118
+    assert sorted(kinds) == ["gz", "json", "mark"]
+    assert len(target.keys()) == len(ENDS) + len(kinds)
 
 
 @pytest.mark.parametrize("content", ["-1", '"-1"', ""])
@@ -43,22 +46,31 @@ def test_the_content_id_comes_quoted_bare_or_not_at_all(local: Plugin, content: 
 
 
 @pytest.mark.every_target
-def test_setup_for_backup_leaves_nothing_behind(plugin: Plugin, target: Target, tmp_path: Path) -> None:
+def test_setup_for_backup_leaves_a_claim_and_a_mark(plugin: Plugin, target: Target) -> None:
     call_hook(plugin, "setup_plugin_for_backup")
-    assert target.keys() == []
-    if target.kind == "file":
-        assert list((tmp_path / "target").iterdir()) == []
+    claim, mark = target.keys()
+    creates = target.kind != "ftp"
+    assert claim.startswith(f"{PREFIX}fsspec_gp_plugin/claim." + ("json" if creates else ""))
+    assert mark.startswith(f"{PREFIX}fsspec_gp_plugin/{os.uname().nodename}.")
+    assert ("best effort" in plugin.database.log()) == (not creates)
+    # Of the same run it is no error, and leaves no more; of another cluster it is one.
+    call_hook(plugin, "setup_plugin_for_backup")
+    other = plugin.database.directory(-1).replace("/gpseg-1/", "/other/gpseg-1/")
+    plugin.run("setup_plugin_for_backup", other, "master").failed("is claimed by the cluster of coordinator", status=1)
+    assert target.keys() == [claim, mark]
 
 
 @pytest.mark.every_target
 def test_all_hosts_may_probe_at_once(plugin: Plugin, target: Target) -> None:
-    """On a shared directory each removes what the others are about to use."""
+    """On a shared directory each removes what the others are about to use. All have one home and one name here."""
+    call_hook(plugin, "setup_plugin_for_backup")
+    before = target.keys()
     count = 8 if target.kind == "file" else 4
     for _ in range(3 if target.kind == "file" else 1):
         line = plugin.command("setup_plugin_for_backup", plugin.database.directory(), "segment_host")
         hosts = [plugin.server(line) for _ in range(count)]
         assert [(host.communicate(timeout=180), host.returncode) for host in hosts] == [((b"", b""), 0)] * count
-    assert target.keys() == []
+    assert target.keys() == before
 
 
 @pytest.mark.every_target
@@ -103,7 +115,7 @@ def test_the_steps_of_gpbackups_acceptance_script(plugin: Plugin) -> None:
 
     # With one scope each: `test_every_hook_takes_every_scope` has the others.
     def hook(name: str) -> None:
-        plugin.run(name, database.directory(), "segment_host").succeeded()
+        plugin.run(name, database.directory(), "coordinator").succeeded()
 
     hook("setup_plugin_for_backup")
     plugin.run("backup_file", str(text)).succeeded()

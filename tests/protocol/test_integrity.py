@@ -129,14 +129,7 @@ def test_setup_for_restore_finds_what_is_gone(plugin: Plugin, target: Target, se
     with target.store() as store:
         store.delete([database.key(gone)])
     plugin.run("setup_plugin_for_restore", database.directory(-1), "master", '\\"-1\\"').failed(
-        os.path.basename(gone), "not at the target", "`checksum: off`"
-    )
-    # What the coordinator does not look at in a large backup, the segment does, where that costs less.
-    segment = max(segments)
-    if target.kind == "file":
-        return
-    plugin.run("setup_plugin_for_restore", database.directory(segment), "segment", f'\\"{segment}\\"').failed(
-        os.path.basename(gone), "not at the target"
+        os.path.basename(gone), "not at the target", "`restore_incomplete: on`"
     )
 
 
@@ -156,6 +149,7 @@ def test_what_other_hosts_have_stored_is_verified_on_any(plugin: Plugin, target:
     folder.mkdir(mode=0o700)
     other = Plugin(Database(folder), write_config(folder / "config.yaml", target.url, target.options))
     there = other.database.table(7, segment=1)
+    call_hook(plugin, "setup_plugin_for_backup")
     other.run("setup_plugin_for_backup", other.database.directory(1), "segment_host").succeeded()
     other.run("backup_data", there, stdin=b"of another host").succeeded()
     other.run("cleanup_plugin_for_backup", other.database.directory(1), "segment_host").succeeded()
@@ -226,7 +220,8 @@ def test_the_backups_that_an_incremental_one_builds_upon_are_verified(plugin: Pl
     folder = Path(database.directory(-1))
     folder.mkdir(parents=True)
     plan = f'restoreplan:\n- timestamp: "{T}"\n  tablefqns:\n  - public.a\n- timestamp: {later}\n  tablefqns: []\n'
-    for name, content in (("toc.yaml", "toc"), ("report", "report"), ("config.yaml", f"timestamp: 1\n{plan}")):
+    files = {"toc.yaml": "toc", "report": "report", "metadata.sql": "", "config.yaml": f"timestamp: 1\n{plan}"}
+    for name, content in files.items():
         (folder / f"gpbackup_{later}_{name}").write_text(content)
         plugin.run("backup_file", str(folder / f"gpbackup_{later}_{name}")).succeeded()
     call_hook(plugin, "cleanup_plugin_for_backup")

@@ -55,14 +55,14 @@ def anybody(bucket: Bucket, minio: Minio, database: Database) -> Plugin:
 
 def backed_up(plugin: Plugin) -> bytes:
     data = bytes(range(256)) * (3 * PART // 256)
-    plugin.run("setup_plugin_for_backup", plugin.database.directory(-1), "segment_host").succeeded()
+    plugin.run("setup_plugin_for_backup", plugin.database.directory(-1), "master").succeeded()
     plugin.run("backup_data", plugin.database.table(), stdin=data).succeeded()
     for name in ("toc.yaml", "report"):
         path = Path(plugin.database.file(f"gpbackup_{T}_{name}", -1))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
         plugin.run("backup_file", str(path)).succeeded()
-    plugin.run("cleanup_plugin_for_backup", plugin.database.directory(-1), "segment_host").succeeded()
+    plugin.run("cleanup_plugin_for_backup", plugin.database.directory(-1), "master").succeeded()
     return data
 
 

@@ -38,7 +38,7 @@ def test_tables_of_many_processes_are_all_in_the_manifest(local: Plugin) -> None
     many = f"for n in $(seq 1 {count}); do echo row $n | {line} & [ $((n % 20)) = 0 ] && wait; done; wait"
     local.shell(many).succeeded()
     local.run("cleanup_plugin_for_backup", database.directory(), "segment_host").succeeded()
-    [path] = (database.folder.parent / "disk" / PREFIX / "fsspec_gp_plugin").iterdir()
+    [path] = (database.folder.parent / "disk" / PREFIX / "fsspec_gp_plugin").glob("*.manifest.gz")
     header, *lines = gzip.decompress(path.read_bytes()).splitlines()
     assert json.loads(header)["objects"] == count
     assert {json.loads(entry)[0] for entry in lines} == {f"gpbackup_0_{T}_{n}" for n in range(1, count + 1)}
@@ -63,7 +63,7 @@ def test_a_failed_stream_is_not_in_the_manifest(local: Plugin, tmp_path: Path) -
     process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
     call_hook(local, "cleanup_plugin_for_backup")
-    [path] = (tmp_path / "disk" / PREFIX / "fsspec_gp_plugin").iterdir()
+    [path] = (tmp_path / "disk" / PREFIX / "fsspec_gp_plugin").glob("*.manifest.gz")
     assert [json.loads(line)[0] for line in gzip.decompress(path.read_bytes()).splitlines()[1:]] == [
         f"gpbackup_0_{T}_1"
     ]
@@ -78,9 +78,11 @@ def test_a_backup_that_failed_leaves_no_journal(local: Plugin) -> None:
     assert kept(database) == []
     # A second attempt of the same second knows nothing of the first.
     local.run("backup_data", database.table(), stdin=b"rows").succeeded()
+    (database.folder.parent / "disk" / database.key(database.table())).unlink()
     call_hook(local, "setup_plugin_for_backup")
     call_hook(local, "cleanup_plugin_for_backup")
-    assert not (database.folder.parent / "disk" / PREFIX / "fsspec_gp_plugin").exists()
+    [path] = (database.folder.parent / "disk" / PREFIX / "fsspec_gp_plugin").glob("*.manifest.gz")
+    assert json.loads(gzip.decompress(path.read_bytes()))["objects"] == 0
 
 
 def test_a_manifest_that_can_not_be_stored_fails_the_hook_and_is_kept_for_the_next(
@@ -89,12 +91,15 @@ def test_a_manifest_that_can_not_be_stored_fails_the_hook_and_is_kept_for_the_ne
     database = local.database
     call_hook(local, "setup_plugin_for_backup")
     local.run("backup_data", database.table(), stdin=b"rows").succeeded()
-    (tmp_path / "disk" / PREFIX / "fsspec_gp_plugin").write_text("in the way")
+    folder = tmp_path / "disk" / PREFIX / "fsspec_gp_plugin"
+    folder.rename(tmp_path / "aside")
+    folder.write_text("in the way")
     local.run("cleanup_plugin_for_backup", database.directory(), "segment_host").failed(
         "the manifest of 1 objects can't be stored", "run it again"
     )
     assert len(kept(database)) == 1
-    (tmp_path / "disk" / PREFIX / "fsspec_gp_plugin").unlink()
+    folder.unlink()
+    (tmp_path / "aside").rename(folder)
     local.run("cleanup_plugin_for_backup", database.directory(), "segment_host").succeeded()
     assert kept(database) == []
 
@@ -104,7 +109,7 @@ def test_what_can_not_be_noted_is_not_stored(local: Plugin, tmp_path: Path) -> N
     journal = local.database.folder / "home" / ".fsspec_gp_plugin" / "journal"
     journal.parent.mkdir(mode=0o700, exist_ok=True)
     journal.symlink_to(tmp_path)
-    local.run("setup_plugin_for_backup", local.database.directory(), "segment_host").failed("journal")
+    local.run("setup_plugin_for_backup", local.database.directory(), "master").failed("journal")
     local.run("backup_data", local.database.table(), stdin=b"rows").failed("journal")
     assert [path for path in (tmp_path / "disk").rglob("*") if path.is_file()] == []
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.backups.leftovers import BACKUP, find_leftovers
+from fsspec_gp_plugin.backups.running import running_without_claim
 from fsspec_gp_plugin.backups.survey import Backup
-from fsspec_gp_plugin.cli import cleanup, prune
+from fsspec_gp_plugin.cli import cleanup
 from fsspec_gp_plugin.keys import backup_prefix
 from fsspec_gp_plugin.storage.api import Upload
 from tests.fakes import FakeStore
@@ -29,13 +30,9 @@ sides = pytest.mark.parametrize(("age", "may_run"), [(DAY - 1, True), (DAY + 1, 
 
 
 class _Dated(FakeStore):
-    """A store whose objects were all written at one time; `uploads` are under way."""
+    """A store whose objects were all written at one time."""
 
     written = BEGUN
-    uploads: tuple[Upload, ...] = ()
-
-    def find_uploads(self, prefix: str) -> list[Upload]:
-        return [one for one in self.uploads if one.key.startswith(prefix)]
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         return (replace(info, modified=self.written) for info in super().find(prefix, unfinished=unfinished))
@@ -47,7 +44,7 @@ def test_prune_takes_an_incomplete_backup_for_one_that_runs_for_a_day(age: int, 
     """Since it was begun, or since its latest object was written."""
     later = 0 if sign == "begun" else 10 * DAY
     backup = Backup(T, objects=1, written=BEGUN + later)
-    assert prune._running([backup], BEGUN + later + age) == (T if may_run else "")
+    assert running_without_claim(FakeStore(), [backup], [], BEGUN + later + age) == (T if may_run else "")
 
 
 @sides
@@ -69,7 +66,7 @@ def test_cleanup_leaves_a_backup_alone_whose_large_table_is_being_sent(
     store = _Dated()
     store.objects[f"{backup_prefix(T)}gpbackup_0_{T}_16384"] = b"rows"
     begun = BEGUN + 10 * DAY
-    store.uploads = (Upload(f"{backup_prefix(uploads_of)}gpbackup_0_{uploads_of}_16385", begun),)
+    store.unfinished[Upload(f"{backup_prefix(uploads_of)}gpbackup_0_{uploads_of}_16385", begun)] = begun
     found = find_leftovers(store, begun + age - cleanup._DAY, lambda _: None)
     [left] = [one for one in found if one.what == BACKUP]
     assert left.stays == ("may still run" if may_run and uploads_of == T else "")

@@ -75,7 +75,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three objects are many."""
-    monkeypatch.setattr("fsspec_gp_plugin.protocol.comparing._FEW", 3)
+    monkeypatch.setattr("fsspec_gp_plugin.protocol.restoring._FEW", 3)
 
 
 @pytest.mark.parametrize(("objects", "is_told"), [(MOST_AT_ONCE, True), (MOST_AT_ONCE + 1, False)])

@@ -49,7 +49,8 @@ def test_defaults(load: Load) -> None:
 def test_values_are_text_as_gpbackup_rewrites_them(load: Load) -> None:
     plain = load("url: file:///t\nbackup_max_concurrent_requests: 8\nrestore_subset: on\npgport: 5432")
     quoted = load(
-        '"url": "file:///t"\n"backup_max_concurrent_requests": "8"\nrestore_subset: "on"\nbackup_plugin_version: ""'
+        '"url": "file:///t"\n"backup_max_concurrent_requests": "8"\nrestore_subset: "on"\n'
+        'backup_plugin_version: ""\n"pgport": "5432"'
     )
     assert plain == quoted
     assert plain.backup_max_concurrent_requests == 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,11 +42,20 @@ def failing(*methods: str, kind: type[Exception] = AccessDenied) -> FakeStore:
 
 def test_setup_for_backup_tries_all_that_a_backup_will_do(context: Callable[[FakeStore], Context]) -> None:
     store = FakeStore()
-    hooks.setup_plugin_for_backup(context(store), DIRECTORY, "segment_host")
-    steps = "write write abort put write write complete read piece read piece"
-    assert [call[0] for call in store.calls] == steps.split()
-    assert store.objects == {}
-    assert {call[1].startswith(f"{PREFIX}gpbackup_{TIMESTAMP}_probe_") for call in store.calls} == {True}
+    steps = "write write abort write write complete fetch piece read piece"
+    hooks.setup_plugin_for_backup(context(store), DIRECTORY, "master", '"-1"')
+    # The claim is written twice: only its refusal proves that the store creates nothing that is there.
+    assert [call[0] for call in store.calls if call[0] != "created"] == ["create", "create", "put", *steps.split()]
+    kept = sorted(key.removeprefix(f"{PREFIX}fsspec_gp_plugin/") for key in store.objects)
+    assert kept[0] == "claim.json"
+    assert kept[1].startswith(os.uname().nodename)
+    assert len(kept) == 2
+    store.calls.clear()
+    hooks.setup_plugin_for_backup(context(store), DIRECTORY.replace("gpseg-1", "gpseg0"), "segment_host")
+    assert [call[0] for call in store.calls] == ["fetch", "piece", "put", *steps.split()]
+    assert len(store.objects) == 2  # the host has signed already
+    probes = [call[1] for call in store.calls if call[0] in ("write", "abort", "complete", "read")]
+    assert {key.startswith(f"{PREFIX}gpbackup_{TIMESTAMP}_probe_") for key in probes} == {True}
 
 
 def test_segments_make_no_requests_of_their_own(context: Callable[[FakeStore], Context]) -> None:
@@ -58,7 +68,7 @@ def test_segments_make_no_requests_of_their_own(context: Callable[[FakeStore], C
 class LyingStore(FakeStore):
     """Gives back other bytes of the same number."""
 
-    def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+    def _pieces(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         del info, start
         into[:] = b"?" * len(into)
         yield len(into)

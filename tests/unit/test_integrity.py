@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,14 +15,13 @@ from hypothesis import strategies as st
 
 from fsspec_gp_plugin import private
 from fsspec_gp_plugin.errors import LocalFileError
-from fsspec_gp_plugin.integrity import catalog_users, entry, manifest
+from fsspec_gp_plugin.integrity import entry, manifest
 from fsspec_gp_plugin.integrity.catalog import Catalog
 from fsspec_gp_plugin.integrity.entry import Entry
 from fsspec_gp_plugin.integrity.journal import Journal
 from fsspec_gp_plugin.integrity.manifest import BadManifest, Budget, Header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 T = "20260101120000"
@@ -243,106 +241,6 @@ def test_a_bomb_costs_no_memory() -> None:
     assert peak < 8 << 20
 
 
-def described(created: int, *given: Entry) -> Iterable[Header | Entry]:
-    return [Header(T, "h", created, len(given)), *given]
-
-
-def catalogs(home: Path) -> list[str]:
-    return sorted(path.name for path in (home / ".fsspec_gp_plugin" / "manifests").iterdir())
-
-
-def test_a_catalog_tells_what_all_manifests_say(home: Path) -> None:
-    with Catalog(PLACE, T, make=True) as catalog:
-        assert catalog.entry("a") is None
-        assert catalog.difference("", []) is None
-        one = described(2, Entry("a", 1, 2), Entry("gpbackup_1_x", 3, 4))
-        two = described(1, Entry("a", 9, 9), Entry("gpbackup_10_x", 5, 6), Entry("gpbackup_\udcff", 7, 8))
-        assert catalog.build("one two", lambda: [one, two]) == 4
-        assert catalog.entry("a") == Entry("a", 1, 2)
-        assert catalog.entry("b") is None
-        assert (catalog.has("gpbackup_1"), catalog.has("gpbackup_2"), catalog.has("")) == (True, False, True)
-        assert catalog.build("three", lambda: [described(3, Entry("b", 1, 1))]) == 1
-        assert catalog.entry("a") is None
-        # Of the same manifests it is not made again.
-        assert catalog.build("three", list) == 1
-        assert catalog.entry("b") == Entry("b", 1, 1)
-        catalog.remove()
-        assert catalog.entry("b") is None
-    assert catalogs(home) == []
-
-
-@pytest.mark.usefixtures("home")
-def test_a_catalog_is_compared_with_a_listing() -> None:
-    with Catalog(PLACE, T, make=True) as catalog:
-        given_entries = [Entry(name, size, 0) for name, size in (("x_1", 1), ("x_2", 2), ("x_3", 3), ("y", 4))]
-        catalog.build("", lambda: [described(1, *given_entries)])
-        assert catalog.difference("x_", iter([("x_1", 1), ("x_2", 2), ("x_3", 3), ("z", 5)])) is None
-        assert catalog.difference("x_", iter([("x_1", 1), ("x_3", 3)])) == (1, 3, "x_2", 2, None)
-        assert catalog.difference("x_", iter([("x_1", 7)])) == (3, 3, "x_1", 1, 7)
-        assert catalog.difference("", iter([])) == (4, 4, "x_1", 1, None)
-        assert catalog.difference("z", iter([])) is None
-
-
-def test_a_catalog_that_can_not_be_built_leaves_the_one_before(home: Path) -> None:
-    with Catalog(PLACE, T, make=True) as catalog:
-        for _ in range(2):
-            with pytest.raises(BadManifest):
-                catalog.build("bad", lambda: [manifest.decoded("key", T, [b"junk"], Budget())])
-            catalog.build("good", lambda: [described(1, Entry("a", 1, 2))])
-        assert catalog.entry("a") == Entry("a", 1, 2)
-    assert len(catalogs(home)) == 1
-
-
-def test_a_catalog_that_can_not_be_read_is_an_error(home: Path) -> None:
-    with Catalog(PLACE, T, make=True) as catalog:
-        catalog.build("", lambda: [described(1, Entry("a", 1, 2))])
-        next((home / ".fsspec_gp_plugin" / "manifests").iterdir()).write_bytes(b"no database" * 1000)
-        with pytest.raises(LocalFileError, match="can't read .*/manifests/"):
-            catalog.entry("a")
-        # The next restore makes it anew.
-        assert catalog.build("", lambda: [described(1, Entry("a", 1, 2))]) == 1
-
-
-@pytest.mark.usefixtures("home")
-def test_a_catalog_may_vanish_while_it_is_read() -> None:
-    """As another restore of the same backup ends."""
-    stop = threading.Event()
-
-    def come_and_go() -> None:
-        with Catalog(PLACE, T, make=True) as catalog:
-            while not stop.is_set():
-                catalog.build("", lambda: [described(1, Entry("a", 1, 2))])
-                catalog.remove()
-
-    other = threading.Thread(target=come_and_go)
-    other.start()
-    try:
-        with Catalog(PLACE, T, make=True) as catalog:
-            seen = {catalog.entry("a") for _ in range(3000)}
-    finally:
-        stop.set()
-        other.join()
-    assert seen <= {None, Entry("a", 1, 2)}
-
-
-def test_a_catalog_stays_until_nobody_needs_it(home: Path) -> None:
-    earlier, later = "20260101110000", T
-    for timestamp in (earlier, later):
-        with Catalog(PLACE, timestamp, make=True) as catalog:
-            catalog.build("", lambda: [described(1, Entry("a", 1, 2))])
-    catalog_users.begin(PLACE, later, [later, earlier])
-    catalog_users.begin(PLACE, later, [later, earlier])
-    catalog_users.begin(PLACE, earlier, [earlier])
-    catalog_users.end(private.Place("s3://another"), later)
-    catalog_users.end(PLACE, later)
-    assert sum(name.endswith(".db") for name in catalogs(home)) == 2
-    catalog_users.end(PLACE, later)
-    assert [name[:14] for name in catalogs(home) if name.endswith(".db")] == [earlier]
-    catalog_users.end(PLACE, earlier)
-    catalog_users.end(PLACE, earlier)
-    assert catalogs(home) == []
-
-
 def test_all_manifests_together_have_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     data = manifest.encoded(T, [Entry(f"n{n}", n, n) for n in range(100)])
     monkeypatch.setattr(manifest, "_LARGEST", 5000)
@@ -375,4 +273,4 @@ def test_a_directory_that_others_may_write_to_is_refused(home: Path, kind: type[
     folder.mkdir(parents=True)
     folder.chmod(0o770)
     with pytest.raises(LocalFileError, match="must belong to the user and be closed to others"):
-        kind(URL, T)
+        kind(PLACE, T)

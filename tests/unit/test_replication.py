@@ -89,7 +89,7 @@ class Copied:
         self._lock = threading.Lock()
 
     def reading(self, method: str, key: str, _: int) -> None:
-        if method == "fetch":
+        if method == "fetch" and "/fsspec_gp_plugin/" not in key:
             with self._lock:
                 self.began.append(key)
                 self._running.add(key)

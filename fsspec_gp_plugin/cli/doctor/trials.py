@@ -53,11 +53,11 @@ class _Attempt:
         return "an upload that is taken back leaves no object"
 
     def write(self) -> str:
-        self._small.insistently(self._small.write)
+        self._small.write()
         return "a small object"
 
     def write_parts(self) -> str:
-        self._large.insistently(self._large.write_parts)
+        self._large.write_parts()
         return f"{len(self._parts)} parts, {self._size}"
 
     def read(self) -> str:

@@ -1,0 +1,72 @@
+"""What makes the copy of a backup at another target the same backup: its claim, and what both list."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ..errors import AlreadyExists, PluginError
+from ..integrity import underway, verdict
+from ..integrity.claim import BadClaim
+from ..storage.reading import first_bytes
+from .claims import read_claim
+from .owners import claim_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ..integrity.claim import Claim
+    from ..storage.api import ObjectInfo, Store
+
+
+def require_same_claim(source: Store, target: Store, prefix: str) -> tuple[ObjectInfo, Claim] | None:
+    """The claim of a backup at the first target, and its object; None where it has none.
+
+    PluginError, naming whose it is, where another run claims the prefix at the replica. StorageErrors.
+    """
+    ours = claim_at(source, prefix)
+    try:
+        theirs = claim_at(target, prefix)
+    except BadClaim as error:
+        raise PluginError(f"nothing tells whose the backup at the replica is: {error}") from error
+    if theirs is not None and (ours is None or theirs[1].token != ours[1].token):
+        raise _refusal(prefix, theirs[1])
+    return ours
+
+
+def copy_claim(source: Store, target: Store, prefix: str, found: tuple[ObjectInfo, Claim]) -> None:
+    """Write the claim of a backup at the replica, only if there is none where its store can do so; PluginError, naming
+    whose it is, where another one is there.
+    """
+    info, claim = found
+    data = memoryview(first_bytes(source, info))
+    if target.capabilities.creates:
+        with suppress(AlreadyExists):  # of a call before this one, or of another run that was faster
+            target.create(info.key, data)
+    else:
+        target.put(info.key, data)
+    there = read_claim(target, info.key)
+    if there.token != claim.token:
+        raise _refusal(prefix, there)
+
+
+def _refusal(prefix: str, theirs: Claim) -> PluginError:
+    return PluginError(
+        f"{prefix} at the replica is a backup of {theirs.cluster}; give each cluster a `replica_url` of its own, or "
+        "delete that backup"
+    )
+
+
+def copied(listed: Iterable[ObjectInfo], prefix: str) -> Iterator[ObjectInfo]:
+    """The objects that a copy has, too: what has been found of those at one target says nothing of those at another."""
+
+    def is_of_it(name: str) -> bool:
+        return verdict.read(name) is None and underway.read(name) is None
+
+    return (info for info in listed if is_of_it(info.key[len(prefix) :]))
+
+
+def first_lacking(wanted: Iterable[ObjectInfo], listed: Iterable[ObjectInfo]) -> ObjectInfo | None:
+    """Of the objects that are wanted one that is not listed in its size; None where all are."""
+    sizes = {info.key: info.size for info in listed}
+    return next((info for info in wanted if sizes.get(info.key) != info.size), None)

@@ -1,0 +1,169 @@
+"""What this host remembers of a backup's run, from its setup hook on: under which claim it writes, and whether the run
+was refused. gpbackup calls backup_file and the cleanup hooks also after a setup hook that failed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from .. import private
+from ..errors import LocalFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..private import Place
+
+DIRECTORY = "runs"
+_LONGEST = 64 << 10
+_REFUSED = ".refused"
+
+
+@dataclass(frozen=True)
+class Run:
+    """`claim`: the claim's token, "" where it could not be read; `proven`: no other run can have claimed the same;
+    `mark`: the id of this host's mark; `directories`: the data directories of the hooks that have found the claim;
+    `has_manifest`: a manifest of this host is stored.
+    """
+
+    claim: str
+    mark: str
+    proven: bool = True
+    directories: tuple[str, ...] = ()
+    has_manifest: bool = False
+
+
+def read_run(place: Place, timestamp: str) -> Run | None:
+    """What is remembered of a run; None where no setup hook has joined one here. LocalFileError."""
+    with suppress(private.NoDirectoryError), _opened(place) as directory:
+        return _joined(directory, place.name_of(timestamp))
+    return None
+
+
+def begin(place: Place, timestamp: str, run: Run) -> Run:
+    """The run of that claim in which this host takes part: that of another hook, where one was before or is at work,
+    else `run`, which is noted. LocalFileError.
+    """
+    with _opened(place, make=True) as directory:
+        name = place.name_of(timestamp)
+        before = _read(directory, name)
+        if before is not None and before.claim == run.claim:
+            return before
+        private.sweep(directory)
+        _write(directory, f"{name}.run", json.dumps(asdict(run)))
+        return run
+
+
+def remember(place: Place, timestamp: str, run: Run) -> None:
+    """Remember a run, and that it is not refused in its data directories; LocalFileError.
+
+    The directories that were remembered before are kept where it is the same claim.
+    """
+    with _opened(place, make=True) as directory:
+        name = place.name_of(timestamp)
+        before = _read(directory, name)
+        if before is not None and before.claim == run.claim:
+            directories = tuple(dict.fromkeys(before.directories + run.directories))
+            run = replace(run, directories=directories, has_manifest=before.has_manifest or run.has_manifest)
+        _write(directory, f"{name}.run", json.dumps(asdict(run)))
+        for one in run.directories:
+            with suppress(FileNotFoundError):
+                os.unlink(_refusal(name, one), dir_fd=directory)
+
+
+def refuse(place: Place, timestamp: str, data_directory: str, why: str) -> None:
+    """Let the other commands of a run fail: those with paths below the data directory; LocalFileError."""
+    with _opened(place, make=True) as directory:
+        private.sweep(directory)
+        _write(directory, _refusal(place.name_of(timestamp), data_directory), why)
+
+
+def read_refusal(place: Place, timestamp: str, data_directory: str) -> str | None:
+    """Why the run was refused that has this data directory; None where it was not. LocalFileError.
+
+    Where no run of that timestamp was joined on this host, a refusal in one data directory is meant for all.
+    """
+    try:
+        directory = place.open_directory(DIRECTORY)
+    except private.NoDirectoryError:
+        return None
+    try:
+        name = place.name_of(timestamp)
+        why = _text(directory, _refusal(name, data_directory))
+        if why is None and _joined(directory, name) is None:
+            refused = (one for one in os.listdir(directory) if one.startswith(f"{name}.") and one.endswith(_REFUSED))
+            why = next((_text(directory, one) for one in refused), None)
+        return why
+    finally:
+        os.close(directory)
+
+
+def forget(place: Place, timestamp: str) -> None:
+    """Forget a run that was deleted; LocalFileError."""
+    with suppress(private.NoDirectoryError), _opened(place) as directory:
+        ours = f"{place.name_of(timestamp)}."
+        for name in os.listdir(directory):
+            if name.startswith(ours):
+                os.unlink(name, dir_fd=directory)
+
+
+@contextmanager
+def _opened(place: Place, *, make: bool = False) -> Iterator[int]:
+    """The directory, for one process at a time: two hooks may come to one host at once."""
+    directory = place.open_directory(DIRECTORY, make=make)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield directory
+    except OSError as error:
+        raise LocalFileError(f"can't use {place.path}/{DIRECTORY}: {error.strerror}") from error
+    finally:
+        os.close(directory)
+
+
+def _refusal(name: str, data_directory: str) -> str:
+    digest = hashlib.sha256(os.fsencode(os.path.normpath(data_directory))).hexdigest()[:16]
+    return f"{name}.{digest}{_REFUSED}"
+
+
+def _joined(directory: int, name: str) -> Run | None:
+    run = _read(directory, name)
+    return run if run is not None and run.directories else None
+
+
+def _read(directory: int, name: str) -> Run | None:
+    text = _text(directory, f"{name}.run")
+    if text is None:
+        return None
+    try:
+        told = json.loads(text)
+        return Run(**{**told, "directories": tuple(told["directories"])})
+    except (KeyError, TypeError, ValueError):
+        return None  # torn by a crash, or of another version
+
+
+def _text(directory: int, name: str) -> str | None:
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LocalFileError(f"can't read the note {name} on this host: {error.strerror}") from error
+    with open(fd, encoding="utf-8", errors="replace") as file:
+        return file.read(_LONGEST)
+
+
+def _write(directory: int, name: str, text: str) -> None:
+    """A file, whole or not at all."""
+    part = f".{name}.{os.getpid()}.part"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(part, flags, 0o600, dir_fd=directory), "w", encoding="utf-8", errors="replace") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(part, name, src_dir_fd=directory, dst_dir_fd=directory)

@@ -1,0 +1,179 @@
+"""Whether what a restore needs of a backup is at its target, told by one listing before the first byte is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import keys
+from ..backups.search import Search
+from ..errors import AccessDenied, NotFound, StorageError
+from ..storage.mirrored import MirroredStore
+from .fetching import ESCAPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ..backups.required import Required
+    from ..integrity.catalog import Catalog, Difference
+    from ..storage.api import ObjectInfo, Store
+    from .context import Context
+
+_INCOMPLETE = "with `restore_incomplete: on` what there is can be restored, by filters of gprestore that leave it out"
+_THAW = "restore them from the store's archive first, or leave them out by filters, with `restore_incomplete: on`"
+# So many names are remembered of objects whose places among the others aren't known.
+_MOST_NAMES = 10_000
+
+
+class Scope:
+    """Which objects of a backup one hook looks for: all of them, the coordinator's, or those of one content id."""
+
+    def __init__(self, timestamp: str, content: str | None = None, *, whole: bool = False) -> None:
+        """Without a content id, and where it is not all of them, the coordinator's."""
+        self.timestamp = timestamp
+        self.has_files = content is None
+        self.contents: range | None
+        if content is not None:
+            self.start = f"gpbackup_{content}_{timestamp}"
+            self.contents = range(int(content), int(content) + 1) if int(content) >= 0 else range(0)
+        elif whole:
+            self.start, self.contents = "", None
+        else:
+            self.start, self.contents = f"gpbackup_{timestamp}", range(0)
+
+
+class _Seen:
+    """What a listing has told."""
+
+    def __init__(self, required: Required, scope: Scope) -> None:
+        self._prefix = keys.backup_prefix(required.timestamp)
+        self._there = Search(required, scope.contents)
+        self._archived = Search(required, scope.contents)
+        self._all_matter = bool(required.not_checked)
+        self._files = dict.fromkeys(required.files if scope.has_files else (), False)
+        self._others_archived: set[str] = set()
+        self.count = 0
+
+    def listed(self, found: Iterable[ObjectInfo]) -> Iterator[tuple[str, int]]:
+        """The same listing as names and sizes, while it is taken into account."""
+        for info in found:
+            self.count += 1
+            name = info.key[len(self._prefix) :]
+            self._take(name, archived=info.archived)
+            yield name, info.size
+
+    def _take(self, name: str, *, archived: bool) -> None:
+        if (self._archived if archived else self._there).take(name):
+            return
+        if name not in self._files and not (self._all_matter and name.startswith("gpbackup_")):
+            return
+        if not archived:
+            self._others_archived.discard(name)
+        elif not self._files.get(name) and len(self._others_archived) < _MOST_NAMES:
+            self._others_archived.add(name)
+        if name in self._files:
+            self._files[name] = self._files[name] or not archived
+
+    def fault(self) -> StorageError | None:
+        """What must be there and is not, or is in the store's archive."""
+        gone = [name for name in self._files if not self._files[name] and name not in self._others_archived]
+        archived = sorted(self._others_archived)
+        first_gone, first_archived = gone[:1], archived[:1]
+        missing, thawing = len(gone), len(archived)
+        if self._there.missing:
+            for name in self._there.names_missing():
+                if self._archived.has(name):
+                    thawing += 1
+                    first_archived = first_archived or [name]
+                else:
+                    missing += 1
+                    first_gone = first_gone or [name]
+        total = self._there.total + len(self._files)
+        if first_gone:
+            return NotFound(
+                f"{self._prefix}{first_gone[0]}{_more(missing)} of {total} objects must be there, by gpbackup's own "
+                f"record and table of contents, but are not at the target; {_INCOMPLETE}"
+            )
+        if first_archived:
+            return StorageError(
+                f"{self._prefix}{first_archived[0]}{_more(thawing)} can't be read now, as the store has archived them; "
+                f"{_THAW}"
+            )
+        return None
+
+
+def check(context: Context, store: Store, scope: Scope, required: Required, catalog: Catalog | None) -> None:
+    """All that a restore needs is there; else NotFound or StorageError, or with `restore_incomplete` a warning.
+
+    `catalog`: of the manifests, None where they are not looked at. What none of them names is warned of.
+    """
+    named = catalog if catalog is not None and catalog.has("") else None
+    if named is None and not required.count and not required.files:
+        return
+    prefix = keys.backup_prefix(scope.timestamp)
+
+    def look(found: Iterator[ObjectInfo]) -> tuple[StorageError | None, int]:
+        """What is wrong, and how many objects no manifest names."""
+        seen = _Seen(required, scope)
+        different, unnamed = None, 0
+        if named is not None:
+            different, unnamed = named.compare(scope.start, seen.listed(found))
+        else:
+            for _ in seen.listed(found):
+                pass
+        if not seen.count and scope.has_files and named is None:  # though gpbackup's files were read
+            context.log.info(f"{prefix} is not listed, so nothing tells whether all is there")
+            return None, 0
+        return difference_told(prefix, different) or seen.fault(), unnamed
+
+    try:
+        fault, unnamed = look(store.find(prefix + scope.start))
+        if fault is not None and isinstance(store, MirroredStore):
+            fault, unnamed = look(store.find_at_both(prefix + scope.start))
+    except AccessDenied as error:
+        context.log.info(f"{prefix} can't be listed, so nothing tells whether all is there: {error}")
+        return
+    if unnamed:
+        context.log.warning(f"{scope.timestamp}: {unnamed} objects are in no manifest and are restored unverified")
+    if fault is not None:
+        refuse(context, fault)
+
+
+def require_tables_of_contents(store: Store, required: Required, later: str) -> None:
+    """The segments' tables of contents of a backup with single data files, which the restore of a later one reads, are
+    there; NotFound.
+    """
+    prefix = keys.backup_prefix(required.timestamp)
+    start = f"{prefix}gpbackup_"
+    found = store.find_at_both(start) if isinstance(store, MirroredStore) else store.find(start)
+    search = Search(required)
+    for info in found:
+        search.take(info.key[len(prefix) :])
+    gone = next((name for name in search.names_missing() if name.endswith("_toc.yaml")), None)
+    if gone is not None:
+        raise NotFound(f"{prefix}{gone} is not at the target; the restore of {later}, an incremental backup, reads it")
+
+
+def refuse(context: Context, fault: StorageError) -> None:
+    """Raise it, unless what there is shall be restored: then it is a warning in the log."""
+    if not context.config.restore_incomplete:
+        raise fault
+    context.log.warning(f"restored all the same, as `restore_incomplete` is on: {fault}")
+
+
+def difference_told(prefix: str, found: Difference | None, next_step: str = _INCOMPLETE) -> StorageError | None:
+    """What a listing lacks of what the manifests name, as an error; `next_step`: what to do where that is there."""
+    if found is None:
+        return None
+    if found.size is not None:
+        return StorageError(
+            f"{prefix}{found.name} has {found.size} bytes, but {found.backed_up} were backed up, says its manifest; "
+            f"{ESCAPE}"
+        )
+    return NotFound(
+        f"{prefix}{found.name}{_more(found.missing)} of {found.total} objects were backed up, says their manifest, but "
+        f"are not at the target, or not in that size; {next_step}"
+    )
+
+
+def _more(count: int) -> str:
+    return f" and {count - 1} more" if count > 1 else ""

@@ -1,0 +1,168 @@
+"""What setup for a restore finds out, once a host: whether all is there that it needs, also of the backups that the
+one to be restored builds upon.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .. import keys
+from ..backups import record
+from ..backups.record import BadRecordError
+from ..backups.required import Required, of_record, packed, unpacked
+from ..errors import AccessDenied, LocalFileError, NotFound
+from ..integrity import beside
+from ..private import NoDirectoryError
+from .completeness import require_backup
+from .fetching import build_catalog
+from .presence import Scope, check, refuse, require_tables_of_contents
+from .sources import source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..backups.record import Record
+    from ..integrity.catalog import Catalog
+    from ..storage.api import Store
+    from .context import Context
+
+# So many objects are listed by the coordinator's hook; of a larger backup each segment's lists its own.
+_FEW = 10_000
+
+
+def require_restorable(context: Context, timestamp: str) -> None:
+    """Fetch what all hosts have noted of a backup, and of those that it builds upon, for the restores on this host to
+    compare; and look whether all that they need is at the target: else NotFound or StorageError.
+    """
+    from ..integrity import catalog_users
+
+    store = source(context, timestamp)
+    told, required = _told(store, timestamp)
+    plan = (told and told.plan) or {}
+    earlier = [one for one in plan if one != timestamp]
+    try:
+        catalog_users.begin(context.config.place, timestamp, [timestamp, *earlier])
+    except LocalFileError:
+        if context.config.checksum != "off":
+            raise
+    large = []
+    for one in earlier:
+        # A restore of a table that needs it would fail later, where gprestore hangs.
+        try:
+            if plan[one]:
+                large += _look_at_base(context, one)
+            else:
+                _require_contents(context, one, timestamp, single_data_file=told is not None and told.single_data_file)
+        except NotFound as error:
+            refuse(context, error)
+    large += _look(context, store, required)
+    if not large:
+        with suppress(LocalFileError):
+            beside.remove(context.config.place, timestamp)  # of a restore that was killed
+    else:
+        _leave(context, required, large)
+        context.log.info(
+            f"{timestamp}: data objects are looked for by the hook of each segment; restored onto fewer segments than "
+            "there were, those of the others are not checked"
+        )
+
+
+def _told(store: Store, timestamp: str) -> tuple[Record | None, Required]:
+    """What gpbackup's record of a backup says, None where nothing does, as of a backup that gpbackup has not made; and
+    what must be there.
+    """
+    try:
+        found = record.read(store, timestamp)
+    except (AccessDenied, NotFound, BadRecordError) as error:
+        return None, Required(timestamp, not_checked=f"not checked: {error}")
+    return found, of_record(store, timestamp, found)
+
+
+def _look_at_base(context: Context, timestamp: str) -> list[str]:
+    """As _look(), at a backup that another builds upon."""
+    store = source(context, timestamp)
+    require_backup(context, store, keys.backup_prefix(timestamp), timestamp)
+    # Of the coordinator's files gprestore reads its table of contents alone.
+    return _look(context, store, replace(_told(store, timestamp)[1], files=()))
+
+
+def _require_contents(context: Context, timestamp: str, later: str, *, single_data_file: bool) -> None:
+    """What gprestore reads of a backup that a later one builds upon, whose data it does not need: its table of contents
+    and, with a single data file, those of its segments. NotFound.
+    """
+    store = source(context, timestamp)
+    try:
+        store.stat(f"{keys.backup_prefix(timestamp)}gpbackup_{timestamp}_toc.yaml")
+    except NotFound as error:
+        raise NotFound(f"{error}, which the restore of {later}, an incremental backup, reads") from error
+    if single_data_file:
+        require_tables_of_contents(store, _told(store, timestamp)[1], later)
+
+
+def _look(context: Context, store: Store, required: Required) -> list[str]:
+    """Look for what must be there of one backup: all of a small one, of a large one what is the coordinator's. Returns
+    its timestamp where the rest is left to the hooks of this host's segments.
+    """
+    timestamp = required.timestamp
+    if required.not_checked:
+        context.log.info(f"{timestamp}: the data objects are {required.not_checked}")
+    with _manifests(context, timestamp, store) as (catalog, count):
+        # What is gone would only be missed much later, where gprestore hangs.
+        whole = max(count, required.count) <= _FEW or not store.capabilities.lists_by_prefix
+        check(context, store, Scope(timestamp, whole=whole), required, catalog)
+    if whole:
+        return []
+    _leave(context, required, [])
+    return [timestamp]
+
+
+def _leave(context: Context, required: Required, large: list[str]) -> None:
+    """Tell the hooks of this host's segments what must be there of a backup, and which backups are left to them."""
+    try:
+        beside.write(context.config.place, required.timestamp, packed(required, large))
+    except LocalFileError as error:
+        context.log.info(f"{required.timestamp}: the objects of the segments are not checked: {error}")
+
+
+@contextmanager
+def _manifests(context: Context, timestamp: str, store: Store) -> Iterator[tuple[Catalog | None, int]]:
+    """The catalog of a backup's manifests, and how many objects they name; None where they are not looked at."""
+    if context.config.checksum == "off":
+        yield None, 0
+        return
+    from ..integrity.catalog import Catalog
+
+    with Catalog(context.config.place, timestamp, make=True) as catalog:
+        count = build_catalog(context, catalog, timestamp, store)
+        if count is not None:
+            context.log.info(f"{timestamp}: the manifests name {count} objects")
+        yield catalog, count or 0
+
+
+def require_objects(context: Context, timestamp: str, content: str) -> None:
+    """What must be there of one content id is at the target, in its full size; else NotFound or StorageError. Only what
+    the hook of this host has left to those of its segments.
+    """
+    try:
+        kept = beside.read(context.config.place, timestamp)
+        for one in () if kept is None else unpacked(kept)[1]:
+            if (left := beside.read(context.config.place, one)) is not None:
+                _require_content(context, unpacked(left)[0], content)
+    except NoDirectoryError:
+        pass  # the hook of this host has left nothing
+    except (KeyError, ValueError) as error:
+        context.log.info(f"{timestamp}: data objects of content {content} are not checked: {error}")
+
+
+def _require_content(context: Context, required: Required, content: str) -> None:
+    from ..integrity.catalog import Catalog
+
+    store = source(context, required.timestamp)
+    scope = Scope(required.timestamp, content)
+    if context.config.checksum == "off":
+        check(context, store, scope, required, None)
+        return
+    with Catalog(context.config.place, required.timestamp) as catalog:
+        check(context, store, scope, required, catalog)

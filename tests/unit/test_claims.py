@@ -1,0 +1,264 @@
+"""Of two runs that want one prefix, one gets it, and the other is told whose it is and touches nothing."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fsspec_gp_plugin.backups import claims
+from fsspec_gp_plugin.errors import AccessDenied, AlreadyExists, NotFound, StorageError, Unreachable
+from fsspec_gp_plugin.integrity.claim import NAME, BadClaim, Claim, decoded, is_claim, new_claim
+from fsspec_gp_plugin.integrity.cluster import Cluster, cluster_here
+from tests.fakes import FakeStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fsspec_gp_plugin.storage.api import ObjectInfo
+
+T = "20260101120000"
+PREFIX = f"backups/20260101/{T}/"
+OURS = Cluster("", "7001", "cdw", "5432", "/data/gpseg-1")
+THEIRS = Cluster("", "7002", "other", "5432", "/data/gpseg-1")
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    return slept
+
+
+def claimed(store: FakeStore, cluster: Cluster, notes: list[str] | None = None) -> tuple[Claim, bool]:
+    """As the setup hook of a coordinator does it."""
+    note = (notes if notes is not None else []).append
+    claims.require_free(store, PREFIX, (), note)
+    return claims.claim_prefix(store, PREFIX, new_claim(T, cluster), (), note)
+
+
+def test_the_first_gets_it_and_the_store_proves_it() -> None:
+    store = FakeStore()
+    claim, proven = claimed(store, OURS)
+    assert proven
+    assert set(store.objects) == {PREFIX + NAME}
+    assert claims.find_claim(store, PREFIX, lambda _: False) == claim
+    # A refusal is the only proof, so it is asked for.
+    assert [call[0] for call in store.calls if call[0] == "create"] == ["create"] * 2
+
+
+@pytest.mark.parametrize("creates", [True, False])
+def test_the_second_is_told_whose_it_is(creates: bool) -> None:
+    store = FakeStore(creates=creates)
+    claimed(store, OURS)
+    before = dict(store.objects)
+    with pytest.raises(claims.ClaimedError, match=r"is claimed by the cluster of coordinator cdw:5432, /data/gpseg-1"):
+        claimed(store, THEIRS)
+    assert store.objects == before
+
+
+@pytest.mark.parametrize("kind", ["creates", "can not", "ignores"])
+def test_of_several_at_once_exactly_one_gets_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FakeStore(creates=kind != "can not", ignores_condition=kind == "ignores")
+    monkeypatch.setattr("time.sleep", threading.Event().wait)
+    monkeypatch.setattr(claims, "_PAUSE_SECONDS", 0.3)
+    count = 6
+    together = threading.Barrier(count)
+    won: list[Claim] = []
+    told: list[str] = []
+
+    def run(number: int) -> None:
+        claims.require_free(store, PREFIX, (), lambda _: None)
+        together.wait()
+        try:
+            won.append(
+                claims.claim_prefix(store, PREFIX, new_claim(T, Cluster(host=f"h{number}")), (), lambda _: None)[0]
+            )
+        except claims.ClaimedError as error:
+            told.append(str(error))
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert len(told) == count - 1
+    if kind == "creates":
+        assert {f"the cluster of coordinator {won[0].cluster.host} since" in text for text in told} == {True}
+    assert claims.find_claim(store, PREFIX, lambda _: False) == won[0]
+    assert len(store.objects) == 1
+
+
+def test_a_store_that_ignores_the_condition_is_found_out() -> None:
+    store = FakeStore(ignores_condition=True)
+    notes: list[str] = []
+    claim, proven = claimed(store, OURS, notes)
+    assert not proven
+    assert set(store.objects) == {PREFIX + claim.own_name}
+    assert "ignores the condition" in notes[0]
+    assert "best effort" in notes[1]
+
+
+def test_a_store_that_refuses_the_condition_is_claimed_by_best_effort() -> None:
+    def before(method: str, _key: str, _number: int) -> None:
+        if method == "create":
+            raise StorageError("501: a header you provided implies functionality that is not implemented")
+
+    notes: list[str] = []
+    claim, proven = claimed(FakeStore(before), OURS, notes)
+    assert not proven
+    assert claim.cluster == OURS
+    assert "501" in notes[0]
+
+
+class UnansweredStore(FakeStore):
+    """Creates the object, and its answer is lost; the retries meet it."""
+
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        if key not in self.objects:
+            super().create(key, data)
+        raise AlreadyExists(f"{key} exists")
+
+
+def test_an_unanswered_attempt_is_known_by_its_token() -> None:
+    claim, proven = claimed(UnansweredStore(), OURS)
+    assert proven
+    assert claim.cluster == OURS
+
+
+def test_a_claim_that_can_not_be_read_is_another_s() -> None:
+    def before(method: str, _key: str, _number: int) -> None:
+        if method == "fetch":
+            raise AccessDenied("denied")
+
+    store = UnansweredStore(before)
+    with pytest.raises(AccessDenied):
+        claimed(store, OURS)
+
+
+@pytest.mark.parametrize("kind", [Unreachable, AccessDenied])
+def test_a_store_that_does_not_answer_or_take_it_fails(kind: type[StorageError]) -> None:
+    def before(method: str, _key: str, _number: int) -> None:
+        if method in ("create", "put"):
+            raise kind("away")
+
+    with pytest.raises(kind):
+        claimed(FakeStore(before), OURS)
+
+
+def test_objects_that_nobody_claims_are_not_mixed_with_ours() -> None:
+    store = FakeStore()
+    store.objects[f"{PREFIX}gpbackup_{T}_report"] = b"the S3 plugin's"
+    with pytest.raises(claims.ClaimedError, match=rf"already holds a backup, .*gpbackup_{T}_report"):
+        claimed(store, OURS)
+    assert len(store.objects) == 1
+
+
+def test_a_repeated_hook_of_the_same_run_finds_its_own_claim() -> None:
+    store = FakeStore()
+    claim, _ = claimed(store, OURS)
+    store.objects[f"{PREFIX}gpbackup_0_{T}_16384"] = b"data"
+    assert claims.require_free(store, PREFIX, (claim.token,), lambda _: None) == claim
+    assert claims.claim_prefix(store, PREFIX, new_claim(T, OURS), (claim.token,), lambda _: None) == (claim, True)
+
+
+def test_who_may_not_list_says_so_and_goes_on() -> None:
+    class Unlisted(FakeStore):
+        def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+            raise AccessDenied(f"may not list {prefix} {unfinished}")
+
+    notes: list[str] = []
+    store = Unlisted()
+    assert claimed(store, OURS, notes)[1]
+    assert "can't list" in notes[0]
+    assert claimed(Unlisted(creates=False), OURS, notes)[1] is False
+
+
+def test_a_claim_that_appears_late_is_waited_for() -> None:
+    store = FakeStore()
+    claim = new_claim(T, OURS)
+    looks = itertools.count()
+
+    def look_again(number: int) -> bool:
+        if next(looks) == 2:
+            store.objects[PREFIX + NAME] = claim.encoded()
+        return number < 5
+
+    assert claims.find_claim(store, PREFIX, look_again) == claim
+    assert next(looks) == 3
+
+
+def test_no_claim_is_found_at_another_place() -> None:
+    with pytest.raises(NotFound):
+        claims.find_claim(FakeStore(), PREFIX, claims.wait_for_others)
+
+
+def test_two_claims_are_refused() -> None:
+    store = FakeStore(creates=False)
+    for cluster in (OURS, THEIRS):
+        claim = new_claim(T, cluster)
+        store.objects[PREFIX + claim.own_name] = claim.encoded()
+    with pytest.raises(claims.ClaimedError, match=r"cdw.* and by .*other|other.* and by .*cdw"):
+        claims.find_claim(store, PREFIX, lambda _: False)
+    with pytest.raises(claims.ClaimedError, match="mixed"):
+        claims.require_only_claim(store, PREFIX, claim.token)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b"[" * 100_000,
+        new_claim("20260101120001", OURS).encoded(),
+        new_claim(T, OURS).encoded().replace(b'"token": "', b'"token": "../'),
+        new_claim(T, OURS).encoded().replace(b'"created": ', b'"created": -'),
+        new_claim(T, OURS).encoded().replace(b'"host": "cdw"', b'"host": "cdw\\n"'),
+        new_claim(T, OURS).encoded().replace(b'"host": "cdw"', b'"host": 5'),
+    ],
+    ids=range(10),
+)
+def test_what_is_no_claim_of_this_backup_is_refused(data: bytes) -> None:
+    with pytest.raises(BadClaim):
+        decoded("key", T, data)
+
+
+def test_names_of_claims() -> None:
+    claim = new_claim(T, OURS)
+    assert is_claim(NAME)
+    assert is_claim(claim.own_name)
+    assert not is_claim("fsspec_gp_plugin/claim.jsonx")
+    assert not is_claim("fsspec_gp_plugin/claim.x.json")
+    assert decoded("key", T, claim.encoded()) == claim
+
+
+def test_which_clusters_are_one() -> None:
+    assert OURS.is_same(Cluster("", "7001", "cdw", "6000", "/data/gpseg-1"))
+    assert not OURS.is_same(THEIRS)
+    # A clone of the database on another coordinator is another cluster, until a name says otherwise.
+    assert not OURS.is_same(Cluster("", "7001", "clone", "5432", "/data/gpseg-1"))
+    assert Cluster("prod", "1", "a").is_same(Cluster("prod", "2", "b"))
+    assert not Cluster("prod", "7001", "cdw").is_same(Cluster("test", "7001", "cdw"))
+    # What is not known of one of them tells nothing.
+    assert OURS.is_same(Cluster("", "", "cdw"))
+
+
+def test_the_identity_of_the_cluster_here(tmp_path: Path) -> None:
+    (tmp_path / "global").mkdir()
+    control = tmp_path / "global/pg_control"
+    control.write_bytes((7123456789012345678).to_bytes(8, "little") + (9420600).to_bytes(4, "little") + b"\0" * 8180)
+    found = cluster_here("prod", "5432", {}, f"{tmp_path}/")
+    assert (found.name, found.system_identifier, found.port) == ("prod", "7123456789012345678", "5432")
+    assert found.directory == str(tmp_path)
+    environ = {"MASTER_DATA_DIRECTORY": str(tmp_path), "PGPORT": "6000"}
+    assert cluster_here("", "", environ).system_identifier == "7123456789012345678"
+    assert cluster_here("", "", environ).port == "6000"
+    control.write_bytes(b"short")
+    assert cluster_here("", "", environ).system_identifier == ""
+    assert cluster_here("", "", {}).directory == ""

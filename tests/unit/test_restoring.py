@@ -1,0 +1,268 @@
+"""What setup for a restore looks for by gpbackup's own files, with and without manifests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fsspec_gp_plugin.backups.required import Required, required_of
+from fsspec_gp_plugin.errors import NotFound, StorageError
+from fsspec_gp_plugin.integrity import manifest, mark
+from fsspec_gp_plugin.integrity.entry import Entry
+from fsspec_gp_plugin.log import Log
+from fsspec_gp_plugin.process import Streams
+from fsspec_gp_plugin.protocol import hooks
+from fsspec_gp_plugin.protocol.context import Context
+from fsspec_gp_plugin.protocol.presence import Scope, check
+from fsspec_gp_plugin.storage.api import ObjectInfo
+from fsspec_gp_plugin.storage.mirrored import MirroredStore
+from tests.fakes import FakeStore
+from tests.recorded import CHAIN, NAMES, recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+GONE = "must be there, by gpbackup's own record and table of contents, but are not at the target"
+
+
+class Store(FakeStore):
+    """Holds backups; some objects are in its archive, and it remembers what was listed."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.archived: set[str] = set()
+        self.listed: list[str] = []
+        for name in names:
+            self.objects.update(recorded(name).objects)
+
+    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+        self.listed.append(prefix)
+        for info in super().find(prefix, unfinished=unfinished):
+            yield ObjectInfo(info.key, info.size, info.version, archived=info.key in self.archived)
+
+
+class Host:
+    """Where the hooks of a restore run."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.options = ""
+
+    def context(self, store: FakeStore | None = None) -> Context:
+        config = self._folder / "config.yaml"
+        config.write_text(
+            f"executablepath: /x\noptions:\n  url: s3://bucket\n  state_directory: {self._folder}/state\n{self.options}"
+        )
+        return Context(Streams(0, 1, 2), Log(str(self._folder / "log")), "test", str(config), store)
+
+    def set_up(self, store: FakeStore, name: str, scope: str = "coordinator", content: str = "") -> None:
+        directory = f"/data/gpseg-1/{recorded(name).prefix}".rstrip("/")
+        hooks.setup_plugin_for_restore(self.context(store), directory, scope, content)
+
+    def log(self) -> str:
+        path = self._folder / "log"
+        files = [path] if path.is_file() else sorted(path.rglob("*"))
+        return "".join(one.read_text() for one in files if one.is_file())
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return Host(tmp_path)
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three objects are many."""
+    monkeypatch.setattr("fsspec_gp_plugin.protocol.restoring._FEW", 3)
+
+
+def before(name: str) -> tuple[str, ...]:
+    """The backup, and those that it builds upon."""
+    return CHAIN[: CHAIN.index(name) + 1] if name in CHAIN else (name,)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_backup_that_is_whole_is_restored(host: Host, name: str) -> None:
+    """Also one that has no manifest."""
+    store = Store(*before(name))
+    host.set_up(store, name)
+    assert "WARNING" not in host.log()
+    one = recorded(name)
+    assert store.listed.count(one.prefix) == 1
+
+
+@pytest.mark.parametrize("options", ["", "  checksum: off\n"])
+@pytest.mark.parametrize("name", ["default", "single_data_file_zstd", "with_stats", "greengage"])
+def test_a_backup_that_lacks_an_object_is_refused(host: Host, name: str, options: str) -> None:
+    """What gprestore itself fails without, and what would make it hang."""
+    one = recorded(name)
+    needed = [
+        file for file in one.names if not file.endswith(("_plugin_config.yaml", "_toc.yaml", "_report", "config.yaml"))
+    ]
+    needed.append(next(file for file in one.data if file.endswith(("_toc.yaml", ".gz"))))
+    host.options = options
+    for gone in {needed[0], needed[-1], next(file for file in needed if not file.startswith("gpbackup_0"))}:
+        store = Store(name)
+        del store.objects[one.prefix + gone]
+        with pytest.raises(NotFound, match=f"{gone} of [0-9]+ objects {GONE}; with `restore_incomplete: on`"):
+            host.set_up(store, name)
+
+
+def test_what_there_is_is_restored_where_that_is_wanted(host: Host) -> None:
+    one = recorded("default")
+    store = Store("default")
+    for gone in one.data[:3]:
+        del store.objects[one.prefix + gone]
+    host.options = "  restore_incomplete: on\n"
+    host.set_up(store, "default")
+    assert f"{one.data[0]} and 2 more of 20 objects {GONE}" in host.log()
+    assert host.log().count("WARNING") == 1
+
+
+@pytest.mark.parametrize("name", ["default", "without_a_record"])
+def test_what_the_store_has_archived_is_told(host: Host, name: str) -> None:
+    one = recorded("default")
+    store = Store("default")
+    if name == "without_a_record":
+        del store.objects[f"{one.prefix}gpbackup_{one.timestamp}_config.yaml"]
+        put_manifest(store, [file for file in one.names if "config" not in file])
+    store.archived = {one.prefix + one.data[0], one.prefix + one.data[9]}
+    with pytest.raises(
+        StorageError, match=f"{one.data[0]} and 1 more can't be read now, as the store has archived them"
+    ):
+        host.set_up(store, "default")
+    host.options = "  restore_incomplete: on\n"
+    host.set_up(store, "default")
+
+
+def put_manifest(store: FakeStore, names: list[str], mark_id: str = "") -> None:
+    one = recorded("default")
+    entries = [Entry(name, len(store.objects[one.prefix + name]), 0) for name in sorted(names)]
+    store.objects[one.prefix + manifest.new_name(mark_id)] = manifest.encoded(one.timestamp, entries, "", mark_id)
+
+
+def test_what_no_manifest_names_is_restored_unverified(host: Host) -> None:
+    one = recorded("default")
+    store = Store("default")
+    put_manifest(store, one.names)
+    host.set_up(store, "default")
+    assert "WARNING" not in host.log()
+    store = Store("default")
+    put_manifest(store, [name for name in one.names if not name.startswith("gpbackup_1_")])
+    host.set_up(store, "default")
+    assert f"{one.timestamp}: 8 objects are in no manifest and are restored unverified" in host.log()
+    # A host that left no manifest is no reason to look less.
+    del store.objects[one.prefix + one.data[-1]]
+    with pytest.raises(NotFound, match=f"{one.data[-1]} of 21 objects {GONE}|{one.data[-1]} of 20 objects {GONE}"):
+        host.set_up(store, "default")
+
+
+def test_a_host_that_left_a_mark_and_no_manifest_is_named(host: Host) -> None:
+    one = recorded("default")
+    store = Store("default")
+    first, second = mark.new_id(), mark.new_id()
+    put_manifest(store, one.names, first)
+    for number in (first, second):
+        store.objects[one.prefix + mark.name_of(number)] = mark.content(number, "")
+    host.set_up(store, "default")
+    told = f"{one.timestamp}: what {manifest.name_of_host()} stored is restored unverified, as there is no manifest"
+    assert told in host.log()
+    assert host.log().count("WARNING") == 1
+
+
+@pytest.mark.parametrize(
+    ("base", "ends", "refused"),
+    [
+        (0, ".gz", True),
+        (1, ".gz", True),
+        (2, ".gz", False),
+        (2, "report", False),
+        (2, "toc.yaml", True),
+        (1, "toc.yaml", True),
+        (1, "report", True),
+        (1, "metadata.sql", False),
+    ],
+)
+def test_an_incremental_backup_needs_those_that_it_builds_upon(host: Host, base: int, ends: str, refused: bool) -> None:
+    """Of the third it reads no table, so gprestore fetches its table of contents alone."""
+    one = recorded(CHAIN[base])
+    store = Store(*CHAIN)
+    gone = next(name for name in one.names if name.endswith(ends))
+    del store.objects[one.prefix + gone]
+    if not refused:
+        host.set_up(store, CHAIN[3])
+        return
+    with pytest.raises(NotFound, match=gone):
+        host.set_up(store, CHAIN[3])
+    host.options = "  restore_incomplete: on\n"
+    host.set_up(store, CHAIN[3])
+    assert gone in host.log()
+
+
+def test_with_single_data_files_the_restore_reads_the_segments_tables_of_contents_of_all(host: Host) -> None:
+    """Also of a backup whose data it does not need."""
+    store = Store("default", "single_data_file")
+    later, base = recorded("single_data_file"), recorded("default")
+    key = f"{later.prefix}gpbackup_{later.timestamp}_config.yaml"
+    plan = f'restoreplan:\n- timestamp: "{base.timestamp}"\n  tablefqns: []\n'.encode()
+    store.objects[key] = store.objects[key].replace(b"restoreplan:\n", plan)
+    record = f"{base.prefix}gpbackup_{base.timestamp}_config.yaml"
+    store.objects[record] = store.objects[record].replace(b"singledatafile: false", b"singledatafile: true")
+    with pytest.raises(NotFound, match=f"gpbackup_0_{base.timestamp}_toc.yaml is not at the target; the restore of"):
+        host.set_up(store, "single_data_file")
+    for content in (0, 1):
+        store.objects[f"{base.prefix}gpbackup_{content}_{base.timestamp}_toc.yaml"] = b"x"
+    host.set_up(store, "single_data_file")
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("gone", ["own", "of the base"])
+def test_each_segment_of_a_large_backup_looks_for_its_own(host: Host, gone: str) -> None:
+    """Also of the backups that it builds upon; no hook lists all."""
+    one = recorded(CHAIN[1] if gone == "of the base" else CHAIN[3])
+    store = Store(*CHAIN)
+    name = next(name for name in one.data if name.startswith("gpbackup_1_"))
+    del store.objects[one.prefix + name]
+    host.set_up(store, CHAIN[3])
+    assert one.prefix not in store.listed
+    store.listed.clear()
+    host.set_up(store, CHAIN[3], "segment", "0")
+    assert len(store.listed) == 3
+    assert all("/gpbackup_0_" in prefix for prefix in store.listed)
+    with pytest.raises(NotFound, match=f"{name} of [0-9]+ objects {GONE}"):
+        host.set_up(store, CHAIN[3], "segment", "1")
+    # Restored onto more segments, one of them has nothing of its own.
+    host.set_up(store, CHAIN[3], "segment", "2")
+    assert "onto fewer segments than there were, those of the others are not checked" in host.log()
+
+
+def test_what_can_not_be_told_is_not_checked(host: Host) -> None:
+    one = recorded("default")
+    store = Store("default")
+    key = f"{one.prefix}gpbackup_{one.timestamp}_config.yaml"
+    store.objects[key] = store.objects[key].replace(b"segmentcount: 2\n", b"")
+    del store.objects[one.prefix + one.data[0]]
+    host.set_up(store, "default")
+    assert "the data objects are not checked: gpbackup's record doesn't say how many segments there were" in host.log()
+
+
+def test_what_one_target_lacks_may_be_at_the_other(host: Host) -> None:
+    one = recorded("default")
+    lead, other = Store("default"), Store("default")
+    required = required_of(lead, one.timestamp)
+    del lead.objects[one.prefix + one.data[0]]
+    lead.archived = {one.prefix + one.data[1]}
+    other.archived = {one.prefix + one.data[2]}
+    del other.objects[one.prefix + one.data[3]]
+    look(host, lead, other, required)
+    del other.objects[one.prefix + one.data[0]]
+    with pytest.raises(NotFound, match=f"{one.data[0]} of 20 objects"):
+        look(host, lead, other, required)
+
+
+def look(host: Host, lead: Store, other: Store, required: Required) -> None:
+    store = MirroredStore(lead, lambda: other, lead)
+    check(host.context(), store, Scope(required.timestamp, whole=True), required, None)
