@@ -5,14 +5,13 @@ and each leaves its mark. A run that is refused touches nothing from there on.
 from __future__ import annotations
 
 import os
-import subprocess
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from .. import installation, keys
+from .. import keys
 from ..backups import claims
-from ..commands import READ_OBJECT
+from ..backups.lasting import require_lasting
 from ..errors import AccessDenied, LocalFileError, NotFound, PluginError, StorageError, Unreachable
 from ..integrity import mark, runs
 from ..integrity.claim import NAME, new_claim
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from ..integrity.claim import Claim
     from ..storage.api import FileStore
     from .context import Context
-
-_READ_SECONDS = 60.0
 
 
 @contextmanager
@@ -68,7 +65,8 @@ class _Joining:
                 cast("FileStore", store).make_root()
             claim, proven = self._claim()
             if not store.capabilities.tested:
-                self._require_lasting(claim)
+                config, name = self._context.config, self._prefix + claim.own_name
+                require_lasting(config.path, config.url, name, claim.encoded(), self._place.path)
             self._context.log.info(f"{self._timestamp}: claimed for {claim.cluster}")
             token = claim.token
         else:
@@ -118,28 +116,6 @@ class _Joining:
                 f"this host does not see what the coordinator wrote at {scrub(context.config.url)} for backup "
                 f"{self._timestamp}: is the share mounted here, is it the same endpoint, bucket and prefix?"
             ) from None
-
-    def _require_lasting(self, claim: Claim) -> None:
-        """Another process, in another directory, reads the claim: filesystems exist that keep everything in the memory
-        of a process, or mean another place in another directory.
-        """
-        config = self._context.config
-        elsewhere = "/" if os.getcwd() != "/" else self._place.path
-        line = [*installation.command(), READ_OBJECT, os.path.abspath(config.path), self._prefix + claim.own_name]
-        try:
-            done = subprocess.run(
-                line, cwd=elsewhere, capture_output=True, stdin=subprocess.DEVNULL, timeout=_READ_SECONDS, check=False
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise LocalFileError(f"can't read the claim by another process: {error}") from error
-        if done.returncode or done.stdout != claim.encoded():
-            protocol = config.url.partition("://")[0]
-            told = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            raise StorageError(
-                f"{protocol}:// can't hold backups here: another process on this host, in another working directory, "
-                f"does not find what this one wrote{f' ({told})' if told else ''}; the filesystem keeps it in memory, "
-                "or means another place there"
-            )
 
     def remember(self) -> None:
         """The hook has succeeded."""

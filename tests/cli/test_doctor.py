@@ -31,7 +31,19 @@ if TYPE_CHECKING:
 
 HOST = ["configuration", "executable", "options", "environment", "log", "private directories"]
 HOST += ["checksum", "SQLite", "versions"]
-TARGET = ["reach", "credentials", "clock", "write", "multipart", "abort", "read", "read a range", "list", "delete"]
+TARGET = [
+    "reach",
+    "credentials",
+    "clock",
+    "write",
+    "create once",
+    "multipart",
+    "abort",
+    "read",
+    "read a range",
+    "list",
+    "delete",
+]
 TARGET += ["latency", "throughput up", "throughput down", "nothing left"]
 S3 = "s3://gp-backups/doctor"
 NO_SUCH_KEY = "<Error><Code>NoSuchKey</Code><Message>from the proxy</Message></Error>"
@@ -265,6 +277,26 @@ esac
     assert [text.split()[:2] for text in lines] == [["HOST", "RESULT"], ["far", "failed"], ["same", "ok"]]
     local.shell(f"{line} --hosts ,").failed("no hosts are named", status=2)
     local.shell(f"{line} --hosts=-oProxyCommand=x").failed("is not the name of a host", status=2)
+
+
+def test_a_host_that_sees_another_place_is_told(local: Plugin, tmp_path: Path) -> None:
+    """Its share is not mounted, and nothing is made in its place."""
+    transport = tmp_path / "transport"
+    (tmp_path / "empty").mkdir()
+    transport.write_text(
+        f"""#!/bin/sh
+case $1 in
+  mounted) sh -c "$2" ;;
+  empty) unshare -m sh -c "mount --bind {tmp_path}/empty {tmp_path}/disk; $2" ;;
+esac
+"""
+    )
+    transport.chmod(0o755)
+    rows = compared(local, "--ssh", str(transport), "--hosts", "mounted,empty", status=1)
+    assert rows[0] == ("mounted", "ok", "")
+    assert rows[1][:2] == ("empty", "failed")
+    assert "same place: this host does not see what" in rows[1][2]
+    assert list((tmp_path / "disk").iterdir()) == list((tmp_path / "empty").iterdir()) == []
 
 
 def test_hosts_are_reached_by_ssh(local: Plugin, sftp: Sshd) -> None:

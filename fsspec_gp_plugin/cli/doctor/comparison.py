@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, cast
 
-from ... import __version__
+from ... import __version__, private
+from ...backups.probing import unique_name
 from ...config.loading import load_config
+from ...errors import StorageError
 from ...installation import executable
 from ...redaction import scrub
 from .. import render
+from ..arguments import opened
 from ..hosts import TOO_LONG, UNREACHED, hosts_of, run_on
 from .host import fingerprint
+from .target import FOLDER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...storage.api import FileStore
     from ..hosts import Result
 
 # What a host may take: its steps have limits of their own.
@@ -26,10 +35,10 @@ def compare(asked: Any, path: str) -> int:
     """Status 0 where all of them are well and like this one, else 1."""
     load_config(path)  # what is wrong with it here is told once
     hosts = hosts_of(asked)
-    line = shlex.join([executable(), "doctor", path, "--json", *_flags(asked)])
     ours = fingerprint(path)
-    with render.status() as say:
+    with render.status() as say, _written_here(path, replica=asked.replica) as sees:
         say(f"asking {len(hosts)} hosts")
+        line = shlex.join([executable(), "doctor", path, "--json", *_flags(asked), *sees])
         results = run_on(hosts, line, ssh=asked.ssh, longest=_LONGEST)
     rows = [_row(result.host, _answer(result), ours) for result in results]
     if asked.json:
@@ -38,6 +47,29 @@ def compare(asked: Any, path: str) -> int:
         cells = [(row["host"], row["result"], row["version"] or "?", _told(row)) for row in rows]
         render.table(("HOST", "RESULT", "VERSION", "TOLD"), cells)
     return 1 if any(row["result"] in ("failed", "differs") for row in rows) else 0
+
+
+@contextmanager
+def _written_here(path: str, *, replica: bool) -> Iterator[list[str]]:
+    """Within it an object lies at the target that this host has written; yields what lets the others look for it.
+
+    Nothing where it can't be written: then each host tells what is wrong with the target.
+    """
+    key, token = f"{FOLDER}{unique_name('.')}/seen", secrets.token_hex(16)
+    with opened(path, replica=replica) as (_, store):
+        try:
+            if store.capabilities.descriptors:
+                cast("FileStore", store).make_root()
+            store.put(key, memoryview(token.encode()))
+        except StorageError:
+            yield []
+            return
+        try:
+            yield ["--sees", private.host(), key, token]
+        finally:
+            with suppress(StorageError):
+                store.delete([key])
+                store.delete_empty_directories(key.rpartition("/")[0] + "/")
 
 
 def _flags(asked: Any) -> list[str]:

@@ -20,8 +20,10 @@ from ...config.loading import Config, executable_path, parse_config, read_config
 from ...config.units import format_size
 from ...errors import ConfigError, LocalFileError
 from ...installation import executable
-from ...integrity.catalog import DIRECTORY, require_sqlite
+from ...integrity.catalog import DIRECTORY as CATALOGS
+from ...integrity.catalog import require_sqlite
 from ...integrity.journal import DIRECTORY as JOURNAL
+from ...integrity.runs import DIRECTORY as RUNS
 from ...log import Log
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ def look_at_the_host(steps: Steps, config: Config | None) -> None:
         log.close()
     with steps.trying("private directories") as step:
         place = private.Place("") if config is None else config.place
-        for name in (JOURNAL, DIRECTORY):
+        for name in (JOURNAL, CATALOGS, RUNS):
             fd = place.open_directory(name, make=True)
             try:
                 probe = f".doctor-{os.getpid()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     """
     parser = Parser("doctor")
     parser.add_argument("--quick", action="store_true", help="measure no throughput")
+    # What `--hosts` asks of each host: whether it sees the object KEY, which holds the text TOKEN.
+    parser.add_argument("--sees", nargs=3, metavar=("HOST", "KEY", "TOKEN"), help=argparse.SUPPRESS)
     hosts.add_arguments(parser)
     parser.add_replica()
     parser.add_json()
@@ -46,7 +49,7 @@ def _on_this_host(path: str, asked: Any) -> int:
         host.look_at_the_host(steps, config)
         if config is not None:
             wanted = required_replica(config) if asked.replica else config
-            target.try_the_target(steps, wanted, quick=asked.quick)
+            target.try_the_target(steps, wanted, quick=asked.quick, sees=asked.sees)
         else:
             steps.skip(target.all_steps(quick=asked.quick), "the configuration can't be used")
     if asked.json:

@@ -5,16 +5,20 @@ All of it below a prefix that nobody else uses, which is emptied at the end, wha
 
 from __future__ import annotations
 
+import secrets
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 from ...backups.deletion import delete_all
+from ...backups.lasting import require_lasting
 from ...backups.probing import unique_name
-from ...errors import AccessDenied, PluginError, StorageError
+from ...errors import AccessDenied, NotFound, PluginError, StorageError
+from ...redaction import scrub
 from ...storage.clock import clock_offset
 from ...storage.opening import open_store
 from ...storage.reaching import failed_step, look, may_still_write
+from ...storage.reading import first_bytes
 from ...storage.retrying import Patience
 from .trials import MEASURING, TRYING, measure, try_each
 
@@ -48,8 +52,12 @@ def all_steps(*, quick: bool) -> list[str]:
     return [*REACHING, *TRYING, *([] if quick else MEASURING), *LAST]
 
 
-def try_the_target(steps: Steps, config: Config, *, quick: bool) -> None:
-    """All steps at the configured target."""
+def try_the_target(steps: Steps, config: Config, *, quick: bool, sees: tuple[str, str, str] | None = None) -> None:
+    """All steps at the configured target.
+
+    `sees`: a host that has written an object, the object's key, and its content, which this host must find. It then
+    makes no missing directory, as that host has.
+    """
     measuring = [] if quick else MEASURING
     try:
         store = open_store(
@@ -64,9 +72,13 @@ def try_the_target(steps: Steps, config: Config, *, quick: bool) -> None:
         return
     prefix = f"{FOLDER}{unique_name('.')}/"
     try:
-        if not _reach(steps, store, f"{prefix}absent"):
+        if not _reach(steps, store, f"{prefix}absent", may_make_root=sees is None):
             steps.skip([*TRYING, *measuring, *LAST], "the target can't be used")
             return
+        if sees is not None:
+            _look_for(steps, store, config, *sees)
+        elif not store.capabilities.tested:
+            _read_elsewhere(steps, store, config, prefix)
         with _emptied(steps, store, prefix):
             if try_each(steps, store, prefix) and not quick:
                 measure(steps, store, prefix, config)
@@ -76,14 +88,44 @@ def try_the_target(steps: Steps, config: Config, *, quick: bool) -> None:
         store.close()
 
 
-def _reach(steps: Steps, store: Store, key: str) -> bool:
+def _look_for(steps: Steps, store: Store, config: Config, host: str, key: str, token: str) -> None:
+    """Whether this host sees what another has written: is it the same place?"""
+    url = scrub(config.url)
+    with steps.trying("same place", "mount the share, or correct `url`, endpoint and profile on this host") as step:
+        try:
+            found = first_bytes(store, store.stat(key))
+        except AccessDenied as error:
+            step.warn(
+                f"these credentials can't read, so nothing tells whether {host} writes to the same place: {error}"
+            )
+            return
+        except NotFound:
+            found = b""
+        if found != token.encode():
+            raise StorageError(f"this host does not see what {host} wrote at {url}")
+        step.told = f"this host sees what {host} wrote at {url}"
+
+
+def _read_elsewhere(steps: Steps, store: Store, config: Config, prefix: str) -> None:
+    """For filesystems that this package does not know."""
+    with steps.trying("another process") as step:
+        data = secrets.token_bytes(64)
+        store.put(f"{prefix}elsewhere", memoryview(data))
+        try:
+            require_lasting(config.path, config.url, f"{prefix}elsewhere", data, config.place.path)
+        finally:
+            store.delete([f"{prefix}elsewhere"])
+        step.told = "it finds what this one wrote"
+
+
+def _reach(steps: Steps, store: Store, key: str, *, may_make_root: bool) -> bool:
     """Whether the target answers and knows the credentials."""
     refused: AccessDenied | None = None
     # What a directory lacks is told by the error alone.
     places = {} if store.capabilities.descriptors else _NEXT
     with steps.trying("reach", lambda error: places.get(failed_step(error), "")) as step:
         started = time.monotonic()
-        if store.capabilities.descriptors:
+        if may_make_root and store.capabilities.descriptors:
             cast("FileStore", store).make_root()
         try:
             look(store, key)

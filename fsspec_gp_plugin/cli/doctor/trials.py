@@ -12,14 +12,14 @@ from ...backups.probing import Probe
 from ...backups.settings import download_settings, upload_settings
 from ...backups.traffic import Content, Measured, Traffic
 from ...config.units import format_size
-from ...errors import AccessDenied, NotFound, StorageError
+from ...errors import AccessDenied, AlreadyExists, NotFound, StorageError, Unreachable
 
 if TYPE_CHECKING:
     from ...config.loading import Config
     from ...storage.api import Store
     from .steps import Step, Steps
 
-TRYING = ["write", "multipart", "abort", "read", "read a range", "list", "delete", "latency"]
+TRYING = ["write", "create once", "multipart", "abort", "read", "read a range", "list", "delete", "latency"]
 MEASURING = ["throughput up", "throughput down"]
 
 _SMALL = 4096
@@ -55,6 +55,29 @@ class _Attempt:
     def write(self) -> str:
         self._small.write()
         return "a small object"
+
+    def create(self) -> str:
+        """As the claim of a backup's prefix is made: only the refusal of the second proves that a store can do it."""
+        key, data = f"{self._prefix}created", memoryview(b"one")
+        try:
+            if self._store.capabilities.creates:
+                self._store.create(key, data)
+                try:
+                    self._store.create(key, memoryview(b"another"))
+                except AlreadyExists:
+                    return "an object is created only if there is none"
+        except (AccessDenied, Unreachable):
+            raise
+        except StorageError as error:
+            self.notes.append(f"the store can't create an object only if there is none: {error}")
+        finally:
+            with suppress(StorageError):  # the last step tells what stays
+                self._store.delete([key])
+        self.notes.append(
+            "of two clusters that begin a backup in the same second nothing tells for certain which was the first; "
+            "give each a `url` of its own"
+        )
+        return ""
 
     def write_parts(self) -> str:
         self._large.write_parts()
@@ -96,7 +119,7 @@ def try_each(steps: Steps, store: Store, prefix: str) -> bool:
     works = True
     for name, work in zip(
         TRYING,
-        (one.write, one.write_parts, one.abort, one.read, one.read_range, one.list, one.delete),
+        (one.write, one.create, one.write_parts, one.abort, one.read, one.read_range, one.list, one.delete),
         strict=False,
     ):
         if not works:
