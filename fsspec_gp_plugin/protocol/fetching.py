@@ -36,6 +36,7 @@ def build_catalog(context: Context, catalog: Catalog, timestamp: str, store: Sto
     can_not = "be listed"
     try:
         notes = catalogs.find_notes(store, timestamp)
+        _warn_of_marks(context, timestamp, notes)
         if notes.manifests:
             can_not = "be read"
             token = catalogs.token_of(store, notes.claims)
