@@ -5,13 +5,26 @@ It yields the parser, the messages, and the reference in the README (a test comp
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..log import VERBOSITIES
 from . import s3_plugin
-from .units import parse_duration, parse_size
+from .values import (
+    one_of,
+    parse_bandwidth,
+    parse_count,
+    parse_deadline,
+    parse_directory,
+    parse_idle,
+    parse_limit_of_parts,
+    parse_memory,
+    parse_name,
+    parse_part_size,
+    parse_retries,
+    parse_switch,
+    parse_switched_off,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,92 +46,6 @@ class Option:
     ours: bool = True
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise ValueError("expected a whole number from 1 to 64")
-    return int(text)
-
-
-def _part_size(text: str) -> int:
-    size = parse_size(text)
-    if not 1 << 16 <= size <= 5 << 30:
-        raise ValueError("expected a size from 64KB to 5GB")
-    return size
-
-
-def _limit_of_parts(text: str) -> int:
-    if not text.isdecimal() or not 2 <= int(text) <= 1_000_000:
-        raise ValueError("expected a whole number from 2 to 1000000")
-    return int(text)
-
-
-def _retries(text: str) -> int:
-    if not text.isdecimal() or int(text) > 1_000_000:
-        raise ValueError("expected a whole number from 0 to 1000000")
-    return int(text)
-
-
-def _memory(text: str) -> int:
-    size = parse_size(text)
-    if not 1 << 20 <= size <= 64 << 30:
-        raise ValueError("expected a size from 1MB to 64GB")
-    return size
-
-
-def _bandwidth(text: str) -> int:
-    rate = parse_size(text.removesuffix("/s"))
-    if rate < 1 << 10:
-        raise ValueError("expected a size for each second, of 1KB or more")
-    return rate
-
-
-def _deadline(text: str) -> float:
-    seconds = parse_duration(text)
-    if not 1 <= seconds <= 3600:
-        raise ValueError("expected a duration from 1s to 1h")
-    return seconds
-
-
-def _idle(text: str) -> float:
-    seconds = parse_duration(text)
-    if not 1 <= seconds <= 86400:
-        raise ValueError("expected a duration from 1s to 24h")
-    return seconds
-
-
-def _switch(text: str) -> bool:
-    if text.lower() not in ("on", "true", "yes", "off", "false", "no"):
-        raise ValueError("expected on or off")
-    return text.lower() in ("on", "true", "yes")
-
-
-def _switched_off(text: str) -> str:
-    if text not in ("off", "false", "no", ""):
-        raise ValueError("is not yet supported: remove it or set it to off")
-    return text
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text):
-        raise ValueError("expected up to 64 letters, digits, dots, underscores and hyphens")
-    return text
-
-
-def _directory(text: str) -> str:
-    if not text.startswith(("/", "${")):
-        raise ValueError("expected an absolute path")
-    return text
-
-
-def _one_of(*names: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in names:
-            raise ValueError(f"expected one of {', '.join(names)}")
-        return text
-
-    return parse
-
-
 OPTIONS: tuple[Option, ...] = (
     Option(
         "url",
@@ -137,55 +64,55 @@ OPTIONS: tuple[Option, ...] = (
         "the same mapping from a file on each host, laid over `storage_options`; refused unless owned by "
         "the user and closed to others. Where secrets belong",
     ),
-    Option("backup_max_concurrent_requests", "parts in flight in one backup stream", _count, 4, "`4`"),
-    Option("restore_max_concurrent_requests", "ranges in flight in one restore stream", _count, 4, "`4`"),
+    Option("backup_max_concurrent_requests", "parts in flight in one backup stream", parse_count, 4, "`4`"),
+    Option("restore_max_concurrent_requests", "ranges in flight in one restore stream", parse_count, 4, "`4`"),
     Option(
         "backup_multipart_chunksize",
         "size of the first parts of a stream; they grow where the store limits their number",
-        _part_size,
+        parse_part_size,
         8 << 20,
         "`8MB`",
     ),
-    Option("restore_multipart_chunksize", "size of a read", _part_size, 8 << 20, "`8MB`"),
+    Option("restore_multipart_chunksize", "size of a read", parse_part_size, 8 << 20, "`8MB`"),
     Option(
         "fixed_part_size",
         "`on`: all parts of a stream have `backup_multipart_chunksize` (Cloudflare R2 wants that)",
-        _switch,
+        parse_switch,
         default=False,
         default_text="`off`",
     ),
     Option(
         "max_parts",
         "parts that the store takes of one object, where they are fewer than it says (Scaleway: `1000`)",
-        _limit_of_parts,
+        parse_limit_of_parts,
         default_text="the store's (S3: `10000`)",
     ),
     Option(
         "memory_limit",
         "buffers of one running stream, two parts at the least ([how it is spent](docs/memory.md))",
-        _memory,
+        parse_memory,
         128 << 20,
         "`128MB`",
     ),
-    Option("max_bandwidth", "bytes a second for one stream, such as `50MB`", _bandwidth),
+    Option("max_bandwidth", "bytes a second for one stream, such as `50MB`", parse_bandwidth),
     Option(
         "timeout",
         "how long a request may stand still; the whole of it may take that and what its bytes need at 16 KB/s",
-        _deadline,
+        parse_deadline,
         60.0,
         "`60s`",
     ),
     Option(
         "max_retries",
         "how often a request is repeated after a failure that may pass, within an outage of 5 minutes",
-        _retries,
+        parse_retries,
         default_text="as often as fit into an outage of 5 minutes",
     ),
     Option(
         "checksum",
         "`crc32c` or `off`: computed of every stream, kept in [manifests](docs/integrity.md) beside the backup, "
         "compared on restore; parts are protected on their way in any case",
-        _one_of("crc32c", "off"),
+        one_of("crc32c", "off"),
         "crc32c",
         "`crc32c`",
     ),
@@ -193,16 +120,16 @@ OPTIONS: tuple[Option, ...] = (
         "agent",
         "`on`: the setup hooks start a warm process on each host that does the work of the others "
         "([how](docs/agent.md)); `off`: each does its own",
-        _switch,
+        parse_switch,
         default=True,
         default_text="`on`",
     ),
-    Option("agent_memory_limit", "buffers of all streams of the warm process together", _memory, 2 << 30, "`2GB`"),
-    Option("agent_idle", "how long the warm process waits for work before it ends", _idle, 600.0, "`10m`"),
+    Option("agent_memory_limit", "buffers of all streams of the warm process together", parse_memory, 2 << 30, "`2GB`"),
+    Option("agent_idle", "how long the warm process waits for work before it ends", parse_idle, 600.0, "`10m`"),
     Option(
         "logger_verbosity",
         "what goes to the log: `error`, `info`, `verbose` or `debug`",
-        _one_of(*VERBOSITIES),
+        one_of(*VERBOSITIES),
         "info",
         "`info`",
     ),
@@ -210,7 +137,7 @@ OPTIONS: tuple[Option, ...] = (
         "cluster",
         "a name for this cluster, where [several share a `url`](docs/clusters.md): it counts instead of the database's "
         "system identifier and the coordinator's host and directory",
-        _name,
+        parse_name,
         default="",
         default_text="none",
     ),
@@ -218,14 +145,14 @@ OPTIONS: tuple[Option, ...] = (
         "state_directory",
         "the absolute path of a directory of this user alone on each host, for journals, catalogs and notes; "
         "`${NAME}` is taken from the environment",
-        _directory,
+        parse_directory,
         default="",
         default_text="`~/.fsspec_gp_plugin`",
     ),
     Option(
         "restore_incomplete",
         "`on`: restore what there is of a backup that lacks objects, as with filters; what is missing goes to the log",
-        _switch,
+        parse_switch,
         default=False,
         default_text="`off`",
     ),
@@ -244,11 +171,11 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "password_encryption",
         "gpbackup's own: `on` makes it pass the key of [encrypted values](docs/security.md#encrypted-values)",
-        _switch,
+        parse_switch,
         ours=False,
     ),
     Option("replication", "gpbackup's own", ours=False),
-    Option("remote_password_encryption", "gpbackup's own", _switched_off, ours=False),
+    Option("remote_password_encryption", "gpbackup's own", parse_switched_off, ours=False),
     Option("pgport", "gpbackup's own", default="", ours=False),
     Option("backup_plugin_version", "gpbackup's own", ours=False),
     Option("fsspec_gp_plugin", "gpbackup's own: the key of encrypted passwords", ours=False),
@@ -267,7 +194,7 @@ def reference() -> str:
     lines.append(
         f"| {_names(s3_plugin.NAMES)} | | the S3 plugin's: [a configuration of that plugin](docs/migration.md) works |"
     )
-    for parse, meaning in ((str, "accepted and left alone"), (_switched_off, "only `off` in this version")):
+    for parse, meaning in ((str, "accepted and left alone"), (parse_switched_off, "only `off` in this version")):
         theirs = [option.name for option in OPTIONS if not option.ours and option.parse is parse]
         lines.append(
             f"| {_names(name for name in theirs if name not in s3_plugin.NAMES)} | | gpbackup's own: {meaning} |"
