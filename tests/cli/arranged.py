@@ -7,12 +7,14 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from fsspec_gp_plugin.integrity.claim import NAME, new_claim
 from fsspec_gp_plugin.keys import backup_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from fsspec_gp_plugin.integrity.cluster import Cluster
     from fsspec_gp_plugin.storage.api import Store
     from tests.protocol.caller import Plugin
 
@@ -46,8 +48,13 @@ def put_backup(
     options: str = "--leaf-partition-data",
     without: Sequence[str] = (),
     size: int = 10,
+    cluster: Cluster | None = None,
 ) -> None:
-    """A backup with one table; an incremental one where it `needs` others; without files whose names end so."""
+    """A backup with one table; an incremental one where it `needs` others; without files whose names end so; claimed
+    by a cluster, if one is given.
+    """
+    if cluster is not None:
+        put_claim(store, timestamp, cluster)
     plan = "".join(f'- timestamp: "{one}"\n  tablefqns:\n  - public.t\n' for one in [*(needs or ()), timestamp])
     report = REPORT.format(
         timestamp=timestamp,
@@ -67,6 +74,12 @@ def put_backup(
     for name, text in files.items():
         if not name.endswith(tuple(without)):
             store.put(backup_prefix(timestamp) + name, memoryview(text.encode()))
+
+
+def put_claim(store: Store, timestamp: str, cluster: Cluster) -> None:
+    """What the coordinator's setup hook leaves, and nothing else: gpbackup waits for its locks."""
+    claim = new_claim(timestamp, cluster)
+    store.put(backup_prefix(timestamp) + NAME, memoryview(claim.encoded()))
 
 
 def ago(days: float, seconds: float = 0) -> str:

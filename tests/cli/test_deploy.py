@@ -219,7 +219,7 @@ def _serves_nobody(plugin: Plugin, public: Path) -> bool:
     home = public / "home"
     home.mkdir()
     config = write_config(home / "c.yaml", f"file://{home}/disk", agent="off")
-    for path in (home, config):
+    for path in (home, config, home / "disk"):
         os.chown(path, 65534, 65534)
     call = f"cd {home}; {as_nobody} HOME={home} {plugin.executable}"
     table = plugin.database.table()

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fsspec_gp_plugin.integrity.claim import Claim
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.cli.arranged import asked
 from tests.cli.whole import (
     CLUSTER,
     OTHER,
     OTHER_CLAIM,
-    Claim,
     manifest_name,
     manifest_of,
     put_whole,

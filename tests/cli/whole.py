@@ -1,4 +1,4 @@
-"""Whole backups of two segment hosts and a coordinator, put at a target as gpbackup and this plugin leave them there."""
+"""Whole backups of two segment hosts and a coordinator, as gpbackup and this plugin leave them at a target."""
 
 from __future__ import annotations
 

@@ -42,7 +42,9 @@ def test_it_takes_14_digits_and_nothing_else(local: Plugin, tmp_path: Path, time
 
 def test_without_a_timestamp_it_deletes_nothing(plugin: Plugin, target: Target) -> None:
     target.put(["backups/20260102/20260102030405/a"])
-    plugin.run("delete_backup").failed("expected `fsspec_gp_plugin delete_backup CONFIG TIMESTAMP`", status=2)
+    plugin.run("delete_backup").failed(
+        "expected `fsspec_gp_plugin delete_backup CONFIG TIMESTAMP [--any-cluster]`", status=2
+    )
     assert len(target.keys()) == 1
 
 

@@ -69,6 +69,9 @@ def backed_up(plugin: Plugin) -> bytes:
 def test_a_backup_needs_to_write_and_no_more(bucket: Bucket, anybody: Plugin) -> None:
     bucket.allow("s3:PutObject", "s3:AbortMultipartUpload")
     backed_up(anybody)
+    # Another host can't find out whether it writes to the same place, and says so.
+    anybody.run("setup_plugin_for_backup", anybody.database.directory(0), "segment_host").succeeded()
+    assert "these credentials can't read the claim" in anybody.database.log()
     names = bucket.names()
     assert {f"gpbackup_0_{T}_16384", f"gpbackup_{T}_toc.yaml", f"gpbackup_{T}_report"} <= set(names)
     assert sum(name.endswith(".manifest.gz") for name in names) == 1
@@ -85,7 +88,7 @@ def test_a_restore_needs_to_read_and_to_list_only_for_the_manifests(
     call_hook(anybody, "setup_plugin_for_restore")
     assert anybody.run("restore_data", anybody.database.table()).succeeded().out == data
     assert (", verified" in anybody.database.log()) == listing
-    assert ("as its manifests can't be listed" in anybody.database.log()) != listing
+    assert ("as these credentials can't read its manifests" in anybody.database.log()) != listing
     anybody.run("backup_data", anybody.database.table(2), stdin=b"rows").failed(status=1)
     anybody.run("delete_backup", T).failed(status=1)
     assert f"gpbackup_0_{T}_16384" in bucket.names()

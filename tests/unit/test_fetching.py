@@ -118,7 +118,7 @@ def test_that_they_are_not_for_these_credentials_is_remembered(one: Site, store:
     if what == "listing":
         store.before_listing = refuse
     else:
-        store._before = lambda method, key, _: refuse() if method == "read" else None
+        store._before = lambda method, *_: refuse() if method == "read" else None
     assert [size_of(one), size_of(one)] == [None, None]
     assert store.listings == 1
     log = "".join(path.read_text() for path in (one.folder / "log").iterdir())

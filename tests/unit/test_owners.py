@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from fsspec_gp_plugin.backups.survey import Backup
+import pytest
+
+from fsspec_gp_plugin.backups.owners import clusters_of
+from fsspec_gp_plugin.backups.survey import Backup, survey
+from fsspec_gp_plugin.errors import AccessDenied, Unreachable
 from fsspec_gp_plugin.integrity import claim
+from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.keys import backup_prefix
 from fsspec_gp_plugin.storage.api import ObjectInfo
+from tests.fakes import FakeStore
 
 T = "20260102030405"
 
@@ -21,3 +27,36 @@ def test_claims_and_marks_are_signs_of_life_and_no_objects_of_the_backup() -> No
     assert (backup.objects, backup.size, backup.written, backup.state) == (0, 0, 3.0, "incomplete")
     assert [info.modified for info in backup.claims] == [1.0, 2.0]
     assert backup.marks == [("sdw1.example", "0123456789ab")]
+
+
+def test_whose_backups_are_by_the_claims_that_a_listing_tells() -> None:
+    """One request each; of claims by best effort the smallest token counts."""
+    store = FakeStore()
+    clusters = [Cluster(host=name) for name in ("mdw-a", "mdw-b", "mdw-c")]
+    stamps = [f"2026010203040{number}" for number in range(5)]
+    made = [claim.new_claim(stamps[0], cluster) for cluster in clusters]
+    for one in made:
+        store.objects[backup_prefix(stamps[0]) + one.own_name] = one.encoded()
+    store.objects[backup_prefix(stamps[1]) + claim.NAME] = claim.new_claim(stamps[1], clusters[1]).encoded()
+    store.objects[backup_prefix(stamps[2]) + claim.NAME] = b"{}"
+    store.objects[backup_prefix(stamps[3]) + claim.NAME] = claim.new_claim(stamps[1], clusters[1]).encoded()
+    store.objects[f"{backup_prefix(stamps[4])}gpbackup_0_{stamps[4]}_1"] = b"rows"
+    found = clusters_of(store, survey(store))
+    smallest = min(made, key=lambda one: one.token).cluster
+    assert found == {stamps[0]: smallest, stamps[1]: clusters[1], stamps[2]: None, stamps[3]: None}
+    assert [method for method, _, _ in store.calls].count("fetch") == 4
+
+
+@pytest.mark.parametrize("error", [AccessDenied("denied"), Unreachable("away")])
+def test_a_claim_that_can_not_be_read_is_nobodys_and_a_store_that_is_away_is_an_error(error: Exception) -> None:
+    def before(method: str, key: str, _: int) -> None:
+        if method == "fetch":
+            raise type(error)(key)
+
+    store = FakeStore(before)
+    store.objects[backup_prefix(T) + claim.NAME] = claim.new_claim(T, Cluster(host="mdw")).encoded()
+    if isinstance(error, Unreachable):
+        with pytest.raises(Unreachable):
+            clusters_of(store, survey(store))
+    else:
+        assert clusters_of(store, survey(store)) == {T: None}

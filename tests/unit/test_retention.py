@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsspec_gp_plugin.backups.deletion import delete_all
+from fsspec_gp_plugin.backups.owners import clusters_of
 from fsspec_gp_plugin.backups.retention import Policy, judge
 from fsspec_gp_plugin.backups.survey import Backup, survey
 from fsspec_gp_plugin.errors import StorageError
+from fsspec_gp_plugin.integrity.claim import NAME, new_claim
+from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.fakes import FakeStore
 
@@ -128,6 +131,25 @@ class _Failing(FakeStore):
                 raise StorageError("no more")
             self.left -= 1
             super().delete([key])
+
+
+@pytest.mark.parametrize("left", range(5))
+def test_a_deletion_that_is_interrupted_leaves_the_claim(left: int) -> None:
+    """Whatever it has come to: what is left still says whose it is."""
+    store = _Failing()
+    store.left = left
+    prefix, cluster = backup_prefix(day(0)), Cluster(host="mdw")
+    names = ("a", f"gpbackup_{day(0)}_report", f"gpbackup_{day(0)}_toc.yaml", "fsspec_gp_plugin/z.0123456789ab.mark")
+    for name in (*names, NAME, new_claim(day(0), cluster).own_name):
+        store.objects[prefix + name] = new_claim(day(0), cluster).encoded()
+    with pytest.raises(StorageError, match="no more"):
+        delete_all(store, prefix, lambda _: None)
+    assert len(store.objects) == 6 - left
+    assert clusters_of(store, survey(store)) == {day(0): cluster}
+    store.left = 100
+    # As by the path of a day.
+    assert delete_all(store, prefix[: -len(day(0)) - 1], lambda _: None) == 6 - left
+    assert not store.objects
 
 
 def test_a_backup_that_is_half_deleted_is_incomplete() -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
+from fsspec_gp_plugin.errors import AccessDenied, AlreadyExists, NotFound, StorageError, Unreachable
+from fsspec_gp_plugin.storage.api import Upload
 from fsspec_gp_plugin.storage.retrying import Patience, RetryingStore
 from tests.fakes import FakeStore
 
@@ -37,13 +38,16 @@ def patient(
     return RetryingStore(store, Patience(outage, retries, first_pause=0.01, longest_pause=0.05, note=note))
 
 
-@pytest.mark.parametrize("method", ["put", "write", "complete", "fetch", "abort"])
+@pytest.mark.parametrize("method", ["put", "create", "write", "complete", "fetch", "abort", "last_written"])
 def test_what_cannot_reach_the_store_is_repeated(method: str) -> None:
     faults = Faults(method, 3)
     inner = FakeStore(faults)
     store = patient(inner)
     data = os.urandom(1000)
     store.put(KEY, memoryview(data))
+    store.create(KEY + "3", memoryview(data))
+    inner.unfinished[Upload(KEY)] = 7.0
+    assert store.last_written(Upload(KEY)) == 7.0
     writer = store.begin(KEY)
     writer.write(1, memoryview(data))
     writer.complete(1000)
@@ -52,6 +56,14 @@ def test_what_cannot_reach_the_store_is_repeated(method: str) -> None:
     info, pieces = store.fetch(KEY, memoryview(buffer))
     assert (info.size, sum(pieces), bytes(buffer)) == (1000, 1000, data)
     assert faults.left == 0
+
+
+def test_an_object_that_was_created_without_an_answer_is_there_already() -> None:
+    """The caller compares it with what it sent."""
+    store = patient(FakeStore(Faults("created", 1)))
+    with pytest.raises(AlreadyExists):
+        store.create(KEY, memoryview(b"x"))
+    assert store.stat(KEY).size == 1
 
 
 @pytest.mark.parametrize("error", [AccessDenied, NotFound, StorageError])
