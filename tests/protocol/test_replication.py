@@ -224,12 +224,12 @@ def test_a_directory_is_restored_whole_or_not_at_all(disks: Pair, tmp_path: Path
 def test_a_backup_that_an_incremental_one_needs_must_be_there_too(disks: Pair) -> None:
     base = "20260101030405"
     plan = f'restoreplan:\n- timestamp: "{base}"\n- timestamp: "{T}"\n'.encode()
-    disks.store(disks.first).put(f"{PREFIX}/gpbackup_{T}_config.yaml", memoryview(plan))
+    for name in (f"gpbackup_{T}_config.yaml", f"gpbackup_{T}_metadata.sql"):
+        disks.store(disks.first).put(f"{PREFIX}/{name}", memoryview(plan))
     setup = ("setup_plugin_for_restore", disks.database.directory(-1), "master", '\\"-1\\"')
     disks.plugin.run(*setup).failed(f"there is no backup {base}", status=1)
     for name in ("toc.yaml", "report"):
-        key = f"backups/20260101/{base}/gpbackup_{base}_{name}"
-        disks.store(disks.second).put(key, memoryview(b"x"))
+        disks.store(disks.second).put(f"backups/20260101/{base}/gpbackup_{base}_{name}", memoryview(b"x"))
     disks.plugin.run(*setup).succeeded()
 
 
