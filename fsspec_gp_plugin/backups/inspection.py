@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..errors import AccessDenied
+from ..errors import AccessDenied, StorageError, Unreachable
 from ..integrity.catalog import Catalog
 from ..integrity.manifest import FOLDER, BadManifest
 from ..keys import backup_prefix
@@ -121,8 +121,11 @@ class Inspector:
                 except AccessDenied as error:
                     found.reasons.append(f"its manifests can't be read: {error}")
                     catalog.build("", list)
-                except BadManifest as error:
-                    found.problems.append(str(error))
+                except Unreachable:
+                    raise
+                except StorageError as error:
+                    is_told = isinstance(error, BadManifest)
+                    found.problems.append(str(error) if is_told else f"its manifests can't be read: {error}")
                     catalog.build("", list)
                 yield catalog
             finally:
