@@ -58,6 +58,13 @@ def test_the_only_copy_is_not_deleted_where_the_first_target_is_not_mounted(disk
     assert (disks.first.keys(), (tmp_path / "mount").exists()) == (before, False)
 
 
+def test_a_replica_that_is_not_mounted_is_not_made(disks: Pair, tmp_path: Path) -> None:
+    made = pair(disks.first, Target("file", f"file://{tmp_path}/mount", {}), disks.database)
+    for command in ("replicate_backup", "delete_replica"):
+        made.plugin.run(command, T).failed(f"{tmp_path}/mount does not exist", status=3)
+    assert not (tmp_path / "mount").exists()
+
+
 def test_a_copy_is_deleted_where_the_first_target_holds_all_of_it(disks: Pair, tmp_path: Path) -> None:
     disks.replicate()
     copies, path = disks.copies, next(iter(disks.data))

@@ -146,7 +146,7 @@ def test_a_deletion_that_is_interrupted_leaves_the_claim(left: int) -> None:
     with pytest.raises(StorageError, match="no more"):
         delete_all(store, prefix, lambda _: None)
     assert (len(store.objects), claims <= store.objects.keys()) == (6 - left, True)
-    assert clusters_of(store, survey(store)) == {day(0): cluster}
+    assert set(clusters_of(store, survey(store))) == {day(0)}
     store.left = 100
     # As by the path of a day.
     assert delete_all(store, prefix[: -len(day(0)) - 1], lambda _: None) == 6 - left
