@@ -271,12 +271,6 @@ def test_parts_of_the_work_and_its_end(disks: Pair) -> None:
     disks.plugin.run("replicate_backup", T, "2/2").failed("'2/2' is no part of a whole", status=2)
 
 
-def test_a_backup_that_is_not_complete_is_not_copied(disks: Pair) -> None:
-    disks.store(disks.first).delete([f"{PREFIX}/{END[1]}"])
-    disks.plugin.run("replicate_backup", T).failed("is not complete", status=1)
-    disks.plugin.run("replicate_backup", "20270102030405").failed("there is no backup 20270102030405", status=1)
-
-
 def test_a_copy_that_is_interrupted_is_gone_on_with(tmp_path: Path, database: Database) -> None:
     made = pair(disk(tmp_path, "first"), disk(tmp_path, "second"), database, max_bandwidth="2MB")
     quick = Plugin(database, write_config(tmp_path / "quick.yaml", made.first.url))
