@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 
 
 def clusters_of(store: Store, backups: Sequence[Backup]) -> dict[str, Cluster | None]:
-    """The cluster of each backup of which a listing has told a claim, by timestamp; None where the claim can't be read.
-
-    Unreachable.
+    """The cluster of each backup of which a listing has told a claim, by timestamp; None where the claim can't be read,
+    and where two runs have claimed it. Unreachable.
     """
     found = ownerships(store, [backup for backup in backups if backup.claims])
-    return {timestamp: one.claims[0].cluster if one.claims else None for timestamp, one in found.items()}
+    return {timestamp: one.claim.cluster if one.claim else None for timestamp, one in found.items()}
 
 
 def claim_at(store: Store, prefix: str) -> tuple[ObjectInfo, Claim] | None:

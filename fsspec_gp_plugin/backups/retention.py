@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .survey import Backup
 
 _LAST_FULL = "the last full one of its database"
-_NOBODYS = "nothing tells whose it is: its claim can't be read"
+_NOBODYS = "nothing tells whose it is: its claim can't be read, or two runs have claimed it"
 
 
 @dataclass(frozen=True)

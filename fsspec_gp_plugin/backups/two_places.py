@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError, NotFound, StorageError
+from ..errors import AccessDenied, ConfigError, NotFound, StorageError
 from ..integrity import underway
 
 if TYPE_CHECKING:
@@ -36,15 +36,19 @@ def told_apart(first: Store, replica: Store, prefix: str, note: Callable[[str], 
     at_first, at_replica = (f"beside a backup at the {name}: {secrets.token_hex(16)}\n".encode() for name in _NAMES)
     try:
         replica.put(key, memoryview(at_replica))
+        may_be_at_first = True
         try:
-            first.put(key, memoryview(at_first))
-        except StorageError as error:
-            _look(first, replica, key, at_first, at_replica)  # which may prove that they are one
-            doubt: StorageError | None = error
-        else:
+            doubt: StorageError | None = None
             try:
+                first.put(key, memoryview(at_first))
+            except StorageError as error:
+                may_be_at_first = not isinstance(error, AccessDenied)
+                _look(first, replica, key, at_first, at_replica)  # which may prove that they are one
+                doubt = error
+            else:
                 doubt = _doubt(first, replica, key, at_first, at_replica)
-            finally:
+        finally:
+            if may_be_at_first:
                 _remove(first, key, note)
         yield doubt
     finally:

@@ -77,4 +77,7 @@ def decoded(key: str, timestamp: str, data: bytes) -> Claim:
             raise ValueError
         return Claim(timestamp, token, Cluster.from_json(told["cluster"]), created)
     except (KeyError, RecursionError, TypeError, ValueError):
-        raise BadClaim(f"{key} is not a claim of this backup that this version can read") from None
+        raise BadClaim(
+            f"{key} is not a claim of this backup that this version can read; if no backup of {timestamp} runs, "
+            f"`delete_backup CONFIG {timestamp} --any-cluster` removes it"
+        ) from None

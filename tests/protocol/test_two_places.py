@@ -14,7 +14,7 @@ from fsspec_gp_plugin.integrity.cluster import Cluster
 from tests.protocol.caller import Plugin, write_config
 from tests.protocol.conftest import Target
 from tests.protocol.test_least_privilege import anybody, bucket
-from tests.protocol.test_replication import PREFIX, Pair, T, back_up, disk, disks, pair
+from tests.protocol.test_replication import END, PREFIX, Pair, T, back_up, disk, disks, pair
 
 if TYPE_CHECKING:
     from tests.protocol.caller import Database
@@ -56,6 +56,13 @@ def test_the_only_copy_is_not_deleted_where_the_first_target_is_not_mounted(disk
     (tmp_path / "mount").rmdir()
     made.plugin.run("delete_replica", T).failed(*refused, "mount", status=3)
     assert (disks.first.keys(), (tmp_path / "mount").exists()) == (before, False)
+
+
+def test_a_replica_that_is_not_mounted_is_not_made(disks: Pair, tmp_path: Path) -> None:
+    made = pair(disks.first, Target("file", f"file://{tmp_path}/mount", {}), disks.database)
+    for command in ("replicate_backup", "delete_replica"):
+        made.plugin.run(command, T).failed(f"{tmp_path}/mount does not exist", status=3)
+    assert not (tmp_path / "mount").exists()
 
 
 def test_a_copy_is_deleted_where_the_first_target_holds_all_of_it(disks: Pair, tmp_path: Path) -> None:
@@ -145,3 +152,9 @@ def test_the_claim_of_another_kind_of_store_is_the_same(
 def test_without_a_second_target_it_says_which_option_is_missing(local: Plugin) -> None:
     for command in ("replicate_backup", "delete_replica"):
         local.run(command, T).failed("names no second target: add `replica_url`", status=2)
+
+
+def test_a_backup_that_is_not_complete_is_not_copied(disks: Pair) -> None:
+    disks.store(disks.first).delete([f"{PREFIX}/{END[1]}"])
+    disks.plugin.run("replicate_backup", T).failed("is not complete", status=1)
+    disks.plugin.run("replicate_backup", "20270102030405").failed("there is no backup 20270102030405", status=1)

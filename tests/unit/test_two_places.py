@@ -8,7 +8,7 @@ import pytest
 
 from fsspec_gp_plugin.backups import two_places
 from fsspec_gp_plugin.backups.two_places import told_apart
-from fsspec_gp_plugin.errors import AccessDenied, ConfigError, NotFound, StorageError
+from fsspec_gp_plugin.errors import AccessDenied, ConfigError, NotFound, StorageError, Unreachable
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.fakes import FakeStore
 
@@ -100,6 +100,15 @@ def test_who_may_not_write_at_the_first_target_is_found_out_where_it_is_the_same
     replica.objects = first.objects
     with pytest.raises(ConfigError, match="is the first target itself"), told_apart(first, replica, PREFIX, print):
         raise AssertionError("told apart")
+
+
+def test_a_mark_is_removed_also_where_its_writing_was_not_answered() -> None:
+    class Unanswered(FakeStore):
+        def put(self, key: str, data: memoryview) -> ObjectInfo:
+            super().put(key, data)
+            raise Unreachable("no answer")
+
+    assert isinstance(doubt_about(Unanswered(), FakeStore()), Unreachable)
 
 
 def test_a_place_that_changes_what_it_is_given_proves_nothing() -> None:
