@@ -70,7 +70,7 @@ def cleanup_plugin_for_backup(context: Context, directory: str, scope: str, cont
         require_not_refused(context, directory)
         run = run_of(context, timestamp)
         store_manifest(context, prefix, timestamp, run)
-        if run is None or not is_ours(context, prefix, directory, run):
+        if not is_ours(context, prefix, directory, run):
             context.log.info(
                 f"{timestamp}: no setup hook of this run has succeeded on this host, so nothing is removed"
             )
