@@ -14,10 +14,10 @@ from ..errors import AccessDenied, StorageError, Unreachable
 from ..integrity.catalog import Catalog
 from ..integrity.manifest import FOLDER, BadManifest
 from ..keys import backup_prefix
-from . import catalogs, record
+from . import catalogs
 from .chains import why_not
 from .ownership import Ownership, ownership_of
-from .required import Required, of_record
+from .required import required_of
 from .search import Search
 from .survey import Backup, survey
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ..integrity.entry import Entry
     from ..private import Place
     from ..storage.api import ObjectInfo, Store
+    from .record import Record
+    from .required import Required
 
 _NOT_FINISHED = {
     "incomplete": "gpbackup did not finish this backup, so nothing tells what must be there",
@@ -79,7 +81,7 @@ class Inspector:
         """
         found = Found()
         with self._catalog(backup, found) as catalog:
-            told, required = self._required(backup.timestamp)
+            told, required = required_of(self._store, backup.timestamp)
             files, search = set(required.files), Search(required)
             listed = _taken(self._objects(backup.timestamp), files, search, backup.timestamp)
             with catalog.compared(listed, backup_prefix(backup.timestamp)) as comparison:
@@ -119,8 +121,11 @@ class Inspector:
                 except AccessDenied as error:
                     found.reasons.append(f"its manifests can't be read: {error}")
                     catalog.build("", list)
-                except BadManifest as error:
-                    found.problems.append(str(error))
+                except Unreachable:
+                    raise
+                except StorageError as error:
+                    is_told = isinstance(error, BadManifest)
+                    found.problems.append(str(error) if is_told else f"its manifests can't be read: {error}")
                     catalog.build("", list)
                 yield catalog
             finally:
@@ -131,16 +136,7 @@ class Inspector:
         prefix = backup_prefix(timestamp)
         return (info for info in self._store.find(prefix) if not info.key.startswith(prefix + FOLDER))
 
-    def _required(self, timestamp: str) -> tuple[record.Record | None, Required]:
-        try:
-            told = record.read(self._store, timestamp)
-            return told, of_record(self._store, timestamp, told)
-        except Unreachable:
-            raise
-        except StorageError as error:
-            return None, Required(timestamp, not_checked=str(error))
-
-    def _follow(self, backup: Backup, told: record.Record | None, found: Found) -> None:
+    def _follow(self, backup: Backup, told: Record | None, found: Found) -> None:
         """Look at all backups that an incremental one builds upon."""
         plan = {} if told is None or told.plan is None else dict(told.plan)
         reads_own = plan.pop(backup.timestamp, None)
@@ -167,7 +163,7 @@ class Inspector:
         if (kept := self._bases.get(base.timestamp)) is not None:
             return kept
         found = self._bases[base.timestamp] = Found()
-        _, required = self._required(base.timestamp)
+        _, required = required_of(self._store, base.timestamp)
         files, search = set(required.files), Search(required)
         archived, first = 0, ""
         for info in _taken(self._objects(base.timestamp), files, search, base.timestamp):

@@ -119,14 +119,18 @@ def unpacked(data: bytes) -> tuple[Required, list[str]]:
     return Required(**told, oids=array("I", oids)), chain
 
 
-def required_of(store: Store, timestamp: str) -> Required:
-    """What must be there of a backup; where its own files don't tell, they are `not_checked`. Unreachable."""
+def required_of(store: Store, timestamp: str) -> tuple[record.Record | None, Required]:
+    """What gpbackup's record of a backup says, None where nothing does, as of a backup that gpbackup has not made; and
+    what must be there. Where gpbackup's files are not there, can't be read or are damaged, it is `not_checked`.
+    Unreachable.
+    """
     try:
-        return of_record(store, timestamp, record.read(store, timestamp))
+        told = record.read(store, timestamp)
     except Unreachable:
         raise
     except StorageError as error:
-        return Required(timestamp, not_checked=f"not checked: {error}")
+        return None, Required(timestamp, not_checked=f"not checked: {error}")
+    return told, of_record(store, timestamp, told)
 
 
 def of_record(store: Store, timestamp: str, told: record.Record) -> Required:

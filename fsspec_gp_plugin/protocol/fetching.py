@@ -33,15 +33,17 @@ def build_catalog(context: Context, catalog: Catalog, timestamp: str, store: Sto
     from ..backups import catalogs
     from ..integrity.manifest import BadManifest
 
+    can_not = "be listed"
     try:
         notes = catalogs.find_notes(store, timestamp)
         _warn_of_marks(context, timestamp, notes)
         if notes.manifests:
+            can_not = "be read"
             token = catalogs.token_of(store, notes.claims)
             return catalogs.build(catalog, store, timestamp, notes.manifests, token)
         why = "there is no manifest of it"
     except AccessDenied as error:
-        why = f"these credentials can't read its manifests: {error}"
+        why = f"its manifests can't {can_not}: {error}"
     except (LocalFileError, BadManifest) as error:
         raise type(error)(f"{error}; {ESCAPE}") from error
     context.log.info(f"{timestamp}: restored unverified, as {why}")

@@ -9,10 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..backups import record
-from ..backups.record import BadRecordError
-from ..backups.required import Required, of_record, packed, unpacked
-from ..errors import AccessDenied, LocalFileError, NotFound
+from ..backups.required import packed, required_of, unpacked
+from ..errors import LocalFileError, NotFound
 from ..integrity import beside
 from ..private import NoDirectoryError
 from .completeness import require_backup
@@ -23,7 +21,7 @@ from .sources import source
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..backups.record import Record
+    from ..backups.required import Required
     from ..integrity.catalog import Catalog
     from ..storage.api import Store
     from .context import Context
@@ -39,7 +37,7 @@ def require_restorable(context: Context, timestamp: str) -> None:
     from ..integrity import catalog_users
 
     store = source(context, timestamp)
-    told, required = _told(store, timestamp)
+    told, required = required_of(store, timestamp)
     plan = (told and told.plan) or {}
     earlier = [one for one in plan if one != timestamp]
     try:
@@ -69,23 +67,12 @@ def require_restorable(context: Context, timestamp: str) -> None:
         )
 
 
-def _told(store: Store, timestamp: str) -> tuple[Record | None, Required]:
-    """What gpbackup's record of a backup says, None where nothing does, as of a backup that gpbackup has not made; and
-    what must be there.
-    """
-    try:
-        found = record.read(store, timestamp)
-    except (AccessDenied, NotFound, BadRecordError) as error:
-        return None, Required(timestamp, not_checked=f"not checked: {error}")
-    return found, of_record(store, timestamp, found)
-
-
 def _look_at_base(context: Context, timestamp: str) -> list[str]:
     """As _look(), at a backup that another builds upon."""
     store = source(context, timestamp)
     require_backup(context, store, keys.backup_prefix(timestamp), timestamp)
     # Of the coordinator's files gprestore reads its table of contents alone.
-    return _look(context, store, replace(_told(store, timestamp)[1], files=()))
+    return _look(context, store, replace(required_of(store, timestamp)[1], files=()))
 
 
 def _require_contents(context: Context, timestamp: str, later: str, *, single_data_file: bool) -> None:
@@ -98,7 +85,7 @@ def _require_contents(context: Context, timestamp: str, later: str, *, single_da
     except NotFound as error:
         raise NotFound(f"{error}, which the restore of {later}, an incremental backup, reads") from error
     if single_data_file:
-        require_tables_of_contents(store, _told(store, timestamp)[1], later)
+        require_tables_of_contents(store, required_of(store, timestamp)[1], later)
 
 
 def _look(context: Context, store: Store, required: Required) -> list[str]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from fsspec_gp_plugin.storage.api import Store
 
-HOSTS = ("mdw", "sdw1", "sdw2")
 MARKS = {"mdw": "0" * 12, "sdw1": "1" * 12, "sdw2": "2" * 12}
 OIDS = (16384, 16390)
 CLUSTER = Cluster("", "7300000000000000001", "mdw", "5432", "/data/gpseg-1")

@@ -82,3 +82,13 @@ def test_two_hosts_that_have_written_one_object_are_told(local: Plugin, tmp_path
             "checksum: off",
         )
         assert done.out == b""
+
+
+def test_of_many_processes_one_fetches(local: Plugin) -> None:
+    path = local.database.table()
+    back_up(local, {path: b"rows"})
+    processes = [local.start("restore_data", path) for _ in range(6)]
+    assert [process.communicate(timeout=60) for process in processes] == [(b"rows", b"")] * 6
+    log = local.database.log()
+    assert log.count("no setup hook has fetched them here") == 1
+    assert log.count(", verified") == 6

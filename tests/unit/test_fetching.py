@@ -122,7 +122,8 @@ def test_that_they_are_not_for_these_credentials_is_remembered(one: Site, store:
     assert [size_of(one), size_of(one)] == [None, None]
     assert store.listings == 1
     log = "".join(path.read_text() for path in (one.folder / "log").iterdir())
-    assert log.count("these credentials can't read its manifests: not for you") == 1
+    word = "listed" if what == "listing" else "read"
+    assert log.count(f"restored unverified, as its manifests can't be {word}: not for you") == 1
 
 
 @pytest.mark.parametrize("error", [Unreachable, StorageError])

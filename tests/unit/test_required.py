@@ -60,7 +60,7 @@ def backup(toc: str | bytes, config: str = "segmentcount: 2\n") -> FakeStore:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_must_be_there_is_what_gpbackup_has_stored(name: str) -> None:
     store, timestamp, names = made(name)
-    required = required_of(store, timestamp)
+    required = required_of(store, timestamp)[1]
     data = [one for one in names if re.match(r"gpbackup_[0-9]{1,5}_", one)]
     assert required.not_checked == ""
     assert sorted(required.names()) == sorted(data)
@@ -74,7 +74,7 @@ def test_what_must_be_there_is_what_gpbackup_has_stored(name: str) -> None:
 
 def test_of_a_backup_that_failed_nothing_tells() -> None:
     store, timestamp, _ = made(FAILED)
-    required = required_of(store, timestamp)
+    required = required_of(store, timestamp)[1]
     assert re.fullmatch(r"not checked: .*_toc\.yaml: there is no such object", required.not_checked)
     assert (required.count, list(required.names())) == (0, [])
 
@@ -82,7 +82,7 @@ def test_of_a_backup_that_failed_nothing_tells() -> None:
 @pytest.mark.parametrize("name", ["default", "single_data_file", "no_compression"])
 def test_what_is_missing_is_named(name: str) -> None:
     store, timestamp, names = made(name)
-    required = required_of(store, timestamp)
+    required = required_of(store, timestamp)[1]
     gone = [one for one in names if one.startswith("gpbackup_1_")][1]
     search, first, second = Search(required), Search(required, range(1)), Search(required, range(1, 2))
     for one in [*names, *names]:
@@ -153,7 +153,7 @@ def test_names_that_look_like_keys_are_none() -> None:
 def test_of_a_damaged_table_of_contents_nothing_is_guessed(toc: str) -> None:
     with pytest.raises(BadContentsError, match="k is damaged, or not gpbackup's"):
         oids_in("k", lines(toc))
-    required = required_of(backup(toc), T)
+    required = required_of(backup(toc), T)[1]
     assert required.not_checked == f"not checked: {PREFIX}gpbackup_{T}_toc.yaml is damaged, or not gpbackup's"
     assert (required.count, len(required.files)) == (0, 4)
 
@@ -170,14 +170,14 @@ def test_of_a_damaged_table_of_contents_nothing_is_guessed(toc: str) -> None:
     ],
 )
 def test_what_can_not_be_told_is_said(config: str, why: str) -> None:
-    required = required_of(backup(ODD_ENTRIES + END, config), T)
+    required = required_of(backup(ODD_ENTRIES + END, config), T)[1]
     assert required.not_checked.startswith("not checked: ")
     assert why in required.not_checked
     assert required.count == 0
 
 
 def test_nothing_is_guessed_where_the_record_is_gone_or_can_not_be_read() -> None:
-    assert "config.yaml: there is no such object" in required_of(FakeStore(), T).not_checked
+    assert "config.yaml: there is no such object" in required_of(FakeStore(), T)[1].not_checked
 
     def failing(error: type[Exception]) -> FakeStore:
         def refuse(*_: object) -> None:
@@ -187,7 +187,7 @@ def test_nothing_is_guessed_where_the_record_is_gone_or_can_not_be_read() -> Non
         store.objects = backup(ODD_ENTRIES + END).objects
         return store
 
-    assert required_of(failing(AccessDenied), T).not_checked == "not checked: no"
+    assert required_of(failing(AccessDenied), T)[1].not_checked == "not checked: no"
     with pytest.raises(Unreachable):
         required_of(failing(Unreachable), T)
 
@@ -206,7 +206,7 @@ def test_a_table_of_contents_is_not_held_in_memory() -> None:
 
     store = backup("dataentries:\n" + entries(1000, 20_000) + END)
     before = peak()
-    required = required_of(store, T)
+    required = required_of(store, T)[1]
     assert required.count == 40_000
     assert peak() - before < 10 << 20 < len(store.objects[f"{PREFIX}gpbackup_{T}_toc.yaml"])
 

@@ -252,7 +252,7 @@ def test_what_can_not_be_told_is_not_checked(host: Host) -> None:
 def test_what_one_target_lacks_may_be_at_the_other(host: Host) -> None:
     one = recorded("default")
     lead, other = Store("default"), Store("default")
-    required = required_of(lead, one.timestamp)
+    _, required = required_of(lead, one.timestamp)
     del lead.objects[one.prefix + one.data[0]]
     lead.archived = {one.prefix + one.data[1]}
     other.archived = {one.prefix + one.data[2]}
