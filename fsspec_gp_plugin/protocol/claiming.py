@@ -152,12 +152,25 @@ def run_of(context: Context, timestamp: str) -> Run | None:
     return runs.read_run(context.config.place, timestamp)
 
 
-def is_ours(context: Context, prefix: str, directory: str, run: Run) -> bool:
-    """Whether a hook with that directory belongs to the run. ClaimedError where another run has claimed the prefix,
-    too, which a store that can't create only if absent tells only now.
+def is_ours(context: Context, prefix: str, directory: str, run: Run | None) -> bool:
+    """Whether what lies at the prefix is of this host's run, which has a hook with that directory; where the host knows
+    of none, as of one without setup hooks, whether nobody claims it. ClaimedError where another run has claimed the
+    prefix, too, which a store that can't create only if absent tells only now.
     """
+    if run is None:
+        return _is_unclaimed(context, prefix)
     if keys.local_run(directory)[0] not in run.directories:
         return False
     if not run.proven:
         claims.require_only_claim(context.store, prefix, run.claim)
     return True
+
+
+def _is_unclaimed(context: Context, prefix: str) -> bool:
+    try:
+        claims.find_claim(context.store, prefix, lambda _: False)
+    except NotFound:
+        return True
+    except StorageError as error:
+        context.log.info(f"nothing tells whether {prefix} is claimed: {error}")
+    return False

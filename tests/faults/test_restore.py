@@ -90,7 +90,9 @@ def test_a_restore_goes_on_at_its_own_last_byte(reading: Scene, stored: Stored) 
     # The proxy has had a little more from the store than it passed on.
     assert sum(request.down for request in reading.proxy.requests) <= BIG + 2_000_000
     # All but the one that finds the object, and tells which version of it the others are to read.
-    pinned = [bool(request.headers.get("if-match")) for request in reading.proxy.requests if gets(request)]
+    # Before it, the manifests are listed.
+    asked = [one for one in reading.proxy.requests if gets(one) and "list-type=" not in one.path]
+    pinned = [bool(request.headers.get("if-match")) for request in asked]
     assert pinned.count(False) == 1
     assert not pinned[0]
 
@@ -106,7 +108,8 @@ FATAL: dict[str, tuple[int | None, Callable[[], Fault]]] = {
 @pytest.mark.parametrize("trouble", FATAL)
 def test_a_restore_that_cannot_be_fails_and_writes_nothing(reading: Scene, stored: Stored, trouble: str) -> None:
     status, make = FATAL[trouble]
-    reading.configure(max_retries="2", timeout="1s")
+    # Without a look at manifests, which would fail before.
+    reading.configure(max_retries="2", timeout="1s", checksum="off")
     path = stored.path(reading.plugin.database, "big")
     reading.proxy.faults.append(make())
     result = reading.plugin.run("restore_data", path, seconds=30)
