@@ -27,7 +27,7 @@ LONGER = {
     "tests/contract/test_azure_credentials.py": 346,
     "tests/contract/test_s3_gateways.py": 315,
     "tests/contract/test_transport.py": 371,
-    "tests/protocol/test_replication.py": 365,
+    "tests/protocol/test_replication.py": 359,
     "tests/unit/test_schedule.py": 317,
 }
 
