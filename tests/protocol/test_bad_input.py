@@ -12,7 +12,6 @@ import pytest
 
 from tests.protocol.caller import Plugin, quoted, write_config
 from tests.servers.fixtures import skip_unless_required
-from tests.servers.ports import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,10 +186,10 @@ def test_a_directory_that_is_missing_is_noticed(local: Plugin, tmp_path: Path) -
     (where.parent).rmdir()
     may_not = write_config(tmp_path / "may-not.yaml", f"file://{where}", {"auto_mkdir": False})
     for command, config in (
-        ("setup_plugin_for_backup", may_not),
         ("backup_data", may_not),
         ("backup_data", may_be_made),
         ("delete_backup", may_be_made),
+        ("setup_plugin_for_backup", may_not),
     ):
         call(local, command, config).failed("does not exist; mount or create it", str(where), status=3)
     assert not where.parent.exists()
@@ -200,11 +199,6 @@ def test_a_target_that_is_a_link_to_nowhere(local: Plugin, tmp_path: Path) -> No
     (tmp_path / "link").symlink_to(tmp_path / "not-mounted")
     config = write_config(tmp_path / "c.yaml", f"file://{tmp_path}/link")
     call(local, "backup_data", config).failed("is a link to a directory that does not exist; mount it", status=3)
-
-
-def test_a_filesystem_that_cannot_write(local: Plugin, tmp_path: Path) -> None:
-    config = write_config(tmp_path / "c.yaml", f"http://127.0.0.1:{closed_port()}/dir")
-    call(local, "setup_plugin_for_backup", config).failed("is for restore only", status=1)
 
 
 def test_help_is_for_people(local: Plugin) -> None:

@@ -234,7 +234,9 @@ def test_the_backups_that_an_incremental_one_builds_upon_are_verified(plugin: Pl
     assert kept(database) == []
 
 
-def test_a_backup_is_restored_and_verified_from_a_web_server(local: Plugin, tmp_path: Path) -> None:
+def test_a_backup_is_restored_and_verified_from_a_web_server_and_none_is_made_there(
+    local: Plugin, tmp_path: Path
+) -> None:
     """Whose listings tell no sizes."""
     path = local.database.table()
     back_up(local, {path: b"rows" * 1000})
@@ -244,5 +246,7 @@ def test_a_backup_is_restored_and_verified_from_a_web_server(local: Plugin, tmp_
         write_config(local.config, f"http://127.0.0.1:{server.server_port}")
         call_hook(local, "setup_plugin_for_restore")
         assert local.run("restore_data", path).succeeded().out == b"rows" * 1000
+        local.database.timestamp = "20260102030406"
+        local.run("setup_plugin_for_backup", local.database.directory(-1), "master").failed("is for restore only")
         server.shutdown()
     assert ", verified" in local.database.log()
