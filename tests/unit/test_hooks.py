@@ -55,7 +55,7 @@ def test_setup_for_backup_tries_all_that_a_backup_will_do(context: Callable[[Fak
     assert [call[0] for call in store.calls] == ["fetch", "piece", "put", *steps.split()]
     assert len(store.objects) == 2  # the host has signed already
     probes = [call[1] for call in store.calls if call[0] in ("write", "abort", "complete", "read")]
-    assert {key.startswith(f"{PREFIX}gpbackup_{TIMESTAMP}_probe_") for key in probes} == {True}
+    assert {key.startswith(f"{PREFIX}fsspec_gp_plugin/probe_") for key in probes} == {True}
 
 
 def test_segments_make_no_requests_of_their_own(context: Callable[[FakeStore], Context]) -> None:
