@@ -93,12 +93,18 @@ def wait_for_others(looks: int) -> bool:
 
 
 def _found(store: Store, prefix: str) -> list[Claim]:
-    for name in (NAME, SETTLED) if store.capabilities.creates else ():
+    if store.capabilities.creates:
         try:
-            return [read_claim(store, prefix + name)]
+            return [read_claim(store, prefix + NAME)]
         except NotFound:
             pass  # it may be claimed by best effort
-    return list(claims_among(store, prefix, list(store.find(prefix + FOLDER))))
+    try:
+        return list(claims_among(store, prefix, list(store.find(prefix + FOLDER))))
+    except AccessDenied as error:
+        try:
+            return [read_claim(store, prefix + SETTLED)]
+        except StorageError:
+            raise error from None
 
 
 def claims_among(store: Store, prefix: str, listed: list[ObjectInfo]) -> Iterator[Claim]:

@@ -119,7 +119,6 @@ def _contend(store: Store, prefix: str, claim: Claim, note: Note, *, is_ignored:
             raise refusal(prefix, first, claim.cluster)
     # Whoever comes later loses against it, whatever their token.
     store.put(prefix + SETTLED, memoryview(claim.encoded()))
-    _remove(store, [own], note)
 
 
 def _remove(store: Store, keys: list[str], note: Note) -> None:

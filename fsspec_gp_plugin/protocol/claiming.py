@@ -129,7 +129,8 @@ class _Joining:
         context = self._context
         if context.store.capabilities.creates:
             try:
-                context.store.stat(name)
+                with memoryview(bytearray(1)) as into:
+                    sum(context.store.fetch(name, into)[1])
             except StorageError:
                 pass
             else:
@@ -178,15 +179,15 @@ def require_not_refused(context: Context, path: str) -> None:
 
 
 def run_of(context: Context, directory: str) -> Run | None:
-    """What this host remembers of the run that a hook with that directory belongs to; None where no setup hook has joined
-    it. StorageError where another run of that timestamp was refused on this host, and the hook may be that one's.
+    """What this host remembers of the run that a hook with that directory belongs to; None where no setup hook has
+    joined it. StorageError where another run of that timestamp was refused here, and the hook may be that one's.
     """
     data_directory, timestamp = keys.local_run(directory)
     place = context.config.place
     run = runs.read_run(place, timestamp)
     if run is not None and data_directory not in run.directories and runs.has_refusal(place, timestamp):
         raise StorageError(
-            f"a run of {timestamp} was refused on this host, and {data_directory} is none of the other's"
+            f"another run of {timestamp} was refused on this host, and {data_directory} does not belong to this one"
         )
     return run
 

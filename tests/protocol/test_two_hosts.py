@@ -135,6 +135,7 @@ def test_the_second_cluster_may_be_on_the_same_host(make: Maker, target: Target)
     """Two clusters of one user on one host share their notes, too; their data directories tell them apart."""
     winner = make("host")
     winner.hook("setup_plugin_for_backup", "master").succeeded()
+    winner.hook("setup_plugin_for_backup", "segment_host").succeeded()
     data_of(winner, 0, b"rows of the winner").succeeded()
     before = objects(target)
     second = winner.database.folder / "second"
