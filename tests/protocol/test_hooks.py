@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,16 +49,18 @@ def test_the_content_id_comes_quoted_bare_or_not_at_all(local: Plugin, content: 
 @pytest.mark.every_target
 def test_setup_for_backup_leaves_a_claim_and_a_mark(plugin: Plugin, target: Target) -> None:
     call_hook(plugin, "setup_plugin_for_backup")
-    claim, mark = target.keys()
-    creates = target.kind != "ftp"
-    assert claim.startswith(f"{PREFIX}fsspec_gp_plugin/claim." + ("json" if creates else ""))
-    assert mark.startswith(f"{PREFIX}fsspec_gp_plugin/{os.uname().nodename}.")
+    left = target.keys()
+    creates = target.kind not in ("ftp", "webdav")
+    claims = [r"claim\.json"] if creates else [r"claim\.[0-9a-f]{32}\.json", r"claim\.settled\.json"]
+    mark = rf"{re.escape(os.uname().nodename)}\.[0-9a-f]{{12}}\.mark"
+    for name, key in zip([*claims, mark], left, strict=True):
+        assert re.fullmatch(f"{PREFIX}fsspec_gp_plugin/{name}", key)
     assert ("best effort" in plugin.database.log()) == (not creates)
     # Of the same run it is no error, and leaves no more; of another cluster it is one.
     call_hook(plugin, "setup_plugin_for_backup")
     other = plugin.database.directory(-1).replace("/gpseg-1/", "/other/gpseg-1/")
     plugin.run("setup_plugin_for_backup", other, "master").failed("is claimed by the cluster of coordinator", status=1)
-    assert target.keys() == [claim, mark]
+    assert target.keys() == left
 
 
 @pytest.mark.every_target
