@@ -10,7 +10,7 @@ from ..integrity import underway, verdict
 from ..integrity.claim import BadClaim
 from ..storage.reading import first_bytes
 from .claims import read_claim
-from .owners import claim_at
+from .ownership import claim_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

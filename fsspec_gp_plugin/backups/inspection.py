@@ -18,7 +18,7 @@ from . import catalogs
 from .chains import why_not
 from .ownership import Ownership, ownership_of
 from .required import required_of
-from .search import Search
+from .data_search import DataSearch
 from .survey import Backup, survey
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..integrity.entry import Entry
     from ..private import Place
     from ..storage.api import ObjectInfo, Store
-    from .record import Record
+    from .gpbackup_config import Record
     from .required import Required
 
 _NOT_FINISHED = {
@@ -82,7 +82,7 @@ class Inspector:
         found = Found()
         with self._catalog(backup, found) as catalog:
             told, required = required_of(self._store, backup.timestamp)
-            files, search = set(required.files), Search(required)
+            files, search = set(required.files), DataSearch(required)
             listed = _taken(self._objects(backup.timestamp), files, search, backup.timestamp)
             with catalog.compared(listed, backup_prefix(backup.timestamp)) as comparison:
                 _tell_comparison(found, comparison, backup)
@@ -164,7 +164,7 @@ class Inspector:
             return kept
         found = self._bases[base.timestamp] = Found()
         _, required = required_of(self._store, base.timestamp)
-        files, search = set(required.files), Search(required)
+        files, search = set(required.files), DataSearch(required)
         archived, first = 0, ""
         for info in _taken(self._objects(base.timestamp), files, search, base.timestamp):
             if info.archived:
@@ -183,12 +183,12 @@ class Inspector:
 _ARCHIVED = "is in the store's archive and can't be read now"
 
 
-def _missing(files: set[str], search: Search) -> Iterator[str]:
+def _missing(files: set[str], search: DataSearch) -> Iterator[str]:
     yield from sorted(files)
     yield from search.names_missing()
 
 
-def _taken(objects: Iterable[ObjectInfo], files: set[str], search: Search, timestamp: str) -> Iterator[ObjectInfo]:
+def _taken(objects: Iterable[ObjectInfo], files: set[str], search: DataSearch, timestamp: str) -> Iterator[ObjectInfo]:
     """The same objects, each noted as found."""
     start = len(backup_prefix(timestamp))
     for info in objects:

@@ -11,7 +11,7 @@ from ..errors import LocalFileError, PluginError, StorageError, Unreachable
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, timestamp_of
 from ..storage.clock import clock_offset
 from .deletion import delete_backup
-from .owners import clusters_of
+from .ownership import clusters_of
 from .parallel import each
 from .plans import plans_of
 from .survey import Backup, survey

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from ..errors import StorageError, Unreachable
 from ..keys import backup_prefix
 from ..storage.reading import lines
-from . import record
+from . import gpbackup_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -119,13 +119,13 @@ def unpacked(data: bytes) -> tuple[Required, list[str]]:
     return Required(**told, oids=array("I", oids)), chain
 
 
-def required_of(store: Store, timestamp: str) -> tuple[record.Record | None, Required]:
+def required_of(store: Store, timestamp: str) -> tuple[gpbackup_config.Record | None, Required]:
     """What gpbackup's record of a backup says, None where nothing does, as of a backup that gpbackup has not made; and
     what must be there. Where gpbackup's files are not there, can't be read or are damaged, it is `not_checked`.
     Unreachable.
     """
     try:
-        told = record.read(store, timestamp)
+        told = gpbackup_config.read(store, timestamp)
     except Unreachable:
         raise
     except StorageError as error:
@@ -133,7 +133,7 @@ def required_of(store: Store, timestamp: str) -> tuple[record.Record | None, Req
     return told, of_record(store, timestamp, told)
 
 
-def of_record(store: Store, timestamp: str, told: record.Record) -> Required:
+def of_record(store: Store, timestamp: str, told: gpbackup_config.Record) -> Required:
     """The same, of a backup whose record has been read."""
     ends = ("config.yaml", "metadata.sql", "toc.yaml", "report", *(["statistics.sql"] if told.with_statistics else []))
     files = tuple(f"gpbackup_{timestamp}_{end}" for end in ends)

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..backups.deletion import delete_backup
-from ..backups.owners import clusters_of
+from ..backups.ownership import clusters_of
 from ..backups.plans import plans_of
 from ..backups.retention import Policy, Verdict, judge, unfinished
 from ..backups.running import Watch, running_without_claim

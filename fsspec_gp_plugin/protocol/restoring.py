@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .. import keys
 from ..backups.required import packed, required_of, unpacked
 from ..errors import LocalFileError, NotFound
-from ..integrity import beside
+from ..integrity import for_segments
 from ..private import NoDirectoryError
 from .completeness import require_backup
 from .fetching import build_catalog
@@ -58,7 +58,7 @@ def require_restorable(context: Context, timestamp: str) -> None:
     large += _look(context, store, required)
     if not large:
         with suppress(LocalFileError):
-            beside.remove(context.config.place, timestamp)  # of a restore that was killed
+            for_segments.remove(context.config.place, timestamp)  # of a restore that was killed
     else:
         _leave(context, required, large)
         context.log.info(
@@ -108,7 +108,7 @@ def _look(context: Context, store: Store, required: Required) -> list[str]:
 def _leave(context: Context, required: Required, large: list[str]) -> None:
     """Tell the hooks of this host's segments what must be there of a backup, and which backups are left to them."""
     try:
-        beside.write(context.config.place, required.timestamp, packed(required, large))
+        for_segments.write(context.config.place, required.timestamp, packed(required, large))
     except LocalFileError as error:
         context.log.info(f"{required.timestamp}: the objects of the segments are not checked: {error}")
 
@@ -133,9 +133,9 @@ def require_objects(context: Context, timestamp: str, content: str) -> None:
     the hook of this host has left to those of its segments.
     """
     try:
-        kept = beside.read(context.config.place, timestamp)
+        kept = for_segments.read(context.config.place, timestamp)
         for one in () if kept is None else unpacked(kept)[1]:
-            if (left := beside.read(context.config.place, one)) is not None:
+            if (left := for_segments.read(context.config.place, one)) is not None:
                 _require_content(context, unpacked(left)[0], content)
     except NoDirectoryError:
         pass  # the hook of this host has left nothing

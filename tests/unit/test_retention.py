@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsspec_gp_plugin.backups.deletion import delete_all
-from fsspec_gp_plugin.backups.owners import clusters_of
+from fsspec_gp_plugin.backups.ownership import clusters_of
 from fsspec_gp_plugin.backups.retention import Policy, judge
 from fsspec_gp_plugin.backups.survey import Backup, survey
 from fsspec_gp_plugin.errors import StorageError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fsspec_gp_plugin.backups.owners import clusters_of
+from fsspec_gp_plugin.backups.ownership import clusters_of
 from fsspec_gp_plugin.backups.survey import Backup, survey
 from fsspec_gp_plugin.errors import AccessDenied, Unreachable
 from fsspec_gp_plugin.integrity import claim
