@@ -16,9 +16,9 @@ from ..integrity.manifest import FOLDER, BadManifest
 from ..keys import backup_prefix
 from . import catalogs
 from .chains import why_not
+from .data_search import DataSearch
 from .ownership import Ownership, ownership_of
 from .required import required_of
-from .data_search import DataSearch
 from .survey import Backup, survey
 
 if TYPE_CHECKING:

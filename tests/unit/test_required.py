@@ -7,9 +7,9 @@ import resource
 
 import pytest
 
+from fsspec_gp_plugin.backups.data_search import DataSearch
 from fsspec_gp_plugin.backups.gpbackup_config import Record
 from fsspec_gp_plugin.backups.required import BadContentsError, Required, of_record, oids_in, required_of
-from fsspec_gp_plugin.backups.data_search import DataSearch
 from fsspec_gp_plugin.errors import AccessDenied, Unreachable
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.fakes import FakeStore
