@@ -56,8 +56,8 @@ def _forget(place: Place, timestamp: str, note: Callable[[str], None]) -> None:
 
 
 def delete_all(store: Store, prefix: str, note: Callable[[str], None]) -> int:
-    """Delete all objects and working files below a prefix, gpbackup's table of contents first, its report and the claims
-    last; returns how many. Fails if anything is left.
+    """Delete all objects and working files below a prefix; returns how many. Fails if anything is left. Of a backup the
+    table of contents goes first, the report and then the claims last.
 
     `note` is told, as text, what could not be looked for and what was taken back.
     """
@@ -77,8 +77,7 @@ def delete_all(store: Store, prefix: str, note: Callable[[str], None]) -> int:
 
 
 def _delete_found(store: Store, prefix: str, last: set[str] | None) -> int:
-    """Delete what listings tell until they tell nothing. Reports and claims are put into a set that is given, and stay.
-    """
+    """Delete what listings tell until they tell nothing. Reports and claims are put into a given set, and stay."""
     count = 0
     before: set[str] = set()
     # A batch at a time: a backup may have millions of objects. Each listing begins anew, so that none is skipped.

@@ -160,8 +160,8 @@ class _Search:
         return max(known) if len(known) == len(begun) else None
 
     def heed_last_parts(self, left: Leftover, begun_before: float) -> str:
-        """Take the last parts of uploads for signs of life, until one is later than `begun_before`; returns why it stays
-        where one can't be asked, and where gpbackup has not ended and nothing tells the age of one; else "".
+        """Take the last parts of uploads for signs of life, until one is later than `begun_before`; returns why it
+        stays where one can't be asked, and where gpbackup has not ended and nothing tells the age of one; else "".
         """
         is_unknown = any(one.modified is None and one.key.startswith(left.prefix) for one in self._files)
         if left.what != WORKING_FILES:

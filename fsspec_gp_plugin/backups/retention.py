@@ -144,7 +144,7 @@ def _share_history(one: Cluster, other: Cluster) -> bool:
     """Whether a backup of one may build upon those of the other: the same cluster, also after its coordinator has
     moved to another host, and a clone, as gpbackup's history is copied with the coordinator's directory.
     """
-    return one.is_same(other) or bool(one.system_identifier) and one.system_identifier == other.system_identifier
+    return one.is_same(other) or (bool(one.system_identifier) and one.system_identifier == other.system_identifier)
 
 
 class _Obscure:

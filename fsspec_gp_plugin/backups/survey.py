@@ -123,6 +123,8 @@ class Backup:
         if manifest.is_manifest(name):
             self.manifests.append(info)
             return
+        if manifest.is_plugins_own(name):
+            return
         self.objects += 1
         self.size += info.size
         if name == f"gpbackup_{self.timestamp}_toc.yaml":

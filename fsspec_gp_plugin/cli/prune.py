@@ -136,7 +136,8 @@ def _delete(found: _Found, place: Place, rows: list[dict[str, Any]]) -> None:
                 row.update(action="keep", why=verdict.why, held_by=verdict.held_by or None)
                 continue
             why = row["why"]
-            row.update(action="begun", why=f"not finished: run it again, and then `cleanup CONFIG --run {timestamp} --yes`")
+            rest = f"`cleanup CONFIG --run {timestamp} --yes`"
+            row.update(action="begun", why=f"not finished: run it again, and then {rest}")
             try:
                 _, kept = delete_backup(found.store, place, timestamp, lambda _: None)
             except Unreachable:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .. import keys
 from ..backups.data_search import DataSearch
 from ..errors import AccessDenied, NotFound, StorageError
+from ..integrity.manifest import is_plugins_own
 from ..storage.mirrored import MirroredStore
 from .fetching import ESCAPE
 
@@ -111,8 +112,9 @@ def check(context: Context, store: Store, scope: Scope, required: Required, cata
         return
     prefix = keys.backup_prefix(scope.timestamp)
 
-    def look(found: Iterator[ObjectInfo]) -> tuple[StorageError | None, int]:
+    def look(objects: Iterator[ObjectInfo]) -> tuple[StorageError | None, int]:
         """What is wrong, and how many objects no manifest names."""
+        found = (info for info in objects if not is_plugins_own(info.key[len(prefix) :]))
         seen = _Seen(required, scope)
         different, unnamed = None, 0
         if named is not None:

@@ -21,6 +21,7 @@ from .sources import source
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..backups.gpbackup_config import Record
     from ..backups.required import Required
     from ..integrity.catalog import Catalog
     from ..storage.api import Store
@@ -39,6 +40,7 @@ def require_restorable(context: Context, timestamp: str) -> None:
     store = source(context, timestamp)
     told, required = required_of(store, timestamp)
     plan = (told and told.plan) or {}
+    _warn_of_failure(context, timestamp, told)
     earlier = [one for one in plan if one != timestamp]
     try:
         catalog_users.begin(context.config.place, timestamp, [timestamp, *earlier])
@@ -71,8 +73,16 @@ def _look_at_base(context: Context, timestamp: str) -> list[str]:
     """As _look(), at a backup that another builds upon."""
     store = source(context, timestamp)
     require_backup(context, store, keys.backup_prefix(timestamp), timestamp)
+    told, required = required_of(store, timestamp)
+    _warn_of_failure(context, timestamp, told)
     # Of the coordinator's files gprestore reads its table of contents alone.
-    return _look(context, store, replace(required_of(store, timestamp)[1], files=()))
+    return _look(context, store, replace(required, files=()))
+
+
+def _warn_of_failure(context: Context, timestamp: str, told: Record | None) -> None:
+    """Say it where gpbackup's record calls a backup failed. gprestore does not ask, and the report may call it whole."""
+    if told is not None and told.has_failed:
+        context.log.warning(f"gpbackup's own record says that the backup {timestamp} failed; it is restored anyway")
 
 
 def _require_contents(context: Context, timestamp: str, later: str, *, single_data_file: bool) -> None:
