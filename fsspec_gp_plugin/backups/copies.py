@@ -65,9 +65,3 @@ def copied(listed: Iterable[ObjectInfo], prefix: str) -> Iterator[ObjectInfo]:
         return kept or not manifest.is_plugins_own(name)
 
     return (info for info in listed if is_of_it(info.key[len(prefix) :]))
-
-
-def first_lacking(wanted: Iterable[ObjectInfo], listed: Iterable[ObjectInfo]) -> ObjectInfo | None:
-    """Of the objects that are wanted one that is not listed in its size; None where all are."""
-    sizes = {info.key: info.size for info in listed}
-    return next((info for info in wanted if sizes.get(info.key) != info.size), None)

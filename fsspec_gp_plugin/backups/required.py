@@ -15,6 +15,7 @@ import re
 from array import array
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from heapq import merge
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..storage.api import Store
 
 _MOST_OBJECTS = 100_000_000
+_SORTED_AT_ONCE = 1 << 16
 _ENTRIES = b"dataentries:"
 # What gpbackup writes after the data entries, in every version that writes the number of segments into its record.
 _AFTER = b"incrementalmetadata:"
@@ -215,4 +217,14 @@ class _Entries:
         """What was found, each once."""
         if not self._found or not self._ended or len(self._oids) != self._entries:
             raise ValueError
-        return array("I", sorted(set(self._oids)))
+        return _sorted_once(self._oids)
+
+
+def _sorted_once(numbers: array[int]) -> array[int]:
+    """The same numbers, sorted, each once; the memory of a few thousand of them beside the arrays."""
+    pieces = [array("I", sorted(numbers[at : at + _SORTED_AT_ONCE])) for at in range(0, len(numbers), _SORTED_AT_ONCE)]
+    found = array("I")
+    for number in merge(*pieces):
+        if not found or found[-1] != number:
+            found.append(number)
+    return found

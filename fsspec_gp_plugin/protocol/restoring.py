@@ -80,7 +80,7 @@ def _look_at_base(context: Context, timestamp: str) -> list[str]:
 
 
 def _warn_of_failure(context: Context, timestamp: str, told: Record | None) -> None:
-    """Say it where gpbackup's record calls a backup failed. gprestore does not ask, and the report may call it whole."""
+    """Say it where gpbackup's record calls a backup failed: gprestore does not ask, and the report may not say so."""
     if told is not None and told.has_failed:
         context.log.warning(f"gpbackup's own record says that the backup {timestamp} failed; it is restored anyway")
 
