@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, NotFound, PluginError, StorageError
+from ..integrity.manifest import FOLDER
 from ..storage.reading import part_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _LOOKS = 5
 _RANGE = (1000, _BLOCK + 1000)
 
 
-def probe(store: Store, prefix: str, timestamp: str, note: Note) -> None:
+def probe(store: Store, prefix: str, note: Note) -> None:
     """Do with a large object below the prefix what a backup and a restore will do; StorageError for what does not work.
     Claim and mark, which lie there already, have shown the way of small ones.
 
@@ -37,7 +38,8 @@ def probe(store: Store, prefix: str, timestamp: str, note: Note) -> None:
     blocks = [secrets.token_bytes(_BLOCK), secrets.token_bytes(_BLOCK // 2)]
     # Where parts have a least size, the only one may be smaller.
     parts = blocks if store.capabilities.min_part_size <= _BLOCK else [b"".join(blocks)]
-    tried = Probe(store, prefix, f"gpbackup_{timestamp}_probe_{unique_name('_')}", parts, note)
+    # Where they may not be deleted they stay, and are none of gpbackup's objects.
+    tried = Probe(store, prefix + FOLDER, f"probe_{unique_name('_')}", parts, note)
     tried.abort(blocks)
     try:
         tried.write_parts()

@@ -1,7 +1,8 @@
 """The claim: a small object beside a backup that says whose it is, written before anything else and deleted last.
 
 Where the store can create an object only if there is none, it is called `claim.json`, and the second to write it is
-refused. Elsewhere each claimant writes `claim.TOKEN.json`, and the smallest token counts.
+refused. Elsewhere each claimant writes `claim.TOKEN.json`; the one with the smallest token has won, and writes
+`claim.settled.json`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from .cluster import Cluster
 from .manifest import FOLDER
 
 _FORMAT = "fsspec_gp_plugin claim"
-_NAME = re.compile(re.escape(FOLDER) + r"claim\.(?:([0-9a-f]{32})\.)?json")
+_NAME = re.compile(re.escape(FOLDER) + r"claim\.(?:(?:[0-9a-f]{32}|settled)\.)?json")
 # The name of a claim that the store created only because there was none.
 NAME = f"{FOLDER}claim.json"
+# That of a claim which has won by best effort.
+SETTLED = f"{FOLDER}claim.settled.json"
 LARGEST = 64 << 10
 
 
@@ -39,7 +42,7 @@ class Claim:
 
     @property
     def own_name(self) -> str:
-        """Its name below the backup's prefix where the store can't create only if absent."""
+        """The name below the backup's prefix under which it contends with others."""
         return f"{FOLDER}claim.{self.token}.json"
 
     def encoded(self) -> bytes:

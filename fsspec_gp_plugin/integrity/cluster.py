@@ -29,20 +29,22 @@ class Cluster:
     directory: str = ""
 
     def is_same(self, other: Cluster) -> bool:
-        """Whether nothing that is known of both differs: the names alone where both have one. The port may change."""
+        """Whether nothing that counts differs: the names alone where both have one, else the coordinators' hosts and
+        the system identifiers. Only where none of the two has an identifier the directories count. The port may change.
+        """
         if self.name and other.name:
             return self.name == other.name
-        pairs = (
-            (self.system_identifier, other.system_identifier),
-            (self.host, other.host),
-            (self.directory, other.directory),
-        )
+        pairs = [(_label(self.host), _label(other.host)), (self.system_identifier, other.system_identifier)]
+        if not self.system_identifier and not other.system_identifier:
+            pairs.append((self.directory, other.directory))
         return all(not ours or not theirs or ours == theirs for ours, theirs in pairs)
 
     @property
     def group(self) -> tuple[str, ...]:
         """Equal for backups of one cluster, to group them by."""
-        return (self.name,) if self.name else (self.system_identifier, self.host, self.directory)
+        if self.name:
+            return (self.name,)
+        return (self.system_identifier, _label(self.host), "" if self.system_identifier else self.directory)
 
     def __str__(self) -> str:
         where = f"{self.host or '?'}{f':{self.port}' if self.port else ''}"
@@ -64,12 +66,17 @@ class Cluster:
         return cls(**known)
 
 
+def _label(host: str) -> str:
+    """A host's name without its domain, which some configurations show and others don't."""
+    return host.partition(".")[0].lower()
+
+
 def cluster_here(name: str, port: str, environ: Mapping[str, str], directory: str = "") -> Cluster:
     """The cluster whose coordinator runs on this host. `directory`: the coordinator's data directory, where a hook was
     told it; else the environment's counts. `name` and `port` are options.
     """
     found = directory or environ.get("COORDINATOR_DATA_DIRECTORY") or environ.get("MASTER_DATA_DIRECTORY") or ""
-    found = os.path.normpath(found) if found else ""
+    found = os.path.realpath(found) if found else ""
     return Cluster(name, _system_identifier(found), os.uname().nodename, port or environ.get("PGPORT", ""), found)
 
 

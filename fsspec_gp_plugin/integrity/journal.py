@@ -48,10 +48,13 @@ class Journal:
         os.close(self._directory)
 
     def prepare(self) -> None:
-        """Open it, so that what can't be noted is known before it is stored; LocalFileError."""
+        """Open it and write to it, so that what can't be noted, as on a full disk, is known before it is stored;
+        LocalFileError.
+        """
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._fd = os.open(self._name + _OPEN, flags, 0o600, dir_fd=self._directory)
+            os.write(self._fd, b"\n")
         except OSError as error:
             raise self._failed(error) from error
 

@@ -53,8 +53,10 @@ def begin(place: Place, timestamp: str, run: Run) -> Run:
     with _opened(place, make=True) as directory:
         name = place.name_of(timestamp)
         before = _read(directory, name)
-        if before is not None and before.claim == run.claim:
+        if before is not None and (before.claim == run.claim or not run.claim):
             return before
+        if before is not None and not before.claim:
+            run = replace(before, claim=run.claim)  # another hook of this host could not read it
         private.sweep(directory)
         _write(directory, f"{name}.run", json.dumps(asdict(run)))
         return run
@@ -102,6 +104,14 @@ def read_refusal(place: Place, timestamp: str, data_directory: str) -> str | Non
         return why
     finally:
         os.close(directory)
+
+
+def has_refusal(place: Place, timestamp: str) -> bool:
+    """Whether a run of that timestamp was refused on this host, in whatever data directory; LocalFileError."""
+    with suppress(private.NoDirectoryError), _opened(place) as directory:
+        ours = f"{place.name_of(timestamp)}."
+        return any(name.startswith(ours) and name.endswith(_REFUSED) for name in os.listdir(directory))
+    return False
 
 
 def forget(place: Place, timestamp: str) -> None:

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from .. import keys
-from ..backups import claims
+from ..backups import claims, contention
 from ..backups.lasting import require_lasting
-from ..errors import AccessDenied, LocalFileError, NotFound, PluginError, StorageError, Unreachable
+from ..errors import AccessDenied, LocalFileError, NotFound, PluginError, StorageError
 from ..integrity import mark, runs
-from ..integrity.claim import NAME, new_claim
+from ..integrity.claim import SETTLED, new_claim
 from ..integrity.cluster import cluster_here
 from ..integrity.runs import Run
 from ..redaction import scrub
@@ -52,70 +52,99 @@ class _Joining:
         self._prefix = prefix
         self._timestamp = timestamp
         self._directory = data_directory
-        # What this call has written, to be taken back if it fails.
-        self._written: list[str] = []
         before = runs.read_run(self._place, timestamp)
         self._before = before if before is not None and data_directory in before.directories else None
         self._run: Run | None = None
+        # What this call takes back if it fails: its claim, if it has tried to write one, and other objects.
+        self._claim: Claim | None = None
+        self._is_claimed = False
+        self._written: list[str] = []
 
     def join(self, *, is_coordinator: bool) -> None:
-        store = self._context.store
-        if is_coordinator:
-            if store.capabilities.descriptors:
-                cast("FileStore", store).make_root()
-            claim, proven = self._claim()
-            if not store.capabilities.tested:
-                config, name = self._context.config, self._prefix + claim.own_name
-                require_lasting(config.path, config.url, name, claim.encoded(), self._place.path)
-            self._context.log.info(f"{self._timestamp}: claimed for {claim.cluster}")
-            token = claim.token
-        else:
-            token, proven = self._found(), True
+        if self._before is None:
+            # Noted first: a hook that is killed refuses the run, too, and so does one that could not note why it fails.
+            runs.refuse(self._place, self._timestamp, self._directory, "its setup hook did not come to its end")
+        token, proven = self._claimed() if is_coordinator else (self._found(), True)
         # The coordinator's host may be a segment host, too, and a host may have several names: it leaves one mark.
         self._run = runs.begin(self._place, self._timestamp, Run(token, mark.new_id(), proven))
         name = self._prefix + mark.name_of(self._run.mark)
-        if is_coordinator and self._before is None:
+        if self._claim is not None:
             self._written.append(name)
-        with memoryview(mark.content(self._run.mark, token)) as data:
-            store.put(name, data)
+        data = mark.content(self._run.mark, token)
+        with memoryview(data) as view:
+            self._context.store.put(name, view)
+        if not token:
+            self._require_unreadable(name)
 
-    def _claim(self) -> tuple[Claim, bool]:
+    def _claimed(self) -> tuple[str, bool]:
+        """The token of this run's claim, written or found, and whether the store has proven it."""
         context, store = self._context, self._context.store
+        if store.capabilities.descriptors:
+            cast("FileStore", store).make_root()
         ours = () if self._before is None else (self._before.claim,)
-        found = claims.require_free(store, self._prefix, ours, context.log.info)
-        if found is not None and self._before is not None:
-            return found, self._before.proven
         options = context.config
         cluster = cluster_here(options.cluster, options.pgport, os.environ, self._directory)
-        claim = new_claim(self._timestamp, cluster)
-        names = (NAME, claim.own_name)
-        self._written += [self._prefix + name for name in names]
+        found = claims.require_free(store, self._prefix, cluster, ours, context.log.info)
+        if found is not None and self._before is not None:
+            return found.token, self._before.proven
+        self._claim = new_claim(self._timestamp, cluster)
         try:
-            found, proven = claims.claim_prefix(store, self._prefix, claim, ours, context.log.info)
-        except claims.ClaimedError:
-            self._written.clear()
-            raise
-        self._written = [self._prefix + (NAME if proven else claim.own_name)] if found is claim else []
-        return found, proven
+            found, proven = contention.claim_prefix(store, self._prefix, self._claim, ours, context.log.info)
+        except contention.UnreadableClaimError:
+            if self._before is None:
+                raise
+            return self._before.claim, self._before.proven  # it was this run's when the hook was called before
+        if found is self._claim:
+            self._is_claimed = True
+            self._require_lasting(found)
+        else:
+            self._claim = None
+        context.log.info(f"{self._timestamp}: claimed for {found.cluster}")
+        return found.token, proven
+
+    def _require_lasting(self, claim: Claim) -> None:
+        config, store, key = self._context.config, self._context.store, self._prefix + SETTLED
+        if store.capabilities.tested:
+            return
+        try:
+            claims.read_claim(store, key)
+        except AccessDenied as error:
+            self._context.log.info(
+                f"these credentials can't read, so nothing tells whether others find what this process wrote: {error}"
+            )
+            return
+        require_lasting(config.path, config.url, key, claim.encoded(), self._place.path)
 
     def _found(self) -> str:
-        """The token of the claim that the coordinator has written; "" where these credentials can't read it."""
-        context = self._context
+        """The token of the claim that the coordinator has written; "" where reading it is denied."""
         try:
-            return claims.find_claim(context.store, self._prefix, claims.wait_for_others).token
-        except AccessDenied as error:
-            context.log.info(
-                f"these credentials can't read the claim of {self._timestamp}, so nothing tells whether this host "
-                f"writes to where the coordinator does: {error}"
-            )
+            return claims.find_claim(self._context.store, self._prefix, claims.wait_for_others).token
+        except AccessDenied:
             return ""
-        except Unreachable:
-            raise
         except NotFound:
-            raise NotFound(
-                f"this host does not see what the coordinator wrote at {scrub(context.config.url)} for backup "
-                f"{self._timestamp}: is the share mounted here, is it the same endpoint, bucket and prefix?"
-            ) from None
+            raise self._not_seen() from None
+
+    def _require_unreadable(self, name: str) -> None:
+        """Reading the claim was denied. Who may read objects and not list them is denied also what is not there."""
+        context = self._context
+        if context.store.capabilities.creates:
+            try:
+                with memoryview(bytearray(1)) as into:
+                    sum(context.store.fetch(name, into)[1])
+            except StorageError:
+                pass
+            else:
+                raise self._not_seen()
+        context.log.info(
+            f"these credentials can't read the claim of {self._timestamp}, so nothing tells whether this host writes "
+            "to where the coordinator does"
+        )
+
+    def _not_seen(self) -> NotFound:
+        return NotFound(
+            f"this host does not see what the coordinator wrote at {scrub(self._context.config.url)} for backup "
+            f"{self._timestamp}: is the share mounted here, is it the same endpoint, bucket and prefix?"
+        )
 
     def remember(self) -> None:
         """The hook has succeeded."""
@@ -123,33 +152,44 @@ class _Joining:
             runs.remember(self._place, self._timestamp, replace(self._run, directories=(self._directory,)))
 
     def refuse(self, error: BaseException) -> None:
-        """Take back what this call has written, and let the run's other commands on this host fail."""
+        """Let the run's other commands on this host fail, and take back what this call has written."""
         log = self._context.log
-        why = str(error) or type(error).__name__
-        if self._written:
-            try:
-                self._context.store.delete(self._written)
-                self._context.store.delete_empty_directories(self._prefix)
-            except PluginError as left:
-                log.info(f"{self._prefix}: what the setup hook has written stays behind: {left}")
         try:
             if self._before is None:
-                runs.refuse(self._place, self._timestamp, self._directory, why)
+                runs.refuse(self._place, self._timestamp, self._directory, str(error) or type(error).__name__)
         except LocalFileError as left:
             log.info(str(left))
+        try:
+            store, written = self._context.store, self._written
+            if self._claim is not None:
+                written += contention.withdraw_claim(store, self._prefix, self._claim, is_written=self._is_claimed)
+            if written:
+                store.delete(written)
+                store.delete_empty_directories(self._prefix)
+        except PluginError as left:
+            log.info(f"{self._prefix}: what the setup hook has written stays behind: {left}")
 
 
 def require_not_refused(context: Context, path: str) -> None:
-    """StorageError for a path in the data directory of a run whose setup hook has failed on this host."""
+    """StorageError for a path in the data directory of a run whose setup hook has not succeeded on this host."""
     directory, timestamp = keys.local_run(path)
     why = runs.read_refusal(context.config.place, timestamp, directory)
     if why is not None:
         raise StorageError(f"the setup of backup {timestamp} has failed, so nothing of it is stored: {why}")
 
 
-def run_of(context: Context, timestamp: str) -> Run | None:
-    """What this host remembers of a run; None where no setup hook has joined it."""
-    return runs.read_run(context.config.place, timestamp)
+def run_of(context: Context, directory: str) -> Run | None:
+    """What this host remembers of the run that a hook with that directory belongs to; None where no setup hook has
+    joined it. StorageError where another run of that timestamp was refused here, and the hook may be that one's.
+    """
+    data_directory, timestamp = keys.local_run(directory)
+    place = context.config.place
+    run = runs.read_run(place, timestamp)
+    if run is not None and data_directory not in run.directories and runs.has_refusal(place, timestamp):
+        raise StorageError(
+            f"another run of {timestamp} was refused on this host, and {data_directory} does not belong to this one"
+        )
+    return run
 
 
 def is_ours(context: Context, prefix: str, directory: str, run: Run | None) -> bool:

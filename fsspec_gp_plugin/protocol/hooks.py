@@ -39,7 +39,7 @@ def setup_plugin_for_backup(context: Context, directory: str, scope: str, conten
         require_catalogs(context)
         with joined_run(context, directory, is_coordinator=scope in _COORDINATOR_SCOPES) as (prefix, timestamp):
             begin_journal(context, timestamp)
-            probe(context.store, prefix, timestamp, context.log.info)
+            probe(context.store, prefix, context.log.info)
     _done(context, keys.backup_of_directory(directory)[1], scope, content)
 
 
@@ -68,7 +68,7 @@ def cleanup_plugin_for_backup(context: Context, directory: str, scope: str, cont
     prefix, timestamp = _checked(directory, scope, content)
     if scope in _HOST_SCOPES:
         require_not_refused(context, directory)
-        run = run_of(context, timestamp)
+        run = run_of(context, directory)
         store_manifest(context, prefix, timestamp, run)
         if not is_ours(context, prefix, directory, run):
             context.log.info(

@@ -78,6 +78,20 @@ def test_a_backup_needs_to_write_and_no_more(bucket: Bucket, anybody: Plugin) ->
     anybody.run("restore_data", anybody.database.table()).failed("access denied", status=1)
 
 
+def test_a_host_that_writes_elsewhere_is_found_without_permission_to_list(bucket: Bucket, anybody: Plugin) -> None:
+    """Without it a claim that is not there is denied, as one that may not be read."""
+    bucket.allow("s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObject")
+    database = anybody.database
+    anybody.run("setup_plugin_for_backup", database.directory(-1), "master").succeeded()
+    anybody.run("setup_plugin_for_backup", database.directory(0), "segment_host").succeeded()
+    text = anybody.config.read_text().replace(f"s3://{bucket.name}", f"s3://{bucket.name}/elsewhere")
+    elsewhere = anybody.config.with_name("elsewhere.yaml")
+    elsewhere.write_text(text)
+    anybody.run("setup_plugin_for_backup", database.directory(1), "segment_host", config=elsewhere).failed(
+        "this host does not see what the coordinator wrote"
+    )
+
+
 @pytest.mark.parametrize("listing", [True, False])
 def test_a_restore_needs_to_read_and_to_list_only_for_the_manifests(
     bucket: Bucket, anybody: Plugin, listing: bool

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.backups import claims
+from fsspec_gp_plugin.backups import claims, contention
 from fsspec_gp_plugin.errors import AccessDenied, AlreadyExists, NotFound, StorageError, Unreachable
-from fsspec_gp_plugin.integrity.claim import NAME, BadClaim, Claim, decoded, is_claim, new_claim
+from fsspec_gp_plugin.integrity.claim import NAME, SETTLED, BadClaim, Claim, decoded, is_claim, new_claim
 from fsspec_gp_plugin.integrity.cluster import Cluster, cluster_here
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from fsspec_gp_plugin.storage.api import ObjectInfo
@@ -36,8 +36,8 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def claimed(store: FakeStore, cluster: Cluster, notes: list[str] | None = None) -> tuple[Claim, bool]:
     """As the setup hook of a coordinator does it."""
     note = (notes if notes is not None else []).append
-    claims.require_free(store, PREFIX, (), note)
-    return claims.claim_prefix(store, PREFIX, new_claim(T, cluster), (), note)
+    claims.require_free(store, PREFIX, cluster, (), note)
+    return contention.claim_prefix(store, PREFIX, new_claim(T, cluster), (), note)
 
 
 def test_the_first_gets_it_and_the_store_proves_it() -> None:
@@ -64,18 +64,18 @@ def test_the_second_is_told_whose_it_is(creates: bool) -> None:
 def test_of_several_at_once_exactly_one_gets_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store = FakeStore(creates=kind != "can not", ignores_condition=kind == "ignores")
     monkeypatch.setattr("time.sleep", threading.Event().wait)
-    monkeypatch.setattr(claims, "_PAUSE_SECONDS", 0.3)
+    monkeypatch.setattr(contention, "_PAUSE_SECONDS", 0.3)
     count = 6
     together = threading.Barrier(count)
     won: list[Claim] = []
     told: list[str] = []
 
     def run(number: int) -> None:
-        claims.require_free(store, PREFIX, (), lambda _: None)
+        claims.require_free(store, PREFIX, OURS, (), lambda _: None)
         together.wait()
         try:
             won.append(
-                claims.claim_prefix(store, PREFIX, new_claim(T, Cluster(host=f"h{number}")), (), lambda _: None)[0]
+                contention.claim_prefix(store, PREFIX, new_claim(T, Cluster(host=f"h{number}")), (), lambda _: None)[0]
             )
         except claims.ClaimedError as error:
             told.append(str(error))
@@ -90,7 +90,7 @@ def test_of_several_at_once_exactly_one_gets_it(kind: str, monkeypatch: pytest.M
     if kind == "creates":
         assert {f"the cluster of coordinator {won[0].cluster.host} since" in text for text in told} == {True}
     assert claims.find_claim(store, PREFIX, lambda _: False) == won[0]
-    assert len(store.objects) == 1
+    assert len(store.objects) == (1 if kind == "creates" else 2)
 
 
 def test_a_store_that_ignores_the_condition_is_found_out() -> None:
@@ -98,7 +98,8 @@ def test_a_store_that_ignores_the_condition_is_found_out() -> None:
     notes: list[str] = []
     claim, proven = claimed(store, OURS, notes)
     assert not proven
-    assert set(store.objects) == {PREFIX + claim.own_name}
+    assert set(store.objects) == {PREFIX + claim.own_name, PREFIX + SETTLED}
+    assert claims.find_claim(store, PREFIX, lambda _: False) == claim
     assert "ignores the condition" in notes[0]
     assert "best effort" in notes[1]
 
@@ -136,7 +137,7 @@ def test_a_claim_that_can_not_be_read_is_another_s() -> None:
             raise AccessDenied("denied")
 
     store = UnansweredStore(before)
-    with pytest.raises(AccessDenied):
+    with pytest.raises(contention.UnreadableClaimError, match="can't read whose claim it is"):
         claimed(store, OURS)
 
 
@@ -162,8 +163,8 @@ def test_a_repeated_hook_of_the_same_run_finds_its_own_claim() -> None:
     store = FakeStore()
     claim, _ = claimed(store, OURS)
     store.objects[f"{PREFIX}gpbackup_0_{T}_16384"] = b"data"
-    assert claims.require_free(store, PREFIX, (claim.token,), lambda _: None) == claim
-    assert claims.claim_prefix(store, PREFIX, new_claim(T, OURS), (claim.token,), lambda _: None) == (claim, True)
+    assert claims.require_free(store, PREFIX, OURS, (claim.token,), lambda _: None) == claim
+    assert contention.claim_prefix(store, PREFIX, new_claim(T, OURS), (claim.token,), lambda _: None) == (claim, True)
 
 
 def test_who_may_not_list_says_so_and_goes_on() -> None:
@@ -247,6 +248,13 @@ def test_which_clusters_are_one() -> None:
     assert not Cluster("prod", "7001", "cdw").is_same(Cluster("test", "7001", "cdw"))
     # What is not known of one of them tells nothing.
     assert OURS.is_same(Cluster("", "", "cdw"))
+    # As gpbackup's acceptance script, whose directory is none of the database's.
+    assert Cluster("", "", "cdw", "", "/tmp/testseg").is_same(OURS)
+    assert not Cluster("", "", "cdw", "", "/data/a").is_same(Cluster("", "", "cdw", "", "/data/b"))
+    # The same host with and without its domain; the same data by another path.
+    assert OURS.is_same(Cluster("", "7001", "CDW.example.com", "", "/other/path"))
+    assert OURS.group == Cluster("", "7001", "cdw.example.com", "", "/other/path").group
+    assert not OURS.is_same(Cluster("", "7002", "cdw"))
 
 
 def test_the_identity_of_the_cluster_here(tmp_path: Path) -> None:
@@ -262,3 +270,64 @@ def test_the_identity_of_the_cluster_here(tmp_path: Path) -> None:
     control.write_bytes(b"short")
     assert cluster_here("", "", environ).system_identifier == ""
     assert cluster_here("", "", {}).directory == ""
+
+
+def test_a_store_that_refuses_to_replace_in_its_own_words_has_proven_it() -> None:
+    """Who may only create is denied the second attempt, whatever its condition."""
+
+    def before(method: str, key: str, _number: int) -> None:
+        if method == "create" and key in store.objects:
+            raise AccessDenied("needs storage.objects.delete")
+
+    store = FakeStore(before)
+    assert claimed(store, OURS)[1]
+
+
+def test_what_can_not_be_deleted_after_an_ignored_condition_is_passed_over() -> None:
+    class Kept(FakeStore):
+        def delete(self, keys: Iterable[str]) -> None:
+            raise AccessDenied(f"may not delete {list(keys)}")
+
+    store = Kept(ignores_condition=True)
+    notes: list[str] = []
+    claim, proven = claimed(store, OURS, notes)
+    assert not proven
+    assert "stays behind" in " ".join(notes)
+    assert claims.find_claim(store, PREFIX, lambda _: False) == claim
+
+
+@pytest.mark.parametrize("token", ["0" * 32, "f" * 32])
+@pytest.mark.parametrize("name", [NAME, SETTLED])
+def test_a_claim_that_is_proven_or_settled_wins_against_any_token(token: str, name: str) -> None:
+    """Also against one whose look for other claims came before it."""
+    store = FakeStore(creates=False)
+    first = new_claim(T, THEIRS)
+    store.objects[PREFIX + name] = first.encoded()
+    late = Claim(T, token, OURS, 1)
+    with pytest.raises(claims.ClaimedError, match="coordinator other"):
+        contention.claim_prefix(store, PREFIX, late, (), lambda _: None)
+    assert set(store.objects) == {PREFIX + name}
+
+
+@pytest.mark.parametrize("kind", [AccessDenied, Unreachable, StorageError])
+def test_who_fails_takes_back_no_claim_of_another(kind: type[StorageError]) -> None:
+    store = FakeStore()
+    winner, _ = claimed(store, THEIRS)
+    loser = new_claim(T, OURS)
+    assert PREFIX + NAME not in contention.withdraw_claim(store, PREFIX, loser, is_written=False)
+    assert PREFIX + NAME in contention.withdraw_claim(store, PREFIX, winner, is_written=False)
+
+    def before(method: str, _key: str, _number: int) -> None:
+        if method == "fetch":
+            raise kind("fails")
+
+    store_that_fails = FakeStore(before)
+    store_that_fails.objects = store.objects
+    assert PREFIX + NAME not in contention.withdraw_claim(store_that_fails, PREFIX, loser, is_written=False)
+
+
+def test_an_earlier_call_of_the_cluster_itself_is_told_apart() -> None:
+    store = FakeStore()
+    claimed(store, OURS)
+    with pytest.raises(claims.ClaimedError, match=f"earlier call for this cluster .* `cleanup CONFIG --run {T} --yes`"):
+        claimed(store, OURS)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
+from fsspec_gp_plugin.integrity import runs
+from fsspec_gp_plugin.integrity.claim import new_claim
+from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol import deletion, hooks
@@ -55,7 +58,65 @@ def test_setup_for_backup_tries_all_that_a_backup_will_do(context: Callable[[Fak
     assert [call[0] for call in store.calls] == ["fetch", "piece", "put", *steps.split()]
     assert len(store.objects) == 2  # the host has signed already
     probes = [call[1] for call in store.calls if call[0] in ("write", "abort", "complete", "read")]
-    assert {key.startswith(f"{PREFIX}gpbackup_{TIMESTAMP}_probe_") for key in probes} == {True}
+    assert {key.startswith(f"{PREFIX}fsspec_gp_plugin/probe_") for key in probes} == {True}
+
+
+def test_a_hook_that_is_killed_refuses_its_run(context: Callable[[FakeStore], Context]) -> None:
+    """The refusal is noted before the store is asked for anything, and taken back at the very end."""
+    why: list[str | None] = []
+    store = FakeStore(lambda *_: why.append(refusal(made)))
+    made = context(store)
+    hooks.setup_plugin_for_backup(made, DIRECTORY, "master", "-1")
+    assert set(why) == {"its setup hook did not come to its end"}
+    assert refusal(made) is None
+
+
+def refusal(context: Context) -> str | None:
+    """What the host remembers."""
+    return runs.read_refusal(context.config.place, TIMESTAMP, "/data/gpseg-1")
+
+
+@pytest.mark.parametrize("kind", [AccessDenied, Unreachable, StorageError])
+def test_a_run_that_fails_takes_back_what_is_its_own_and_no_claim_of_another(
+    context: Callable[[FakeStore], Context], kind: type[StorageError]
+) -> None:
+    """The winner comes between the loser's look and its claim."""
+    winner = new_claim(TIMESTAMP, Cluster(host="winner"))
+
+    def before(method: str, key: str, _number: int) -> None:
+        if method == "create":
+            store.objects.setdefault(key, winner.encoded())
+        elif method == "fetch":
+            raise kind("the answer gets lost")
+
+    store = FakeStore(before)
+    made = context(store)
+    with pytest.raises(StorageError):
+        hooks.setup_plugin_for_backup(made, DIRECTORY, "master", "-1")
+    assert store.objects == {f"{PREFIX}fsspec_gp_plugin/claim.json": winner.encoded()}
+    assert refusal(made) is not None
+
+
+def test_a_run_that_fails_later_leaves_nothing(context: Callable[[FakeStore], Context]) -> None:
+    store = failing("complete", kind=StorageError)
+    with pytest.raises(StorageError):
+        hooks.setup_plugin_for_backup(context(store), DIRECTORY, "master", "-1")
+    assert store.objects == {}
+
+
+def test_a_host_that_can_not_read_the_claim_keeps_the_mark_that_it_has(
+    context: Callable[[FakeStore], Context],
+) -> None:
+    """The coordinator's host is a segment host, too, and its credentials may only write."""
+    store = failing("fetch", "read")
+    made = context(store)
+    hooks.setup_plugin_for_backup(made, DIRECTORY, "master", "-1")
+    hooks.setup_plugin_for_backup(made, DIRECTORY.replace("gpseg-1", "gpseg0"), "segment_host")
+    assert sum(key.endswith(".mark") for key in store.objects) == 1
+    run = runs.read_run(made.config.place, TIMESTAMP)
+    assert run is not None
+    assert run.claim
+    assert run.directories == ("/data/gpseg-1", "/data/gpseg0")
 
 
 def test_segments_make_no_requests_of_their_own(context: Callable[[FakeStore], Context]) -> None:

@@ -89,6 +89,12 @@ def test_an_object_that_can_not_be_noted_is_taken_back(context: Context, room: i
     assert [info.key for info in context.store.find("")] == ["another"]
 
 
+def test_nothing_is_sent_where_the_disk_is_full(context: Context) -> None:
+    """An empty journal could still be made there."""
+    with largest_file(0), pytest.raises(LocalFileError, match="File too large"):
+        recorded(context, KEY, lambda: pytest.fail("it was sent"))
+
+
 def test_nothing_is_sent_where_nothing_can_be_noted(home: Path, context: Context) -> None:
     (journals(home) / f"{PLACE.name_of(T)}.open").mkdir()
     with pytest.raises(LocalFileError, match=r"can't write the journal of checksums .*: Is a directory"):

@@ -95,15 +95,32 @@ def _look_for(steps: Steps, store: Store, config: Config, host: str, key: str, t
         try:
             found = first_bytes(store, store.stat(key))
         except AccessDenied as error:
-            step.warn(
-                f"these credentials can't read, so nothing tells whether {host} writes to the same place: {error}"
-            )
-            return
+            # Also what is not there is denied to whoever may read objects and not list them.
+            if not _reads_its_own(store, key):
+                step.warn(
+                    f"these credentials can't read, so nothing tells whether {host} writes to the same place: {error}"
+                )
+                return
+            found = b""
         except NotFound:
             found = b""
         if found != token.encode():
             raise StorageError(f"this host does not see what {host} wrote at {url}")
         step.told = f"this host sees what {host} wrote at {url}"
+
+
+def _reads_its_own(store: Store, key: str) -> bool:
+    """Whether these credentials may read an object that they have written beside that one."""
+    own = f"{key}-{secrets.token_hex(6)}"
+    try:
+        store.put(own, memoryview(b"own"))
+        store.stat(own)
+    except StorageError:
+        return False
+    finally:
+        with suppress(StorageError):
+            store.delete([own])
+    return True
 
 
 def _read_elsewhere(steps: Steps, store: Store, config: Config, prefix: str) -> None:
@@ -112,9 +129,14 @@ def _read_elsewhere(steps: Steps, store: Store, config: Config, prefix: str) -> 
         data = secrets.token_bytes(64)
         store.put(f"{prefix}elsewhere", memoryview(data))
         try:
+            store.stat(f"{prefix}elsewhere")
             require_lasting(config.path, config.url, f"{prefix}elsewhere", data, config.place.path)
+        except AccessDenied as error:
+            step.warn(f"these credentials can't read: {error}")
+            return
         finally:
-            store.delete([f"{prefix}elsewhere"])
+            with suppress(StorageError):
+                store.delete([f"{prefix}elsewhere"])
         step.told = "it finds what this one wrote"
 
 
