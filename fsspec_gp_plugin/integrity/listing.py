@@ -1,4 +1,4 @@
-"""What a target lists, kept in a temporary file: a backup may have millions of objects, which memory is too small for."""
+"""What a target lists, kept in a temporary file: a backup may have millions of objects, too many for memory."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Listing:
 
 @contextmanager
 def kept(objects: Iterable[ObjectInfo]) -> Iterator[Listing]:
-    """A listing, until the end of the context. LocalFileError where this host can't keep it, and what the listing itself
-    raises.
+    """A listing, until the end of the context. LocalFileError where this host can't keep it; StorageErrors of those
+    who list.
     """
     require_sqlite()
     import sqlite3

@@ -169,8 +169,8 @@ def _require_same(source: Store, listed: Listing, prefix: str) -> None:
 
 
 def _remove_leftovers(context: Context, target: Store, aside: list[ObjectInfo], prefix: str, begun: float) -> None:
-    """What copies that were killed have left there, marks and working files, but nothing that another one may be making just now. The marks of others
-    are of no use any more: the copy is complete.
+    """Remove marks and working files that copies which were killed have left, but nothing that another one may be
+    making just now. The marks of others are of no use any more: the copy is complete.
     """
     marked = ((info, underway.read(info.key[len(prefix) :])) for info in aside)
     old = [info.key for info, time_of_mark in marked if time_of_mark is not None and time_of_mark < int(begun)]
