@@ -145,7 +145,7 @@ def put_manifest(store: FakeStore, names: list[str], mark_id: str = "") -> None:
 
 
 def test_a_backup_that_gpbackups_record_calls_failed_is_restored_with_a_warning(host: Host) -> None:
-    """gprestore does not ask, and the report may call it whole; the same of what an incremental one builds upon."""
+    """The restore does not ask, and the report may call it whole; the same of what an incremental one builds upon."""
     store = Store(*CHAIN[:2])
     for one in map(recorded, CHAIN[:2]):
         key = f"{one.prefix}gpbackup_{one.timestamp}_config.yaml"
