@@ -7,6 +7,7 @@ import resource
 
 import pytest
 
+from fsspec_gp_plugin.backups import required
 from fsspec_gp_plugin.backups.data_search import DataSearch
 from fsspec_gp_plugin.backups.gpbackup_config import Record
 from fsspec_gp_plugin.backups.required import BadContentsError, Required, of_record, oids_in, required_of
@@ -213,3 +214,13 @@ def test_a_table_of_contents_is_not_held_in_memory() -> None:
 
 def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 1000])
+def test_object_identifiers_are_sorted_and_each_once(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Piece by piece, so that a large table of contents takes little memory."""
+    monkeypatch.setattr(required, "_SORTED_AT_ONCE", at_once)
+    oids = [7, 5, 5, 4294967295, 1, 7, 0, 5]
+    lines = ["dataentries:", *(f"- oid: {oid}" for oid in oids), "incrementalmetadata:"]
+    assert list(oids_in("key", (line.encode() for line in lines))) == sorted(set(oids))
+    assert not oids_in("key", [b"dataentries: []", b"incrementalmetadata:"])
