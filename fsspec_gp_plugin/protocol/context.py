@@ -8,14 +8,14 @@ import threading
 import time
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..backups.settings import download_settings, upload_settings
 from ..commands import COMMANDS
 from ..config.units import format_size
 from ..errors import LocalFileError, PluginError
 from ..transfer.download import Download
-from ..transfer.ending import start_or_run
+from ..transfer.ending import heeding, start_or_run
 from ..transfer.relay import Relay
 from ..transfer.upload import Upload
 from .supplies import Supplies
@@ -23,7 +23,7 @@ from .targets import OUTAGE_SECONDS, SHORT_OUTAGE_SECONDS, Targets
 from .working_files import WorkingFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ..config.loading import Config
     from ..log import Log
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..transfer.download import Downloaded, DownloadSettings
     from ..transfer.upload import UploadSettings
 
+_T = TypeVar("_T")
 _NOT_IN_TIME = "an unfinished upload could not be removed in time"
 
 
@@ -201,11 +202,11 @@ class Context:
                 raise LocalFileError(f"can't write {path}: {os.fstat(fd).st_size} bytes arrived of {fetched.size}")
         return fetched
 
-    def pause(self, seconds: float) -> None:
-        """Do nothing for so long. A signal ends it, also in the agent."""
-        time.sleep(seconds)
-        if self._supplies.alarm is not None:
-            self._supplies.alarm.check()
+    def wait_for(self, work: Callable[[], _T]) -> _T:
+        """The result of work that waits for a store, or for another process. A signal ends the waiting, also in the
+        agent, where the work goes on by itself for a while.
+        """
+        return heeding(self._supplies.alarm, work)
 
     def close(self, seconds: float) -> None:
         """Take back what other threads have not finished, within so many seconds, and let go of connections.

@@ -4,7 +4,9 @@ needs them.
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import keys, private
@@ -80,9 +82,9 @@ def entry_of(context: Context, timestamp: str, name: str) -> Entry | None:
             found = catalog.entry(name)
             if found is not None or catalog.exists():
                 return found
-        with Catalog(context.config.place, timestamp, FETCHED, make=True) as catalog:
-            for _ in range(_ATTEMPTS):
-                _fetch(context, catalog, timestamp)
+        for _ in range(_ATTEMPTS):
+            context.wait_for(partial(_fetch, context, timestamp))
+            with Catalog(context.config.place, timestamp, FETCHED, make=True) as catalog:
                 found = catalog.entry(name)
                 if found is not None or catalog.exists():
                     return found
@@ -92,8 +94,15 @@ def entry_of(context: Context, timestamp: str, name: str) -> Entry | None:
     raise LocalFileError(f"the manifests of {timestamp} are removed from this host while they are needed; {ESCAPE}")
 
 
-def _fetch(context: Context, catalog: Catalog, timestamp: str) -> None:
+def _fetch(context: Context, timestamp: str) -> None:
     """Fetch the manifests unless this host has them, or look whether they are the same after an hour."""
+    from ..integrity.catalog import FETCHED, Catalog
+
+    with Catalog(context.config.place, timestamp, FETCHED, make=True) as catalog:
+        _fetch_into(context, catalog, timestamp)
+
+
+def _fetch_into(context: Context, catalog: Catalog, timestamp: str) -> None:
     if catalog.is_younger(_FRESH_SECONDS):
         return
     waited = 0.0
@@ -103,7 +112,7 @@ def _fetch(context: Context, catalog: Catalog, timestamp: str) -> None:
                 f"the manifests of {timestamp}, which another process of this host fetches, have not arrived in "
                 f"{waited:.0f} s"
             )
-        context.pause(_PAUSE_SECONDS)
+        time.sleep(_PAUSE_SECONDS)
         waited += _PAUSE_SECONDS
         if catalog.is_younger(_FRESH_SECONDS):
             return

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotDone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
 
     from ..storage.api import ObjectInfo
-    from .pump import Bell
+    from .pump import Alarm, Bell
 
 # After a signal the process has two seconds; a request that makes the object visible may use this much
 # of them to tell how it ended, and taking back an upload this much.
 _SETTLE_SECONDS = 0.7
 _ABORT_AFTER_SIGNAL_SECONDS = 0.9
 _ABORT_SECONDS = 30.0
+_LOOK_SECONDS = 0.1
+
+_T = TypeVar("_T")
 
 
 def taken_back(abort: Callable[[], None], error: BaseException) -> tuple[str, Interrupted | None]:
@@ -48,6 +51,30 @@ def taken_back(abort: Callable[[], None], error: BaseException) -> tuple[str, In
         interrupted = signalled
         ended.wait(_ABORT_AFTER_SIGNAL_SECONDS)
     return failure[0], interrupted
+
+
+def heeding(alarm: Alarm | None, work: Callable[[], _T]) -> _T:
+    """The result of work that waits for a store. An alarm ends the waiting at once; the work then goes on in a thread
+    of its own, to the end that its own limits set. Without an alarm a signal ends it.
+    """
+    if alarm is None:
+        return work()
+    outcome: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            outcome.set_exception(error)
+
+    start_or_run(run)
+    while True:
+        try:
+            return outcome.result(_LOOK_SECONDS)
+        except NotDone:
+            if outcome.done():
+                raise  # the work's own
+            alarm.check()
 
 
 def start_or_run(work: Callable[[], None]) -> None:

@@ -40,7 +40,8 @@ def test_a_command_is_one_line_with_object_bytes_seconds_and_rate(plugin: Plugin
     assert names == [name]
     matches = [LINE.fullmatch(line) for line in database.log().splitlines()]
     assert all(matches), database.log()
-    saved, restored, failed = (match.groups() for match in matches if match)
+    saved, looked, restored, failed = (match.groups() for match in matches if match)
+    assert looked[1].endswith(": restored unverified, as there is no manifest of it")
     key = re.escape(database.key(path))
     for (level, text), command, end in ((saved, "backup_data", ""), (restored, "restore_data", ", unverified")):
         assert level == "INFO"

@@ -17,6 +17,7 @@ import yaml
 from fsspec_gp_plugin.storage.opening import open_store
 from tests.protocol.agents import EXECUTABLE
 from tests.protocol.caller import Plugin, Result, write_config
+from tests.protocol.conftest import unique_prefix
 from tests.protocol.made_backups import call_hook
 from tests.servers.echo import TelltaleServer
 
@@ -109,11 +110,13 @@ def test_secrets_that_are_kept_apart_are_not_warned_of(
     secrets.chmod(0o600)
     if where == "file":
         del options["key"], options["secret"]
-        write_config(plugin.config, f"s3://{minio.bucket}/apart", options, storage_options_file=str(secrets))
+        write_config(
+            plugin.config, f"s3://{minio.bucket}/apart/{unique_prefix()}", options, storage_options_file=str(secrets)
+        )
     else:
         plugin.database.extra = {"MINIO_KEY": options["key"], "MINIO_SECRET": options["secret"]}
         options |= {"key": "${MINIO_KEY}", "secret": "${MINIO_SECRET}"}
-        write_config(plugin.config, f"s3://{minio.bucket}/apart", options)
+        write_config(plugin.config, f"s3://{minio.bucket}/apart/{unique_prefix()}", options)
     call_hook(plugin, "setup_plugin_for_backup")
     assert "[WARNING]" not in plugin.database.log()
 
@@ -134,7 +137,7 @@ def test_encrypted_values_are_opened_by_the_key_that_gpbackup_passes(
     # The next one is made with the same key, and of the same secret comes another value.
     again = encrypt(keys, SECRET).succeeded().out.decode().strip()
     assert again != value
-    url, options = f"s3://{minio.bucket}/encrypted", {**minio.options, "secret": value}
+    url, options = f"s3://{minio.bucket}/encrypted/{unique_prefix()}", {**minio.options, "secret": value}
     path = plugin.database.table()
     write_config(plugin.config, url, options, password_encryption="on", fsspec_gp_plugin=key)
     call_hook(plugin, "setup_plugin_for_backup")
