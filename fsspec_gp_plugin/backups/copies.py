@@ -6,11 +6,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import AlreadyExists, PluginError
-from ..integrity import underway, verdict
-from ..integrity.claim import BadClaim
+from ..integrity import manifest, mark
+from ..integrity.claim import BadClaim, is_claim
 from ..storage.reading import first_bytes
 from .claims import read_claim
-from .owners import claim_at
+from .ownership import claim_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,12 +61,7 @@ def copied(listed: Iterable[ObjectInfo], prefix: str) -> Iterator[ObjectInfo]:
     """The objects that a copy has, too: what has been found of those at one target says nothing of those at another."""
 
     def is_of_it(name: str) -> bool:
-        return verdict.read(name) is None and underway.read(name) is None
+        kept = is_claim(name) or mark.read(name) is not None or manifest.is_manifest(name)
+        return kept or not manifest.is_plugins_own(name)
 
     return (info for info in listed if is_of_it(info.key[len(prefix) :]))
-
-
-def first_lacking(wanted: Iterable[ObjectInfo], listed: Iterable[ObjectInfo]) -> ObjectInfo | None:
-    """Of the objects that are wanted one that is not listed in its size; None where all are."""
-    sizes = {info.key: info.size for info in listed}
-    return next((info for info in wanted if sizes.get(info.key) != info.size), None)

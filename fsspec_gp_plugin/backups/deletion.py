@@ -56,28 +56,32 @@ def _forget(place: Place, timestamp: str, note: Callable[[str], None]) -> None:
 
 
 def delete_all(store: Store, prefix: str, note: Callable[[str], None]) -> int:
-    """Delete all objects and working files below a prefix, claims last; returns how many. Fails if anything is left.
+    """Delete all objects and working files below a prefix; returns how many. Fails if anything is left. Of a backup the
+    table of contents goes first, the report and then the claims last.
 
     `note` is told, as text, what could not be looked for and what was taken back.
     """
     count = _withdraw(store, prefix) if is_backup_prefix(prefix) else 0
-    claims: set[str] = set()
-    count += _delete_found(store, prefix, claims)
+    last: set[str] = set()
+    count += _delete_found(store, prefix, last)
     remove_unfinished(store, prefix, note)
-    if claims:
-        # Until here the backup is claimed: what an interruption leaves still says whose it is.
-        store.delete(claims)
-        count += len(claims) + _delete_found(store, prefix, None)
+    # Until here a backup has a report and a claim: what an interruption leaves still says that gpbackup has ended, and
+    # whose it is.
+    claims = {key for key in last if _is_claim(key)}
+    for keys in filter(None, (last - claims, claims)):
+        store.delete(keys)
+    if last:
+        count += len(last) + _delete_found(store, prefix, None)
     store.delete_empty_directories(prefix)
     return count
 
 
-def _delete_found(store: Store, prefix: str, claims: set[str] | None) -> int:
-    """Delete what listings tell until they tell nothing. Claims are put into a set that is given, and stay."""
+def _delete_found(store: Store, prefix: str, last: set[str] | None) -> int:
+    """Delete what listings tell until they tell nothing. Reports and claims are put into a given set, and stay."""
     count = 0
     before: set[str] = set()
     # A batch at a time: a backup may have millions of objects. Each listing begins anew, so that none is skipped.
-    while batch := set(islice(_found(store, prefix, claims), _DELETED_AT_ONCE)):
+    while batch := set(islice(_found(store, prefix, last), _DELETED_AT_ONCE)):
         left = before & batch
         if left:
             raise StorageError(f"{min(left)} is still there after it was deleted: the store retains it")
@@ -87,10 +91,10 @@ def _delete_found(store: Store, prefix: str, claims: set[str] | None) -> int:
     return count
 
 
-def _found(store: Store, prefix: str, claims: set[str] | None) -> Iterator[str]:
+def _found(store: Store, prefix: str, last: set[str] | None) -> Iterator[str]:
     for info in store.find(prefix, unfinished=True):
-        if claims is not None and _is_claim(info.key):
-            claims.add(info.key)
+        if last is not None and (_is_claim(info.key) or _is_report(info.key)):
+            last.add(info.key)
         else:
             yield info.key
 
@@ -98,6 +102,11 @@ def _found(store: Store, prefix: str, claims: set[str] | None) -> Iterator[str]:
 def _is_claim(key: str) -> bool:
     below = "/".join(key.split("/")[:3]) + "/"
     return is_backup_prefix(below) and is_claim(key[len(below) :])
+
+
+def _is_report(key: str) -> bool:
+    below = "/".join(key.split("/")[:3]) + "/"
+    return is_backup_prefix(below) and key == f"{below}gpbackup_{timestamp_of(below)}_report"
 
 
 def _withdraw(store: Store, prefix: str) -> int:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, StorageError, Unreachable
 from ..integrity.catalog import Catalog
-from ..integrity.manifest import FOLDER, BadManifest
+from ..integrity.manifest import BadManifest, is_plugins_own
 from ..keys import backup_prefix
 from . import catalogs
 from .chains import why_not
+from .data_search import DataSearch
+from .gpbackup_config import name_of
 from .ownership import Ownership, ownership_of
 from .required import required_of
-from .search import Search
 from .survey import Backup, survey
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ..integrity.entry import Entry
     from ..private import Place
     from ..storage.api import ObjectInfo, Store
-    from .record import Record
+    from .gpbackup_config import Record
     from .required import Required
 
 _NOT_FINISHED = {
@@ -82,11 +83,13 @@ class Inspector:
         found = Found()
         with self._catalog(backup, found) as catalog:
             told, required = required_of(self._store, backup.timestamp)
-            files, search = set(required.files), Search(required)
+            files, search = set(required.files), DataSearch(required)
             listed = _taken(self._objects(backup.timestamp), files, search, backup.timestamp)
             with catalog.compared(listed, backup_prefix(backup.timestamp)) as comparison:
                 _tell_comparison(found, comparison, backup)
                 if backup.state in ("complete", "unknown"):
+                    if told is not None and told.has_failed:
+                        found.problems.append(_failed(backup.timestamp))
                     _tell_missing(found, *comparison.first_not_named(_missing(files, search)), backup.timestamp)
                     if required.not_checked:
                         found.reasons.append(_why(required))
@@ -134,7 +137,7 @@ class Inspector:
     def _objects(self, timestamp: str) -> Iterator[ObjectInfo]:
         """All objects of a backup but those that this plugin has put beside it."""
         prefix = backup_prefix(timestamp)
-        return (info for info in self._store.find(prefix) if not info.key.startswith(prefix + FOLDER))
+        return (info for info in self._store.find(prefix) if not is_plugins_own(info.key[len(prefix) :]))
 
     def _follow(self, backup: Backup, told: Record | None, found: Found) -> None:
         """Look at all backups that an incremental one builds upon."""
@@ -163,8 +166,10 @@ class Inspector:
         if (kept := self._bases.get(base.timestamp)) is not None:
             return kept
         found = self._bases[base.timestamp] = Found()
-        _, required = required_of(self._store, base.timestamp)
-        files, search = set(required.files), Search(required)
+        told, required = required_of(self._store, base.timestamp)
+        if told is not None and told.has_failed:
+            found.problems.append(_failed(base.timestamp))
+        files, search = set(required.files), DataSearch(required)
         archived, first = 0, ""
         for info in _taken(self._objects(base.timestamp), files, search, base.timestamp):
             if info.archived:
@@ -180,15 +185,19 @@ class Inspector:
         return found
 
 
+def _failed(timestamp: str) -> str:
+    return f"gpbackup's own record, {backup_prefix(timestamp)}{name_of(timestamp)}, says that it failed"
+
+
 _ARCHIVED = "is in the store's archive and can't be read now"
 
 
-def _missing(files: set[str], search: Search) -> Iterator[str]:
+def _missing(files: set[str], search: DataSearch) -> Iterator[str]:
     yield from sorted(files)
     yield from search.names_missing()
 
 
-def _taken(objects: Iterable[ObjectInfo], files: set[str], search: Search, timestamp: str) -> Iterator[ObjectInfo]:
+def _taken(objects: Iterable[ObjectInfo], files: set[str], search: DataSearch, timestamp: str) -> Iterator[ObjectInfo]:
     """The same objects, each noted as found."""
     start = len(backup_prefix(timestamp))
     for info in objects:

@@ -11,7 +11,7 @@ from ..errors import LocalFileError, PluginError, StorageError, Unreachable
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, timestamp_of
 from ..storage.clock import clock_offset
 from .deletion import delete_backup
-from .owners import clusters_of
+from .ownership import clusters_of
 from .parallel import each
 from .plans import plans_of
 from .survey import Backup, survey
@@ -37,8 +37,8 @@ class Leftover:
 
     `what` is BACKUP, UPLOADS or WORKING_FILES below `prefix`; `state` is that of a backup; `count` is how many objects,
     `size` their bytes, as far as told. `started`: when the latest was begun or written, in seconds since 1970, or
-    None where nothing tells. `stays`: why it is not to be removed, "" where it is. `cluster`: whose it is, "" where
-    nothing tells.
+    None where nothing tells. `has_ended`: whether gpbackup has written its report, which it does last. `stays`: why it
+    is not to be removed, "" where it is. `cluster`: whose it is, "" where nothing tells.
     """
 
     what: str
@@ -48,6 +48,7 @@ class Leftover:
     state: str = ""
     database: str = ""
     started: float | None = None
+    has_ended: bool = False
     stays: str = ""
     keys: tuple[str, ...] = ()
     cluster: str = ""
@@ -55,7 +56,8 @@ class Leftover:
 
 def find_leftovers(store: Store, begun_before: float, note: Callable[[str], None]) -> list[Leftover]:
     """All of them. What was begun or written to later than `begun_before`, in seconds since 1970 by this host's clock,
-    may still be written to, and stays; so does an upload of which nothing tells when its last part arrived.
+    may still be written to, and stays; so does what gpbackup has not finished and has an upload, or a working file, of
+    which nothing tells when it was begun or written to.
 
     `note` is told what could not be looked for.
     """
@@ -66,9 +68,8 @@ def find_leftovers(store: Store, begun_before: float, note: Callable[[str], None
     search.spare_needed(found)
     for one in found:
         if not one.stays:
-            if doubt := search.heed_last_parts(one, begun_before):
-                one.stays = f"nothing tells when its last part arrived: {doubt}"
-            else:
+            one.stays = search.heed_last_parts(one, begun_before)
+            if not one.stays:
                 _judge(one, begun_before)
     return found
 
@@ -113,16 +114,21 @@ class _Search:
         """All that gpbackup has not finished, or has failed, and what belongs to no backup."""
         # One whose report can't be read may be whole.
         unfinished = [backup for backup in self.backups if backup.state in _LEFT]
+        ended = {backup_prefix(backup.timestamp) for backup in self.backups if backup.report_key}
         clusters = clusters_of(self._store, unfinished)
         found = [self._backup(backup, clusters.get(backup.timestamp)) for backup in unfinished]
         whole = {one.prefix for one in found}
         for prefix, group in _by_directory(self._uploads, whole).items():
-            found.append(Leftover(UPLOADS, prefix, len(group), started=self._latest(prefix)))
+            latest = self._latest(prefix)
+            found.append(Leftover(UPLOADS, prefix, len(group), started=latest, has_ended=prefix in ended))
         for prefix, files in _by_directory(self._files, whole).items():
             written = [_begun(prefix) if one.modified is None else self._here(one.modified) for one in files]
             started = None if None in written else max(one or 0.0 for one in written)
             keys, size = tuple(one.key for one in files), sum(one.size for one in files)
-            found.append(Leftover(WORKING_FILES, prefix, len(files), size, started=started, keys=keys))
+            has_ended = prefix in ended
+            found.append(
+                Leftover(WORKING_FILES, prefix, len(files), size, started=started, has_ended=has_ended, keys=keys)
+            )
         return sorted(found, key=lambda one: (one.prefix, one.what))
 
     def _backup(self, backup: Backup, cluster: Cluster | None) -> Leftover:
@@ -134,7 +140,9 @@ class _Search:
         started = None if began is None else max([began, self._here(backup.written or 0.0), *below])
         count = backup.objects + len(backup.manifests) + len(backup.claims) + len(backup.marks)
         whose = "" if cluster is None else str(cluster)
-        return Leftover(BACKUP, prefix, count, backup.size, backup.state, backup.database, started, cluster=whose)
+        has_ended = bool(backup.report_key)
+        state = backup.state
+        return Leftover(BACKUP, prefix, count, backup.size, state, backup.database, started, has_ended, cluster=whose)
 
     def _here(self, time: float) -> float:
         return time - self._ahead
@@ -151,21 +159,26 @@ class _Search:
         known = [one for one in begun if one is not None]
         return max(known) if len(known) == len(begun) else None
 
-    def heed_last_parts(self, left: Leftover, begun_before: float) -> StorageError | LocalFileError | None:
-        """Take the last parts of uploads for signs of life, until one is later than `begun_before`; returns why one
-        can't be asked.
+    def heed_last_parts(self, left: Leftover, begun_before: float) -> str:
+        """Take the last parts of uploads for signs of life, until one is later than `begun_before`; returns why it
+        stays where one can't be asked, and where gpbackup has not ended and nothing tells the age of one; else "".
         """
-        if left.what == WORKING_FILES:
-            return None
-        uploads = (one for one in self._uploads if one.key.startswith(left.prefix))
-        for _, written in each(self._store.last_written, uploads, _UPLOADS_AT_ONCE):
-            if isinstance(written, (StorageError, LocalFileError)):
-                return written
-            if written is not None:
-                left.started = max(left.started or 0.0, self._here(written))
-                if left.started >= begun_before:
-                    break
-        return None
+        is_unknown = any(one.modified is None and one.key.startswith(left.prefix) for one in self._files)
+        if left.what != WORKING_FILES:
+            uploads = (one for one in self._uploads if one.key.startswith(left.prefix))
+            for upload, written in each(self._store.last_written, uploads, _UPLOADS_AT_ONCE):
+                if isinstance(written, (StorageError, LocalFileError)):
+                    return f"nothing tells when its last part arrived: {written}"
+                if written is not None:
+                    left.started = max(left.started or 0.0, self._here(written))
+                    if left.started >= begun_before:
+                        return ""
+                elif upload.started is None:
+                    is_unknown = True
+        if not is_unknown or left.has_ended or not is_backup_prefix(left.prefix):
+            return ""
+        release = f"`cleanup CONFIG --run {timestamp_of(left.prefix)} --yes`"
+        return f"nothing tells the age of an upload there; when gpbackup has ended, {release} removes it"
 
     def spare_needed(self, found: list[Leftover]) -> None:
         """What a complete incremental backup builds upon stays, whatever is wrong with it."""
@@ -203,7 +216,7 @@ def _judge(left: Leftover, begun_before: float) -> None:
     if left.started is None:
         left.stays = "nothing tells its age"
     elif left.started >= begun_before:
-        left.stays = "too young" if left.state == "failed" else "may still run"
+        left.stays = "too young" if left.has_ended and left.what == BACKUP else "may still run"
 
 
 def _by_directory(things: Iterable[_Keyed], besides: set[str]) -> dict[str, list[_Keyed]]:

@@ -1,4 +1,4 @@
-"""Whose backups are: their claims, read."""
+"""Whose backups are, as their claims say, and whether one is of the cluster here."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import StorageError, Unreachable
-from ..integrity.claim import NAME
+from ..errors import AccessDenied, NotFound, PluginError, StorageError, Unreachable
+from ..integrity.claim import NAME, BadClaim, is_claim
+from ..integrity.manifest import FOLDER
+from ..keys import backup_prefix
 from .claims import read_claim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ..integrity.claim import Claim
+    from ..integrity.cluster import Cluster
     from ..storage.api import ObjectInfo, Store
     from .survey import Backup
 
@@ -70,3 +73,52 @@ def ownerships(store: Store, backups: Sequence[Backup]) -> dict[str, Ownership]:
     with ThreadPoolExecutor(_CLAIMS_AT_ONCE) as pool:
         found = pool.map(lambda one: ownership_of(store, one), backups)
         return dict(zip((one.timestamp for one in backups), found, strict=True))
+
+
+def clusters_of(store: Store, backups: Sequence[Backup]) -> dict[str, Cluster | None]:
+    """The cluster of each backup of which a listing has told a claim, by timestamp; None where the claim can't be read,
+    and where two runs have claimed it. Unreachable.
+    """
+    found = ownerships(store, [backup for backup in backups if backup.claims])
+    return {timestamp: one.claim.cluster if one.claim else None for timestamp, one in found.items()}
+
+
+def claim_at(store: Store, prefix: str) -> tuple[ObjectInfo, Claim] | None:
+    """The claim of the backup below a prefix that counts, and its object; None where it has none. StorageErrors."""
+    return next(_claims_at(store, prefix), None)
+
+
+def _claims_at(store: Store, prefix: str) -> Iterator[tuple[ObjectInfo, Claim]]:
+    """All claims of the backup below a prefix, that which counts first."""
+    listed = [info for info in store.find(f"{prefix}{FOLDER}claim.") if is_claim(info.key[len(prefix) :])]
+    for info in by_weight(listed):
+        try:
+            yield info, read_claim(store, info.key)
+        except NotFound:
+            continue  # it was deleted meanwhile
+
+
+def require_ours(store: Store, timestamp: str, here: Cluster, note: Callable[[str], None]) -> None:
+    """PluginError where another cluster than `here` claims the backup of that timestamp, be it beside ours.
+
+    One whose claim may not be read counts as one without a claim, of which `note` is told.
+    """
+    anyway = f"`delete_backup CONFIG {timestamp} --any-cluster`"
+    try:
+        for _, claim in _claims_at(store, backup_prefix(timestamp)):
+            if not claim.cluster.is_same(here):
+                raise PluginError(_refusal(timestamp, claim.cluster, here, anyway))
+    except AccessDenied as error:
+        note(f"nothing tells whether another cluster claims {timestamp}: {error}")
+    except BadClaim as error:
+        told = str(error)
+        way = "" if anyway in told else f"; {anyway} deletes it all the same"
+        raise PluginError(f"nothing tells whose the backup {timestamp} is: {told}{way}") from error
+
+
+def _refusal(timestamp: str, theirs: Cluster, here: Cluster, anyway: str) -> str:
+    if theirs.name:
+        own = f"if this is cluster {theirs.name!r}, set the option `cluster` to {theirs.name}"
+    else:
+        own = "delete it from that coordinator"
+    return f"the backup {timestamp} is of {theirs}, and this is {here}; {own}, or run {anyway}"

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
-from . import record
-from .record import BadRecordError
+from . import gpbackup_config
+from .gpbackup_config import BadRecordError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +49,8 @@ def needed(store: Store, timestamp: str) -> frozenset[str]:
 
     NotFound where there is no record, BadRecordError where it can't be right.
     """
-    plan = record.read(store, timestamp).plan
+    plan = gpbackup_config.read(store, timestamp).plan
     if plan is None:  # gpbackup writes one in any case, an empty one as well
-        name = record.name_of(timestamp)
+        name = gpbackup_config.name_of(timestamp)
         raise BadRecordError(f"{name} has no restoreplan: it is damaged, or not gpbackup's record")
     return frozenset(plan) - {timestamp}

@@ -15,12 +15,13 @@ import re
 from array import array
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from heapq import merge
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
 from ..keys import backup_prefix
 from ..storage.reading import lines
-from . import record
+from . import gpbackup_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..storage.api import Store
 
 _MOST_OBJECTS = 100_000_000
+_SORTED_AT_ONCE = 1 << 16
 _ENTRIES = b"dataentries:"
 # What gpbackup writes after the data entries, in every version that writes the number of segments into its record.
 _AFTER = b"incrementalmetadata:"
@@ -119,13 +121,13 @@ def unpacked(data: bytes) -> tuple[Required, list[str]]:
     return Required(**told, oids=array("I", oids)), chain
 
 
-def required_of(store: Store, timestamp: str) -> tuple[record.Record | None, Required]:
+def required_of(store: Store, timestamp: str) -> tuple[gpbackup_config.Record | None, Required]:
     """What gpbackup's record of a backup says, None where nothing does, as of a backup that gpbackup has not made; and
     what must be there. Where gpbackup's files are not there, can't be read or are damaged, it is `not_checked`.
     Unreachable.
     """
     try:
-        told = record.read(store, timestamp)
+        told = gpbackup_config.read(store, timestamp)
     except Unreachable:
         raise
     except StorageError as error:
@@ -133,7 +135,7 @@ def required_of(store: Store, timestamp: str) -> tuple[record.Record | None, Req
     return told, of_record(store, timestamp, told)
 
 
-def of_record(store: Store, timestamp: str, told: record.Record) -> Required:
+def of_record(store: Store, timestamp: str, told: gpbackup_config.Record) -> Required:
     """The same, of a backup whose record has been read."""
     ends = ("config.yaml", "metadata.sql", "toc.yaml", "report", *(["statistics.sql"] if told.with_statistics else []))
     files = tuple(f"gpbackup_{timestamp}_{end}" for end in ends)
@@ -215,4 +217,14 @@ class _Entries:
         """What was found, each once."""
         if not self._found or not self._ended or len(self._oids) != self._entries:
             raise ValueError
-        return array("I", sorted(set(self._oids)))
+        return _sorted_once(self._oids)
+
+
+def _sorted_once(numbers: array[int]) -> array[int]:
+    """The same numbers, sorted, each once; the memory of a few thousand of them beside the arrays."""
+    pieces = [array("I", sorted(numbers[at : at + _SORTED_AT_ONCE])) for at in range(0, len(numbers), _SORTED_AT_ONCE)]
+    found = array("I")
+    for number in merge(*pieces):
+        if not found or found[-1] != number:
+            found.append(number)
+    return found

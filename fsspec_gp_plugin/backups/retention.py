@@ -38,11 +38,14 @@ class Policy:
 
 @dataclass
 class Verdict:
-    """Whether a backup goes, and why or why not."""
+    """Whether a backup goes, and why or why not. `held_by`: the timestamp of the unfinished run alone for which it
+    stays, "" where it goes or stays for another reason.
+    """
 
     backup: Backup
     goes: bool
     why: str
+    held_by: str = ""
 
 
 def judge(
@@ -71,22 +74,45 @@ def judge(
             # Those without a claim are a group of their own.
             groups[(backup.database, cluster.group if cluster else ())].append(backup)
     obscure = _Obscure(backups, plans, alone)
-    for (database, of_cluster), group in groups.items():
+    for (database, _), group in groups.items():
         unknown = obscure.of(database)
         for backup in group:
             if unknown:
                 stays[backup.timestamp] = f"nothing tells what {unknown} needs"
             else:
-                stays[backup.timestamp] = held.why(backup) or _kept_by(policy, backup, group, now)
-            if stays[backup.timestamp] == _LAST_FULL and not of_cluster and clusters:
-                stays[backup.timestamp] += " that no cluster claims; `delete_backup` deletes it"
+                stays[backup.timestamp] = _kept_by(policy, backup, group, now)
+            if stays[backup.timestamp] == _LAST_FULL:
+                stays[backup.timestamp] += _of_which_group(clusters, backup)
     _keep_sets_whole(stays, plans, alone)
-    return [Verdict(one, not stays[one.timestamp], stays[one.timestamp] or str(policy)) for one in backups]
+    holders: dict[str, str] = {}
+    for backup in backups:
+        if not stays[backup.timestamp]:
+            holders[backup.timestamp], stays[backup.timestamp] = held.why(backup)
+    _keep_sets_whole(stays, plans, alone)
+    return [
+        Verdict(one, not stays[one.timestamp], stays[one.timestamp] or str(policy), holders.get(one.timestamp, ""))
+        for one in backups
+    ]
+
+
+def _of_which_group(clusters: Mapping[str, Cluster | None], backup: Backup) -> str:
+    """Why the last full one of a group may stay for ever, and what deletes it; "" where later ones may come."""
+    cluster = clusters.get(backup.timestamp)
+    if cluster is None:
+        return " that no cluster claims; `delete_backup` deletes it" if clusters else ""
+    if cluster.name:
+        return ""
+    names = {other.name for other in clusters.values() if other is not None and other.name and cluster.is_same(other)}
+    if not names:
+        return ""
+    return f" before the option `cluster` was {min(names)}; `delete_backup` deletes it"
 
 
 def unfinished(backups: list[Backup]) -> list[str]:
-    """The timestamps of those that are claimed and that gpbackup has not finished, as far as anybody knows."""
-    return [one.timestamp for one in backups if one.state == "incomplete" and one.claims]
+    """The timestamps of those that are claimed and may still run, as far as anybody knows: gpbackup writes its report
+    last, also where it fails.
+    """
+    return [one.timestamp for one in backups if one.claims and not one.report_key]
 
 
 class _Held:
@@ -97,24 +123,28 @@ class _Held:
         self._running = running
         self._clusters = clusters
 
-    def why(self, backup: Backup) -> str:
-        """The reason; "" where nothing holds it."""
+    def why(self, backup: Backup) -> tuple[str, str]:
+        """The timestamp of the one that holds it, and the reason; "" for both where none does."""
         cluster = self._clusters.get(backup.timestamp)
         for timestamp in self._claimed:
             theirs = self._clusters.get(timestamp)
+            release = f"`cleanup CONFIG --run {timestamp} --yes` releases it"
             if theirs is None:
-                return f"{timestamp} is unfinished, and nothing tells whose it is; {_release(timestamp)}"
+                return timestamp, f"{timestamp} is unfinished, and nothing tells whose it is; {release}"
             if cluster is None and _may_be_built_upon(backup):
-                return f"{timestamp} is unfinished, and may build upon it; {_release(timestamp)}"
-            if cluster is not None and cluster.is_same(theirs):
-                return f"{timestamp} of its cluster is unfinished; {_release(timestamp)}"
+                return timestamp, f"{timestamp} is unfinished, and may build upon it; {release}"
+            if cluster is not None and _share_history(cluster, theirs):
+                return timestamp, f"{timestamp} of its cluster is unfinished; {release}"
         if self._running and _may_be_built_upon(backup):
-            return f"{self._running} may still run, and build upon it"
-        return ""
+            return self._running, f"{self._running} may still run, and build upon it"
+        return "", ""
 
 
-def _release(timestamp: str) -> str:
-    return f"`cleanup CONFIG --run {timestamp}` releases it"
+def _share_history(one: Cluster, other: Cluster) -> bool:
+    """Whether a backup of one may build upon those of the other: the same cluster, also after its coordinator has
+    moved to another host, and a clone, as gpbackup's history is copied with the coordinator's directory.
+    """
+    return one.is_same(other) or (bool(one.system_identifier) and one.system_identifier == other.system_identifier)
 
 
 class _Obscure:

@@ -27,11 +27,11 @@ def running_without_claim(store: Store, backups: list[Backup], files: Iterable[O
     by_listing = [
         backup.timestamp
         for backup in backups
-        if backup.state == "incomplete" and not backup.claims and _is_young(backup.last_sign, now)
+        if not backup.report_key and not backup.claims and is_young(backup.last_sign, now)
     ]
     # A backup of one stream a segment shows nothing else for as long as it runs.
-    known = {backup.timestamp for backup in backups if backup.state != "incomplete" or backup.claims}
-    by_file = [stamp for one in files if (stamp := _timestamp(one.key, known)) and _is_young(one.modified, now)]
+    known = {backup.timestamp for backup in backups if backup.report_key or backup.claims}
+    by_file = [stamp for one in files if (stamp := _timestamp(one.key, known)) and is_young(one.modified, now)]
     try:
         uploads = store.find_uploads(BACKUPS)
     except Unreachable:
@@ -49,15 +49,18 @@ def _timestamp(key: str, known: set[str]) -> str:
     return "" if stamp in known else stamp
 
 
-def _is_young(sign: float | None, now: float) -> bool:
+def is_young(sign: float | None, now: float) -> bool:
+    """Whether a sign of life, in seconds since 1970, lets a backup that is not finished count as one that may run; None
+    is no sign.
+    """
     return sign is not None and now - sign < _MAY_RUN
 
 
 def _may_be_written(store: Store, upload: Upload, now: float) -> bool:
-    if _is_young(upload.started, now):
+    if is_young(upload.started, now):
         return True
     try:
-        return _is_young(store.last_written(upload), now)
+        return is_young(store.last_written(upload), now)
     except NotFound:
         return True  # it has just come to its end
     except Unreachable:

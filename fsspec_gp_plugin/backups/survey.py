@@ -48,12 +48,11 @@ class Backup:
 
     @property
     def state(self) -> str:
-        """`incomplete` where gpbackup did not come to its end; else `complete` or `failed`, as its report says, or
-        `unknown` where that can't be read.
+        """`failed` where its report says so; `incomplete` where gpbackup did not come to its end, or the table of
+        contents was deleted; `complete` as its report says, or `unknown` where that can't be read.
         """
-        if not self.has_contents or not self.report_key:
-            return "incomplete"
-        return _STATES.get(self.report.get("backup status", "").lower(), "unknown")
+        told = _STATES.get(self.report.get("backup status", "").lower(), "unknown") if self.report_key else "incomplete"
+        return told if self.has_contents or told == "failed" else "incomplete"
 
     @property
     def shown_state(self) -> str:
@@ -123,6 +122,8 @@ class Backup:
             return
         if manifest.is_manifest(name):
             self.manifests.append(info)
+            return
+        if manifest.is_plugins_own(name):
             return
         self.objects += 1
         self.size += info.size

@@ -76,7 +76,12 @@ def _described(one: Leftover, now: float) -> dict[str, Any]:
 def _why(one: Leftover) -> str:
     if one.what != BACKUP:
         return "nobody completed them"
-    why = "gpbackup's report calls it failed" if one.state == "failed" else "gpbackup did not come to its end"
+    if one.state == "failed":
+        why = "gpbackup's report calls it failed"
+    elif one.has_ended:
+        why = "its report is there, its table of contents is not: it was deleted in part"
+    else:
+        why = "gpbackup did not come to its end"
     return f"{why}; it is of {one.cluster}" if one.cluster else why
 
 

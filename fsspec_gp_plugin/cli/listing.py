@@ -15,7 +15,7 @@ from ..integrity import manifest
 from ..storage.reading import pieces
 from . import render
 from .arguments import Parser, opened
-from .owners import are_several, cluster_fields, shown
+from .clusters import are_several, cluster_fields, shown
 from .verify import fields_of
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..backups.deletion import delete_backup
-from ..backups.owners import clusters_of
+from ..backups.ownership import clusters_of
 from ..backups.plans import plans_of
 from ..backups.retention import Policy, Verdict, judge, unfinished
-from ..backups.running import Watch, running_without_claim
+from ..backups.running import Watch, is_young, running_without_claim
 from ..backups.survey import survey
 from ..config.units import format_size
 from ..errors import StorageError, Unreachable, UsageError
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Status 0 where all is as the policy wants it, 1 where a backup could not be deleted."""
+    """Status 1 where a backup could not be deleted, and where a run that has shown no sign of life for a day holds what
+    the policy lets go; else 0.
+    """
     parser = Parser("prune")
     told = "let a backup go that is not needed for the N latest full ones of its database"
     parser.add_argument("--keep-full", metavar="N", type=_count, help=told)
@@ -41,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     policy = Policy(asked.keep_full, asked.older_than)
     with opened(asked.config) as (config, store):
         found = _Found(store, policy)
+        stuck = found.stuck
         rows = [found.described(verdict) for verdict in found.verdicts]
         ended: StorageError | KeyboardInterrupt | None = None
         try:
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         _show(config.url, rows, found.unfinished, done=asked.yes)
     if ended is not None:
         raise ended
-    return 1 if any(row["action"] == "failed" for row in rows) else 0
+    return 1 if any(row["action"] == "failed" or row["held_by"] in stuck for row in rows) else 0
 
 
 def _count(text: str) -> int:
@@ -83,6 +86,10 @@ class _Found:
         running = running_without_claim(self.store, backups, files, now)
         self.verdicts = judge(backups, self.plans, self._policy, now, running, self.clusters)
         self.unfinished = unfinished(backups)
+        signs = {backup.timestamp: backup.last_sign for backup in backups}
+        # A backup that runs while a policy is applied is every day's; one that has ended holds everything until
+        # somebody hears of it.
+        self.stuck = {one for one in self.unfinished if not is_young(signs[one], now)}
 
     def look_again(self) -> None:
         """Judge anew, if a backup has begun or come to its end meanwhile."""
@@ -106,6 +113,7 @@ class _Found:
             "bytes": backup.size,
             "action": "delete" if verdict.goes else "keep",
             "why": verdict.why,
+            "held_by": verdict.held_by or None,
         }
 
 
@@ -125,10 +133,11 @@ def _delete(found: _Found, place: Place, rows: list[dict[str, Any]]) -> None:
             found.look_again()
             verdict = found.verdict_on(timestamp)
             if verdict is not None and not verdict.goes:
-                row.update(action="keep", why=verdict.why)
+                row.update(action="keep", why=verdict.why, held_by=verdict.held_by or None)
                 continue
             why = row["why"]
-            row.update(action="begun", why="not finished: run it again, and then `cleanup`")
+            rest = f"`cleanup CONFIG --run {timestamp} --yes`"
+            row.update(action="begun", why=f"not finished: run it again, and then {rest}")
             try:
                 _, kept = delete_backup(found.store, place, timestamp, lambda _: None)
             except Unreachable:

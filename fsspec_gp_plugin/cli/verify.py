@@ -18,7 +18,7 @@ from ..storage.api import ObjectInfo
 from ..transfer.download import Download, DownloadSettings
 from . import render
 from .arguments import Parser, opened
-from .owners import cluster_fields
+from .clusters import cluster_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ import secrets
 from contextlib import suppress
 
 from .. import private
-from . import beside
+from . import for_segments
 from .catalog import DIRECTORY, FETCHED, Catalog
 
 _SUFFIX = ".user"
@@ -51,7 +51,7 @@ def end(place: private.Place, timestamp: str) -> None:
     for one in needed - still:
         with Catalog(place, one) as catalog:
             catalog.remove()
-        beside.remove(place, one)
+        for_segments.remove(place, one)
     for one in {timestamp, *needed}:
         forget_fetched(place, one)
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # Below the backup's own prefix: one small listing finds all of them, and what deletes the backup deletes them.
 FOLDER = "fsspec_gp_plugin/"
 _SUFFIX = ".manifest.gz"
+# What setup hooks of versions before 0.2 have tried a target with; it stays where the credentials can't delete.
+_OLD_PROBE = re.compile(r"gpbackup_[0-9]{14}_probe_.+_(?:written|aborted)")
 _OF_MARK = re.compile(re.escape(FOLDER) + r"(.+)\.([0-9a-f]{12})-[0-9a-f]{6}\.manifest\.gz")
 _FORMAT = "fsspec_gp_plugin manifest"
 _VERSION = 1
@@ -52,6 +54,11 @@ class Header:
     plugin: str = ""
     claim: str = ""
     mark: str = ""
+
+
+def is_plugins_own(name: str) -> bool:
+    """Whether an object below a backup's prefix is this plugin's own, and none that gpbackup stored, by its name."""
+    return name.startswith(FOLDER) or _OLD_PROBE.fullmatch(name) is not None
 
 
 def name_of_host() -> str:

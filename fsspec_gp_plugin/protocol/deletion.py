@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ..backups import deletion
-from ..backups.owners import require_ours
+from ..backups.ownership import require_ours
 from ..commands import ANY_CLUSTER
 from ..errors import UsageError
 from ..integrity.cluster import cluster_here

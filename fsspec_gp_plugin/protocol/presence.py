@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..backups.search import Search
+from ..backups.data_search import DataSearch
 from ..errors import AccessDenied, NotFound, StorageError
+from ..integrity.manifest import is_plugins_own
 from ..storage.mirrored import MirroredStore
 from .fetching import ESCAPE
 
@@ -46,8 +47,8 @@ class _Seen:
 
     def __init__(self, required: Required, scope: Scope) -> None:
         self._prefix = keys.backup_prefix(required.timestamp)
-        self._there = Search(required, scope.contents)
-        self._archived = Search(required, scope.contents)
+        self._there = DataSearch(required, scope.contents)
+        self._archived = DataSearch(required, scope.contents)
         self._all_matter = bool(required.not_checked)
         self._files = dict.fromkeys(required.files if scope.has_files else (), False)
         self._others_archived: set[str] = set()
@@ -111,8 +112,9 @@ def check(context: Context, store: Store, scope: Scope, required: Required, cata
         return
     prefix = keys.backup_prefix(scope.timestamp)
 
-    def look(found: Iterator[ObjectInfo]) -> tuple[StorageError | None, int]:
+    def look(objects: Iterator[ObjectInfo]) -> tuple[StorageError | None, int]:
         """What is wrong, and how many objects no manifest names."""
+        found = (info for info in objects if not is_plugins_own(info.key[len(prefix) :]))
         seen = _Seen(required, scope)
         different, unnamed = None, 0
         if named is not None:
@@ -145,7 +147,7 @@ def require_tables_of_contents(store: Store, required: Required, later: str) -> 
     prefix = keys.backup_prefix(required.timestamp)
     start = f"{prefix}gpbackup_"
     found = store.find_at_both(start) if isinstance(store, MirroredStore) else store.find(start)
-    search = Search(required)
+    search = DataSearch(required)
     for info in found:
         search.take(info.key[len(prefix) :])
     gone = next((name for name in search.names_missing() if name.endswith("_toc.yaml")), None)

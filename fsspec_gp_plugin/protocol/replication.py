@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..backups.copies import copied, copy_claim, first_lacking, require_same_claim
+from ..backups.copies import copied, copy_claim, require_same_claim
 from ..backups.deletion import delete_all, remove_unfinished
 from ..backups.shards import parse_shard
 from ..backups.two_places import told_apart
 from ..config.units import format_size
 from ..errors import NotFound, StorageError, Unreachable
-from ..integrity import underway
+from ..integrity import listing, underway
 from ..integrity.claim import is_claim
 from ..redaction import scrub
 from .comparing import compared
@@ -24,8 +24,9 @@ from .copying import COPIED, SENT, THERE, Copying
 from .targets import OUTAGE_SECONDS, SHORT_OUTAGE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from ..integrity.listing import Listing
     from ..storage.api import ObjectInfo, Store
     from .context import Context
 
@@ -53,10 +54,11 @@ def replicate_backup(context: Context, timestamp: str, shard: str = "") -> None:
             expected.require(source.find(prefix))
             copying.all_of(iter(_last(source, prefix, timestamp)))
             require_backup(context, target, prefix, timestamp)
-            listed = list(target.find(prefix, unfinished=True))
-            expected.require(listed)
-            _require_same(source, listed, prefix)
-            _remove_leftovers(context, target, listed, prefix, begun)
+            aside: list[ObjectInfo] = []
+            with listing.kept(_noted(target.find(prefix, unfinished=True), prefix, aside)) as listed:
+                expected.require(listed.objects())
+                _require_same(source, listed, prefix)
+            _remove_leftovers(context, target, aside, prefix, begun)
     seconds = time.monotonic() - started
     count = copying.count
     what = f"{timestamp}{f' part {shard}' if shard else ''} → {_place(context)}"
@@ -104,8 +106,9 @@ def _require_copy(context: Context, source: Store, target: Store, prefix: str) -
             if doubt:
                 raise doubt
             there = (info for info in target.find(prefix) if not info.key.endswith("/"))
-            if info := first_lacking(copied(there, prefix), source.find(prefix)):
-                raise StorageError(f"the first target does not hold {info.key} with its {info.size} bytes")
+            with listing.kept(source.find(prefix)) as at_first:
+                if info := at_first.first_lacking(copied(there, prefix)):
+                    raise StorageError(f"the first target does not hold {info.key} with its {info.size} bytes")
     except StorageError as error:
         kind = Unreachable if isinstance(error, Unreachable) else StorageError
         raise kind(
@@ -149,23 +152,31 @@ def _last(source: Store, prefix: str, timestamp: str) -> list[ObjectInfo]:
     return sorted(found, key=lambda info: info.key, reverse=True)
 
 
-def _require_same(source: Store, listed: list[ObjectInfo], prefix: str) -> None:
+def _noted(objects: Iterable[ObjectInfo], prefix: str, aside: list[ObjectInfo]) -> Iterator[ObjectInfo]:
+    """The same objects, while the marks and working files of copies are put aside."""
+    for info in objects:
+        if underway.read(info.key[len(prefix) :]) is not None or keys.is_unfinished(info.key):
+            aside.append(info)
+        yield info
+
+
+def _require_same(source: Store, listed: Listing, prefix: str) -> None:
     """All that the first target lists is listed by the replica, in its size."""
-    if info := first_lacking(copied(source.find(prefix), prefix), listed):
+    if info := listed.first_lacking(copied(source.find(prefix), prefix)):
         raise StorageError(
             f"{info.key} was copied, and is not in the replica's listing with its {info.size} bytes; run it again"
         )
 
 
-def _remove_leftovers(context: Context, target: Store, listed: list[ObjectInfo], prefix: str, begun: float) -> None:
-    """What copies that were killed have left, but nothing that another one may be making just now. The marks of others
-    are of no use any more: the copy is complete.
+def _remove_leftovers(context: Context, target: Store, aside: list[ObjectInfo], prefix: str, begun: float) -> None:
+    """Remove marks and working files that copies which were killed have left, but nothing that another one may be
+    making just now. The marks of others are of no use any more: the copy is complete.
     """
-    marked = ((info, underway.read(info.key[len(prefix) :])) for info in listed)
+    marked = ((info, underway.read(info.key[len(prefix) :])) for info in aside)
     old = [info.key for info, time_of_mark in marked if time_of_mark is not None and time_of_mark < int(begun)]
     old += [
         info.key
-        for info in listed
+        for info in aside
         if keys.is_unfinished(info.key) and info.modified is not None and info.modified < begun
     ]
     target.delete(old)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .. import keys
 from ..backups.required import packed, required_of, unpacked
 from ..errors import LocalFileError, NotFound
-from ..integrity import beside
+from ..integrity import for_segments
 from ..private import NoDirectoryError
 from .completeness import require_backup
 from .fetching import build_catalog
@@ -21,6 +21,7 @@ from .sources import source
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..backups.gpbackup_config import Record
     from ..backups.required import Required
     from ..integrity.catalog import Catalog
     from ..storage.api import Store
@@ -39,6 +40,7 @@ def require_restorable(context: Context, timestamp: str) -> None:
     store = source(context, timestamp)
     told, required = required_of(store, timestamp)
     plan = (told and told.plan) or {}
+    _warn_of_failure(context, timestamp, told)
     earlier = [one for one in plan if one != timestamp]
     try:
         catalog_users.begin(context.config.place, timestamp, [timestamp, *earlier])
@@ -58,7 +60,7 @@ def require_restorable(context: Context, timestamp: str) -> None:
     large += _look(context, store, required)
     if not large:
         with suppress(LocalFileError):
-            beside.remove(context.config.place, timestamp)  # of a restore that was killed
+            for_segments.remove(context.config.place, timestamp)  # of a restore that was killed
     else:
         _leave(context, required, large)
         context.log.info(
@@ -71,8 +73,16 @@ def _look_at_base(context: Context, timestamp: str) -> list[str]:
     """As _look(), at a backup that another builds upon."""
     store = source(context, timestamp)
     require_backup(context, store, keys.backup_prefix(timestamp), timestamp)
+    told, required = required_of(store, timestamp)
+    _warn_of_failure(context, timestamp, told)
     # Of the coordinator's files gprestore reads its table of contents alone.
-    return _look(context, store, replace(required_of(store, timestamp)[1], files=()))
+    return _look(context, store, replace(required, files=()))
+
+
+def _warn_of_failure(context: Context, timestamp: str, told: Record | None) -> None:
+    """Say it where gpbackup's record calls a backup failed: gprestore does not ask, and the report may not say so."""
+    if told is not None and told.has_failed:
+        context.log.warning(f"gpbackup's own record says that the backup {timestamp} failed; it is restored anyway")
 
 
 def _require_contents(context: Context, timestamp: str, later: str, *, single_data_file: bool) -> None:
@@ -108,7 +118,7 @@ def _look(context: Context, store: Store, required: Required) -> list[str]:
 def _leave(context: Context, required: Required, large: list[str]) -> None:
     """Tell the hooks of this host's segments what must be there of a backup, and which backups are left to them."""
     try:
-        beside.write(context.config.place, required.timestamp, packed(required, large))
+        for_segments.write(context.config.place, required.timestamp, packed(required, large))
     except LocalFileError as error:
         context.log.info(f"{required.timestamp}: the objects of the segments are not checked: {error}")
 
@@ -133,9 +143,9 @@ def require_objects(context: Context, timestamp: str, content: str) -> None:
     the hook of this host has left to those of its segments.
     """
     try:
-        kept = beside.read(context.config.place, timestamp)
+        kept = for_segments.read(context.config.place, timestamp)
         for one in () if kept is None else unpacked(kept)[1]:
-            if (left := beside.read(context.config.place, one)) is not None:
+            if (left := for_segments.read(context.config.place, one)) is not None:
                 _require_content(context, unpacked(left)[0], content)
     except NoDirectoryError:
         pass  # the hook of this host has left nothing

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.keys import backup_prefix
 from fsspec_gp_plugin.storage.opening import open_store
-from tests.cli.arranged import A_WHILE, ago, asked, put_backup
+from tests.cli.arranged import A_WHILE, aged, ago, asked, put_backup, put_claim
 from tests.protocol.caller import Plugin, write_config
 from tests.protocol.conftest import unique_prefix
+from tests.servers.faults import Answer
+from tests.servers.proxy import Proxy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +20,11 @@ if TYPE_CHECKING:
     from fsspec_gp_plugin.storage.api import Store
     from tests.protocol.caller import Database
     from tests.protocol.conftest import Target
+    from tests.servers.faults import Request
     from tests.servers.minio import Minio
 
 FULL = [ago(120), ago(90), ago(60)]
+CLUSTER = Cluster(host="mdw-a")
 UPON = [ago(119), ago(89), ago(88), ago(59)]
 
 
@@ -71,7 +76,7 @@ def test_a_policy_by_age_leaves_the_last_full_one_and_its_set(local: Plugin, tmp
     put_backup(store, ago(0, 7200), needs=[FULL[0], UPON[0]])
     assert going(local, "--older-than", "1d") == old - {FULL[0], UPON[0]}
     # One that may still run may build upon whatever can be built upon.
-    put_backup(store, ago(1, -A_WHILE), without=["toc.yaml"])
+    put_backup(store, ago(1, -A_WHILE), without=["toc.yaml", "report"])
     useless = ago(122)
     put_backup(store, useless, options="")
     assert going(local, "--older-than", "1d") == {useless}
@@ -124,6 +129,51 @@ def test_what_the_store_keeps_is_told_and_stays_whole(minio: Minio, database: Da
     for timestamp in (FULL[1], UPON[1]):
         assert told[timestamp]["why"] == f"{UPON[2]} could not be deleted, and needs it"
     assert sum(1 for _ in store.find("")) == 4 * 7
+    store.close()
+
+
+def test_a_backup_that_begins_meanwhile_holds_what_is_left(minio: Minio, database: Database) -> None:
+    """Between the deletion of one and that of the next."""
+    url = f"s3://{minio.bucket}/{unique_prefix()}"
+    store, running = open_store(url, minio.options), ago(0)
+    for timestamp in FULL:
+        put_backup(store, timestamp, cluster=CLUSTER)
+
+    def begins(request: Request) -> bool:
+        if request.method == "DELETE" or "?delete" in request.path:
+            put_claim(store, running, CLUSTER)
+        return False
+
+    with Proxy(minio.endpoint) as proxy:
+        proxy.faults.append(Answer(begins))
+        options = {**minio.options, "endpoint_url": proxy.endpoint}
+        plugin = Plugin(database, write_config(database.folder / "proxy.yaml", url, options))
+        told = asked(plugin, "prune", "--keep-full", "1", "--yes")["backups"]
+    assert [one["action"] for one in told] == ["keep", "deleted", "keep"]
+    assert (told[0]["held_by"], f"`cleanup CONFIG --run {running} --yes`" in told[0]["why"]) == (running, True)
+    store.close()
+
+
+def test_a_run_without_a_sign_of_life_for_a_day_is_told_by_the_status(local: Plugin, tmp_path: Path) -> None:
+    """One that has ended holds everything until somebody hears of it."""
+    store = open_store(f"file://{tmp_path}/disk", {})
+    for timestamp in FULL:
+        put_backup(store, timestamp, cluster=CLUSTER)
+    killed = ago(2)
+    put_claim(store, killed, CLUSTER)
+    assert [one["held_by"] for one in asked(local, "prune", "--keep-full", "1")["backups"]] == [
+        killed,
+        killed,
+        None,
+        None,
+    ]
+    aged(tmp_path / "disk")
+    asked(local, "prune", "--keep-full", "1", status=1)
+    # Where nothing would go anyway, it is in nobody's way.
+    told = local.run("prune", "--keep-full", "3").succeeded().out.decode()
+    assert f"`cleanup CONFIG --run {killed} --yes` releases it" in told
+    local.run("cleanup", "--run", killed, "--yes").succeeded()
+    asked(local, "prune", "--keep-full", "1")
     store.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,7 +40,9 @@ def put_backup(target: Target, cluster: Cluster | None, content: bytes = b"") ->
 def test_another_clusters_backup_is_deleted_only_where_somebody_says_so(plugin: Plugin, target: Target) -> None:
     before = put_backup(target, OTHERS)
     plugin.run("delete_backup", T).failed(
-        f"is of {OTHERS}", f"`delete_backup CONFIG {T} --any-cluster`", "option `cluster`", status=1
+        f"is of {OTHERS}, and this is the cluster of coordinator {HERE}",
+        f"; delete it from that coordinator, or run `delete_backup CONFIG {T} --any-cluster`",
+        status=1,
     )
     plugin.run("delete_backup", T, "--all").failed("has no option '--all'", status=2)
     assert target.keys() == before
@@ -67,9 +70,9 @@ def test_whose_a_backup_is_says_the_name_where_there_is_one(database: Database, 
     assert target.keys() == before
     plugins["sales"].run("delete_backup", T).succeeded()
     assert target.keys() == []
-    # Of the same host, and of another of its databases.
+    # Of the same host, and of another of its clusters; no system identifier is known.
     database.extra["COORDINATOR_DATA_DIRECTORY"] = "/data/another/gpseg-1"
-    put_backup(target, OURS)
+    put_backup(target, replace(OURS, system_identifier=""))
     plugins["none"].run("delete_backup", T).failed(f"is of {OURS}", status=1)
     database.extra["COORDINATOR_DATA_DIRECTORY"] = "/data/gpseg-1/"
     plugins["none"].run("delete_backup", T).succeeded()

@@ -70,3 +70,11 @@ def test_cleanup_leaves_a_backup_alone_whose_large_table_is_being_sent(
     found = find_leftovers(store, begun + age - cleanup._DAY, lambda _: None)
     [left] = [one for one in found if one.what == BACKUP]
     assert left.stays == ("may still run" if may_run and uploads_of == T else "")
+
+
+@pytest.mark.parametrize("status", ["Success", "Failure", "?"])
+def test_a_backup_that_has_its_report_does_not_run(status: str) -> None:
+    backup = Backup(T, objects=1, report_key="x", report={"backup status": status})
+    assert running_without_claim(FakeStore(), [backup], [], BEGUN + 60) == ""
+    backup.report_key = ""
+    assert running_without_claim(FakeStore(), [backup], [], BEGUN + 60) == T

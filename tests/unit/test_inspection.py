@@ -96,6 +96,32 @@ def test_what_is_gone_is_missed_with_and_without_manifests(place: private.Place)
     assert (found.problems, found.missing) == ([told], 2)
 
 
+@pytest.mark.parametrize("name", ["gpbackup_{0}_probe_sdw1-a_0123abcd_written", "fsspec_gp_plugin/probe_x_written"])
+def test_what_a_probe_has_left_is_no_object_of_the_backup(place: private.Place, name: str) -> None:
+    """Where the credentials may not delete."""
+    store, [one] = store_of("default")
+    add_manifest(store, one)
+    store.objects[one.prefix + name.format(one.timestamp)] = b"probe"
+    found = inspected(place, store, one)
+    assert (found.result, found.not_checked, found.right) == ("ok", 0, len(one.names))
+    assert [backup.objects for backup in survey(store)] == [len(one.names)]
+
+
+@pytest.mark.parametrize("of_base", [False, True])
+def test_what_gpbackups_record_calls_failed_is_a_fault(place: private.Place, of_base: bool) -> None:
+    """The report of a gpbackup that has panicked may say success."""
+    store, backups = store_of(*CHAIN[:2])
+    theirs, last = backups[0 if of_base else 1], backups[1]
+    add_manifest(store, last)
+    key = f"{theirs.prefix}gpbackup_{theirs.timestamp}_config.yaml"
+    assert b"status: Success" in store.objects[key]
+    store.objects[key] = store.objects[key].replace(b"status: Success", b"status: Failure")
+    told = f"gpbackup's own record, {key}, says that it failed"
+    assert inspected(place, store, last).problems == [
+        f"it needs the backup {theirs.timestamp}, of which {told}" if of_base else told
+    ]
+
+
 def test_of_a_failed_backup_nothing_is_called_right(place: private.Place) -> None:
     store, [one] = store_of(FAILED)
     add_manifest(store, one)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.backups.leftovers import BACKUP, UPLOADS, find_leftovers, leftovers_of
+from fsspec_gp_plugin.cli import cleanup
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
-from fsspec_gp_plugin.keys import backup_prefix
+from fsspec_gp_plugin.keys import backup_prefix, unfinished_key
 from fsspec_gp_plugin.storage.api import Upload
 from tests.fakes import FakeStore
 
@@ -112,3 +113,39 @@ def test_an_upload_whose_store_tells_no_part_is_as_old_as_its_beginning() -> Non
     store.add(KEY, BEGUN, None)
     [left] = find_leftovers(store, NOW - DAY, print)
     assert (left.stays, left.started) == ("", BEGUN)
+
+
+class _Silent(FakeStore):
+    """Tells no times, as Azure of uploads, and file servers of working files."""
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("what", ["upload", "working file"])
+def test_an_upload_of_unknown_age_keeps_a_backup_that_may_run(what: str, ended: bool) -> None:
+    """However long ago it was begun; gpbackup's report says that it has ended."""
+    for others in (True, False):
+        store = _Silent()
+        if others:
+            store.objects[f"{KEY}.other"] = b"rows"
+        if ended:
+            store.objects[f"{backup_prefix(T)}gpbackup_{T}_report"] = b"Backup Status: Failure\n"
+        if what == "upload":
+            store.unfinished[Upload(KEY)] = None
+        else:
+            store.objects[unfinished_key(KEY, "0123456789ab")] = b"rows"
+        [left] = find_leftovers(store, NOW - DAY, print)
+        why = f"nothing tells the age of an upload there; when gpbackup has ended, `cleanup CONFIG --run {T} --yes`"
+        assert left.stays == ("" if ended else f"{why} removes it")
+        [left] = leftovers_of(store, T, print)
+        assert left.stays == ""
+
+
+@pytest.mark.parametrize(("status", "state"), [("Success", "incomplete"), ("Failure", "failed")])
+def test_what_has_a_report_and_no_table_of_contents_is_a_leftover_that_has_ended(status: str, state: str) -> None:
+    store = FakeStore()
+    store.objects[f"{backup_prefix(T)}gpbackup_{T}_report"] = f"Backup Status: {status}\n".encode()
+    [left] = find_leftovers(store, BEGUN - 60, print)
+    assert (left.state, left.has_ended, left.stays) == (state, True, "too young")
+    assert ("deleted in part" in cleanup._why(left)) == (state == "incomplete")
+    [left] = find_leftovers(store, NOW, print)
+    assert left.stays == ""

@@ -7,9 +7,10 @@ import resource
 
 import pytest
 
-from fsspec_gp_plugin.backups.record import Record
+from fsspec_gp_plugin.backups import required
+from fsspec_gp_plugin.backups.data_search import DataSearch
+from fsspec_gp_plugin.backups.gpbackup_config import Record
 from fsspec_gp_plugin.backups.required import BadContentsError, Required, of_record, oids_in, required_of
-from fsspec_gp_plugin.backups.search import Search
 from fsspec_gp_plugin.errors import AccessDenied, Unreachable
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.fakes import FakeStore
@@ -67,7 +68,7 @@ def test_what_must_be_there_is_what_gpbackup_has_stored(name: str) -> None:
     assert required.count == len(data)
     files = {*required.files, f"gpbackup_{timestamp}_plugin_config.yaml"}  # which only the next backup reads
     assert files == set(names) - set(data)
-    search = Search(required)
+    search = DataSearch(required)
     assert [one for one in names if search.take(one)] == data
     assert (search.missing, search.total) == (0, len(data))
 
@@ -84,14 +85,14 @@ def test_what_is_missing_is_named(name: str) -> None:
     store, timestamp, names = made(name)
     required = required_of(store, timestamp)[1]
     gone = [one for one in names if one.startswith("gpbackup_1_")][1]
-    search, first, second = Search(required), Search(required, range(1)), Search(required, range(1, 2))
+    search, first, second = DataSearch(required), DataSearch(required, range(1)), DataSearch(required, range(1, 2))
     for one in [*names, *names]:
         if one != gone:
             search.take(one), first.take(one), second.take(one)
     assert (search.missing, list(search.names_missing())) == (1, [gone])
     assert (first.missing, list(first.names_missing())) == (0, [])
     assert (second.missing, second.total, list(second.names_missing())) == (1, required.each, [gone])
-    assert Search(required, range(7, 8)).total == 0
+    assert DataSearch(required, range(7, 8)).total == 0
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_nothing_is_guessed_where_the_record_is_gone_or_can_not_be_read() -> Non
 def test_without_a_table_there_are_no_data_objects(single: bool) -> None:
     """As in an incremental backup when nothing has changed: gpbackup writes none for a segment, either."""
     required = of_record(backup("dataentries: []\n" + END), T, Record(segments=2, single_data_file=single))
-    assert (required.count, required.not_checked, Search(required).total) == (0, "", 0)
+    assert (required.count, required.not_checked, DataSearch(required).total) == (0, "", 0)
 
 
 def test_a_table_of_contents_is_not_held_in_memory() -> None:
@@ -213,3 +214,13 @@ def test_a_table_of_contents_is_not_held_in_memory() -> None:
 
 def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 1000])
+def test_object_identifiers_are_sorted_and_each_once(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Piece by piece, so that a large table of contents takes little memory."""
+    monkeypatch.setattr(required, "_SORTED_AT_ONCE", at_once)
+    oids = [7, 5, 5, 4294967295, 1, 7, 0, 5]
+    lines = ["dataentries:", *(f"- oid: {oid}" for oid in oids), "incrementalmetadata:"]
+    assert list(oids_in("key", (line.encode() for line in lines))) == sorted(set(oids))
+    assert not oids_in("key", [b"dataentries: []", b"incrementalmetadata:"])

@@ -144,6 +144,27 @@ def put_manifest(store: FakeStore, names: list[str], mark_id: str = "") -> None:
     store.objects[one.prefix + manifest.new_name(mark_id)] = manifest.encoded(one.timestamp, entries, "", mark_id)
 
 
+def test_a_backup_that_gpbackups_record_calls_failed_is_restored_with_a_warning(host: Host) -> None:
+    """The restore does not ask, and the report may call it whole; the same of what an incremental one builds upon."""
+    store = Store(*CHAIN[:2])
+    for one in map(recorded, CHAIN[:2]):
+        key = f"{one.prefix}gpbackup_{one.timestamp}_config.yaml"
+        store.objects[key] = store.objects[key].replace(b"status: Success", b"status: Failure")
+    host.set_up(store, CHAIN[1])
+    for one in map(recorded, CHAIN[:2]):
+        assert f"gpbackup's own record says that the backup {one.timestamp} failed" in host.log()
+    assert host.log().count("WARNING") == 2
+
+
+def test_what_a_probe_has_left_is_not_missed_by_a_manifest(host: Host) -> None:
+    one = recorded("default")
+    store = Store("default")
+    put_manifest(store, one.names)
+    store.objects[f"{one.prefix}gpbackup_{one.timestamp}_probe_sdw1_0123abcd_written"] = b"probe"
+    host.set_up(store, "default")
+    assert "WARNING" not in host.log()
+
+
 def test_what_no_manifest_names_is_restored_unverified(host: Host) -> None:
     one = recorded("default")
     store = Store("default")

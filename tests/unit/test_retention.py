@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsspec_gp_plugin.backups.deletion import delete_all
-from fsspec_gp_plugin.backups.owners import clusters_of
-from fsspec_gp_plugin.backups.retention import Policy, judge
+from fsspec_gp_plugin.backups.ownership import clusters_of
+from fsspec_gp_plugin.backups.retention import Policy, judge, unfinished
 from fsspec_gp_plugin.backups.survey import Backup, survey
 from fsspec_gp_plugin.errors import StorageError
 from fsspec_gp_plugin.integrity.claim import NAME, new_claim
@@ -147,6 +147,8 @@ def test_a_deletion_that_is_interrupted_leaves_the_claim(left: int) -> None:
         delete_all(store, prefix, lambda _: None)
     assert (len(store.objects), claims <= store.objects.keys()) == (6 - left, True)
     assert set(clusters_of(store, survey(store))) == {day(0)}
+    # That gpbackup has ended is told until nothing but claims is left, so it holds no other backup.
+    assert bool(unfinished(survey(store))) == (left == 4)
     store.left = 100
     # As by the path of a day.
     assert delete_all(store, prefix[: -len(day(0)) - 1], lambda _: None) == 6 - left

@@ -113,3 +113,50 @@ def test_a_set_stays_whole_where_nothing_tells_whose_one_of_it_is() -> None:
     assert going(backups, whose, plans) == [day(0), day(1), day(2)]
     for unknown in (day(0), day(1)):
         assert going(backups, whose | {unknown: None}, plans) == [day(2)]
+
+
+def test_a_run_holds_what_its_cluster_made_before_its_coordinator_moved() -> None:
+    """Gpbackup's history moves with the coordinator's directory, and so does what an incremental backup builds upon."""
+    backups = [backup(0), backup(1), backup(2, finished=False)]
+    moved = replace(A, host="smdw", directory="/other")
+    whose: dict[str, Cluster | None] = {day(0): A, day(1): A, day(2): moved}
+    assert going(backups, whose) == []
+    assert going(backups, whose | {day(2): replace(moved, name="sales")}) == []
+    # Where nothing tells the system's identifier, the host counts.
+    assert going(backups, whose | {day(2): replace(moved, system_identifier="")}) == [day(0)]
+    assert going(backups, {**dict.fromkeys((day(0), day(1)), replace(A, system_identifier="")), day(2): moved}) == [
+        day(0)
+    ]
+
+
+def test_what_has_a_report_is_no_run_that_holds_anything() -> None:
+    """Gpbackup writes it last, also when it fails; and a deletion that is interrupted leaves it."""
+    backups = [backup(0), backup(1), replace(backup(2), has_contents=False)]
+    whose: dict[str, Cluster | None] = {day(number): A for number in range(3)}
+    for status, state in (("Success", "incomplete"), ("Failure", "failed")):
+        backups[2].report["backup status"] = status
+        assert (backups[2].state, unfinished(backups)) == (state, [])
+        assert going(backups, whose) == [day(0)]
+    assert unfinished([replace(backups[2], report_key="")]) == [day(2)]
+
+
+def test_only_what_a_policy_lets_go_is_held_by_a_run() -> None:
+    backups = [backup(0), backup(1), backup(2), backup(3, finished=False)]
+    backups[1] = replace(backups[1], report={**backups[1].report, "incremental": "True"})
+    whose: dict[str, Cluster | None] = {day(number): A for number in range(4)}
+    plans: Plans = {day(1): frozenset({day(0)})}
+    for keep_full, held in ((1, {day(0), day(1)}), (2, set())):
+        found = judge(backups, plans, Policy(keep_full, None), NOW, "", whose)
+        assert {one.backup.timestamp for one in found if one.held_by == day(3)} == held
+        assert {one.held_by for one in found} <= {day(3), ""}
+
+
+def test_the_last_full_one_of_before_a_name_is_told_to_be_that() -> None:
+    backups = [backup(0), backup(1), backup(2)]
+    named = replace(A, name="sales")
+    found = judge(backups, {}, Policy(1, None), NOW, "", {day(0): A, day(1): named, day(2): B})
+    assert [one.why.removeprefix("the last full one of its database") for one in found] == [
+        " before the option `cluster` was sales; `delete_backup` deletes it",
+        "",
+        "",
+    ]

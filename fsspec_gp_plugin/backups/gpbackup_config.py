@@ -49,6 +49,11 @@ class Record:
     status: str = ""
     plan: Mapping[str, bool] | None = None
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether gpbackup calls the backup failed here; its report may say otherwise, where gpbackup has panicked."""
+        return self.status == "Failure"
+
 
 def name_of(timestamp: str) -> str:
     """The name of a backup's record below its prefix."""

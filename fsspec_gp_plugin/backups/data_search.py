@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .required import Required
 
 
-class Search:
+class DataSearch:
     """Which of the data objects that must be there have been found; of some content ids, or of all."""
 
     def __init__(self, required: Required, contents: range | None = None) -> None:

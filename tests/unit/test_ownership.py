@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fsspec_gp_plugin.backups.owners import clusters_of
+from fsspec_gp_plugin.backups.ownership import clusters_of, require_ours
 from fsspec_gp_plugin.backups.survey import Backup, survey
-from fsspec_gp_plugin.errors import AccessDenied, Unreachable
+from fsspec_gp_plugin.errors import AccessDenied, PluginError, Unreachable
 from fsspec_gp_plugin.integrity import claim
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.keys import backup_prefix
@@ -59,3 +59,21 @@ def test_a_claim_that_can_not_be_read_is_nobodys_and_a_store_that_is_away_is_an_
             clusters_of(store, survey(store))
     else:
         assert clusters_of(store, survey(store)) == {T: None}
+
+
+def test_a_backup_that_is_ours_and_anothers_is_not_ours() -> None:
+    """Two runs have claimed it by best effort; whichever of them counts first."""
+    ours, others = Cluster(name="sales", host="mdw-a"), Cluster(name="hr", host="mdw-b")
+    for clusters in ((ours, others), (others, ours)):
+        store = FakeStore()
+        for digit, cluster in zip("ab", clusters, strict=True):
+            made = claim.Claim(T, digit * 32, cluster, 0)
+            store.objects[backup_prefix(T) + made.own_name] = made.encoded()
+        with pytest.raises(PluginError) as refused:
+            require_ours(store, T, ours, lambda _: None)
+        assert str(refused.value) == (
+            f"the backup {T} is of cluster 'hr' (mdw-b), and this is cluster 'sales' (mdw-a); if this is cluster 'hr', "
+            f"set the option `cluster` to hr, or run `delete_backup CONFIG {T} --any-cluster`"
+        )
+    del store.objects[backup_prefix(T) + claim.Claim(T, "a" * 32, others, 0).own_name]
+    require_ours(store, T, ours, lambda _: None)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fsspec_gp_plugin.backups.gpbackup_config import BadRecordError, Record, parsed, read
 from fsspec_gp_plugin.backups.plans import needed
-from fsspec_gp_plugin.backups.record import BadRecordError, Record, parsed, read
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.fakes import FakeStore
 
