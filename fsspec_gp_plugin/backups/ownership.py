@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, NotFound, PluginError, StorageError, Unreachable
-from ..integrity.claim import NAME, BadClaim, is_claim
+from ..integrity.claim import NAME, SETTLED, BadClaim, is_claim
 from ..integrity.manifest import FOLDER
 from ..keys import backup_prefix
 from .claims import read_claim
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .survey import Backup
 
 _CLAIMS_AT_ONCE = 8
-# More than two tell nothing more than that the prefix is not one run's alone.
-_READ = 2
+# More of one backup tell nothing more than that the prefix is not one run's alone.
+_READ = 4
 
 
 @dataclass(frozen=True)
@@ -42,30 +42,32 @@ class Ownership:
     @property
     def problem(self) -> str:
         """That two runs have claimed the backup, whose; "" where they have not."""
-        if len(self.claims) < _READ:
+        if len(self.claims) < 2:
             return ""
-        first, second = self.claims[:_READ]
+        first, second = self.claims[:2]
         return f"two runs have claimed it, of which nothing tells the objects apart: {first.cluster}, {second.cluster}"
 
 
 def by_weight(listed: Iterable[ObjectInfo]) -> list[ObjectInfo]:
     """The claims of one backup, that which counts first: the one which the store created only because there was none,
-    else that of the smallest token, which its name tells.
+    else the one that was settled, else that of the smallest token, which its name tells.
     """
-    return sorted(listed, key=lambda info: (not info.key.endswith(NAME), info.key))
+    return sorted(listed, key=lambda info: (not info.key.endswith(NAME), not info.key.endswith(SETTLED), info.key))
 
 
 def ownership_of(store: Store, backup: Backup) -> Ownership:
     """Read a backup's claims. Unreachable."""
-    found = []
+    # By token: a claim that was made by best effort lies there twice.
+    found: dict[str, Claim] = {}
     for info in by_weight(backup.claims)[:_READ]:
         try:
-            found.append(read_claim(store, info.key))
+            claim = read_claim(store, info.key)
         except Unreachable:
             raise
         except StorageError as error:
-            return Ownership(tuple(found), f"its claim can't be read: {error}")
-    return Ownership(tuple(found))
+            return Ownership(tuple(found.values()), f"its claim can't be read: {error}")
+        found.setdefault(claim.token, claim)
+    return Ownership(tuple(found.values()))
 
 
 def ownerships(store: Store, backups: Sequence[Backup]) -> dict[str, Ownership]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fsspec_gp_plugin.backups.ownership import clusters_of, require_ours
+from fsspec_gp_plugin.backups.catalogs import token_of
+from fsspec_gp_plugin.backups.ownership import clusters_of, ownership_of, require_ours
 from fsspec_gp_plugin.backups.survey import Backup, survey
 from fsspec_gp_plugin.errors import AccessDenied, PluginError, Unreachable
 from fsspec_gp_plugin.integrity import claim
@@ -77,3 +78,20 @@ def test_a_backup_that_is_ours_and_anothers_is_not_ours() -> None:
         )
     del store.objects[backup_prefix(T) + claim.Claim(T, "a" * 32, others, 0).own_name]
     require_ours(store, T, ours, lambda _: None)
+
+
+def test_a_claim_by_best_effort_lies_there_twice_and_is_one() -> None:
+    store = FakeStore()
+    made = claim.new_claim("20260102030405", Cluster(host="mdw"))
+    prefix = backup_prefix(made.timestamp)
+    for name in (made.own_name, claim.SETTLED):
+        store.objects[prefix + name] = made.encoded()
+    [backup] = survey(store)
+    found = ownership_of(store, backup)
+    assert (found.claims, found.problem) == ((made,), "")
+    assert token_of(store, backup.claims) == made.token
+    other = claim.new_claim(made.timestamp, Cluster(host="other"))
+    store.objects[prefix + other.own_name] = other.encoded()
+    [backup] = survey(store)
+    assert "two runs have claimed it" in ownership_of(store, backup).problem
+    assert token_of(store, backup.claims) == ""
