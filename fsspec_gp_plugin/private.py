@@ -71,7 +71,7 @@ class Place(NamedTuple):
 
     @property
     def earlier_path(self) -> str | None:
-        """Where versions before 0.2 kept them, where that is another directory: below the caller's HOME."""
+        """Where earlier versions kept them, where that is another directory: below the caller's HOME."""
         earlier = below(home())
         return None if earlier == self.path else earlier
 
