@@ -7,7 +7,6 @@ import resource
 
 import pytest
 
-from fsspec_gp_plugin.backups import required
 from fsspec_gp_plugin.backups.data_search import DataSearch
 from fsspec_gp_plugin.backups.gpbackup_config import Record
 from fsspec_gp_plugin.backups.required import BadContentsError, Required, of_record, oids_in, required_of
@@ -219,7 +218,7 @@ def peak() -> int:
 @pytest.mark.parametrize("at_once", [1, 3, 1000])
 def test_object_identifiers_are_sorted_and_each_once(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     """Piece by piece, so that a large table of contents takes little memory."""
-    monkeypatch.setattr(required, "_SORTED_AT_ONCE", at_once)
+    monkeypatch.setattr("fsspec_gp_plugin.backups.required._SORTED_AT_ONCE", at_once)
     oids = [7, 5, 5, 4294967295, 1, 7, 0, 5]
     lines = ["dataentries:", *(f"- oid: {oid}" for oid in oids), "incrementalmetadata:"]
     assert list(oids_in("key", (line.encode() for line in lines))) == sorted(set(oids))
