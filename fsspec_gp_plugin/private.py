@@ -107,6 +107,32 @@ def open_directory(name: str, parent: str, *, make: bool = False) -> int:
     return fd
 
 
+def read_in(directory: int, name: str) -> bytes | None:
+    """The content of a file in an open directory; None where there is none. OSError."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        return None
+    with open(fd, "rb") as file:
+        return file.read()
+
+
+def replace_in(directory: int, name: str, data: bytes) -> None:
+    """Give a file in an open directory this content, whole or not at all, durably. OSError."""
+    part = f".{name}.{os.getpid()}-{os.urandom(4).hex()}.part"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with open(os.open(part, flags, 0o600, dir_fd=directory), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(part, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(part, dir_fd=directory)
+        raise
+
+
 def sweep(directory: int) -> None:
     """Remove the files of an open directory that nobody has written to for a month."""
     for name in os.listdir(directory):

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..private import Place
 
 DIRECTORY = "runs"
-_LONGEST = 64 << 10
 _REFUSED = ".refused"
 
 
@@ -159,21 +158,11 @@ def _read(directory: int, name: str) -> Run | None:
 
 def _text(directory: int, name: str) -> str | None:
     try:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    except FileNotFoundError:
-        return None
+        found = private.read_in(directory, name)
     except OSError as error:
         raise LocalFileError(f"can't read the note {name} on this host: {error.strerror}") from error
-    with open(fd, encoding="utf-8", errors="replace") as file:
-        return file.read(_LONGEST)
+    return None if found is None else found.decode(errors="replace")
 
 
 def _write(directory: int, name: str, text: str) -> None:
-    """A file, whole or not at all."""
-    part = f".{name}.{os.getpid()}.part"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(part, flags, 0o600, dir_fd=directory), "w", encoding="utf-8", errors="replace") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(part, name, src_dir_fd=directory, dst_dir_fd=directory)
+    private.replace_in(directory, name, text.encode(errors="replace"))
