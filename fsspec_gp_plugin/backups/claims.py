@@ -45,10 +45,12 @@ def require_free(store: Store, prefix: str, here: Cluster, ours: Collection[str]
     found = list(claims_among(store, prefix, listed))
     if others := [one for one in found if one.token not in ours]:
         raise refusal(prefix, others[0], here)
-    if not found and listed:
+    # A claim that is gone by now was withdrawn, or is of a store that ignores conditions, where it soon contends.
+    objects = [info.key for info in listed if not is_claim(info.key[len(prefix) :])]
+    if not found and objects:
         raise ClaimedError(
-            f"{prefix} already holds a backup, which no cluster claims ({min(one.key for one in listed)}); start this "
-            "one again, so that it gets another timestamp, or give each cluster a `url` of its own"
+            f"{prefix} already holds a backup, which no cluster claims ({min(objects)}); start this one again, so that "
+            "it gets another timestamp, or give each cluster a `url` of its own"
         )
     return found[0] if found else None
 

@@ -119,7 +119,11 @@ class Probe:
                 writer.write(number, memoryview(part))
             writer.complete(len(self._content))
         except BaseException:
-            writer.abort()
+            try:
+                writer.abort()
+            except StorageError as error:
+                # Also where a signal came between the end of the upload and the look at it: the signal counts.
+                self._note(f"the probe's upload can't be aborted: {error}")
             raise
 
     def read_back(self) -> None:

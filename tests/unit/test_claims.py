@@ -297,3 +297,17 @@ def test_an_earlier_call_of_the_cluster_itself_is_told_apart() -> None:
     claimed(store, OURS)
     with pytest.raises(claims.ClaimedError, match=f"earlier call for this cluster .* `cleanup CONFIG --run {T} --yes`"):
         claimed(store, OURS)
+
+
+def test_a_claim_that_is_withdrawn_meanwhile_is_none() -> None:
+    """It is listed, and gone when it is read."""
+    store = FakeStore()
+    claimed(store, THEIRS)
+
+    def before(method: str, key: str, _number: int) -> None:
+        if method == "fetch":
+            store_that_forgets.objects.pop(key, None)
+
+    store_that_forgets = FakeStore(before)
+    store_that_forgets.objects = store.objects
+    assert claims.require_free(store_that_forgets, PREFIX, OURS, (), lambda _: None) is None

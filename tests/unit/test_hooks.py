@@ -256,3 +256,16 @@ def test_a_backup_that_is_not_gone_after_its_deletion_is_an_error(context: Calla
     with pytest.raises(StorageError, match=f"{PREFIX}kept is still there"):
         deletion.delete_backup(context(store), TIMESTAMP)
     assert list(store.objects) == [f"{PREFIX}kept"]
+
+
+def test_a_signal_counts_more_than_an_upload_that_can_not_be_aborted(context: Callable[[FakeStore], Context]) -> None:
+    """As where it comes when the object is complete, and not yet compared."""
+
+    def before(method: str, key: str, _number: int) -> None:
+        if "written" in key and method == "complete":
+            raise KeyboardInterrupt
+        if "written" in key and method == "abort":
+            raise StorageError("the object is complete and visible")
+
+    with pytest.raises(KeyboardInterrupt):
+        hooks.setup_plugin_for_backup(context(FakeStore(before)), DIRECTORY, "master", "-1")

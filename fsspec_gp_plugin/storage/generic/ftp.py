@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # A server may still be writing what it got before the connection broke.
 _SETTLE_SECONDS = 0.5
+_LOOKS = 3
 # fsspec's words for TLS from the first byte on.
 _IMPLICIT = ("tls", "sslv23", "tlsv1_2")
 
@@ -128,12 +129,18 @@ class FtpDialect(TreeDialect):
 
     def entries(self, fs: Ftp, path: str) -> list[tuple[str, int | None]]:
         folder = path.rstrip("/")
-        try:
-            found = fs.entries(path)
-        except ftplib.error_perm:
-            if self._is_there(fs, folder):
-                raise
-            return []
+        found: list[Any] = []
+        for look in range(_LOOKS):
+            try:
+                found = fs.entries(path)
+                break
+            except ftplib.error_perm:
+                if not self._is_there(fs, folder):
+                    return []
+                # Servers also say so of a directory that changes while they list it, or one above it.
+                if look + 1 == _LOOKS:
+                    raise
+                time.sleep(_SETTLE_SECONDS)
         return [(f"{folder}/{one.name}", None if one.is_directory else one.size) for one in found]
 
     def _is_there(self, fs: Ftp, path: str) -> bool:
