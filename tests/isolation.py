@@ -19,11 +19,17 @@ def known_secrets(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 @pytest.fixture(autouse=True)
-def own_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's home is where HOME says, which tests set: what this process remembers is not the user's own."""
+def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The user's home is where HOME says, if a test sets it, or one of the tests: this process remembers nothing in the
+    user's own.
+    """
     entry = pwd.getpwuid(os.geteuid())
+    users = os.environ.get("HOME")
+    home = tmp_path_factory.getbasetemp() / "home"
+    home.mkdir(mode=0o700, exist_ok=True)
 
     def found(_: int) -> pwd.struct_passwd:
-        return pwd.struct_passwd((*entry[:5], os.environ["HOME"], entry.pw_shell))
+        named = os.environ.get("HOME")
+        return pwd.struct_passwd((*entry[:5], str(home) if named in (None, users) else named, entry.pw_shell))
 
     monkeypatch.setattr(pwd, "getpwuid", found)

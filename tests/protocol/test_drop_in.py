@@ -40,6 +40,8 @@ def drop_in(minio: Minio, database: Database, folder: str) -> Plugin:
         "backup_multipart_chunksize": "500MB",
         "pgport": "5432",
         "backup_plugin_version": "",
+        # Of this plugin alone: what it remembers is not for the home of whoever runs the tests.
+        "state_directory": "${HOME}/.fsspec_gp_plugin",
     }
     path = database.folder / "s3_config.yaml"
     path.write_text(yaml.dump({"executablepath": str(EXECUTABLE), "options": options}, default_style='"'))
