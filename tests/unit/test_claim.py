@@ -1,0 +1,41 @@
+"""What a claim holds and is called; anything else, however odd, is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from fsspec_gp_plugin.integrity.claim import NAME, BadClaim, decoded, is_claim, new_claim
+from fsspec_gp_plugin.integrity.cluster import Cluster
+
+T = "20260101120000"
+OURS = Cluster("", "7001", "cdw", "5432", "/data/gpseg-1")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b"[" * 100_000,
+        new_claim("20260101120001", OURS).encoded(),
+        new_claim(T, OURS).encoded().replace(b'"token": "', b'"token": "../'),
+        new_claim(T, OURS).encoded().replace(b'"created": ', b'"created": -'),
+        new_claim(T, OURS).encoded().replace(b'"host": "cdw"', b'"host": "cdw\\n"'),
+        new_claim(T, OURS).encoded().replace(b'"host": "cdw"', b'"host": 5'),
+    ],
+    ids=range(10),
+)
+def test_what_is_no_claim_of_this_backup_is_refused(data: bytes) -> None:
+    with pytest.raises(BadClaim):
+        decoded("key", T, data)
+
+
+def test_names_of_claims() -> None:
+    claim = new_claim(T, OURS)
+    assert is_claim(NAME)
+    assert is_claim(claim.own_name)
+    assert not is_claim("fsspec_gp_plugin/claim.jsonx")
+    assert not is_claim("fsspec_gp_plugin/claim.x.json")
+    assert decoded("key", T, claim.encoded()) == claim
