@@ -25,6 +25,21 @@ backup section:        All Sections
 incremental:           {incremental}
 backup status:         Success
 """
+RECORD = """\
+compressed: false
+compressiontype: ""
+segmentcount: 2
+dataonly: false
+incremental: {incremental}
+metadataonly: false
+restoreplan:{plan}
+singledatafile: false
+timestamp: "{timestamp}"
+withstatistics: false
+status: Success
+"""
+FULL, LATER, KILLED = "20260102030405", "20260103030405", "20260104030405"
+TABLES = range(16384, 16387)
 
 
 def main() -> None:
@@ -34,15 +49,18 @@ def main() -> None:
         config = folder / "plugin.yaml"
         (folder / "backups").mkdir()
         (folder / "home").mkdir(mode=0o700)
-        config.write_text(f"executablepath: {PROGRAM}\noptions:\n  url: file://{folder}/backups\n  agent: 'off'\n")
+        options = (
+            f"  url: file://{folder}/backups\n  agent: 'off'\n  state_directory: {folder}/home/.fsspec_gp_plugin\n"
+        )
+        config.write_text(f"executablepath: {PROGRAM}\noptions:\n{options}")
         config.chmod(0o600)
         for timestamp, incremental, whole in (
-            ("20260102030405", "False", True),
-            ("20260103030405", "True", True),
-            ("20260104030405", "False", False),
+            (FULL, "False", True),
+            (LATER, "True", True),
+            (KILLED, "False", False),
         ):
             back_up(folder, config, timestamp, incremental, whole=whole)
-        path = next((folder / "backups").rglob("gpbackup_1_20260103030405_16385"))
+        path = next((folder / "backups").rglob(f"gpbackup_1_{LATER}_16385"))
         for words in ("list", "doctor", "verify"):
             if words == "verify":  # as a disk that rots does
                 path.write_bytes(path.read_bytes()[:-1] + b"?")
@@ -59,14 +77,23 @@ def back_up(folder: Path, config: Path, timestamp: str, incremental: str, *, who
             [PROGRAM, *map(str, words)], input=stdin, env=environment(folder), stdout=subprocess.DEVNULL, check=True
         )
 
+    run("setup_plugin_for_backup", config, here, "master", "-1")
     for segment in range(2):
-        for table in range(16384, 16387):
+        for table in TABLES:
             run("backup_data", config, here / f"gpbackup_{segment}_{timestamp}_{table}", stdin=os.urandom(3_000_000))
     if whole:
-        report = REPORT.format(timestamp=timestamp, incremental=incremental)
-        for name, text in ((f"gpbackup_{timestamp}_toc.yaml", "toc"), (f"gpbackup_{timestamp}_report", report)):
-            (here / name).write_text(text)
-            run("backup_file", config, here / name)
+        plan = "".join(
+            f'\n- timestamp: "{one}"\n  tablefqns:\n  - public.t' for one in dict.fromkeys((FULL, timestamp))
+        )
+        entries = "".join(f"\n- schema: public\n  name: t{table}\n  oid: {table}" for table in TABLES)
+        for name, text in (
+            ("metadata.sql", "-- the tables"),
+            ("toc.yaml", f"globalentries: []\ndataentries:{entries}\n"),
+            ("config.yaml", RECORD.format(timestamp=timestamp, incremental=incremental.lower(), plan=plan)),
+            ("report", REPORT.format(timestamp=timestamp, incremental=incremental)),
+        ):
+            (here / f"gpbackup_{timestamp}_{name}").write_text(text)
+            run("backup_file", config, here / f"gpbackup_{timestamp}_{name}")
     run("cleanup_plugin_for_backup", config, here, "master", "-1")
 
 
@@ -101,6 +128,7 @@ def draw(folder: Path, config: Path, command: str) -> None:
     process.wait()
     os.close(ours)
     text = shown.decode().replace("\r\n", "\n").replace(str(folder), "/srv").replace(str(PROGRAM), PROGRAM.name)
+    text = re.sub(rf"\b{re.escape(os.uname().nodename)}\b", "cdw", text)
     # Progress that was drawn over is not part of the picture.
     lines = [line for line in (line.rpartition("\x1b[2K")[2].rpartition("\r")[2] for line in text.split("\n")) if line]
     console = Console(record=True, width=WIDTH, force_terminal=True, file=open(os.devnull, "w"))  # noqa: SIM115
