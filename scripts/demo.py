@@ -103,7 +103,9 @@ def run(demo: Demo) -> None:
     """All steps."""
     demo.target.mkdir()
     demo.say("The configuration that gpbackup --plugin-config would get")
-    demo.config.write_text(f"executablepath: {PLUGIN}\noptions:\n  url: file://{demo.target}\n")
+    # What a host remembers goes with the demo, too.
+    options = f"  url: file://{demo.target}\n  state_directory: {demo.target}.state\n"
+    demo.config.write_text(f"executablepath: {PLUGIN}\noptions:\n{options}")
     for line in demo.config.read_text().splitlines():
         print("    | " + line.replace(str(demo.folder), "…"), flush=True)
     demo.bash(f"{PLUGIN} --version")

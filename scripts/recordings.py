@@ -88,7 +88,7 @@ def back_up(folder: Path, config: Path, timestamp: str, incremental: str, *, who
         entries = "".join(f"\n- schema: public\n  name: t{table}\n  oid: {table}" for table in TABLES)
         for name, text in (
             ("metadata.sql", "-- the tables"),
-            ("toc.yaml", f"globalentries: []\ndataentries:{entries}\n"),
+            ("toc.yaml", f"globalentries: []\ndataentries:{entries}\nincrementalmetadata:\n  ao: {{}}\n"),
             ("config.yaml", RECORD.format(timestamp=timestamp, incremental=incremental.lower(), plan=plan)),
             ("report", REPORT.format(timestamp=timestamp, incremental=incremental)),
         ):
