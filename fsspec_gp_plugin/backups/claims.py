@@ -11,6 +11,7 @@ from ..integrity.claim import LARGEST, NAME, SETTLED, BadClaim, is_claim
 from ..integrity.claim import decoded as decoded_claim
 from ..integrity.manifest import FOLDER
 from ..keys import timestamp_of
+from ..storage.reading import fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -125,13 +126,10 @@ def claims_among(store: Store, prefix: str, listed: list[ObjectInfo]) -> Iterato
 
 def read_claim(store: Store, key: str) -> Claim:
     """The claim that an object holds; NotFound, BadClaim and other StorageErrors."""
-    buffer = bytearray(LARGEST)
-    with memoryview(buffer) as into:
-        info, pieces = store.fetch(key, into)
-        count = sum(pieces)
+    info, data = fetched(store, key, LARGEST)
     if info.size > LARGEST:
         raise BadClaim(f"{key} has {info.size} bytes: too many for a claim")
-    return decoded_claim(key, timestamp_of(key), bytes(buffer[:count]))
+    return decoded_claim(key, timestamp_of(key), data)
 
 
 def refusal(prefix: str, other: Claim, here: Cluster) -> ClaimedError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, NotFound, PluginError, StorageError
 from ..integrity.manifest import FOLDER
-from ..storage.reading import part_of
+from ..storage.reading import fetched, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,10 +129,7 @@ class Probe:
     def read_back(self) -> None:
         """Size and bytes are those that were written."""
         try:
-            buffer = bytearray(max(1 << 20, len(self._content)))
-            with memoryview(buffer) as into:
-                info, pieces = self._store.fetch(self.written, into)
-                found = bytes(into[: sum(pieces)])
+            info, found = fetched(self._store, self.written, max(1 << 20, len(self._content)))
         except AccessDenied as error:
             self._can_not_read(error)
             return

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, ConfigError, NotFound, StorageError
 from ..integrity import underway
+from ..storage.reading import fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,7 +82,7 @@ def _look(first: Store, replica: Store, key: str, at_first: bytes, at_replica: b
         _NAMES, (first, replica), (at_first, at_replica), (at_replica, at_first), strict=True
     ):
         try:
-            found = _read(store, key, len(own) + len(other))
+            _, found = fetched(store, key, len(own) + len(other))
         except StorageError as error:
             doubt = doubt or error
             continue
@@ -90,13 +91,6 @@ def _look(first: Store, replica: Store, key: str, at_first: bytes, at_replica: b
         if found != own:
             doubt = doubt or StorageError(f"the {name} does not give back {key} as it was written")
     return doubt
-
-
-def _read(store: Store, key: str, most: int) -> bytes:
-    buffer = bytearray(most)
-    with memoryview(buffer) as into:
-        _, pieces = store.fetch(key, into)
-        return bytes(into[: sum(pieces)])
 
 
 def _remove(store: Store, key: str, note: Callable[[str], None]) -> None:

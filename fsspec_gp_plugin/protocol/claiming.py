@@ -18,6 +18,7 @@ from ..integrity.claim import SETTLED, new_claim
 from ..integrity.cluster import cluster_here
 from ..integrity.runs import Run
 from ..redaction import scrub
+from ..storage.reading import fetched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,8 +130,7 @@ class _Joining:
         context = self._context
         if context.store.capabilities.creates:
             try:
-                with memoryview(bytearray(1)) as into:
-                    sum(context.store.fetch(name, into)[1])
+                fetched(context.store, name, 1)
             except StorageError:
                 pass
             else:

@@ -36,6 +36,14 @@ def lines(store: Store, info: ObjectInfo, longest: int = 64 << 10) -> Iterator[b
         yield rest
 
 
+def fetched(store: Store, key: str, most: int) -> tuple[ObjectInfo, bytes]:
+    """What an object is, and its first bytes, `most` of them at the most: by one request where the store can."""
+    buffer = bytearray(most)
+    with memoryview(buffer) as into:
+        info, counts = store.fetch(key, into)
+        return info, bytes(into[: sum(counts)])
+
+
 def first_bytes(store: Store, info: ObjectInfo, most: int = 1 << 20) -> bytes:
     """An object's first bytes, `most` of them at the most."""
     return part_of(store, info, 0, min(info.size, most))
