@@ -14,7 +14,7 @@ from .commands import COMMANDS, PROGRAM, nearest
 from .errors import Interrupted, PluginError, ReaderGone, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .log import Log
     from .process import Streams
@@ -30,9 +30,18 @@ class Call:
     """One run of one command."""
 
     def __init__(
-        self, streams: Streams, name: str, *, log: Log | None = None, supplies: Supplies | None = None
+        self,
+        streams: Streams,
+        name: str,
+        *,
+        log: Log | None = None,
+        supplies: Supplies | None = None,
+        prepare: Callable[[Context], None] = lambda _: None,
     ) -> None:
-        """`log` and `supplies` are made for this call unless somebody has them ready."""
+        """`log` and `supplies` are made for this call unless somebody has them ready. `prepare` is called when the
+        configuration is known, before the command.
+        """
+        self._prepare = prepare
         self._streams = streams
         self._name = name
         self._log = log
@@ -60,6 +69,7 @@ class Call:
             module = import_module(f".protocol.{command.module}", __package__)
             # The configuration first, so that its verbosity and its secrets are known to all that follows.
             _ = self._context.config
+            self._prepare(self._context)
             getattr(module, self._name)(self._context, *arguments[1:])
         except Interrupted:
             patience = _ABORT_SECONDS_AFTER_SIGNAL

@@ -149,8 +149,16 @@ def _surplus(stores: dict[object, _Kept]) -> Iterator[_Kept]:
 class WarmSupplies(Supplies):
     """What one call of a client is supplied with."""
 
-    def __init__(self, warm: Warm, config: Config, alarm: Alarm, memory: Memory) -> None:
-        """`config` was taken from `warm`."""
+    def __init__(
+        self,
+        warm: Warm,
+        config: Config,
+        alarm: Alarm,
+        memory: Memory,
+        caller: tuple[int, Mapping[str, str]],
+    ) -> None:
+        """`config` was taken from `warm`; `caller`: the client's process id and environment."""
+        self.pid, self.environment = caller
         self._warm = warm
         self._config = config
         self._kept: list[_Kept] = []

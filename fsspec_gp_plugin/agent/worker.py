@@ -173,7 +173,7 @@ class Worker:
         name, path, *others = request.arguments
         # Each stays as it was given where it is absolute.
         arguments = [path, *(os.path.join(request.cwd, other) for other in others)]
-        supplies = WarmSupplies(self._warm, config, line, self._memory)
+        supplies = WarmSupplies(self._warm, config, line, self._memory, (pid, request.environment))
         log = Log(pid=pid)
         streams = Streams(*descriptors)
         try:

@@ -23,9 +23,10 @@ from .targets import OUTAGE_SECONDS, SHORT_OUTAGE_SECONDS, Targets
 from .working_files import WorkingFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from ..config.loading import Config
+    from ..gpbackup_process import GpbackupProcess
     from ..log import Log
     from ..process import Streams
     from ..storage.api import ObjectInfo, Store
@@ -80,6 +81,18 @@ class Context:
         if self._store is None:
             self._store = self.targets.first(self.outage)
         return self._store
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables of whoever called the command."""
+        return self._supplies.environment
+
+    @property
+    def gpbackup(self) -> GpbackupProcess | None:
+        """The gpbackup or gprestore that called the command; None where it is not an ancestor, as on other hosts."""
+        from ..gpbackup_process import gpbackup_above
+
+        return gpbackup_above(self._supplies.pid)
 
     @property
     def outage(self) -> float:

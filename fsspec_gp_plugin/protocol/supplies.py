@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..config.loading import Config
     from ..log import Log
     from ..storage.api import Store
@@ -18,6 +21,11 @@ class Supplies:
     # What ends the call where no signal does, and the memory that calls share.
     alarm: Alarm | None = None
     memory: Memory | None = None
+
+    def __init__(self) -> None:
+        """`environment` and `pid` are the caller's."""
+        self.environment: Mapping[str, str] = os.environ
+        self.pid = os.getpid()
 
     def config(self, path: str, log: Log) -> Config:
         """The configuration in a file; ConfigError when it can't be used."""

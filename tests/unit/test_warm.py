@@ -28,7 +28,7 @@ def write(path: Path, options: str = "{}", **others: str) -> str:
 
 def supplies(warm: Warm, path: str, environment: dict[str, str] | None = None) -> WarmSupplies:
     config = warm.config(path, environment or {})
-    return WarmSupplies(warm, config, cast("Alarm", None), Memory(0))
+    return WarmSupplies(warm, config, cast("Alarm", None), Memory(0), (os.getpid(), environment or {}))
 
 
 LITERAL = '{"key": "k", "secret": "s3cret", "endpoint_url": "http://127.0.0.1:1"}'
