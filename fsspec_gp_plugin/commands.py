@@ -5,6 +5,8 @@ Imported by every call, so it imports nothing heavy itself.
 
 from __future__ import annotations
 
+import os
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from . import __version__
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "fsspec_gp_plugin"
 ANY_CLUSTER = "--any-cluster"
+_LOCAL_PATHS = ("CONFIG", "FILE", "OFFSETS", "DIR")
 
 
 class Command:
@@ -48,7 +51,20 @@ class Command:
     @property
     def is_for_agent(self) -> bool:
         """Whether the warm process of a host may run it. The launcher and both clients have these names once more."""
-        return self.module in ("data", "files")
+        return self.module in ("data", "files", "hooks")
+
+    @property
+    def is_hook(self) -> bool:
+        """Whether gpbackup calls it on each host before or after the data."""
+        return self.module == "hooks"
+
+    def resolve_paths(self, arguments: Sequence[str], directory: str) -> list[str]:
+        """The arguments, CONFIG first, with those that are local paths made absolute; `directory`: the caller's."""
+        kinds = ["CONFIG", *(argument.strip("[]") for argument in self.arguments)]
+        return [
+            os.path.join(directory, value) if kind in _LOCAL_PATHS else value
+            for kind, value in zip_longest(kinds[: len(arguments)], arguments, fillvalue="")
+        ]
 
     @property
     def help(self) -> str:

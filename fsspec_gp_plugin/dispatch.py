@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         raise_on_signals(call.ended_by)
         context = call.run(argv[1:])
-        if command is not None and command.module == "hooks":
+        if command is not None and command.is_hook:
             from .agent.users import after_hook
 
             after_hook(context, *argv[2:4])

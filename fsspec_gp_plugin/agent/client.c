@@ -54,7 +54,8 @@ static bool is_ready(int fd, short events, long long until) {
 
 static bool is_for_agent(int argc, char **argv) {
     static const char *const commands[] = {
-        "backup_data", "restore_data", "restore_data_subset", "backup_file", "restore_file"};
+        "backup_data", "restore_data", "restore_data_subset", "backup_file", "restore_file", "setup_plugin_for_backup",
+        "cleanup_plugin_for_backup", "setup_plugin_for_restore", "cleanup_plugin_for_restore"};
     bool found = false;
     for (size_t i = 0; argc > 3 && i < sizeof commands / sizeof *commands; i++)
         found = found || strcmp(argv[1], commands[i]) == 0;

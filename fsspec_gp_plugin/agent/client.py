@@ -13,7 +13,10 @@ import sys
 import time
 
 VERSION = "0.1.0"  # the package's, which would have to be imported; a test compares the two
-COMMANDS = ("backup_data", "restore_data", "restore_data_subset", "backup_file", "restore_file")
+COMMANDS = (
+    "backup_data", "restore_data", "restore_data_subset", "backup_file", "restore_file",
+    "setup_plugin_for_backup", "cleanup_plugin_for_backup", "setup_plugin_for_restore", "cleanup_plugin_for_restore",
+)  # fmt: skip
 STOPPING = {_signal.SIGTERM: "SIGTERM", _signal.SIGINT: "SIGINT", _signal.SIGHUP: "SIGHUP"}
 LONGEST_REQUEST = 262144
 PACKAGES = ""  # the directory of a bundle's, whose interpreter is the host's; the launcher sets it

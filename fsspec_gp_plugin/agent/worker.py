@@ -25,14 +25,14 @@ from ..transfer.buffers import Memory
 from . import wire
 from .environment import relevant
 from .line import Line
+from .users import after_hook
 from .warm import Warm, WarmSupplies
 
 if TYPE_CHECKING:
     from ..config.loading import Config
     from .slots import Slot
 
-# Their arguments behind CONFIG are paths.
-COMMANDS = frozenset(name for name, command in commands.COMMANDS.items() if command.is_for_agent)
+COMMANDS = {name: command for name, command in commands.COMMANDS.items() if command.is_for_agent}
 MOST_STREAMS = 64
 # How long a client has for each of its messages.
 _PATIENCE = struct.pack("ll", 5, 0)
@@ -170,9 +170,9 @@ class Worker:
         return config
 
     def _run(self, request: wire.Request, config: Config, line: Line, descriptors: list[int], pid: int) -> int:
-        name, path, *others = request.arguments
-        # Each stays as it was given where it is absolute.
-        arguments = [path, *(os.path.join(request.cwd, other) for other in others)]
+        name, *given = request.arguments
+        command = COMMANDS[name]
+        arguments = command.resolve_paths(given, request.cwd)
         supplies = WarmSupplies(self._warm, config, line, self._memory, (pid, request.environment))
         log = Log(pid=pid)
         streams = Streams(*descriptors)
@@ -182,7 +182,9 @@ class Worker:
             )
             call = Call(streams, name, log=log, supplies=supplies)
             try:
-                call.run(arguments)
+                context = call.run(arguments)
+                if command.is_hook:
+                    after_hook(context, *arguments[1:3])
                 return 0
             except BaseException as error:  # noqa: BLE001 - told to the client
                 if isinstance(error, AccessDenied):

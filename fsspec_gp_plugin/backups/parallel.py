@@ -6,12 +6,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import LocalFileError, StorageError, Unreachable
+from ..errors import Interrupted, LocalFileError, StorageError, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _Item = TypeVar("_Item")
+# After a signal the process has two seconds; what runs may come to its end in this many of them.
+_SECONDS_AFTER_SIGNAL = 0.8
 _Result = TypeVar("_Result")
 
 
@@ -40,4 +42,21 @@ def each(
                     raise error
     finally:
         # Not awaited: one may wait for a store that hangs.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def side_by_side(*works: Callable[[], object]) -> None:
+    """Do several things that wait for a store at once, and wait for all of them; raises the first error, in the order
+    in which they are given.
+    """
+    pool = ThreadPoolExecutor(len(works))
+    running = [pool.submit(work) for work in works]
+    try:
+        wait(running)
+        for one in running:
+            one.result()
+    except Interrupted:
+        wait(running, _SECONDS_AFTER_SIGNAL)
+        raise
+    finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..errors import AccessDenied, NotFound, PluginError, StorageError
 from ..integrity.manifest import FOLDER
 from ..storage.reading import fetched, part_of
+from .parallel import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,12 +41,9 @@ def probe(store: Store, prefix: str, note: Note) -> None:
     parts = blocks if store.capabilities.min_part_size <= _BLOCK else [b"".join(blocks)]
     # Where they may not be deleted they stay, and are none of gpbackup's objects.
     tried = Probe(store, prefix + FOLDER, f"probe_{unique_name('_')}", parts, note)
-    tried.abort(blocks)
     try:
-        tried.write_parts()
-        tried.read_back()
-        tried.read_range()
-        tried.list()
+        side_by_side(lambda: tried.abort(blocks), tried.write_parts)
+        side_by_side(tried.read, tried.list)
     finally:
         tried.delete()
 
@@ -125,6 +123,11 @@ class Probe:
                 # Also where a signal came between the end of the upload and the look at it: the signal counts.
                 self._note(f"the probe's upload can't be aborted: {error}")
             raise
+
+    def read(self) -> None:
+        """The whole, and a range."""
+        self.read_back()
+        self.read_range()
 
     def read_back(self) -> None:
         """Size and bytes are those that were written."""

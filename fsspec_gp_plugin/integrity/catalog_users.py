@@ -9,17 +9,22 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import time
 from contextlib import suppress
 
 from .. import private
+from ..errors import LocalFileError
 from . import for_segments
 from .catalog import DIRECTORY, FETCHED, Catalog
 
 _SUFFIX = ".user"
+_CONFIRMED = "\nconfirmed"
 
 
-def begin(place: private.Place, timestamp: str, needed: list[str]) -> None:
-    """Note that a restore of a backup needs the catalogs of these timestamps; LocalFileError."""
+def begin(place: private.Place, timestamp: str, needed: list[str]) -> str:
+    """Note that a restore of a backup needs the catalogs of these timestamps; returns the name of the note.
+    LocalFileError.
+    """
     directory = place.open_directory(DIRECTORY, make=True)
     try:
         private.sweep(directory)
@@ -29,6 +34,42 @@ def begin(place: private.Place, timestamp: str, needed: list[str]) -> None:
             file.write("\n".join(needed))
     finally:
         os.close(directory)
+    return name
+
+
+def confirm(place: private.Place, name: str) -> None:
+    """Add to a note that all that the restore needs is there; LocalFileError."""
+    directory = place.open_directory(DIRECTORY)
+    try:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(name, flags, dir_fd=directory), "w", encoding="ascii") as file:
+            file.write(_CONFIRMED)
+    except OSError as error:
+        raise LocalFileError(f"can't write {place.path}/{DIRECTORY}/{name}: {error.strerror}") from error
+    finally:
+        os.close(directory)
+
+
+def confirmed_within(place: private.Place, timestamp: str, seconds: float) -> list[str] | None:
+    """The timestamps that a restore of a backup needs, where a hook on this host has confirmed in the last `seconds`
+    that all is there; else None. LocalFileError.
+    """
+    try:
+        directory = place.open_directory(DIRECTORY)
+    except private.NoDirectoryError:
+        return None
+    try:
+        for name in os.listdir(directory):
+            if name.startswith(f"{place.name_of(timestamp)}.") and name.endswith(_SUFFIX):
+                text = (private.read_in(directory, name) or b"").decode(errors="replace")
+                age = time.time() - os.stat(name, dir_fd=directory).st_mtime
+                if text.endswith(_CONFIRMED) and abs(age) < seconds:
+                    return text.removesuffix(_CONFIRMED).split("\n")
+    except OSError as error:
+        raise LocalFileError(f"can't read {place.path}/{DIRECTORY}: {error.strerror}") from error
+    finally:
+        os.close(directory)
+    return None
 
 
 def end(place: private.Place, timestamp: str) -> None:

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
@@ -42,6 +43,16 @@ def read_run(place: Place, timestamp: str) -> Run | None:
     """What is remembered of a run; None where no setup hook has joined one here. LocalFileError."""
     with suppress(private.NoDirectoryError), _opened(place) as directory:
         return _joined(directory, place.name_of(timestamp))
+    return None
+
+
+def joined_within(place: Place, timestamp: str, seconds: float) -> Run | None:
+    """The run, where a hook has joined it on this host in the last `seconds`; else None. LocalFileError."""
+    with suppress(private.NoDirectoryError), _opened(place) as directory:
+        name = place.name_of(timestamp)
+        found = _joined(directory, name)
+        if found is not None and abs(time.time() - os.stat(f"{name}.run", dir_fd=directory).st_mtime) < seconds:
+            return found
     return None
 
 

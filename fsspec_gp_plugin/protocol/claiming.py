@@ -4,7 +4,6 @@ and each leaves its mark. A run that is refused touches nothing from there on.
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
@@ -28,16 +27,24 @@ if TYPE_CHECKING:
     from .context import Context
 
 
+# gpbackup calls the setup hooks of all hosts one right after the other.
+_SAME_RUN_SECONDS = 600.0
+
+
 @contextmanager
-def joined_run(context: Context, directory: str, *, is_coordinator: bool) -> Iterator[tuple[str, str]]:
-    """Within it this host has claimed the prefix of a backup, or found its claim, and left its mark; yields prefix and
-    timestamp. What fails within takes back what was written here, and refuses the run on this host.
+def joined_run(context: Context, directory: str, *, is_coordinator: bool) -> Iterator[bool]:
+    """Within it this host has claimed the prefix of a backup, or found its claim, and left its mark; yields whether it
+    is the first time that a hook of this run does so on this host. What fails within takes back what was written here,
+    and refuses the run on this host.
     """
     prefix, timestamp = keys.backup_of_directory(directory)
     joining = _Joining(context, prefix, timestamp, keys.local_run(directory)[0])
     try:
-        joining.join(is_coordinator=is_coordinator)
-        yield prefix, timestamp
+        is_first = is_coordinator or not joining.join_known()
+        if is_first:
+            joining.join(is_coordinator=is_coordinator)
+        yield is_first
+        context.require_wanted()
         joining.remember()
     except BaseException as error:
         joining.refuse(error)
@@ -60,6 +67,13 @@ class _Joining:
         self._claim: Claim | None = None
         self._is_claimed = False
         self._written: list[str] = []
+
+    def join_known(self) -> bool:
+        """Whether another hook of this host has just joined the run: the target is not asked again. Where two runs may
+        have claimed the prefix, each hook looks.
+        """
+        self._run = runs.joined_within(self._place, self._timestamp, _SAME_RUN_SECONDS)
+        return self._run is not None and self._run.proven
 
     def join(self, *, is_coordinator: bool) -> None:
         if self._before is None:
@@ -84,7 +98,7 @@ class _Joining:
             cast("FileStore", store).make_root()
         ours = () if self._before is None else (self._before.claim,)
         options = context.config
-        cluster = cluster_here(options.cluster, options.pgport, os.environ, self._directory)
+        cluster = cluster_here(options.cluster, options.pgport, context.environment, self._directory)
         found = claims.require_free(store, self._prefix, cluster, ours, context.log.info)
         if found is not None and self._before is not None:
             return found.token, self._before.proven

@@ -221,6 +221,11 @@ class Context:
         """
         return heeding(self._supplies.alarm, work)
 
+    def require_wanted(self) -> None:
+        """Interrupted where a signal has come, or the agent's client is gone."""
+        if self._supplies.alarm is not None:
+            self._supplies.alarm.check()
+
     def close(self, seconds: float) -> None:
         """Take back what other threads have not finished, within so many seconds, and let go of connections.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from ..backups import deletion
@@ -23,7 +22,9 @@ def delete_backup(context: Context, timestamp: str, option: str = "") -> None:
         raise UsageError(f"delete_backup has no option {option!r}; it knows {ANY_CLUSTER}")
     store, config = context.store, context.config
     if not option:
-        require_ours(store, timestamp, cluster_here(config.cluster, config.pgport, os.environ), context.log.info)
+        require_ours(
+            store, timestamp, cluster_here(config.cluster, config.pgport, context.environment), context.log.info
+        )
     count, kept = deletion.delete_backup(store, config.place, timestamp, context.log.info)
     if kept:
         context.log.warning(f"{timestamp}: {kept}")

@@ -16,8 +16,9 @@ from ..errors import StorageError, UsageError
 from .claiming import is_ours, joined_run, require_not_refused, run_of
 from .comparing import forget_manifests
 from .completeness import require_backup
+from .hook_turns import taking_turns
 from .records import begin_journal, require_catalogs, store_manifest
-from .restoring import require_objects, require_restorable
+from .restoring import join_confirmed, require_objects, require_restorable
 from .sources import choose, forget_source
 
 if TYPE_CHECKING:
@@ -31,16 +32,21 @@ _SCOPES = (*_HOST_SCOPES, "segment")
 
 def setup_plugin_for_backup(context: Context, directory: str, scope: str, content: str = "") -> None:
     """Claim the backup's prefix, or find the claim, and prove that the target can be written: once a host."""
-    _checked(directory, scope, content)
+    prefix, timestamp = _checked(directory, scope, content)
     # Configuration errors show in every scope; the requests are made once a host.
     _ = context.store
     if scope in _HOST_SCOPES:
         _warn_of_risks(context, scope)
         require_catalogs(context)
-        with joined_run(context, directory, is_coordinator=scope in _COORDINATOR_SCOPES) as (prefix, timestamp):
-            begin_journal(context, timestamp)
-            probe(context.store, prefix, context.log.info)
-    _done(context, keys.backup_of_directory(directory)[1], scope, content)
+        is_coordinator = scope in _COORDINATOR_SCOPES
+        with (
+            taking_turns(context, timestamp),
+            joined_run(context, directory, is_coordinator=is_coordinator) as is_first,
+        ):
+            if is_first:
+                begin_journal(context, timestamp)
+                probe(context.store, prefix, context.log.info)
+    _done(context, timestamp, scope, content)
 
 
 def setup_plugin_for_restore(context: Context, directory: str, scope: str, content: str = "") -> None:
@@ -52,35 +58,40 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
         _ = context.store  # configuration errors show in every scope
     if scope in _HOST_SCOPES:
         _warn_of_risks(context, scope)
-        choose(context, timestamp, lambda store: require_backup(context, store, prefix, timestamp))
-        require_restorable(context, timestamp)
+        with taking_turns(context, timestamp):
+            if scope in _COORDINATOR_SCOPES or not join_confirmed(context, timestamp):
+                choose(context, timestamp, lambda store: require_backup(context, store, prefix, timestamp))
+                require_restorable(context, timestamp)
     elif content:
         require_objects(context, timestamp, _bare(content))
     _done(context, timestamp, scope, content)
 
 
 def cleanup_plugin_for_backup(context: Context, directory: str, scope: str, content: str = "") -> None:
-    """Store this host's manifest, and take back the uploads of processes that were killed: nothing of a run that was
-    refused, whose prefix is another's.
-
-    It never fails for the uploads: what gpbackup has backed up is complete by now, or gpbackup has told otherwise.
+    """Store this host's manifest, and take back the uploads of processes that were killed, once a host: nothing of a
+    run that was refused, whose prefix is another's.
     """
     prefix, timestamp = _checked(directory, scope, content)
     if scope in _HOST_SCOPES:
         require_not_refused(context, directory)
-        run = run_of(context, directory)
-        store_manifest(context, prefix, timestamp, run)
-        if not is_ours(context, prefix, directory, run):
-            context.log.info(
-                f"{timestamp}: no setup hook of this run has succeeded on this host, so nothing is removed"
-            )
-            _done(context, timestamp, scope, content)
-            return
-        try:
-            remove_unfinished(context.store, prefix, context.log.info)
-        except StorageError as error:
-            context.log.info(f"unfinished uploads could not be looked for: {error}")
+        with taking_turns(context, timestamp):
+            _end_run(context, directory, prefix, timestamp)
     _done(context, timestamp, scope, content)
+
+
+def _end_run(context: Context, directory: str, prefix: str, timestamp: str) -> None:
+    """It never fails for the uploads: what gpbackup has stored is complete by now, or gpbackup has said otherwise."""
+    run = run_of(context, directory)
+    is_stored = store_manifest(context, prefix, timestamp, run)
+    if not is_ours(context, prefix, directory, run):
+        context.log.info(f"{timestamp}: no setup hook of this run has succeeded on this host, so nothing is removed")
+        return
+    if run is not None and not is_stored:
+        return  # an earlier hook of this host has looked for them
+    try:
+        remove_unfinished(context.store, prefix, context.log.info)
+    except StorageError as error:
+        context.log.info(f"unfinished uploads could not be looked for: {error}")
 
 
 def cleanup_plugin_for_restore(context: Context, directory: str, scope: str, content: str = "") -> None:

@@ -66,9 +66,9 @@ def begin_journal(context: Context, timestamp: str) -> None:
         journal.prepare()
 
 
-def store_manifest(context: Context, prefix: str, timestamp: str, run: Run | None) -> None:
+def store_manifest(context: Context, prefix: str, timestamp: str, run: Run | None) -> bool:
     """Make one manifest of what this host has noted, and store it beside the backup: an empty one, too, where the host
-    left its mark, once a run.
+    left its mark, once a run. Returns whether there was anything to store.
     """
     from ..integrity.journal import open_journals
 
@@ -80,12 +80,14 @@ def store_manifest(context: Context, prefix: str, timestamp: str, run: Run | Non
             context.log.error(
                 f"{damaged} entries of the journal of {timestamp} can't be read; these objects are unverified"
             )
-        if found or (run is not None and not run.has_manifest):
+        is_needed = bool(found) or (run is not None and not run.has_manifest)
+        if is_needed:
             _put_manifest(context, prefix, timestamp, [found[name] for name in sorted(found)], run)
         if run is not None:
             remember(context.config.place, timestamp, replace(run, has_manifest=True))
         for journal in journals:
             journal.discard()
+        return is_needed
 
 
 def put_manifest_of(context: Context, prefix: str, sent: list[ObjectInfo]) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ..storage.api import Store
     from .context import Context
 
+# gprestore calls the setup hooks of all hosts one right after the other.
+_SAME_RESTORE_SECONDS = 60.0
 # So many objects are listed by the coordinator's hook; of a larger backup each segment's lists its own.
 _FEW = 10_000
 
@@ -42,8 +44,9 @@ def require_restorable(context: Context, timestamp: str) -> None:
     plan = (told and told.plan) or {}
     _warn_of_failure(context, timestamp, told)
     earlier = [one for one in plan if one != timestamp]
+    note = ""
     try:
-        catalog_users.begin(context.config.place, timestamp, [timestamp, *earlier])
+        note = catalog_users.begin(context.config.place, timestamp, [timestamp, *earlier])
     except LocalFileError:
         if context.config.checksum != "off":
             raise
@@ -67,6 +70,27 @@ def require_restorable(context: Context, timestamp: str) -> None:
             f"{timestamp}: data objects are looked for by the hook of each segment; restored onto fewer segments than "
             "there were, those of the others are not checked"
         )
+    if note:
+        catalog_users.confirm(context.config.place, note)
+
+
+def join_confirmed(context: Context, timestamp: str) -> bool:
+    """Whether another hook of this host has just found all that a restore of the backup needs, and fetched what is
+    compared: then the restore of this hook uses it, too.
+    """
+    from ..integrity import catalog_users
+    from ..integrity.catalog import Catalog
+
+    place = context.config.place
+    needed = catalog_users.confirmed_within(place, timestamp, _SAME_RESTORE_SECONDS)
+    if needed is None:
+        return False
+    if context.config.checksum != "off":
+        with Catalog(place, timestamp) as catalog:
+            if not catalog.exists():
+                return False
+    catalog_users.begin(place, timestamp, needed)
+    return True
 
 
 def _look_at_base(context: Context, timestamp: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from fnmatch import fnmatch
 
 import fsspec_gp_plugin
 from fsspec_gp_plugin import commands
@@ -11,7 +12,8 @@ from fsspec_gp_plugin.agent import client, wire, worker
 from tests.agent.clients.installations import LAUNCHER, SOURCES
 
 IN_C = (SOURCES / "client.c").read_text()
-FIVE = {"backup_data", "restore_data", "restore_data_subset", "backup_file", "restore_file"}
+DATA = {"backup_data", "restore_data", "restore_data_subset", "backup_file", "restore_file"}
+HOOKS = {f"{step}_plugin_for_{kind}" for step in ("setup", "cleanup") for kind in ("backup", "restore")}
 
 
 def limits_in_c() -> dict[str, float]:
@@ -23,12 +25,14 @@ def limits_in_c() -> dict[str, float]:
 def test_all_name_the_same_commands_for_the_agent() -> None:
     [array] = re.findall(r"commands\[\] = \{(.*?)\};", IN_C, re.DOTALL)
     # Of the launcher's lines only one has several names.
-    [case] = re.findall(r"(?m)^ *(\w+(?: \| \w+)+)\)$", LAUNCHER.read_text())
-    assert {name for name, command in commands.COMMANDS.items() if command.is_for_agent} == FIVE
-    assert worker.COMMANDS == FIVE
-    assert sorted(client.COMMANDS) == sorted(FIVE)
-    assert sorted(re.findall(r'"(\w+)"', array)) == sorted(FIVE)
-    assert sorted(case.split(" | ")) == sorted(FIVE)
+    [case] = re.findall(r"(?m)^ *([\w*]+(?: \| [\w*]+)+)\)$", LAUNCHER.read_text())
+    patterns = case.split(" | ")
+    assert {name for name, command in commands.COMMANDS.items() if command.is_for_agent} == DATA | HOOKS
+    assert set(worker.COMMANDS) == DATA | HOOKS
+    assert sorted(client.COMMANDS) == sorted(DATA | HOOKS)
+    assert sorted(re.findall(r'"(\w+)"', array)) == sorted(DATA | HOOKS)
+    known = commands.COMMANDS
+    assert {name for name in known if any(fnmatch(name, pattern) for pattern in patterns)} == DATA | HOOKS
 
 
 def test_both_clients_have_the_same_patience() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def test_a_backup_needs_to_write_and_no_more(bucket: Bucket, anybody: Plugin) ->
     bucket.allow("s3:PutObject", "s3:AbortMultipartUpload")
     backed_up(anybody)
     # Another host can't find out whether it writes to the same place, and says so.
+    shutil.rmtree(anybody.database.folder / "home/.fsspec_gp_plugin/runs")
     anybody.run("setup_plugin_for_backup", anybody.database.directory(0), "segment_host").succeeded()
     assert "these credentials can't read the claim" in anybody.database.log()
     names = bucket.names()

@@ -1,0 +1,45 @@
+"""Hooks of one backup or restore that come to a host at once take turns: the second finds what the first has done."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..errors import LocalFileError
+from ..integrity.locking import lock_at_once
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .context import Context
+
+_DIRECTORY = "hooks"
+_PAUSE_SECONDS = 0.01
+
+
+@contextmanager
+def taking_turns(context: Context, timestamp: str) -> Iterator[None]:
+    """Within it no other hook of that backup runs within it on this host. Where this host can't keep a lock, they don't
+    take turns: each then does everything itself.
+    """
+    place = context.config.place
+    try:
+        directory = place.open_directory(_DIRECTORY, make=True)
+    except LocalFileError as error:
+        context.log.verbose(f"hooks don't take turns on this host: {error}")
+        yield
+        return
+    name = place.name_of(timestamp)
+    try:
+        while (lock := lock_at_once(directory, name)) is None:
+            context.require_wanted()
+            time.sleep(_PAUSE_SECONDS)
+        with lock:
+            try:
+                yield
+            finally:
+                os.unlink(name, dir_fd=directory)
+    finally:
+        os.close(directory)
