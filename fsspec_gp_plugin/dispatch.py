@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from . import __version__
+from . import __version__, gzip_header
 from .commands import COMMANDS, PEOPLE, PROGRAM, READ_OBJECT, help_text
 from .errors import Interrupted
 
@@ -64,7 +64,8 @@ def _run(argv: Sequence[str]) -> int:
 
     call = Call(streams, argv[0], prepare=prepare)
     try:
-        raise_on_signals(call.ended_by)
+        is_awaited = gzip_header.is_needed(argv[0], (*argv, "", "")[2])
+        raise_on_signals(call.ended_by, pause=gzip_header.PAUSE_SECONDS if is_awaited else 0.0)
         context = call.run(argv[1:])
         if attendance is not None:
             attendance.after(context, argv[1:])

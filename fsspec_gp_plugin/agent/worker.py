@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .. import __version__, commands
+from .. import __version__, commands, gzip_header
 from ..call import Call
 from ..errors import AccessDenied, ConfigError
 from ..log import Log, take_over_library_logging
@@ -200,7 +200,9 @@ class Worker:
         name, *given = request.arguments
         command = COMMANDS[name]
         arguments = command.resolve_paths(given, request.cwd)
-        supplies = WarmSupplies(self._warm, config, line, self._memory, (pid, request.environment))
+        is_awaited = gzip_header.is_needed(name, arguments[1])
+        begun = line.say_begun if is_awaited else lambda: None
+        supplies = WarmSupplies(self._warm, config, line, self._memory, (pid, request.environment), begun)
         log = Log(pid=pid)
         streams = Streams(*descriptors)
         try:
