@@ -11,7 +11,7 @@ from fsspec_gp_plugin import commands
 from fsspec_gp_plugin.agent import client, wire, worker
 from tests.agent.clients.installations import LAUNCHER, SOURCES
 
-IN_C = (SOURCES / "client.c").read_text()
+IN_C = (SOURCES / "client.c").read_text() + (SOURCES / "gzip_header.h").read_text()
 DATA = {"backup_data", "restore_data", "restore_data_subset", "backup_file", "restore_file"}
 HOOKS = {f"{step}_plugin_for_{kind}" for step in ("setup", "cleanup") for kind in ("backup", "restore")}
 
