@@ -60,7 +60,8 @@ class Context:
         self._config: Config | None = None
         self._supplies = supplies or Supplies()
         self._given = self._store = store
-        self.targets = Targets(lambda: self.config, self._supplies, log.info)
+        restores = command.startswith("restore_")
+        self.targets = Targets(lambda: self.config, self._supplies, log.info, restores=restores)
         self._started = time.monotonic()
         # Guards what follows: several threads may send and fetch while the main thread closes.
         self._lock = threading.Lock()
