@@ -6,6 +6,7 @@ its own module when it is called.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from .errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from .agent.users import Attendance
+    from .protocol.context import Context
 
 API_VERSION = "0.5.0"
 
@@ -38,24 +42,43 @@ def main(argv: Sequence[str]) -> int:
         from .cli.main import main as cli
 
         return cli(argv)
+    return _run(argv)
+
+
+def _run(argv: Sequence[str]) -> int:
+    """Run a command that gpbackup calls, in this process; returns the exit status."""
     from .call import Call
     from .process import raise_on_signals, take_over_descriptors
 
     streams = take_over_descriptors()
-    call = Call(streams, argv[0])
+    command = COMMANDS.get(argv[0])
+    attendance: Attendance | None = None
+
+    def prepare(context: Context) -> None:
+        nonlocal attendance
+        if command is not None and command.is_for_agent and context.config.agent and (command.is_hook or _had_agent()):
+            from .agent.users import Attendance
+
+            attendance = Attendance()
+            attendance.before(context, argv[1:])
+
+    call = Call(streams, argv[0], prepare=prepare)
     try:
         raise_on_signals(call.ended_by)
         context = call.run(argv[1:])
-        if command is not None and command.is_hook:
-            from .agent.users import after_hook
-
-            after_hook(context, *argv[2:4])
+        if attendance is not None:
+            attendance.after(context, argv[1:])
         return 0
     except BaseException as error:  # noqa: BLE001 - also a signal in our first or last moments
         try:
             return call.ended_by(error)
         except Interrupted as late:
             return 128 + late.signum
+
+
+def _had_agent() -> bool:
+    """Whether there ever was an agent for this user."""
+    return os.path.isdir(os.path.join(os.environ.get("HOME", ""), ".fsspec_gp_plugin/agent"))
 
 
 def _print(text: str, status: int = 0) -> int:

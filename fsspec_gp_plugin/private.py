@@ -133,6 +133,12 @@ def replace_in(directory: int, name: str, data: bytes) -> None:
         raise
 
 
+def unlink_in(directory: int, name: str) -> None:
+    """Remove a file in an open directory, if there is one. OSError."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory)
+
+
 def sweep(directory: int) -> None:
     """Remove the files of an open directory that nobody has written to for a month."""
     for name in os.listdir(directory):

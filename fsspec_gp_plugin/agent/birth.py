@@ -14,7 +14,10 @@ from .server import Server
 
 _LOCK = ".lock"
 # What takes long to import and is the same for all streams; none of it starts a thread, which a fork would lose.
-_PRELOADED = ("call", "protocol.data", "protocol.files", "storage.opening", "config.loading", "agent.worker")
+_PRELOADED = (
+    "call", "protocol.data", "protocol.files", "protocol.hooks", "storage.opening", "config.loading", "agent.worker",
+    "backups.catalogs", "integrity.catalog",
+)  # fmt: skip
 _PRELOADED_FOR = {
     "s3": ("fsspec_gp_plugin.storage.s3.opening", "botocore.auth", "s3fs"),
     "gs": ("fsspec_gp_plugin.storage.gcs.opening",),
@@ -24,10 +27,11 @@ _PRELOADED_FOR = {
 _ALIASES = {"s3a": "s3", "gcs": "gs", "abfss": "abfs", "az": "abfs", "local": "file"}
 
 
-def serve(idle: float, protocol: str, ready: int) -> int:
+def serve(idle: float, protocol: str, ready: int, *, stand_in: bool = False) -> int:
     """Be the agent until nobody needs it, or nobody came for `idle` seconds.
 
     `protocol`: of the URL that is going to be used. `ready`: a descriptor that is told when clients may come.
+    `stand_in`: a data command has started it.
     """
     directory = wire.open_directory(wire.home(), make=True)
     name = wire.socket_name()
@@ -38,7 +42,7 @@ def serve(idle: float, protocol: str, ready: int) -> int:
         return 0  # there is one
     _settle_down()
     _preload(protocol)
-    return Server(directory, name, idle, lock).run(ready)
+    return Server(directory, name, idle, lock, stand_in=stand_in).run(ready)
 
 
 def _settle_down() -> None:
@@ -47,8 +51,10 @@ def _settle_down() -> None:
     os.umask(0o077)
     with suppress(OSError):  # only root may
         os.setpriority(os.PRIO_PROCESS, 0, 0)
-    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(signum, signal.SIG_DFL)
+    # The database's server ignores some, gpbackup_helper HUP. Those that Python ignores itself stay so.
+    for signum in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGKILL, signal.SIGSTOP}:
+        with suppress(OSError, ValueError):
+            signal.signal(signum, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     # Each stream has a dozen descriptors.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -8,12 +8,14 @@ import time
 from typing import TYPE_CHECKING
 
 from ..commands import PROGRAM
+from ..config.units import format_duration
 from .wire import WireError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+STAND_IN = "--stand-in"
 _USAGE = f"""\
 usage: {PROGRAM} agent status [--json]
                                  show whether a warm process runs on this host, for whom, and how busy it is
@@ -29,19 +31,19 @@ def main(arguments: Sequence[str]) -> int:
         return _status(as_json="--json" in arguments)
     if list(arguments) == ["stop"]:
         return _stop()
-    if len(arguments) == 3 and arguments[0] == "serve":
-        return _serve(arguments[1], arguments[2])
+    if len(arguments) >= 3 and arguments[0] == "serve":
+        return _serve(arguments[1], arguments[2], stand_in=list(arguments[3:]) == [STAND_IN])
     if set(arguments) & {"--help", "-h", "help"}:
         return _told(_USAGE, 0)
     sys.stderr.write(_USAGE + "\n")
     return 2
 
 
-def _serve(idle: str, protocol: str) -> int:
+def _serve(idle: str, protocol: str, *, stand_in: bool) -> int:
     from .birth import serve
 
     try:
-        return serve(float(idle), protocol, 1)
+        return serve(float(idle), protocol, 1, stand_in=stand_in)
     except (OSError, ValueError, WireError) as error:
         from ..log import Log
 
@@ -70,7 +72,13 @@ def _status(*, as_json: bool) -> int:
         f"agent {found['version']}, process {found['pid']}, running for {found['seconds']} s",
         f"workers: {' '.join(map(str, found['workers']))}",
         f"commands: {found['streams']} running, {found['served']} served",
-        *(f"needed by: {user}" for user in found["users"]),
+        f"nice value {found['nice']}, control group {found['control_group'] or '?'}",
+        *(["started by a data command: the next setup hook replaces it"] if found["stand_in"] else []),
+        *(
+            f"needed by: {one['user']}, registered {format_duration(one['registered'])} ago, last sign "
+            f"{format_duration(one['last_sign'])} ago"
+            for one in found["signs"]
+        ),
         *([f"ending: {found['ending']}"] if found["ending"] else []),
     ]
     return _told("\n".join(lines), 0)

@@ -12,11 +12,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import __version__
+from ..gpbackup_process import GpbackupProcess
 from ..installation import bin_directory
 from ..log import Log
 from . import wire
 from .environment import digest
-from .slots import slots
+from .registry import SUFFIX, Registry
+from .slots import Signs, slots
 
 if TYPE_CHECKING:
     from .slots import Slot
@@ -36,8 +38,11 @@ def workers_for(cores: int) -> int:
 class Server:
     """Listens on two sockets: one for clients, whom the workers serve, one for hooks and people."""
 
-    def __init__(self, directory: int, name: str, idle: float, lock: int) -> None:
-        """`directory` is open; the sockets' names begin with `name`; who has the `lock` may have them."""
+    def __init__(self, directory: int, name: str, idle: float, lock: int, *, stand_in: bool = False) -> None:
+        """`directory` is open; the sockets' names begin with `name`; who has the `lock` may have them. `idle`: it ends
+        after so many seconds without a command and without users. `stand_in`: a data command has started it, so it may
+        be slower than one that a hook starts, and serves no hooks.
+        """
         self._directory = directory
         self._lock = lock
         self._name = name
@@ -48,7 +53,10 @@ class Server:
         self._slots: list[Slot] = slots(workers_for(len(os.sched_getaffinity(0))))
         self._alive, self._parent = os.pipe2(os.O_CLOEXEC)
         self._started = time.monotonic()
-        self._users: dict[str, float] = {}
+        self._stand_in = stand_in
+        self._signs = Signs()
+        self._registry = Registry(directory, name + SUFFIX, self._signs)
+        self._last_user = time.monotonic()
         self._born: dict[int, float] = {}
         self._ending = ""
         self._installed = _installation()
@@ -88,11 +96,15 @@ class Server:
         self._reap()
         if self._ending:
             return
-        quiet = time.monotonic() - max(slot.last for slot in self._slots)
+        for user in self._registry.forget_gone():
+            self._log.info(f"agent: forgotten, as its gpbackup has ended or was quiet for a day: {user}")
+        if self._registry.users:
+            self._last_user = time.monotonic()
+        quiet = time.monotonic() - max(self._last_user, *(slot.last for slot in self._slots))
         if _installation() != self._installed:
             self._end("its installation was replaced")
         elif quiet > self._idle:
-            self._end(f"idle for {quiet:.0f} s")
+            self._end(f"no backup or restore needs it, and no command came for {quiet:.0f} s")
         elif not self._still_ours():
             self._end("its socket is gone")
 
@@ -132,7 +144,7 @@ class Server:
             _say_nothing()
             from .worker import Worker
 
-            Worker(self._listener, slot, len(self._slots)).run(self._alive)
+            Worker(self._listener, slot, len(self._slots), self._signs, hooks=not self._stand_in).run(self._alive)
             status = 0
         except BaseException as error:  # noqa: BLE001 - the last words of a process
             self._log.error(f"agent: a worker failed: {type(error).__name__}: {error}")
@@ -163,20 +175,22 @@ class Server:
             self._log.debug(f"agent: a question that can't be answered: {error}")
 
     def _done(self, what: str, asked: dict[str, Any]) -> dict[str, Any]:
-        if (
-            what == "use"
-            and not self._ending
-            and asked["environment"] == self._digest()
-            and asked["version"] == __version__
-        ):
-            self._users[str(asked["user"])[:200]] = time.time()
+        if what == "use" and self._serves(asked):
+            self._registry.add(str(asked["user"]), GpbackupProcess.from_json(asked.get("process")))
         if what == "release":
-            self._users.pop(str(asked["user"])[:200], None)
-            if not self._users and not self._ending:
-                self._end("no backup or restore needs it any more")
+            self._registry.remove(str(asked["user"]))
+            self._last_user = time.monotonic()  # the hooks of segments come after those of their host
         if what == "stop" and not self._ending:
+            self._registry.clear()
             self._end("it was stopped")
+        if what == "replace" and self._stand_in and not self._ending:
+            self._end("a hook starts another one in its place")
         return self._status()
+
+    def _serves(self, asked: dict[str, Any]) -> bool:
+        """Whether a hook's backup or restore can be served by this agent."""
+        is_same = asked["environment"] == self._digest() and asked["version"] == __version__
+        return is_same and not self._stand_in and not self._ending
 
     @staticmethod
     def _digest() -> str:
@@ -191,9 +205,26 @@ class Server:
             "workers": [slot.pid for slot in self._slots],
             "streams": sum(slot.busy for slot in self._slots),
             "served": sum(slot.served for slot in self._slots),
-            "users": sorted(self._users),
+            "users": sorted(self._registry.users),
+            "signs": self._registry.described(),
+            "stand_in": self._stand_in,
+            "nice": os.getpriority(os.PRIO_PROCESS, 0),
+            "control_group": _control_group(),
             "ending": self._ending,
         }
+
+
+def _control_group() -> str:
+    """The path of the control group, which limits this process and may end it with others; "" where there is none."""
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return ""
+    # The unified hierarchy is number 0; before it, that of systemd tells what belongs together.
+    found = [line.partition("::")[2] for line in lines if line.startswith("0::")]
+    found += [line.rpartition(":")[2] for line in lines if ":name=systemd:" in line]
+    return next((path for path in found if path), "")
 
 
 def _say_nothing() -> None:

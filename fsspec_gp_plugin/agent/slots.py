@@ -5,8 +5,14 @@ from __future__ import annotations
 import mmap
 import struct
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SLOT = struct.Struct("qqqd")  # process id, busy, served, when it was last busy
+_SIGN = struct.Struct("qd")  # a backup's timestamp as a number, when a command of it came, in seconds since 1970
+_MOST_SIGNS = 128
 
 
 class Slot:
@@ -62,3 +68,33 @@ def slots(count: int) -> list[Slot]:
     """So many, in new memory that processes forked from now on share."""
     memory = mmap.mmap(-1, max(mmap.PAGESIZE, count * _SLOT.size))
     return [Slot(memory, number * _SLOT.size) for number in range(count)]
+
+
+class Signs:
+    """When a command of each backup came last. The first process says which backups count, workers leave the signs."""
+
+    def __init__(self) -> None:
+        """In new memory that processes forked from now on share."""
+        self._memory = mmap.mmap(-1, _MOST_SIGNS * _SIGN.size)
+
+    def expect(self, timestamp: int) -> None:
+        """Take note of the commands of a backup, instead of those of the one that has been quiet for longest."""
+        found = [(when, place) for place, (known, when) in enumerate(self._all()) if known != timestamp]
+        if len(found) == _MOST_SIGNS:
+            _SIGN.pack_into(self._memory, min(found)[1] * _SIGN.size, timestamp, time.time())
+
+    def leave(self, timestamp: int) -> None:
+        """A command of that backup has come."""
+        for place, (known, _) in enumerate(self._all()):
+            if known == timestamp:
+                _SIGN.pack_into(self._memory, place * _SIGN.size, timestamp, time.time())
+                return
+            if not known:
+                return
+
+    def last(self, timestamp: int) -> float:
+        """When a command of that backup came last, in seconds since 1970; 0.0 where it isn't known."""
+        return next((when for known, when in self._all() if known == timestamp), 0.0)
+
+    def _all(self) -> Iterator[tuple[int, float]]:
+        return _SIGN.iter_unpack(self._memory)

@@ -1,34 +1,65 @@
-"""Who needs the agent: the setup hooks start it and say for which backup, the cleanup hooks end it when none is left.
+"""Who needs the agent: the setup hooks start it and register their backup or restore, the cleanup hooks release it.
 
-It is started here and nowhere else: in a data call it would keep the database server's files, its directory and nice
-value. Nothing that goes wrong with it fails a hook: without the agent each command does its own work.
+Nothing that goes wrong with it fails a hook or another command: without the agent each does its own work.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import select
 import socket
-import subprocess
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__, installation, keys
+from .. import __version__, keys
+from ..commands import COMMANDS
 from . import wire
 from .environment import digest
 from .server import CONTROL
+from .starting import Birth, replace_dead_agent
 
 if TYPE_CHECKING:
-    from ..config.loading import Config
+    from collections.abc import Sequence
+
     from ..protocol.context import Context
 
 _START_SECONDS = 20.0
-_END_SECONDS = 5.0
+_PAUSE_SECONDS = 0.02
+_MOST_BIRTHS = 3
 
 
-def after_hook(context: Context, directory: str, scope: str) -> None:
-    """What a hook that succeeded means for the agent of this host."""
+class Attendance:
+    """What one command that runs without an agent does for that of its host."""
+
+    def __init__(self) -> None:
+        """Does nothing yet."""
+        self._birth: Birth | None = None
+
+    def before(self, context: Context, arguments: Sequence[str]) -> None:
+        """Before the command, when its configuration is known: start an agent where this command is to. It is ready
+        some time later. `arguments`: CONFIG and what follows.
+        """
+        command = COMMANDS[context.command]
+        try:
+            if command.is_hook:
+                if context.command.startswith("setup_") and arguments[2:3] != ["segment"] and not _is_usable():
+                    self._birth = Birth(context.config)
+            elif command.is_for_agent:
+                replace_dead_agent(context.config)
+        except (OSError, wire.WireError) as error:
+            context.log.verbose(f"no agent on this host: {error}")
+
+    def after(self, context: Context, arguments: Sequence[str]) -> None:
+        """After a command that has succeeded."""
+        if COMMANDS[context.command].is_hook:
+            after_hook(context, *arguments[1:3], birth=self._birth)
+
+
+def after_hook(context: Context, directory: str, scope: str, *, birth: Birth | None = None) -> None:
+    """Register or release the backup or restore of a hook that has succeeded. `birth`: the agent that was started for
+    it.
+    """
     if scope == "segment" or not context.config.agent:
         return
     hook, _, kind = context.command.partition("_plugin_for_")
@@ -36,14 +67,15 @@ def after_hook(context: Context, directory: str, scope: str) -> None:
     user = f"{kind} {timestamp} {'segment_host' if scope == 'segment_host' else 'coordinator'}"
     try:
         if hook == "setup":
-            _use(context, user)
-        else:
-            ask({"do": "release", "user": user})
+            _register(context, user, birth)
+        elif (left := ask({"do": "release", "user": user}))["stand_in"] and left["users"]:
+            ask({"do": "replace"})
+            _start(context, Birth(context.config), time.monotonic() + _START_SECONDS)
     except (OSError, ValueError, wire.WireError) as error:
         context.log.verbose(f"no agent on this host: {error}")
 
 
-def ask(question: dict[str, str]) -> dict[str, Any]:
+def ask(question: dict[str, Any]) -> dict[str, Any]:
     """The agent's answer; OSError, WireError or ValueError where there is no agent, or one that does not answer."""
     directory = wire.open_directory(wire.home())
     try:
@@ -59,54 +91,58 @@ def ask(question: dict[str, str]) -> dict[str, Any]:
         os.close(directory)
 
 
-def _use(context: Context, user: str) -> None:
-    ours = {"version": __version__, "environment": digest(os.environ)}
+def _ours() -> dict[str, str]:
+    """What an agent must have in common with this process to serve its backup or restore."""
+    return {"version": __version__, "environment": digest(os.environ)}
+
+
+def _is_usable() -> bool:
+    """Whether there is an agent for this process."""
     try:
-        found = ask({"do": "use", "user": user, **ours})
-        if ours.items() <= found.items() and not found["ending"]:
-            return
-        if found["users"] or found["streams"]:
-            context.log.info("the agent on this host serves another version or environment: this backup does without")
-            return
-        ask({"do": "stop"})
-        _wait_until_gone()
+        found = ask({"do": "status"})
     except (OSError, ValueError, wire.WireError):
-        pass  # there is none
-    _start(context.config)
-    ask({"do": "use", "user": user, **ours})
+        return False
+    return _ours().items() <= found.items() and not found["stand_in"] and not found["ending"]
 
 
-def _wait_until_gone() -> None:
-    end = time.monotonic() + _END_SECONDS
+def _register(context: Context, user: str, birth: Birth | None) -> None:
+    process = context.gpbackup
+    ours = _ours()
+    question = {"do": "use", "user": user, "process": process and process.to_json(), **ours}
+    end = time.monotonic() + _START_SECONDS
+    births = 0
     while time.monotonic() < end:
         try:
-            ask({"do": "status"})
-        except FileNotFoundError:
-            time.sleep(0.2)  # its lock goes a moment later
-            return
+            found = ask(question)
         except (OSError, ValueError, wire.WireError):
-            pass
-        time.sleep(0.1)
+            found = None
+        if found is None or found["ending"]:
+            # None, or one that is about to go. Of several hooks that start one at once, one becomes the agent.
+            if birth is None and births < _MOST_BIRTHS and found is None:
+                birth = Birth(context.config)
+                births += 1
+            if birth is not None:
+                _start(context, birth, end)
+                birth = None
+            else:
+                time.sleep(_PAUSE_SECONDS)
+        elif found["stand_in"]:
+            ask({"do": "replace"})
+        elif ours.items() <= found.items():
+            return
+        elif found["users"] or found["streams"]:
+            context.log.info("the agent on this host serves another version or environment: this backup does without")
+            return
+        else:
+            ask({"do": "stop"})
+    raise wire.WireError("it did not start; the log may say why")
 
 
-def _start(config: Config) -> None:
-    protocol = config.url.partition("://")[0]
-    read, write = os.pipe()
+def _start(context: Context, birth: Birth, end: float) -> None:
     try:
-        subprocess.Popen(
-            [*installation.command(), "agent", "serve", str(config.agent_idle), protocol],
-            stdin=subprocess.DEVNULL,
-            stdout=write,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        ).returncode = 0  # it outlives us, which subprocess need not complain of
+        if not birth.wait(end - time.monotonic()):
+            context.log.verbose("the agent that was started is not the one of this host, or did not start")
+            time.sleep(_PAUSE_SECONDS)
     finally:
-        os.close(write)
-    poller = select.poll()
-    poller.register(read, select.POLLIN)
-    try:
-        if not poller.poll(_START_SECONDS * 1000) or not os.read(read, 16):
-            raise wire.WireError("it did not start; the log may say why")
-    finally:
-        os.close(read)
+        with suppress(OSError):
+            birth.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import select
 import socket
 import stat
@@ -30,10 +31,12 @@ from .warm import Warm, WarmSupplies
 
 if TYPE_CHECKING:
     from ..config.loading import Config
-    from .slots import Slot
+    from .slots import Signs, Slot
 
 COMMANDS = {name: command for name, command in commands.COMMANDS.items() if command.is_for_agent}
 MOST_STREAMS = 64
+# Of the backup that a local path of gpbackup's belongs to.
+_TIMESTAMP = re.compile(r"/([0-9]{14})(?:/|$)")
 # How long a client has for each of its messages.
 _PATIENCE = struct.pack("ll", 5, 0)
 _MOST_IDLE = 8
@@ -46,8 +49,12 @@ class Refusal(Exception):
 class Worker:
     """Serves the clients of one listening socket, which other processes may share."""
 
-    def __init__(self, listener: socket.socket, slot: Slot, share: int) -> None:
-        """`slot` is where others see how busy it is; it may use one of `share` parts of the agent's memory."""
+    def __init__(self, listener: socket.socket, slot: Slot, share: int, signs: Signs, *, hooks: bool = True) -> None:
+        """`slot` is where others see how busy it is, `signs` where they see which backups' commands come; it may use
+        one of `share` parts of the agent's memory. Without `hooks` it refuses these.
+        """
+        self._signs = signs
+        self._hooks = hooks
         self._listener = listener
         self._slot = slot
         self._share = share
@@ -156,6 +163,8 @@ class Worker:
             raise Refusal("the agent is full")
         if request.version != __version__ or request.arguments[0] not in COMMANDS or len(request.arguments) < 3:
             raise Refusal("it is of another version")
+        if not self._hooks and COMMANDS[request.arguments[0]].is_hook:
+            raise Refusal("a stand-in serves no hooks")
         # It would not change what is made with mode 0600 and 0700.
         if request.umask & 0o700 or not request.cwd.startswith("/"):
             raise Refusal("its umask or directory is unusual")
@@ -167,6 +176,8 @@ class Worker:
             if relevant(request.environment, protocol) != relevant(self._environment, protocol):
                 raise Refusal("it has another environment of credentials")
         self._memory.limit = config.agent_memory_limit // self._share
+        if found := _TIMESTAMP.search(request.arguments[2]):
+            self._signs.leave(int(found[1]))
         return config
 
     def _run(self, request: wire.Request, config: Config, line: Line, descriptors: list[int], pid: int) -> int:

@@ -125,7 +125,9 @@ OPTIONS: tuple[Option, ...] = (
         default_text="`on`",
     ),
     Option("agent_memory_limit", "buffers of all streams of the warm process together", parse_memory, 2 << 30, "`2GB`"),
-    Option("agent_idle", "how long the warm process waits for work before it ends", parse_idle, 600.0, "`10m`"),
+    Option(
+        "agent_idle", "how long the warm process stays when no backup or restore needs it", parse_idle, 10.0, "`10s`"
+    ),
     Option(
         "logger_verbosity",
         "what goes to the log: `error`, `info`, `verbose` or `debug`",
