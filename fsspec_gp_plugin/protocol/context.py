@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import threading
 import time
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from ..transfer.relay import Relay
 from ..transfer.upload import Upload
 from .supplies import Supplies
 from .targets import OUTAGE_SECONDS, SHORT_OUTAGE_SECONDS, Targets
-from .working_files import WorkingFiles
+from .working_files import WorkingFiles, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -175,18 +174,8 @@ class Context:
 
     def send_file(self, path: str, key: str, settings: UploadSettings | None = None) -> ObjectInfo:
         """Store one local file under a key."""
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            raise LocalFileError(f"can't read {path}: {error.strerror}") from error
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise LocalFileError(f"can't read {path}: it is not a regular file")
+        with reading(path) as fd:
             return self.send(fd, key, settings)
-        except LocalFileError as error:
-            raise LocalFileError(str(error).replace("the input", path, 1)) from error
-        finally:
-            os.close(fd)
 
     def download(self, store: Store, sink: int, settings: DownloadSettings | None = None) -> Download:
         """What writes an object of a store, or spans of it, to a descriptor."""

@@ -11,7 +11,8 @@ from ..errors import ConfigError
 from ..storage.failing_reads import Reads
 from ..storage.opening import patient
 from ..storage.outages import Outages
-from ..storage.retrying import Patience, RetryingStore
+from ..storage.patience import Patience
+from ..storage.retrying import RetryingStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

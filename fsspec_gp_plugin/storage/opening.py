@@ -12,7 +12,7 @@ from .retrying import RetryingStore
 if TYPE_CHECKING:
     from .api import Store
     from .failing_reads import Reads
-    from .retrying import Patience
+    from .patience import Patience
 
 # Where a package is missing, what of pyproject.toml brings it.
 _EXTRAS = {"sftp": "sftp", "ssh": "sftp", "smb": "smb", "webdav": "webdav"}

@@ -14,9 +14,10 @@ from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol.context import Context
 from fsspec_gp_plugin.protocol.supplies import Supplies
 from fsspec_gp_plugin.protocol.targets import OUTAGE_SECONDS, SHORT_OUTAGE_SECONDS
-from fsspec_gp_plugin.storage import retrying
+from fsspec_gp_plugin.storage import patience as patience_module
 from fsspec_gp_plugin.storage.http import answer
-from fsspec_gp_plugin.storage.retrying import Patience, RetryingStore
+from fsspec_gp_plugin.storage.patience import Patience
+from fsspec_gp_plugin.storage.retrying import RetryingStore
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Waiting(threading.Event):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(retrying, "time", made)
+    monkeypatch.setattr(patience_module, "time", made)
     monkeypatch.setattr(answer, "time", made)
     return made
 
