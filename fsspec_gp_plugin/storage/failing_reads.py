@@ -55,10 +55,12 @@ class Reads:
             return
         self._next_look = now + _LOOK_SECONDS
         others, own = f"{self._place.name_of(backup)}.", _digest(key)
+        # The system's own stamp may be the same for some milliseconds.
+        at = time.time_ns()
         with suppress(OSError, LocalFileError), _opened(self._place) as directory:
             for name in os.listdir(directory):
                 if name.startswith(others) and name[len(others) :].partition(".")[0] != own:
-                    os.utime(name, dir_fd=directory)
+                    os.utime(name, ns=(at, at), dir_fd=directory)
 
 
 class FailingRead:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
-    def time(self) -> float:
-        return self.now
+    def time_ns(self) -> int:
+        """For stamps of files, which the system makes by its own clock."""
+        return time.time_ns()
 
     def pass_by(self, seconds: float) -> None:
         """Wait, and do what is due."""
