@@ -89,7 +89,7 @@ class Outages:
             directory = self._place.open_directory(_DIRECTORY)
             try:
                 boot, noted, waited = (private.read_in(directory, self._name) or b"").decode().split()
-                if boot == (boot_id() or "-") and 0 <= time.monotonic() - float(noted) < _KEPT_SECONDS:
+                if boot == (boot_id() or "-") and abs(time.monotonic() - float(noted)) < _KEPT_SECONDS:
                     return float(waited)
             except ValueError:
                 pass  # not a note of this version

@@ -175,7 +175,7 @@ def test_progress_in_an_object_starts_the_30_seconds_anew(clock: Clock, place: P
     def give_one_half() -> None:
         inner.refuses = ("piece", "read")
         halves.append(clock.now - began)
-        while_reading(clock, place, inner, GOOD, at=10)
+        while_reading(clock, place, inner, GOOD, at=16)
 
     clock.at.append((clock.now + 12, give_one_half))
     took, told = waited(clock, store(place, inner))
