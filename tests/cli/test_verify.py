@@ -67,9 +67,8 @@ def test_a_whole_backup(plugin: Plugin, target: Target) -> None:
         store.delete([key])
         for words in ([], ["--quick"]):
             one = verified(plugin, *words, status=1)
-            assert one["problems"] == [
-                f"1 of 8 objects is missing: {key}; the target was compared with the backup's manifests"
-            ]
+            by = "the target was compared with the backup's manifests"
+            assert one["problems"] == [f"1 of 8 objects is missing: {key}; {by}"]
             assert (one["resized"], one["missing"]) == (0, 1)
     done = plugin.run("verify")
     assert (done.status, done.err) == (1, "")

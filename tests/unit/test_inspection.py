@@ -141,9 +141,8 @@ def test_the_whole_chain_is_looked_at(place: private.Place) -> None:
     gone = min(backups[1].data)
     del store.objects[backups[1].prefix + gone]
     [problem] = inspected(place, store, last).problems
-    told = (
-        f"it needs the backup {backups[1].timestamp}, of which 1 of 18 objects is missing: {backups[1].prefix}{gone};"
-    )
+    needed = backups[1]
+    told = f"it needs the backup {needed.timestamp}, of which 1 of 18 objects is missing: {needed.prefix}{gone};"
     assert problem.startswith(told)
     # The restore of the last reads no data of the third, and yet its table of contents.
     for name in backups[2].data:
