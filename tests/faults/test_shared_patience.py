@@ -27,6 +27,7 @@ def impatient(scene: Scene, *, by_agent: bool, **seconds: float) -> Plugin:
     """The plugin of a scene with shorter waits: in its own processes, or in an agent that the installed one asks."""
     executable = impatient_executable(scene.plugin.database.folder, **seconds)
     if by_agent:
+        scene.configure(agent="on")
         Agent(scene.plugin.database, "s3", executable=executable)
         return scene.plugin
     return Plugin(scene.plugin.database, scene.plugin.config, executable)
@@ -45,7 +46,9 @@ def test_a_store_that_is_gone_costs_a_host_one_long_wait(scene: Scene, by_agent:
     report.parent.mkdir(parents=True)
     report.write_text("report")
     scene.proxy.refuse()
-    first = plugin.run("backup_data", database.table(), stdin=b"rows").failed("can't connect", "tried", status=3)
+    first = plugin.run("backup_data", database.table(), stdin=b"rows", seconds=20).failed(
+        "can't connect", "tried", status=3
+    )
     assert "not longer" not in first.err
     assert len(remembered(plugin, "outages")) == 1
     plugin.run("backup_file", str(report)).failed("tried", WHY, status=3)
@@ -56,7 +59,7 @@ def test_a_store_that_is_gone_costs_a_host_one_long_wait(scene: Scene, by_agent:
     scene.proxy.refuse()
     assert "not longer" not in plugin.run("backup_data", database.table(2), stdin=b"rows").failed("tried").err
     if by_agent:
-        assert Agent.running[0].ask("status")["served"] == 4
+        assert Agent.running[0].ask("status")["served"] >= 4
 
 
 @pytest.mark.parametrize("where", ["at its beginning", "in its midst"])
@@ -75,8 +78,9 @@ def test_an_object_that_fails_while_others_can_be_read_is_given_up(scene: Scene,
     scene.proxy.faults.append(Answer(fails, status=500, body=INTERNAL_ERROR, times=None))
     with (plugin.database.folder / "sink").open("wb") as sink:
         failing = plugin.server(plugin.command("restore_data", bad) + f" > {sink.name}")
-    deadline = time.monotonic() + 50
+    deadline = time.monotonic() + 20
     while failing.poll() is None and time.monotonic() < deadline:
         assert plugin.run("restore_data", good).succeeded().out == b"rows"
+        time.sleep(0.2)  # the processor is for others, too
     end(failing).failed(key, "tried", GIVEN_UP, status=3)
     assert remembered(plugin, "failing_reads") == []
