@@ -41,12 +41,29 @@ class Reads:
         self._place = place
         self._gives_up = gives_up
         self._next_look = 0.0
+        self._notes: set[FailingRead] = set()
+        self._closed = False
 
     def began_to_fail(self, key: str) -> FailingRead | None:
         """For a read of an object that has failed; None where nothing is to be found out about it."""
         if not self._gives_up or (backup := _backup_of(key)) is None:
             return None
-        return FailingRead(self._place, f"{self._place.name_of(backup)}.{_digest(key)}")
+        return FailingRead(self, self._place, f"{self._place.name_of(backup)}.{_digest(key)}")
+
+    def keep(self, failing: FailingRead) -> bool:
+        """Remember that a read makes a note; False where the command has ended, so that it must not."""
+        self._notes.add(failing)
+        return not self._closed
+
+    def drop(self, failing: FailingRead) -> None:
+        """A read has no note any more."""
+        self._notes.discard(failing)
+
+    def close(self) -> None:
+        """The command ends, whether its threads have or not: none of its notes stays."""
+        self._closed = True
+        for failing in list(self._notes):
+            failing.end()
 
     def ended_well(self, key: str) -> None:
         """An object, or a range of it, has been read. Costs one system call where no read has ever failed."""
@@ -66,8 +83,9 @@ class Reads:
 class FailingRead:
     """One read from its first failure on; for one thread at a time."""
 
-    def __init__(self, place: Place, name: str) -> None:
-        """The note's name begins with `name`."""
+    def __init__(self, reads: Reads, place: Place, name: str) -> None:
+        """One of `reads`; its note's name begins with `name`."""
+        self._reads = reads
         self._place = place
         self._name = f"{name}.{os.getpid()}-{os.urandom(4).hex()}"
         self._status = ""
@@ -83,7 +101,7 @@ class FailingRead:
         if not self._status:
             self._since = now
         self._status = status
-        if self._noted is None and now - self._since >= NOTED_AFTER_SECONDS:
+        if self._noted is None and now - self._since >= NOTED_AFTER_SECONDS and self._reads.keep(self):
             self._note()
 
     def seconds_left(self, now: float) -> float | None:
@@ -103,6 +121,7 @@ class FailingRead:
 
     def end(self) -> None:
         """It fails no longer, or has been given up."""
+        self._reads.drop(self)
         if self._noted is None:
             return
         self._noted = None

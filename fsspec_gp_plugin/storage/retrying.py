@@ -38,6 +38,8 @@ class RetryingStore:
     def give_up(self) -> None:
         """Repeat nothing any more."""
         self._given_up.set()
+        if self._reads is not None:
+            self._reads.close()
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
         return self.patience.run(lambda: self.inner.put(key, data), self._given_up)

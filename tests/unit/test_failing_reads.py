@@ -251,6 +251,22 @@ def test_a_note_that_somebody_removed_is_made_again(clock: Clock, place: Place) 
     assert notes(place) == []
 
 
+def test_a_command_that_ends_while_its_threads_read_leaves_no_note(clock: Clock, place: Place) -> None:
+    inner = Refusing("500")
+    failing = store(place, inner)
+    left: list[list[str]] = []
+
+    def end() -> None:
+        assert len(notes(place)) == 1
+        failing.give_up()
+        left.append(notes(place))
+
+    clock.at.append((clock.now + 20, end))
+    waited(clock, failing)
+    assert left == [[]]
+    assert notes(place) == []
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_only_restores_give_objects_up(command: str, tmp_path: Path) -> None:
     site = Site(tmp_path, FakeStore(), FakeStore(), f"state_directory: {tmp_path / 'state'}")
