@@ -7,10 +7,11 @@ its own module when it is called.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
-from . import __version__
+from . import __version__, gzip_header
 from .commands import COMMANDS, PEOPLE, PROGRAM, READ_OBJECT, help_text
 from .errors import Interrupted
 
@@ -41,7 +42,16 @@ def main(argv: Sequence[str]) -> int:
     if argv[0] in PEOPLE or argv[0] == READ_OBJECT:
         from .cli.main import main as cli
 
-        return cli(argv)
+        status = cli(argv)
+        if (
+            argv[0] == "cleanup"
+            and "--yes" in argv
+            and (removed := re.search(r" --run[ =]([0-9]{14}) ", f"{' '.join(argv)} "))
+        ):
+            from .agent.users import release_run
+
+            release_run(removed[1])
+        return status
     return _run(argv)
 
 
@@ -64,7 +74,8 @@ def _run(argv: Sequence[str]) -> int:
 
     call = Call(streams, argv[0], prepare=prepare)
     try:
-        raise_on_signals(call.ended_by)
+        is_awaited = gzip_header.is_needed(argv[0], (*argv, "", "")[2])
+        raise_on_signals(call.ended_by, pause=gzip_header.PAUSE_SECONDS if is_awaited else 0.0)
         context = call.run(argv[1:])
         if attendance is not None:
             attendance.after(context, argv[1:])

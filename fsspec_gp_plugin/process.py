@@ -65,7 +65,7 @@ def _private(fd: int) -> int:
     return copy
 
 
-def raise_on_signals(last_words: Callable[[Interrupted], int]) -> None:
+def raise_on_signals(last_words: Callable[[Interrupted], int], *, pause: float = 0.0) -> None:
     """Let TERM, INT and HUP raise Interrupted in the main thread, once, and end the process soon after.
 
     To be called before any other thread is started. A thread of its own takes the signals and passes the
@@ -74,7 +74,8 @@ def raise_on_signals(last_words: Callable[[Interrupted], int]) -> None:
 
     `last_words` is called, in another thread, when the main thread did not end the process in time: it sits
     in a call that no exception can end, such as a write to a dead mount or a request to a store that hangs.
-    It gives the exit status, if it returns soon: its log may lie on the same dead mount.
+    It gives the exit status, if it returns soon: its log may lie on the same dead mount. `pause`: how many seconds it
+    sleeps at the most.
 
     HUP and INT stay ignored when the caller ignored them: gpbackup_helper does so with HUP to outlive
     its terminal. Signals that the caller blocked count all the same.
@@ -88,14 +89,14 @@ def raise_on_signals(last_words: Callable[[Interrupted], int]) -> None:
     def pass_on() -> None:
         signum = signal.sigwait(taken)
         received.append(signum)
-        deadline = time.monotonic() + _LAST_CALL_SECONDS
+        deadline = time.monotonic() + _LAST_CALL_SECONDS - pause
         while time.monotonic() < deadline:
             # Again and again: one that arrives just before a system call begins does not interrupt it.
             if not raised:
                 signal.pthread_kill(main, signal.SIGUSR1)
             time.sleep(0.02)
         threading.Thread(target=lambda: os._exit(last_words(Interrupted(signum))), daemon=True).start()
-        time.sleep(_LAST_WORDS_SECONDS)
+        time.sleep(_LAST_WORDS_SECONDS + pause)
         os._exit(128 + signum)
 
     def interrupt(_signum: int, _frame: FrameType | None) -> None:

@@ -16,7 +16,7 @@ _LOCK = ".lock"
 # What takes long to import and is the same for all streams; none of it starts a thread, which a fork would lose.
 _PRELOADED = (
     "call", "protocol.data", "protocol.files", "protocol.hooks", "storage.opening", "config.loading", "agent.worker",
-    "backups.catalogs", "integrity.catalog",
+    "backups.catalogs", "integrity.catalog", "integrity.manifest",
 )  # fmt: skip
 _PRELOADED_FOR = {
     "s3": ("fsspec_gp_plugin.storage.s3.opening", "botocore.auth", "s3fs"),
@@ -27,11 +27,11 @@ _PRELOADED_FOR = {
 _ALIASES = {"s3a": "s3", "gcs": "gs", "abfss": "abfs", "az": "abfs", "local": "file"}
 
 
-def serve(idle: float, protocol: str, ready: int, *, stand_in: bool = False) -> int:
+def serve(idle: float, protocol: str, ready: int, *, config: str = "", stand_in: bool = False) -> int:
     """Be the agent until nobody needs it, or nobody came for `idle` seconds.
 
     `protocol`: of the URL that is going to be used. `ready`: a descriptor that is told when clients may come.
-    `stand_in`: a data command has started it.
+    `config`: the configuration that is going to be used, or "". `stand_in`: a data command has started it.
     """
     directory = wire.open_directory(wire.home(), make=True)
     name = wire.socket_name()
@@ -42,7 +42,7 @@ def serve(idle: float, protocol: str, ready: int, *, stand_in: bool = False) -> 
         return 0  # there is one
     _settle_down()
     _preload(protocol)
-    return Server(directory, name, idle, lock, stand_in=stand_in).run(ready)
+    return Server(directory, name, idle, lock, config=config, stand_in=stand_in).run(ready)
 
 
 def _settle_down() -> None:
@@ -63,6 +63,6 @@ def _settle_down() -> None:
 
 def _preload(protocol: str) -> None:
     modules = [f"fsspec_gp_plugin.{module}" for module in _PRELOADED]
-    for module in (*modules, *_PRELOADED_FOR.get(_ALIASES.get(protocol, protocol), ())):
+    for module in ("yaml", *modules, *_PRELOADED_FOR.get(_ALIASES.get(protocol, protocol), ())):
         with suppress(ImportError):  # a call that needs it will say so
             import_module(module)

@@ -24,6 +24,11 @@ ANSWER_SECONDS = 2  # from connect() until the call is taken
 SILENCE_SECONDS = 120.0  # a sign of life comes every 20 s
 LAST_SECONDS = 1.8  # within two seconds of a signal the process has ended
 WRITE_SECONDS = 0.2
+# As in gzip_header.py: for a stream without a first byte for which gprestore would wait for ever.
+GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+HEADER_SECONDS = 0.3
+
+is_awaited = False
 
 
 class Alone(Exception):
@@ -40,6 +45,8 @@ def main(args: list[str]) -> None:
     except (Alone, OSError):
         run_alone(args)
     else:
+        global is_awaited
+        is_awaited = is_awaited_by_gprestore(args)
         posix._exit(status_by(agent, taken, args[0]))
 
 
@@ -51,6 +58,30 @@ def run_alone(args: list[str]) -> None:
     except OSError as error:
         tell(f"can't run {sys.executable}: {posix.strerror(error.errno or 0)}")
     posix._exit(2)
+
+
+def is_awaited_by_gprestore(args: list[str]) -> bool:
+    """Whether it restores a single data file compressed by gzip, gpbackup_CONTENT_TIMESTAMP.gz."""
+    words = args[2].rpartition("/")[2].split("_")
+    return (
+        args[0] == "restore_data"
+        and len(words) == 3
+        and words[0] == "gpbackup"
+        and words[1].removeprefix("-").isdecimal()
+        and len(words[2]) == 17
+        and words[2][:14].isdecimal()
+        and words[2].endswith(".gz")
+    )
+
+
+def give_header() -> None:
+    """Let gpbackup_helper read a header before it looks at standard error."""
+    if is_awaited:
+        try:
+            posix.write(1, GZIP_HEADER)
+        except OSError:
+            pass  # nobody reads it
+        time.sleep(HEADER_SECONDS)
 
 
 def handed_over(args: list[str]) -> tuple[_socket.socket, list[int]]:
@@ -139,17 +170,22 @@ def status_by(agent: _socket.socket, taken: list[int], command: str) -> int:
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, taken)
     agent.settimeout(SILENCE_SECONDS)
     is_last = False
+    global is_awaited
     while True:
         try:
             byte = agent.recv(1)
         except TimeoutError:
+            give_header()
             tell(f"{command}: the agent does not answer; run it again")
             return 1
         except OSError:
             byte = b""
         if is_last and byte:
             return byte[0]
-        if byte not in (b".", b"E"):
+        if byte == b"B":
+            is_awaited = False
+        elif byte not in (b".", b"E"):
+            give_header()
             tell(f"{command}: the agent ended before the command did; run it again")
             return 1
         is_last = byte == b"E"
@@ -176,11 +212,13 @@ def pass_on_signal(taken: list[int], agent: _socket.socket, command: str) -> Non
         agent.send(bytes([ord("I"), signum]))
     except OSError:
         pass  # the main thread sees why
-    time.sleep(LAST_SECONDS)
+    pause = HEADER_SECONDS if is_awaited else 0.0
+    time.sleep(LAST_SECONDS - pause)
     told = _thread.allocate_lock()
     told.acquire()
 
     def last_words() -> None:
+        give_header()
         tell(f"{command}: interrupted by {STOPPING[signum]}")
         told.release()
 
@@ -188,7 +226,7 @@ def pass_on_signal(taken: list[int], agent: _socket.socket, command: str) -> Non
         _thread.start_new_thread(last_words, ())
     except RuntimeError:
         last_words()
-    told.acquire(timeout=WRITE_SECONDS)
+    told.acquire(timeout=WRITE_SECONDS + pause)
     posix._exit(128 + signum)
 
 

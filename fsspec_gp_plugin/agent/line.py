@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import Interrupted
-from .wire import ALIVE, ENDED, INTERRUPT
+from .wire import ALIVE, BEGUN, ENDED, INTERRUPT
 
 if TYPE_CHECKING:
     import socket
@@ -49,6 +49,10 @@ class Line:
     def say_alive(self) -> None:
         """So that the client waits on."""
         self._say(ALIVE)
+
+    def say_begun(self) -> None:
+        """The first byte of a stream was given."""
+        self._say(BEGUN)
 
     def end(self, status: int) -> None:
         """The command has ended, and the client may."""

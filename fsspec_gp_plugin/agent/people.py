@@ -32,18 +32,19 @@ def main(arguments: Sequence[str]) -> int:
     if list(arguments) == ["stop"]:
         return _stop()
     if len(arguments) >= 3 and arguments[0] == "serve":
-        return _serve(arguments[1], arguments[2], stand_in=list(arguments[3:]) == [STAND_IN])
+        others = [word for word in arguments[3:] if word != STAND_IN]
+        return _serve(arguments[1], arguments[2], (*others, "")[0], stand_in=STAND_IN in arguments)
     if set(arguments) & {"--help", "-h", "help"}:
         return _told(_USAGE, 0)
     sys.stderr.write(_USAGE + "\n")
     return 2
 
 
-def _serve(idle: str, protocol: str, *, stand_in: bool) -> int:
+def _serve(idle: str, protocol: str, config: str, *, stand_in: bool) -> int:
     from .birth import serve
 
     try:
-        return serve(float(idle), protocol, 1, stand_in=stand_in)
+        return serve(float(idle), protocol, 1, config=config, stand_in=stand_in)
     except (OSError, ValueError, WireError) as error:
         from ..log import Log
 

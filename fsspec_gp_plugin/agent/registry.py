@@ -45,14 +45,14 @@ class Registry:
         self._signs = signs
         self._written = time.time()
         self.users = read_users(directory, name)
-        for user in self.users:
-            signs.expect(timestamp_of(user))
+        for name_of_user, user in self.users.items():
+            signs.expect(timestamp_of(name_of_user), user.sign)
 
     def add(self, name: str, process: GpbackupProcess | None) -> None:
         """Register a user, whose name is `KIND TIMESTAMP SCOPE`."""
         now = time.time()
         self.users[name[:_LONGEST_NAME]] = User(now, now, process)
-        self._signs.expect(timestamp_of(name))
+        self._signs.expect(timestamp_of(name), now)
         self._write()
 
     def remove(self, name: str) -> None:

@@ -38,9 +38,12 @@ def workers_for(cores: int) -> int:
 class Server:
     """Listens on two sockets: one for clients, whom the workers serve, one for hooks and people."""
 
-    def __init__(self, directory: int, name: str, idle: float, lock: int, *, stand_in: bool = False) -> None:
+    def __init__(
+        self, directory: int, name: str, idle: float, lock: int, *, config: str = "", stand_in: bool = False
+    ) -> None:
         """`directory` is open; the sockets' names begin with `name`; who has the `lock` may have them. `idle`: it ends
-        after so many seconds without a command and without users. `stand_in`: a data command has started it, so it may
+        after so many seconds without a command and without users. `config`: the configuration that is going to be used,
+        or "". `stand_in`: a data command has started it, so it may
         be slower than one that a hook starts, and serves no hooks.
         """
         self._directory = directory
@@ -54,6 +57,7 @@ class Server:
         self._alive, self._parent = os.pipe2(os.O_CLOEXEC)
         self._started = time.monotonic()
         self._stand_in = stand_in
+        self._config = config
         self._signs = Signs()
         self._registry = Registry(directory, name + SUFFIX, self._signs)
         self._last_user = time.monotonic()
@@ -144,7 +148,10 @@ class Server:
             _say_nothing()
             from .worker import Worker
 
-            Worker(self._listener, slot, len(self._slots), self._signs, hooks=not self._stand_in).run(self._alive)
+            worker = Worker(self._listener, slot, len(self._slots), self._signs, hooks=not self._stand_in)
+            if self._config:
+                worker.warm_up(self._config)
+            worker.run(self._alive)
             status = 0
         except BaseException as error:  # noqa: BLE001 - the last words of a process
             self._log.error(f"agent: a worker failed: {type(error).__name__}: {error}")

@@ -77,11 +77,13 @@ class Signs:
         """In new memory that processes forked from now on share."""
         self._memory = mmap.mmap(-1, _MOST_SIGNS * _SIGN.size)
 
-    def expect(self, timestamp: int) -> None:
-        """Take note of the commands of a backup, instead of those of the one that has been quiet for longest."""
+    def expect(self, timestamp: int, when: float) -> None:
+        """Take note of the commands of a backup, instead of those of the one that has been quiet for longest. `when`:
+        its last sign of life so far, in seconds since 1970.
+        """
         found = [(when, place) for place, (known, when) in enumerate(self._all()) if known != timestamp]
         if len(found) == _MOST_SIGNS:
-            _SIGN.pack_into(self._memory, min(found)[1] * _SIGN.size, timestamp, time.time())
+            _SIGN.pack_into(self._memory, min(found)[1] * _SIGN.size, timestamp, when)
 
     def leave(self, timestamp: int) -> None:
         """A command of that backup has come."""

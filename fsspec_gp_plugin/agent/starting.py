@@ -85,7 +85,8 @@ def replace_dead_agent(config: Config) -> None:
 
 
 def _command(config: Config) -> list[str]:
-    return [*installation.command(), "agent", "serve", str(config.agent_idle), config.url.partition("://")[0]]
+    protocol, path = config.url.partition("://")[0], os.path.abspath(config.path)
+    return [*installation.command(), "agent", "serve", str(config.agent_idle), protocol, path]
 
 
 def _is_there(directory: int, name: str) -> bool:

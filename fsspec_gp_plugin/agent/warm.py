@@ -12,7 +12,7 @@ from ..protocol.supplies import Supplies
 from ..storage.files import mark_of, marks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ..log import Log
     from ..storage.api import Store
@@ -156,8 +156,12 @@ class WarmSupplies(Supplies):
         alarm: Alarm,
         memory: Memory,
         caller: tuple[int, Mapping[str, str]],
+        begun: Callable[[], None] = lambda: None,
     ) -> None:
-        """`config` was taken from `warm`; `caller`: the client's process id and environment."""
+        """`config` was taken from `warm`; `caller`: the client's process id and environment; `begun` is called when the
+        first byte of an object has been given.
+        """
+        self._begun = begun
         self.pid, self.environment = caller
         self._warm = warm
         self._config = config
@@ -165,6 +169,9 @@ class WarmSupplies(Supplies):
         self._used: list[_Kept] = []
         self.alarm = alarm
         self.memory = memory
+
+    def note_first_byte(self) -> None:
+        self._begun()
 
     def config(self, path: str, log: Log) -> Config:
         del path

@@ -4,7 +4,8 @@
 2. The agent answers TAKEN, or REFUSED; after that, or silence, the client runs the command itself.
 3. The client sends GO and its descriptors 0 to 2. From here on bytes may be taken.
 4. The agent sends ALIVE now and then, and at last ENDED and the exit status. The client sends INTERRUPT and a signal's
-   number when it gets one.
+   number when it gets one. Where gprestore would wait for ever for a stream without a first byte (gzip_header.py), the
+   agent sends BEGUN after that byte: a client that has not seen it and loses the agent gives the header.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..errors import LocalFileError, PluginError
 
 MAGIC = b"FGP1"
 LONGEST_REQUEST = 256 << 10
-TAKEN, REFUSED, GO, ALIVE, ENDED, INTERRUPT = b"T", b"N", b"G", b".", b"E", b"I"
+TAKEN, REFUSED, GO, ALIVE, BEGUN, ENDED, INTERRUPT = b"T", b"N", b"G", b".", b"B", b"E", b"I"
 # A client that has heard nothing for 120 seconds gives up.
 ALIVE_SECONDS = 20.0
 

@@ -17,11 +17,12 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .. import __version__, commands
+from .. import __version__, commands, gzip_header
 from ..call import Call
 from ..errors import AccessDenied, ConfigError
 from ..log import Log, take_over_library_logging
 from ..process import Streams
+from ..protocol.supplies import Supplies
 from ..transfer.buffers import Memory
 from . import wire
 from .environment import relevant
@@ -81,6 +82,21 @@ class Worker:
         while self._busy:
             time.sleep(0.1)
             self._say_alive()
+
+    def warm_up(self, path: str) -> None:
+        """Make ready, in another thread, what the commands with a configuration need first."""
+
+        def work() -> None:
+            with suppress(Exception):  # whoever needs it will say so
+                config = self._warm.config(path, self._environment)
+                kept = self._warm.take(config, Supplies())
+                make_client = getattr(kept.store, "warm_up", None)
+                if make_client is not None:
+                    make_client()
+                self._warm.let_go(kept)
+
+        with suppress(RuntimeError):  # the system gives no more threads
+            threading.Thread(target=work, daemon=True).start()
 
     def _say_alive(self) -> None:
         with self._lock:
@@ -184,7 +200,9 @@ class Worker:
         name, *given = request.arguments
         command = COMMANDS[name]
         arguments = command.resolve_paths(given, request.cwd)
-        supplies = WarmSupplies(self._warm, config, line, self._memory, (pid, request.environment))
+        is_awaited = gzip_header.is_needed(name, arguments[1])
+        begun = line.say_begun if is_awaited else lambda: None
+        supplies = WarmSupplies(self._warm, config, line, self._memory, (pid, request.environment), begun)
         log = Log(pid=pid)
         streams = Streams(*descriptors)
         try:

@@ -125,9 +125,7 @@ OPTIONS: tuple[Option, ...] = (
         default_text="`on`",
     ),
     Option("agent_memory_limit", "buffers of all streams of the warm process together", parse_memory, 2 << 30, "`2GB`"),
-    Option(
-        "agent_idle", "how long the warm process stays when no backup or restore needs it", parse_idle, 10.0, "`10s`"
-    ),
+    Option("agent_idle", "how long the warm process stays when no run needs it", parse_idle, 10.0, "`10s`"),
     Option(
         "logger_verbosity",
         "what goes to the log: `error`, `info`, `verbose` or `debug`",

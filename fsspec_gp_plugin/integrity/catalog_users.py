@@ -1,100 +1,79 @@
 """Which restores on this host need which catalogs: each setup hook leaves a note, each cleanup hook takes one away.
 
 So a second restore of the same backup doesn't take the catalog from the first, nor the coordinator's hook that of the
-segment host it runs on.
+segment host it runs on. Hooks that come at once take turns.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import secrets
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from .. import private
 from ..errors import LocalFileError
 from . import for_segments
 from .catalog import DIRECTORY, FETCHED, Catalog
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _SUFFIX = ".user"
-_CONFIRMED = "\nconfirmed"
+_CONFIRMED = "confirmed"
 
 
 def begin(place: private.Place, timestamp: str, needed: list[str]) -> str:
     """Note that a restore of a backup needs the catalogs of these timestamps; returns the name of the note.
     LocalFileError.
     """
-    directory = place.open_directory(DIRECTORY, make=True)
-    try:
+    with _opened(place, make=True) as directory:
         private.sweep(directory)
         name = f"{place.name_of(timestamp)}.{secrets.token_hex(6)}{_SUFFIX}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(name, flags, 0o600, dir_fd=directory), "w", encoding="ascii") as file:
-            file.write("\n".join(needed))
-    finally:
-        os.close(directory)
+        private.replace_in(directory, name, "\n".join(needed).encode())
     return name
 
 
 def confirm(place: private.Place, name: str) -> None:
     """Add to a note that all that the restore needs is there; LocalFileError."""
-    directory = place.open_directory(DIRECTORY)
-    try:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(name, flags, dir_fd=directory), "w", encoding="ascii") as file:
-            file.write(_CONFIRMED)
-    except OSError as error:
-        raise LocalFileError(f"can't write {place.path}/{DIRECTORY}/{name}: {error.strerror}") from error
-    finally:
-        os.close(directory)
+    with _opened(place) as directory:
+        noted = private.read_in(directory, name)
+        if noted is not None:
+            private.replace_in(directory, name, b"%b\n%b" % (noted, _CONFIRMED.encode()))
 
 
 def confirmed_within(place: private.Place, timestamp: str, seconds: float) -> list[str] | None:
     """The timestamps that a restore of a backup needs, where a hook on this host has confirmed in the last `seconds`
     that all is there; else None. LocalFileError.
     """
-    try:
-        directory = place.open_directory(DIRECTORY)
-    except private.NoDirectoryError:
-        return None
-    try:
-        for name in os.listdir(directory):
-            if name.startswith(f"{place.name_of(timestamp)}.") and name.endswith(_SUFFIX):
-                text = (private.read_in(directory, name) or b"").decode(errors="replace")
-                age = time.time() - os.stat(name, dir_fd=directory).st_mtime
-                if text.endswith(_CONFIRMED) and abs(age) < seconds:
-                    return text.removesuffix(_CONFIRMED).split("\n")
-    except OSError as error:
-        raise LocalFileError(f"can't read {place.path}/{DIRECTORY}: {error.strerror}") from error
-    finally:
-        os.close(directory)
+    with suppress(private.NoDirectoryError), _opened(place) as directory:
+        for name in _notes(directory, f"{place.name_of(timestamp)}."):
+            words = (private.read_in(directory, name) or b"").decode(errors="replace").split()
+            age = time.time() - os.stat(name, dir_fd=directory).st_mtime
+            if words[-1:] == [_CONFIRMED] and abs(age) < seconds:
+                return words[:-1]
     return None
 
 
 def end(place: private.Place, timestamp: str) -> None:
     """One restore of the backup has ended: catalogs that no other needs are removed; LocalFileError."""
-    directory = place.open_directory(DIRECTORY)
     needed: set[str] = set()
-    still: set[str] = set()
-    try:
-        ours = f"{place.name_of(timestamp)}."
-        notes = [name for name in sorted(os.listdir(directory)) if name.endswith(_SUFFIX)]
-        ended = next((name for name in notes if name.startswith(ours)), None)
+    with _opened(place) as directory:
+        ended = next(iter(_notes(directory, f"{place.name_of(timestamp)}.")), None)
         if ended is not None:
             needed = _read(directory, ended)
-            with suppress(FileNotFoundError):
-                os.unlink(ended, dir_fd=directory)
-            target = place.name_of("")
-            still = {one for name in notes if name != ended and target in name for one in _read(directory, name)}
-    finally:
-        os.close(directory)
-    for one in needed - still:
-        with Catalog(place, one) as catalog:
-            catalog.remove()
-        for_segments.remove(place, one)
-    for one in {timestamp, *needed}:
-        forget_fetched(place, one)
+            private.unlink_in(directory, ended)
+        target = place.name_of("")
+        still = {one for name in _notes(directory) if target in name for one in _read(directory, name)}
+        for one in needed - still:
+            with Catalog(place, one) as catalog:
+                catalog.remove()
+            for_segments.remove(place, one)
+        for one in {timestamp, *needed}:
+            forget_fetched(place, one)
 
 
 def forget_fetched(place: private.Place, timestamp: str) -> None:
@@ -103,11 +82,22 @@ def forget_fetched(place: private.Place, timestamp: str) -> None:
         catalog.remove()
 
 
+def _notes(directory: int, beginning: str = "") -> list[str]:
+    return sorted(name for name in os.listdir(directory) if name.startswith(beginning) and name.endswith(_SUFFIX))
+
+
 def _read(directory: int, name: str) -> set[str]:
+    return set(re.findall(r"[0-9]{14}", (private.read_in(directory, name) or b"").decode(errors="replace")))
+
+
+@contextmanager
+def _opened(place: private.Place, *, make: bool = False) -> Iterator[int]:
+    """The directory, for one process or thread at a time."""
+    directory = place.open_directory(DIRECTORY, make=make)
     try:
-        with open(
-            os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory), encoding="ascii"
-        ) as file:
-            return set(re.findall(r"[0-9]{14}", file.read()))
-    except FileNotFoundError:
-        return set()
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield directory
+    except OSError as error:
+        raise LocalFileError(f"can't use {os.path.join(place.path, DIRECTORY)}: {error.strerror}") from error
+    finally:
+        os.close(directory)

@@ -55,6 +55,7 @@ class Context:
         self.command = command
         self.left_behind: list[str] = []
         self.finished = False
+        self.has_given_bytes = False
         self._config_path = config_path
         self._config: Config | None = None
         self._supplies = supplies or Supplies()
@@ -185,7 +186,12 @@ class Context:
             settings or self.download_settings,
             alarm=self._supplies.alarm,
             memory=self._supplies.memory,
+            begun=self._note_first_byte,
         )
+
+    def _note_first_byte(self) -> None:
+        self.has_given_bytes = True
+        self._supplies.note_first_byte()
 
     def fetch_file(
         self,

@@ -27,6 +27,9 @@ class Supplies:
         self.environment: Mapping[str, str] = os.environ
         self.pid = os.getpid()
 
+    def note_first_byte(self) -> None:
+        """The first bytes of an object have been written to where the call wants them."""
+
     def config(self, path: str, log: Log) -> Config:
         """The configuration in a file; ConfigError when it can't be used."""
         from ..config.loading import load_config

@@ -34,9 +34,11 @@ class Copying:
         writing: Callable[[OSError], Exception],
         check: Callable[[], None] = lambda: None,
         alarm: Alarm | None = None,
+        begun: Callable[[], None] = lambda: None,
     ) -> None:
         """`reading` and `writing` make what is raised of an error of the source and of the sink. `check` is called
         between steps and raises when going on is pointless; `alarm` ends waits for descriptors that don't block.
+        `begun` is called when the first bytes have arrived.
         """
         self.size = 0
         self.crc32c: int | None = 0 if checksum else None
@@ -45,6 +47,7 @@ class Copying:
         self._writing = writing
         self._check = check
         self._alarm = alarm
+        self._begun = begun
 
     def run(self, source: int, sink: int, count: int | None = None) -> None:
         """Copy `count` bytes from where the source stands, or all there are until its end. Fewer raise StorageError."""
@@ -101,6 +104,8 @@ class Copying:
             count = None if count is None else count - moved
 
     def _moved(self, count: int) -> None:
+        if not self.size:
+            self._begun()
         self.size += count
         self._throttle.count(count)
 

@@ -12,6 +12,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..checksum import combined, crc32c
@@ -19,7 +20,7 @@ from ..errors import LocalFileError, ReaderGone, StorageError
 from .buffers import Buffers, Memory
 from .copying import Copying
 from .flight import Flight
-from .pump import Bell, output_failed, widen_pipe, write_all
+from .pump import Bell, output_failed, pause, widen_pipe, write_all
 from .schedule import BUFFER_BUDGET
 from .spans import Fetch, fetches
 from .throttle import Throttle
@@ -71,16 +72,20 @@ class Download:
         *,
         alarm: Alarm | None = None,
         memory: Memory | None = None,
+        begun: Callable[[], None] = lambda: None,
     ) -> None:
-        """Touches nothing yet. `alarm` ends it where no signal does; `memory` is what it shares with other streams."""
+        """Touches nothing yet. `alarm` ends it where no signal does; `memory` is what it shares with other streams;
+        `begun` is called when the first bytes have been written.
+        """
         self._alarm = alarm
+        self._begun = begun
         self._store = store
         self._sink = sink
         self._read_size = min(settings.read_size, _LARGEST_READ, settings.memory_limit)
         buffers = max(1, settings.memory_limit // self._read_size)
         self._concurrency = min(settings.concurrency, buffers) if store.capabilities.parallel_reads else 1
         self._window = min(self._concurrency + _AHEAD, buffers)
-        self._throttle = Throttle(settings.max_bandwidth)
+        self._throttle = Throttle(settings.max_bandwidth, sleep=partial(pause, alarm=alarm))
         self._buffers = Buffers(self._wait, lambda: None, memory)
         self._flying: deque[Flight] = deque()
         self._written = 0
@@ -115,7 +120,7 @@ class Download:
                 _require_crc(info, self._crc, self._asked(pool, lambda: self._store.crc32c(info)))
                 _require_crc(info, self._crc, expected.crc32c if expected else None)
                 write_all(self._sink, memoryview(self._tail), alarm=self._alarm)
-                self._written += len(self._tail)
+                self._count(len(self._tail))
         return Downloaded(self._written, self._crc)
 
     def spans(self, key: str, spans: Sequence[tuple[int, int]], expected: ObjectInfo | None = None) -> Downloaded:
@@ -157,7 +162,9 @@ class Download:
             checksum=self._crc is not None,
             reading=reading,
             writing=output_failed,
+            check=self._alarm.check if self._alarm is not None else lambda: None,
             alarm=self._alarm,
+            begun=self._begun,
         )
         file = cast("FileStore", self._store).open_file(info)
         try:
@@ -177,6 +184,8 @@ class Download:
             crc = crc32c(tail, crc)
             _require_crc(info, crc, expected.crc32c)
             write_all(self._sink, memoryview(tail), alarm=self._alarm)
+            if tail and not copying.size:
+                self._begun()
         return Downloaded(copying.size + held, crc)
 
     @contextmanager
@@ -216,15 +225,22 @@ class Download:
                 piece, self._tail = whole[:cut], self._tail + bytes(whole[cut:])
             at = 0
             while at < len(piece):
+                if self._alarm is not None:
+                    self._alarm.check()
                 count = self._throttle.allow(len(piece) - at)
                 write_all(self._sink, piece[at : at + count], alarm=self._alarm)
                 self._throttle.count(count)
+                self._count(count)
                 at += count
-            self._written += len(piece)
         if self._crc is not None:
             self._crc = combined(self._crc, flight.crc, flight.passed_on)
         self._flying.popleft()
         self._buffers.give_back(flight.buffer)
+
+    def _count(self, count: int) -> None:
+        if count and not self._written:
+            self._begun()
+        self._written += count
 
     def _wait(self) -> None:
         """Until something has arrived; ReaderGone when the sink's reader has closed it."""

@@ -7,6 +7,7 @@ import fcntl
 import os
 import select
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -164,6 +165,15 @@ def wait_until_readable(fd: int, alarm: Alarm | None = None) -> None:
 def wait_until_writable(fd: int, alarm: Alarm | None = None) -> None:
     """Sleep until a descriptor that does not block takes something again."""
     _wait(fd, select.POLLOUT, alarm)
+
+
+def pause(seconds: float, alarm: Alarm | None = None) -> None:
+    """Sleep for so many seconds, or until the alarm goes off."""
+    if alarm is None:
+        time.sleep(seconds)
+        return
+    _poller(None, 0, alarm).poll(seconds * 1000)
+    alarm.check()
 
 
 def _wait(fd: int, events: int, alarm: Alarm | None) -> None:

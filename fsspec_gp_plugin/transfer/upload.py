@@ -11,6 +11,7 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from ..checksum import combined, crc32c
@@ -18,7 +19,7 @@ from ..errors import Interrupted, StorageError
 from .buffers import Buffers, Memory, let_go
 from .copying import Copying
 from .ending import settled, taken_back
-from .pump import Bell, Source, input_failed, widen_pipe
+from .pump import Bell, Source, input_failed, pause, widen_pipe
 from .schedule import BUFFER_BUDGET, PartSchedule
 from .throttle import Throttle
 
@@ -74,7 +75,7 @@ class Upload:
             fixed=settings.fixed,
             max_parts=settings.max_parts,
         )
-        self._throttle = Throttle(settings.max_bandwidth)
+        self._throttle = Throttle(settings.max_bandwidth, sleep=partial(pause, alarm=alarm))
         self._error: BaseException | None = None
         self._alarm = alarm
         self._bell: Bell | None = None

@@ -54,8 +54,14 @@ def test_hooks_start_one_agent_and_the_last_cleanup_ends_it(local: Plugin) -> No
     hook(local, "cleanup_plugin_for_backup", "segment_host")
     found = status(database)
     assert found is not None
-    assert (found["users"], found["served"]) == (["restore 20260102030406 segment_host"], 2)
+    assert found["users"] == ["restore 20260102030406 segment_host"]
     hook(local, "cleanup_plugin_for_restore", "segment_host", "20260102030406")
+    hook(local, "cleanup_plugin_for_restore", "segment", "20260102030406")
+    found = status(database)
+    assert found is not None
+    assert (found["pid"], found["users"]) == (first["pid"], [])
+    # All but the setup hook that has started it, and two commands with data.
+    assert found["served"] == 9
     wait_until_gone(first["pid"])
     assert status(database) is None
 
@@ -75,7 +81,7 @@ def test_one_that_idles_leaves(database: Database) -> None:
     agent = Agent(database, idle=1)
     pid = agent.ask("status")["pid"]
     wait_until_gone(pid)
-    assert "agent ended: idle for" in database.log()
+    assert "agent ended: no backup or restore needs it, and no command came for" in database.log()
     assert status(database) is None
 
 

@@ -37,6 +37,7 @@ def test_all_name_the_same_commands_for_the_agent() -> None:
 
 def test_both_clients_have_the_same_patience() -> None:
     in_python = {"ANSWER": client.ANSWER_SECONDS, "SILENCE": client.SILENCE_SECONDS, "LAST": client.LAST_SECONDS}
+    in_python["HEADER"] = client.HEADER_SECONDS
     assert limits_in_c() == in_python
 
 

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -178,3 +179,17 @@ def test_a_client_that_is_gone_waits_for_no_turn(host: Host) -> None:
         holding.result()
     alarm.close()
     assert host.files() == []
+
+
+def test_nothing_stays_after_restores_whose_hooks_end_at_once(host: Host) -> None:
+    """Two hooks at once must not take the same note, nor each think that the other still needs the catalog."""
+    backup = recorded("default")
+    store = FakeStore()
+    store.objects.update(backup.objects)
+    contents = (-1, 0, 1, 2)
+    with ThreadPoolExecutor(len(contents)) as pool:
+        for _ in range(200):
+            for hook in ("setup_plugin_for_restore", "cleanup_plugin_for_restore"):
+                call = partial(host.call, hook, store, scope="segment_host", timestamp=backup.timestamp)
+                list(pool.map(lambda content: call(content=content), contents))  # noqa: B023
+            assert host.files() == []

@@ -248,6 +248,10 @@ class S3Store:
     def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
         return copied(source, self, info, key) if isinstance(source, S3Store) else None
 
+    def warm_up(self) -> None:
+        """Make the client, which takes longer than many requests and makes none itself."""
+        self.control.client()
+
     def close(self) -> None:
         self.bytes.close()
         self.control.close()

@@ -51,6 +51,8 @@ class S3Writer:
         self._parts: dict[int, _Part] = {}
         self._crc: int | None = None
         self._done = self._compared = self._aborted = self._completing = self._removed = False
+        # A marker for each attempt at a part that was not answered, so it may still arrive.
+        self._unanswered: set[object] = set()
         self._cancellation = Cancellation()
         self._beginning = threading.Lock()
 
@@ -58,6 +60,8 @@ class S3Writer:
         with writing(self._store.name(self._key)):
             begun = self._begin()
             crc = crc32c(data) if begun.crc else None
+            asked = object()
+            self._unanswered.add(asked)
             answer = self._store.bytes.upload_part(
                 data, self._cancellation, crc=crc, **self._target, UploadId=begun.upload_id, PartNumber=number
             )
@@ -65,6 +69,7 @@ class S3Writer:
             if not etag:
                 raise Unreachable("the answer to a part has no ETag, so it is not the store's")
             self._parts[number] = _Part(etag, len(data), crc)
+            self._unanswered.discard(asked)
 
     def complete(self, size: int) -> ObjectInfo:
         if not self._parts:  # S3 takes no multipart upload without parts
@@ -164,6 +169,8 @@ class S3Writer:
                         raise StorageError("it was being completed, so the whole object may be visible") from error
                     return
                 raise
+            if not self._unanswered:
+                return
             time.sleep(0.05)
 
     def _remove_lost(self) -> None:
