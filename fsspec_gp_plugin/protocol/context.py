@@ -54,14 +54,12 @@ class Context:
         self.log = log
         self.command = command
         self.left_behind: list[str] = []
-        self.finished = False
-        self.has_given_bytes = False
+        self.finished = self.has_given_bytes = False
         self._config_path = config_path
         self._config: Config | None = None
         self._supplies = supplies or Supplies()
         self._given = self._store = store
-        restores = command.startswith("restore_")
-        self.targets = Targets(lambda: self.config, self._supplies, log.info, restores=restores)
+        self.targets = Targets(lambda: self.config, self._supplies, log.info, restores=command.startswith("restore_"))
         self._started = time.monotonic()
         # Guards what follows: several threads may send and fetch while the main thread closes.
         self._lock = threading.Lock()
@@ -152,7 +150,8 @@ class Context:
     def _registered(self, upload: Upload | Relay) -> Iterator[None]:
         """It is aborted when the command ends before it."""
         with self._lock:
-            self._require_open()
+            if self._closing:
+                raise PluginError("the command has ended")
             self._uploads.add(upload)
         try:
             yield
@@ -255,10 +254,6 @@ class Context:
         if self._uploads and not self._closed:
             self.left_behind.append(_NOT_IN_TIME)
         self._working_files.remove()
-
-    def _require_open(self) -> None:
-        if self._closing:
-            raise PluginError("the command has ended")
 
     def _note_left_behind(self, text: str) -> None:
         self.left_behind.append(text)
