@@ -168,15 +168,17 @@ static void close_inherited(int agent, int signals) {
         closedir(listing);
 }
 
-/* Whether it restores a single data file compressed by gzip, gpbackup_CONTENT_TIMESTAMP.gz. */
+/* Whether it restores data compressed by gzip: gpbackup_CONTENT_TIMESTAMP.gz or gpbackup_CONTENT_TIMESTAMP_OID.gz. */
 static bool is_awaited_by_gprestore(char **argv) {
     const char *name = strrchr(argv[3], '/');
-    int content = 0, read = 0;
-    char stamp[15];
+    int content = 0, whole = 0, table = 0;
+    char stamp[15] = "";
+    unsigned oid;
     name = name == NULL ? argv[3] : name + 1;
-    return strcmp(argv[1], "restore_data") == 0 &&
-           sscanf(name, "gpbackup_%d_%14[0-9].gz%n", &content, stamp, &read) == 2 && strlen(stamp) == 14 && read > 0 &&
-           name[read] == '\0';
+    sscanf(name, "gpbackup_%d_%14[0-9].gz%n", &content, stamp, &whole);
+    sscanf(name, "gpbackup_%d_%14[0-9]_%u.gz%n", &content, stamp, &oid, &table);
+    return strcmp(argv[1], "restore_data") == 0 && strlen(stamp) == 14 &&
+           ((whole > 0 && name[whole] == '\0') || (table > 0 && name[table] == '\0'));
 }
 
 static int failed(const char *what, const char *whom, const char *reason) {
