@@ -43,7 +43,10 @@ def test_an_object_that_is_gone_is_missed_before_the_first_byte(plugin: Plugin, 
     allow_incomplete(plugin)
     plugin.run(*set_up(plugin, "default")).succeeded()
     log = plugin.database.log()
-    assert f"restored all the same, as `restore_incomplete` is on: {one.prefix}{one.data[-1]} of" in log
+    assert (
+        f"restored all the same, as `restore_incomplete` is on: 1 of 20 objects is missing: {one.prefix}{one.data[-1]};"
+        in log
+    )
     path = plugin.database.file(one.data[0])
     assert plugin.run("restore_data", path).succeeded().out == b"data"
 
