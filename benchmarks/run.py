@@ -43,12 +43,16 @@ TARGETS = {"hooks of the backup": 0.9, "hooks of the restore": 0.7}
 
 def figures(run: Run) -> dict[str, Figures]:
     """Of one run, in a process of its own: with the CPU seconds of all that it started, and of the agent."""
-    seconds = run.do()
-    used, agent = resource.getrusage(resource.RUSAGE_CHILDREN), (0.0, 0)
-    if run.program.has_agent:
-        agent = _agent_used(str(run.program.database.folder / "home"))
-    cpu, memory = used.ru_utime + used.ru_stime + agent[0], max(used.ru_maxrss * 1024, agent[1])
-    return {phase: Figures(wall, cpu, memory) for phase, wall in seconds.items()}
+    cpu, memory = 0.0, 0
+    for step in (run.back_up, run.restore):
+        step()
+        if run.program.has_agent:
+            # It ends here, so that the restore starts one of its own.
+            agent_cpu, peak = _agent_used(str(run.program.database.folder / "home"))
+            cpu, memory = cpu + agent_cpu, max(memory, peak)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu, memory = cpu + used.ru_utime + used.ru_stime, max(memory, used.ru_maxrss * 1024)
+    return {phase: Figures(wall, cpu, memory) for phase, wall in run.seconds.items()}
 
 
 def _agent_used(home: str) -> tuple[float, int]:

@@ -63,22 +63,24 @@ class Run:
     timestamp: str
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def do(self) -> dict[str, float]:
-        """All of it; the seconds of each phase: of hooks, the sum of what each takes."""
+    def back_up(self) -> None:
+        """Note the seconds of each phase: of hooks, the sum of what each takes."""
         started = time.monotonic()
         self._hooks("setup_plugin_for_backup", "hooks of the backup")
         self._phase("data up", self._data("gzip -c -1 | {}", "backup_data"))
         self._write_files()
         self._phase("files up", [self._file("backup_file", name) for name in self._files()], at_once=1)
         self._hooks("cleanup_plugin_for_backup", "hooks of the backup")
-        between = time.monotonic()
-        self.seconds[BACKUP] = between - started
+        self.seconds[BACKUP] = time.monotonic() - started
+
+    def restore(self) -> None:
+        """As back_up()."""
+        started = time.monotonic()
         self._hooks("setup_plugin_for_restore", "hooks of the restore")
         self._phase("files down", [self._file("restore_file", name) for name in self._files()], at_once=1)
         self._phase("data down", self._data("{} | gzip -d -c > /dev/null", "restore_data"))
         self._hooks("cleanup_plugin_for_restore", "hooks of the restore")
-        self.seconds[RESTORE] = time.monotonic() - between
-        return self.seconds
+        self.seconds[RESTORE] = time.monotonic() - started
 
     def _directory(self, content: int) -> Path:
         return self.program.database.folder / f"gpseg{content}/backups/{self.timestamp[:8]}/{self.timestamp}"
