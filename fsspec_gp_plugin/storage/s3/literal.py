@@ -1,19 +1,23 @@
 """Signing without s3fs, where the options say literally all that it would find out.
 
 s3fs and its client cost 0.4 s before the first request, more than many a table takes. With an endpoint and keys in
-the options nothing is left to find out, so botocore's own signature is enough; whatever is not known here, in
+the options nothing is left to find out, so the signature is all that is needed; whatever is not known here, in
 options, environment or files, leaves it to s3fs.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
+from .signature import Keys, UrlSigner
 from .signing import METHODS, SIGNATURE_SECONDS, Presigned, header_values
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..http.routes import Network
 
 _KNOWN = {"key", "secret", "token", "endpoint_url", "client_kwargs", "config_kwargs", "s3_additional_kwargs"}
@@ -59,7 +63,7 @@ def _is_configured_elsewhere() -> bool:
 
 
 class LiteralSigner:
-    """Signs by botocore's signature, version 4, with the keys of the options."""
+    """Signs with the keys of the options."""
 
     def __init__(self, options: dict[str, Any], timeout: float) -> None:
         """`options` are s3fs', of which literal_signer() knows all."""
@@ -67,16 +71,14 @@ class LiteralSigner:
         self._timeout = timeout
         self._endpoint: str = options["endpoint_url"].rstrip("/")
         self._additional = options.get("s3_additional_kwargs") or {}
+        region = (options.get("client_kwargs") or {}).get("region_name") or "us-east-1"
+        self._signer = UrlSigner(self._endpoint, region, Keys(options["key"], options["secret"], options.get("token")))
 
     def is_encrypted(self) -> bool:
         """Whether TLS keeps what travels from being changed."""
         return self._endpoint.startswith("https://")
 
     def presign(self, operation: str, **parameters: Any) -> Presigned:
-        from botocore.auth import S3SigV4QueryAuth
-        from botocore.awsrequest import AWSRequest
-        from botocore.credentials import Credentials
-
         additional = {
             name: value
             for name, value in self._additional.items()
@@ -84,31 +86,45 @@ class LiteralSigner:
         }
         merged = {**additional, **parameters}
         headers = header_values(merged)
-        query = urlencode({_QUERY[name]: value for name, value in merged.items() if name in _QUERY})
-        url = f"{self._endpoint}/{merged['Bucket']}/{quote(merged['Key'], safe='/~')}{f'?{query}' if query else ''}"
-        options = self._options
-        request = AWSRequest(method=METHODS[operation], url=url, headers=dict(headers))
-        credentials = Credentials(options["key"], options["secret"], options.get("token"))
-        region = (options.get("client_kwargs") or {}).get("region_name") or "us-east-1"
-        S3SigV4QueryAuth(credentials, "s3", region, expires=SIGNATURE_SECONDS).add_auth(request)
-        return Presigned(METHODS[operation], request.url, headers)
+        query = {_QUERY[name]: str(value) for name, value in merged.items() if name in _QUERY}
+        path = f"/{merged['Bucket']}/{quote(merged['Key'], safe='/~')}"
+        method = METHODS[operation]
+        url = self._signer.signed(method, path, query, headers, SIGNATURE_SECONDS, time.time())
+        return Presigned(method, url, headers)
 
     def network(self) -> Network:
         """What botocore would make of options and environment."""
-        from botocore.httpsession import ProxyConfiguration, where
-        from botocore.utils import get_environ_proxies
-
         from ..http.routes import Network
 
-        proxies = (self._options.get("config_kwargs") or {}).get("proxies")
-        if proxies is None:
-            proxies = get_environ_proxies(self._endpoint)
         verify: bool | str | None = (self._options.get("client_kwargs") or {}).get("verify")
         if verify is None:
             verify = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or True
         return Network(
             timeout=self._timeout,
-            proxy_of=ProxyConfiguration(proxies=proxies).proxy_url_for,
+            proxy_of=self._proxy_of(),
             verify=verify,
-            certificates=where(),
+            certificates=_certificates() if self.is_encrypted() else None,
         )
+
+    def _proxy_of(self) -> Callable[[str], str | None]:
+        proxies = (self._options.get("config_kwargs") or {}).get("proxies")
+        if not proxies and (proxies is not None or not any(name.lower().endswith("_proxy") for name in os.environ)):
+            return lambda _: None
+        from botocore.httpsession import ProxyConfiguration
+        from botocore.utils import get_environ_proxies
+
+        if proxies is None:
+            proxies = get_environ_proxies(self._endpoint)
+        of: Callable[[str], str | None] = ProxyConfiguration(proxies=proxies).proxy_url_for
+        return of
+
+
+def _certificates() -> str:
+    """The file of authorities that botocore trusts."""
+    try:
+        import certifi
+    except ImportError:
+        from botocore.httpsession import where
+
+        return str(where())
+    return certifi.where()
