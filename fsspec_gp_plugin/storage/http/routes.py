@@ -1,17 +1,27 @@
-"""How a host is reached: directly or through a proxy, in plain text or by TLS. No connection is made here."""
+"""How a host is reached: directly or through a proxy, in plain text or by TLS."""
 
 from __future__ import annotations
 
-import http.client
-import ssl
+import socket
 from base64 import b64encode
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from .connection import Response, request_head
+
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
+
+
+class CannotConnectError(ConnectionError):
+    """No connection was made; the message names the host."""
+
+
+class ProxyConnectionError(ConnectionError):
+    """The proxy can't be reached."""
 
 
 class UnknownProxyError(Exception):
@@ -44,19 +54,43 @@ class Route:
         parts = urlsplit(url)
         return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
-    def connection(self, seconds: float) -> http.client.HTTPConnection:
-        """A connection that has yet to be made, within so many seconds."""
+    def connect(self, seconds: float) -> socket.socket:
+        """A connection, where each step of the way has so many seconds. OSError; CannotConnectError and
+        ProxyConnectionError where there was nobody to talk to.
+        """
         first = urlsplit(self.proxy) if self.proxy else urlsplit(f"//{self.host}")
-        host = first.hostname or ""
-        if self.context is None:
-            return http.client.HTTPConnection(host, first.port or 80, timeout=seconds)
-        connection = http.client.HTTPSConnection(
-            host, first.port or (80 if self.proxy else 443), timeout=seconds, context=self.context
-        )
+        try:
+            port = first.port or (443 if self.context and not self.proxy else 80)
+            sock = socket.create_connection((first.hostname or "", port), seconds)
+        except OSError as error:
+            if self.proxy and (error.errno or isinstance(error, TimeoutError)):
+                raise ProxyConnectionError(f"{self}: {error}") from error
+            raise CannotConnectError(f"{self}: {error}") from error
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock if self.context is None else self._secured(sock, self.context)
+        except BaseException as error:
+            sock.close()
+            # What TLS has to say is told as it is.
+            if isinstance(error, OSError) and not is_of_tls(error, "SSLError"):
+                raise CannotConnectError(f"{self}: {error}") from error
+            raise
+
+    def _secured(self, sock: socket.socket, context: ssl.SSLContext) -> socket.socket:
+        there = urlsplit(f"//{self.host}")
         if self.proxy:
-            there = urlsplit(f"//{self.host}")
-            connection.set_tunnel(there.hostname or "", there.port or 443, _authorization(self.proxy))
-        return connection
+            target = f"{self.host.rpartition(':')[0] if there.port else self.host}:{there.port or 443}"
+            sock.sendall(request_head("CONNECT", target, {"Host": target, **_authorization(self.proxy)}))
+            answer = Response(sock, "CONNECT")
+            answer.close()
+            if answer.status != 200:
+                raise OSError(f"Tunnel connection failed: {answer.status}")
+        return context.wrap_socket(sock, server_hostname=there.hostname)
+
+
+def is_of_tls(error: BaseException, *names: str) -> bool:
+    """Whether an error is of one of these classes of the module ssl, which takes long to import."""
+    return any(kind.__name__ in names and kind.__module__ == "ssl" for kind in type(error).__mro__)
 
 
 @dataclass(frozen=True)
@@ -90,6 +124,8 @@ class Network:
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
+        import ssl  # where there is no TLS, it is not needed
+
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.verify:
