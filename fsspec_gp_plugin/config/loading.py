@@ -6,7 +6,6 @@ top-level keys, and text as every value. What passes here passes there.
 
 from __future__ import annotations
 
-import difflib
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -232,5 +231,7 @@ def _check_url(name: str, url: str) -> None:
 
 def _nearest(name: str) -> str:
     known = [option.name for option in BY_NAME.values() if option.ours]
+    import difflib
+
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else "; the README lists the known ones"

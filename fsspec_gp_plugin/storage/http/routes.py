@@ -6,7 +6,7 @@ import socket
 from base64 import b64encode
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from .connection import Response, request_head
@@ -61,7 +61,9 @@ class Route:
         first = urlsplit(self.proxy) if self.proxy else urlsplit(f"//{self.host}")
         try:
             port = first.port or (443 if self.context and not self.proxy else 80)
-            sock = socket.create_connection((first.hostname or "", port), seconds)
+            host: Any = first.hostname or ""
+            # As bytes, or Python would load its tables of Unicode for names that need none.
+            sock = socket.create_connection((host.encode() if host.isascii() else host, port), seconds)
         except OSError as error:
             if self.proxy and (error.errno or isinstance(error, TimeoutError)):
                 raise ProxyConnectionError(f"{self}: {error}") from error

@@ -1,8 +1,8 @@
 """Signing without s3fs, where the options say literally all that it would find out.
 
-s3fs and its client cost 0.4 s before the first request, more than many a table takes. With an endpoint and keys in
-the options nothing is left to find out, so the signature is all that is needed; whatever is not known here, in
-options, environment or files, leaves it to s3fs.
+s3fs and its client cost 0.4 s before the first request, more than many a table takes. With an endpoint in the
+options, and keys there or in the environment, nothing is left to find out, so the signature is all that is needed;
+whatever is not known here, in options, environment or files, leaves it to s3fs.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _KNOWN_OF_CONFIG = {
     "connect_timeout", "read_timeout", "retries", "max_pool_connections", "s3", "signature_version", "proxies",
     "request_checksum_calculation", "response_checksum_validation",
 }  # fmt: skip
+_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _QUERY = {"PartNumber": "partNumber", "UploadId": "uploadId", "VersionId": "versionId"}
 # What S3 knows of s3_additional_kwargs for each request; the others belong to those that create an object.
 _NOT_CREATING = {"get_object", "head_object", "upload_part"}
@@ -42,37 +43,41 @@ def literal_signer(options: dict[str, Any], timeout: float) -> LiteralSigner | N
         and set(config.get("s3") or {}) <= {"addressing_style"}
         and (config.get("s3") or {}).get("addressing_style", "auto") in ("auto", "path")
         and config.get("signature_version", "s3v4") == "s3v4"
-        and all(options.get(name) for name in ("key", "secret", "endpoint_url"))
+        and options.get("endpoint_url")
         and "amazonaws.com" not in options["endpoint_url"]
         and urlsplit(options["endpoint_url"]).path in ("", "/")
     )
-    return LiteralSigner(options, timeout) if literal and not _is_configured_elsewhere() else None
+    keys = _keys(options) if literal else None
+    return LiteralSigner(options, keys, timeout) if keys is not None else None
 
 
-def _is_configured_elsewhere() -> bool:
-    """Whether files or variables of botocore or fsspec may have a say."""
+def _keys(options: dict[str, Any]) -> Keys | None:
+    """The access key of the options, or of the environment; None where files or variables may say something else."""
+    said = {name for name in os.environ if name.startswith(("AWS_", "BOTO_", "FSSPEC_"))} - {"AWS_CA_BUNDLE"}
     home = os.path.expanduser("~")
-    return (
-        any(name.startswith(("AWS_", "BOTO_", "FSSPEC_")) for name in os.environ if name != "AWS_CA_BUNDLE")
-        or os.path.exists(f"{home}/.aws/config")
-        or os.path.exists(f"{home}/.aws/credentials")
-        or os.path.exists(f"{home}/.config/fsspec")
-        or os.path.exists(f"{home}/.boto")
-        or os.path.exists("/etc/boto.cfg")
-    )
+    files = (f"{home}/.aws/config", f"{home}/.aws/credentials", f"{home}/.config/fsspec", f"{home}/.boto")
+    if any(map(os.path.exists, (*files, "/etc/boto.cfg"))):
+        return None
+    if options.get("key") and options.get("secret"):
+        return None if said else Keys(options["key"], options["secret"], options.get("token"))
+    access_key, secret_key = (os.environ.get(name) for name in _VARIABLES[:2])
+    is_said_nowhere_else = said <= set(_VARIABLES) and not {"key", "secret", "token"} & set(options)
+    if not is_said_nowhere_else or not access_key or not secret_key:
+        return None
+    return Keys(access_key, secret_key, os.environ.get(_VARIABLES[2]) or None)
 
 
 class LiteralSigner:
-    """Signs with the keys of the options."""
+    """Signs with one access key for one endpoint."""
 
-    def __init__(self, options: dict[str, Any], timeout: float) -> None:
+    def __init__(self, options: dict[str, Any], keys: Keys, timeout: float) -> None:
         """`options` are s3fs', of which literal_signer() knows all."""
         self._options = options
         self._timeout = timeout
         self._endpoint: str = options["endpoint_url"].rstrip("/")
         self._additional = options.get("s3_additional_kwargs") or {}
         region = (options.get("client_kwargs") or {}).get("region_name") or "us-east-1"
-        self._signer = UrlSigner(self._endpoint, region, Keys(options["key"], options["secret"], options.get("token")))
+        self._signer = UrlSigner(self._endpoint, region, keys)
 
     def is_encrypted(self) -> bool:
         """Whether TLS keeps what travels from being changed."""

@@ -36,6 +36,7 @@ class UrlSigner:
         self._host = _host(endpoint)
         self._region = region
         self._keys = keys
+        self._token = [] if keys.token is None else [f"X-Amz-Security-Token={quote(keys.token, safe='')}"]
         # The key of a day, and the day: it is derived by four hashes.
         self._day_key = ("", b"")
 
@@ -51,17 +52,15 @@ class UrlSigner:
         scope = f"{moment[:8]}/{self._region}/s3/aws4_request"
         signed = {"host": self._host, **{name.lower(): " ".join(value.split()) for name, value in headers.items()}}
         names = ";".join(sorted(signed))
-        parameters = {
-            **query,
-            "X-Amz-Algorithm": _ALGORITHM,
-            "X-Amz-Credential": f"{self._keys.access_key}/{scope}",
-            "X-Amz-Date": moment,
-            "X-Amz-Expires": str(seconds),
-            "X-Amz-SignedHeaders": names,
-        }
-        if self._keys.token is not None:
-            parameters["X-Amz-Security-Token"] = self._keys.token
-        pairs = [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in parameters.items()]
+        pairs = [
+            *(f"{name}={quote(value, safe='')}" for name, value in query.items()),
+            f"X-Amz-Algorithm={_ALGORITHM}",
+            f"X-Amz-Credential={quote(f'{self._keys.access_key}/{scope}', safe='')}",
+            f"X-Amz-Date={moment}",
+            f"X-Amz-Expires={seconds}",
+            f"X-Amz-SignedHeaders={names.replace(';', '%3B')}",
+            *self._token,
+        ]
         lines = [method, path, "&".join(sorted(pairs)), *(f"{name}:{signed[name]}" for name in sorted(signed))]
         canonical = "\n".join([*lines, "", names, "UNSIGNED-PAYLOAD"])
         text = "\n".join([_ALGORITHM, moment, scope, hashlib.sha256(canonical.encode()).hexdigest()])
