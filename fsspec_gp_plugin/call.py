@@ -8,6 +8,7 @@ from __future__ import annotations
 import _thread
 import os
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from . import gzip_header
@@ -73,7 +74,12 @@ class Call:
             # The configuration first, so that its verbosity and its secrets are known to all that follows.
             _ = self._context.config
             self._prepare(self._context)
-            getattr(module, self._name)(self._context, *arguments[1:])
+            work = partial(getattr(module, self._name), self._context, *arguments[1:])
+            if command.is_hook:
+                # Its requests don't look at the alarm; what is under way is refused when it comes to its end.
+                self._context.wait_for(work)
+            else:
+                work()
         except Interrupted:
             patience = _ABORT_SECONDS_AFTER_SIGNAL
             raise

@@ -7,6 +7,7 @@ its own module when it is called.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,16 @@ def main(argv: Sequence[str]) -> int:
     if argv[0] in PEOPLE or argv[0] == READ_OBJECT:
         from .cli.main import main as cli
 
-        return cli(argv)
+        status = cli(argv)
+        if (
+            argv[0] == "cleanup"
+            and "--yes" in argv
+            and (removed := re.search(r" --run[ =]([0-9]{14}) ", f"{' '.join(argv)} "))
+        ):
+            from .agent.users import release_run
+
+            release_run(removed[1])
+        return status
     return _run(argv)
 
 

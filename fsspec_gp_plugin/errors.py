@@ -62,9 +62,12 @@ class AlreadyExists(StorageError):
 
 
 class Unreachable(StorageError):
-    """The target could not be reached or didn't answer in time."""
+    """The target could not be reached, or did not do what it was asked in time. `http_status`: of its answer, "" where
+    there was none.
+    """
 
     exit_status = 3
+    http_status = ""
 
 
 class Interrupted(BaseException):

@@ -1,9 +1,11 @@
-"""What keeps gprestore from waiting for ever where the stream of a segment's single data file has no first byte.
+"""What keeps gprestore from waiting for ever where a stream that gzip has compressed has no first byte.
 
 gpbackup_helper reads the header of the gzip stream, then opens the pipe on which a table's `cat` waits. Where there is
 no header it exits: then `cat` waits for ever, and gprestore with it. So a stream that fails gets a header, and says why
 only after a pause: gpbackup_helper looks at standard error right after the header. To every reader of gzip it stays an
 error, as nothing follows. The clients of the agent do the same.
+
+gpbackup_helper reads single data files and, with `gprestore --resize-cluster`, those of tables.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from contextlib import suppress
 # RFC 1952: magic number, deflate, no flags, no time, no extra flags, unknown system.
 HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 PAUSE_SECONDS = 0.3
-_STREAM = re.compile(r"(?:.*/)?gpbackup_-?[0-9]+_[0-9]{14}\.gz")
+_STREAM = re.compile(r"(?:.*/)?gpbackup_-?[0-9]+_[0-9]{14}(?:_[0-9]+)?\.gz")
 
 
 def is_needed(command: str, path: str) -> bool:

@@ -29,10 +29,7 @@
 #define LAST_MS 1800      /* within two seconds of a signal the process has ended */
 #endif
 
-/* As in gzip_header.py: for a stream without a first byte for which gprestore would wait for ever. */
-#define HEADER_MS 300
-static const char gzip_header[] = "\x1f\x8b\x08\0\0\0\0\0\0\xff";
-static bool is_awaited = false;
+#include "gzip_header.h"
 
 static char request[8 + 262144];
 static size_t used = 8;
@@ -168,25 +165,9 @@ static void close_inherited(int agent, int signals) {
         closedir(listing);
 }
 
-/* Whether it restores a single data file compressed by gzip, gpbackup_CONTENT_TIMESTAMP.gz. */
-static bool is_awaited_by_gprestore(char **argv) {
-    const char *name = strrchr(argv[3], '/');
-    int content = 0, read = 0;
-    char stamp[15];
-    name = name == NULL ? argv[3] : name + 1;
-    return strcmp(argv[1], "restore_data") == 0 &&
-           sscanf(name, "gpbackup_%d_%14[0-9].gz%n", &content, stamp, &read) == 2 && strlen(stamp) == 14 && read > 0 &&
-           name[read] == '\0';
-}
-
 static int failed(const char *what, const char *whom, const char *reason) {
     signal(SIGPIPE, SIG_IGN); /* that nobody reads it must not change the exit status */
-    if (is_awaited) {
-        /* gpbackup_helper reads it before it looks at standard error. */
-        if (is_ready(1, POLLOUT, now()) && write(1, gzip_header, sizeof gzip_header - 1) < 0)
-            errno = 0; /* nobody reads it */
-        wait_until(now() + HEADER_MS, NULL, 0);
-    }
+    give_gzip_header();
     if (is_ready(2, POLLOUT, now() + 200))
         dprintf(2, "fsspec_gp_plugin: %s%s: %s\n", what, whom, reason);
     return 1;

@@ -61,16 +61,17 @@ def run_alone(args: list[str]) -> None:
 
 
 def is_awaited_by_gprestore(args: list[str]) -> bool:
-    """Whether it restores a single data file compressed by gzip, gpbackup_CONTENT_TIMESTAMP.gz."""
-    words = args[2].rpartition("/")[2].split("_")
+    """Whether it restores gpbackup_CONTENT_TIMESTAMP.gz or gpbackup_CONTENT_TIMESTAMP_OID.gz."""
+    name, _, suffix = args[2].rpartition("/")[2].rpartition(".")
+    words = name.split("_")
     return (
         args[0] == "restore_data"
-        and len(words) == 3
+        and suffix == "gz"
         and words[0] == "gpbackup"
+        and len(words) in (3, 4)
         and words[1].removeprefix("-").isdecimal()
-        and len(words[2]) == 17
-        and words[2][:14].isdecimal()
-        and words[2].endswith(".gz")
+        and len(words[2]) == 14
+        and all(word.isdecimal() for word in words[2:])
     )
 
 

@@ -75,6 +75,14 @@ def after_hook(context: Context, directory: str, scope: str, *, birth: Birth | N
         context.log.verbose(f"no agent on this host: {error}")
 
 
+def release_run(timestamp: str) -> None:
+    """Release the backup of a run that somebody knows to have ended, and has removed."""
+    with suppress(OSError, ValueError, wire.WireError):
+        for user in ask({"do": "status"})["users"]:
+            if user.startswith(f"backup {timestamp} "):
+                ask({"do": "release", "user": user})
+
+
 def ask(question: dict[str, Any]) -> dict[str, Any]:
     """The agent's answer; OSError, WireError or ValueError where there is no agent, or one that does not answer."""
     directory = wire.open_directory(wire.home())

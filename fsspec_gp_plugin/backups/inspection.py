@@ -16,6 +16,7 @@ from ..integrity.manifest import BadManifest, is_plugins_own
 from ..keys import backup_prefix
 from . import catalogs
 from .chains import why_not
+from .counting import ARCHIVED, BY_GPBACKUP, BY_MANIFESTS, counted
 from .data_search import DataSearch
 from .gpbackup_config import name_of
 from .ownership import Ownership, ownership_of
@@ -90,7 +91,8 @@ class Inspector:
                 if backup.state in ("complete", "unknown"):
                     if told is not None and told.has_failed:
                         found.problems.append(_failed(backup.timestamp))
-                    _tell_missing(found, *comparison.first_not_named(_missing(files, search)), backup.timestamp)
+                    count, first = comparison.first_not_named(_missing(files, search))
+                    _tell_missing(found, required, (count, first))
                     if required.not_checked:
                         found.reasons.append(_why(required))
                     self._follow(backup, told, found)
@@ -175,9 +177,9 @@ class Inspector:
             if info.archived:
                 archived, first = archived + 1, min(first or info.key, info.key)
         count = len(files) + search.missing
-        _tell_missing(found, count, next(_missing(files, search), ""), base.timestamp)
+        _tell_missing(found, required, (count, next(_missing(files, search), "")))
         if archived:
-            found.problems.append(f"{first} {_ARCHIVED}{_more(archived)}")
+            found.problems.append(counted(archived, None, ARCHIVED, first))
         if required.not_checked:
             found.reasons.append(_why(required))
         if base.state == "unknown":
@@ -187,9 +189,6 @@ class Inspector:
 
 def _failed(timestamp: str) -> str:
     return f"gpbackup's own record, {backup_prefix(timestamp)}{name_of(timestamp)}, says that it failed"
-
-
-_ARCHIVED = "is in the store's archive and can't be read now"
 
 
 def _missing(files: set[str], search: DataSearch) -> Iterator[str]:
@@ -211,16 +210,16 @@ def _tell_comparison(found: Found, comparison: Comparison, backup: Backup) -> No
     prefix = backup_prefix(backup.timestamp)
     found.right, found.size = comparison.right.count, comparison.right.size
     found.missing, found.resized = comparison.gone.count, comparison.resized.count
+    named = sum(one.count for one in (comparison.right, comparison.gone, comparison.resized, comparison.archived))
     if (gone := comparison.gone).count:
-        found.problems.append(f"{prefix}{gone.first} is not at the target{_more(gone.count)}")
+        found.problems.append(f"{counted(gone.count, named, 'missing', f'{prefix}{gone.first}')}; {BY_MANIFESTS}")
     if (other := comparison.resized).count:
-        found.problems.append(
-            f"{prefix}{other.first} has {other.listed} bytes; {other.backed_up} were backed up{_more(other.count)}"
-        )
+        first = f"{prefix}{other.first} has {other.listed} bytes; {other.backed_up} were backed up"
+        found.problems.append(counted(other.count, named, "of another size", first))
     archived = [one for one in (comparison.archived, comparison.archived_too) if one.count]
     found.archived = sum(one.count for one in archived)
     if archived:
-        found.problems.append(f"{prefix}{archived[0].first} {_ARCHIVED}{_more(found.archived)}")
+        found.problems.append(counted(found.archived, None, ARCHIVED, f"{prefix}{archived[0].first}"))
     found.not_checked = comparison.not_named.count
     if found.not_checked:
         first = f"the first is {prefix}{comparison.not_named.first}"
@@ -233,17 +232,14 @@ def _tell_comparison(found: Found, comparison: Comparison, backup: Backup) -> No
     ]
 
 
-def _tell_missing(found: Found, count: int, first: str, timestamp: str) -> None:
+def _tell_missing(found: Found, required: Required, missing: tuple[int, str]) -> None:
+    """How many of the objects that must be there are not, and the first of them."""
+    count, first = missing
     if count:
         found.missing += count
-        found.problems.append(
-            f"{backup_prefix(timestamp)}{first} is not at the target, but was backed up, say gpbackup's own files"
-            f"{_more(count)}"
-        )
-
-
-def _more(count: int) -> str:
-    return f" (and {count - 1} more)" if count > 1 else ""
+        total = required.count + len(required.files)
+        key = f"{backup_prefix(required.timestamp)}{first}"
+        found.problems.append(f"{counted(count, total, 'missing', key)}; {BY_GPBACKUP}")
 
 
 def _why(required: Required) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from math import inf
@@ -29,6 +30,8 @@ BACKUP, UPLOADS, WORKING_FILES = "backup", "uploads", "working files"
 _LEFT = ("incomplete", "failed")
 _EXACT_SECONDS = 2.0
 _UPLOADS_AT_ONCE = 8
+# Commands that gpbackup has started may outlive it by the time for which they wait for a store.
+_ENDING_SECONDS = 600.0
 
 
 @dataclass
@@ -38,7 +41,8 @@ class Leftover:
     `what` is BACKUP, UPLOADS or WORKING_FILES below `prefix`; `state` is that of a backup; `count` is how many objects,
     `size` their bytes, as far as told. `started`: when the latest was begun or written, in seconds since 1970, or
     None where nothing tells. `has_ended`: whether gpbackup has written its report, which it does last. `stays`: why it
-    is not to be removed, "" where it is. `cluster`: whose it is, "" where nothing tells.
+    is not to be removed, "" where it is. `cluster`: whose it is, "" where nothing tells. `is_over`: its gpbackup has
+    certainly ended.
     """
 
     what: str
@@ -52,6 +56,7 @@ class Leftover:
     stays: str = ""
     keys: tuple[str, ...] = ()
     cluster: str = ""
+    is_over: bool = False
 
 
 def find_leftovers(store: Store, begun_before: float, note: Callable[[str], None]) -> list[Leftover]:
@@ -67,7 +72,7 @@ def find_leftovers(store: Store, begun_before: float, note: Callable[[str], None
         _judge(one, begun_before)
     search.spare_needed(found)
     for one in found:
-        if not one.stays:
+        if not one.stays and not one.is_over:
             one.stays = search.heed_last_parts(one, begun_before)
             if not one.stays:
                 _judge(one, begun_before)
@@ -141,8 +146,18 @@ class _Search:
         count = backup.objects + len(backup.manifests) + len(backup.claims) + len(backup.marks)
         whose = "" if cluster is None else str(cluster)
         has_ended = bool(backup.report_key)
-        state = backup.state
-        return Leftover(BACKUP, prefix, count, backup.size, state, backup.database, started, has_ended, cluster=whose)
+        return Leftover(
+            BACKUP,
+            prefix,
+            count,
+            backup.size,
+            backup.shown_state,
+            backup.database,
+            started,
+            has_ended,
+            cluster=whose,
+            is_over=backup.interrupted and backup.state == "incomplete",
+        )
 
     def _here(self, time: float) -> float:
         return time - self._ahead
@@ -213,6 +228,8 @@ def remove(store: Store, place: Place, left: Leftover, note: Callable[[str], Non
 
 
 def _judge(left: Leftover, begun_before: float) -> None:
+    if left.is_over:
+        begun_before = max(begun_before, time.time() - _ENDING_SECONDS)
     if left.started is None:
         left.stays = "nothing tells its age"
     elif left.started >= begun_before:

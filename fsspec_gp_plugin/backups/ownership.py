@@ -13,7 +13,7 @@ from ..keys import backup_prefix
 from .claims import read_claim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from ..integrity.claim import Claim
     from ..integrity.cluster import Cluster
@@ -56,7 +56,7 @@ def by_weight(listed: Iterable[ObjectInfo]) -> list[ObjectInfo]:
 
 
 def ownership_of(store: Store, backup: Backup) -> Ownership:
-    """Read a backup's claims. Unreachable."""
+    """Read a backup's claims, and note in the backup whether its gpbackup was interrupted. Unreachable."""
     # By token: a claim that was made by best effort lies there twice.
     found: dict[str, Claim] = {}
     for info in by_weight(backup.claims)[:_READ]:
@@ -67,7 +67,26 @@ def ownership_of(store: Store, backup: Backup) -> Ownership:
         except StorageError as error:
             return Ownership(tuple(found.values()), f"its claim can't be read: {error}")
         found.setdefault(claim.token, claim)
+    backup.interrupted = _is_interrupted(store, backup, found.values())
     return Ownership(tuple(found.values()))
+
+
+def _is_interrupted(store: Store, backup: Backup, claims: Collection[Claim]) -> bool:
+    """Whether gpbackup has ended without its report. Where two runs have claimed the backup, both must have ended."""
+    if backup.report_key or not claims:
+        return False
+    if not all(claim.process is not None and claim.process.has_ended() for claim in claims):
+        return False
+    # It may have come to its end since the backup was listed.
+    try:
+        store.stat(f"{backup_prefix(backup.timestamp)}gpbackup_{backup.timestamp}_report")
+    except NotFound:
+        return True
+    except Unreachable:
+        raise
+    except StorageError:
+        pass
+    return False
 
 
 def ownerships(store: Store, backups: Sequence[Backup]) -> dict[str, Ownership]:

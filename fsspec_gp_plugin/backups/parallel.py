@@ -45,16 +45,15 @@ def each(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def side_by_side(*works: Callable[[], object]) -> None:
-    """Do several things that wait for a store at once, and wait for all of them; raises the first error, in the order
-    in which they are given.
+def side_by_side(*works: Callable[[], _Result]) -> list[_Result]:
+    """Do several things that wait for a store at once, and wait for all of them; returns their results. Raises the
+    first error, in the order in which they are given.
     """
     pool = ThreadPoolExecutor(len(works))
     running = [pool.submit(work) for work in works]
     try:
         wait(running)
-        for one in running:
-            one.result()
+        return [one.result() for one in running]
     except Interrupted:
         wait(running, _SECONDS_AFTER_SIGNAL)
         raise

@@ -29,7 +29,8 @@ _CONTENT = re.compile(r"gpbackup_(-?[0-9]+)_[0-9]{14}(?:_|\.|$)")
 class Backup:
     """One backup: what there is of it, and what its report says, by the report's own names. `written`: when the latest
     of its objects was, in seconds since 1970, where the store tells it. `marks`: the host and the id of each. `broken`:
-    why it can't be restored, as a backup that it builds upon is gone, by find_broken(); "" where it can.
+    why it can't be restored, as a backup that it builds upon is gone, by find_broken(); "" where it can. `interrupted`:
+    its gpbackup has certainly ended, by ownership_of(), which only the coordinator's host can tell.
     """
 
     timestamp: str
@@ -45,6 +46,7 @@ class Backup:
     segments: Counter[str] = field(default_factory=Counter)
     report: dict[str, str] = field(default_factory=dict)
     broken: str = ""
+    interrupted: bool = False
 
     @property
     def state(self) -> str:
@@ -56,7 +58,9 @@ class Backup:
 
     @property
     def shown_state(self) -> str:
-        """Its state, or `broken`, for people. What deletes goes by the state alone."""
+        """Its state, or `broken` or `interrupted`, for people."""
+        if self.interrupted and self.state == "incomplete":
+            return "interrupted"
         return "broken" if self.broken and self.state == "complete" else self.state
 
     @property

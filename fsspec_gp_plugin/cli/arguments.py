@@ -107,7 +107,7 @@ def opened(path: str, *, replica: bool = False) -> Iterator[tuple[Config, Store]
     """The configuration in a file, and its store, or those of its replica; what libraries say goes to the log."""
     from ..log import Log, take_over_library_logging
     from ..storage.opening import open_store
-    from ..storage.retrying import Patience
+    from ..storage.patience import Patience
 
     config = load_config(os.path.abspath(path))
     if replica:

@@ -78,6 +78,8 @@ def _why(one: Leftover) -> str:
         return "nobody completed them"
     if one.state == "failed":
         why = "gpbackup's report calls it failed"
+    elif one.is_over:
+        why = "its gpbackup was interrupted or killed"
     elif one.has_ended:
         why = "its report is there, its table of contents is not: it was deleted in part"
     else:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..backups.ownership import Ownership
 
-_STATES = ("complete", "failed", "incomplete", "unknown", "broken")
+_STATES = ("complete", "failed", "incomplete", "interrupted", "unknown", "broken")
 _PREFIX = "fsspec_gp_plugin_"
 # Of the last complete backup of each database and kind: the metric, where its value is found, and what it means.
 _LAST = (

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from .. import __version__
 from ..errors import StorageError
+from ..gpbackup_process import GpbackupProcess
 from .cluster import Cluster
 from .manifest import FOLDER
 
@@ -33,12 +34,15 @@ class BadClaim(StorageError):
 
 @dataclass(frozen=True)
 class Claim:
-    """`token`: 32 random hexadecimal digits, which stand for this run; `created`: nanoseconds since 1970."""
+    """`token`: 32 random hexadecimal digits, which stand for this run; `created`: nanoseconds since 1970; `process`:
+    the gpbackup of the run, where it is known.
+    """
 
     timestamp: str
     token: str
     cluster: Cluster
     created: int
+    process: GpbackupProcess | None = None
 
     @property
     def own_name(self) -> str:
@@ -55,13 +59,14 @@ class Claim:
             "token": self.token,
             "created": self.created,
             "cluster": self.cluster.to_json(),
+            **({} if self.process is None else {"process": self.process.to_json()}),
         }
         return json.dumps(told, indent=1).encode() + b"\n"
 
 
-def new_claim(timestamp: str, cluster: Cluster) -> Claim:
+def new_claim(timestamp: str, cluster: Cluster, process: GpbackupProcess | None = None) -> Claim:
     """That of a run that begins now."""
-    return Claim(timestamp, secrets.token_hex(16), cluster, time.time_ns())
+    return Claim(timestamp, secrets.token_hex(16), cluster, time.time_ns(), process)
 
 
 def is_claim(name: str) -> bool:
@@ -78,7 +83,8 @@ def decoded(key: str, timestamp: str, data: bytes) -> Claim:
         token, created = told["token"], told["created"]
         if not re.fullmatch(r"[0-9a-f]{32}", token) or type(created) is not int or not 0 <= created < 1 << 63:
             raise ValueError
-        return Claim(timestamp, token, Cluster.from_json(told["cluster"]), created)
+        process = GpbackupProcess.from_json(told.get("process"))
+        return Claim(timestamp, token, Cluster.from_json(told["cluster"]), created, process)
     except (KeyError, RecursionError, TypeError, ValueError):
         raise BadClaim(
             f"{key} is not a claim of this backup that this version can read; if no backup of {timestamp} runs, "

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from .. import private
 from ..errors import LocalFileError
+from ..gpbackup_process import GpbackupProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,8 @@ _REFUSED = ".refused"
 class Run:
     """`claim`: the claim's token, "" where it could not be read; `proven`: no other run can have claimed the same;
     `mark`: the id of this host's mark; `directories`: the data directories of the hooks that have found the claim;
-    `has_manifest`: a manifest of this host is stored.
+    `has_manifest`: a manifest of this host is stored; `process`: the run's gpbackup, where it runs on this host;
+    `taken_back`: it has ended without a cleanup hook, and its uploads were taken back.
     """
 
     claim: str
@@ -37,6 +39,8 @@ class Run:
     proven: bool = True
     directories: tuple[str, ...] = ()
     has_manifest: bool = False
+    process: GpbackupProcess | None = None
+    taken_back: bool = False
 
 
 def read_run(place: Place, timestamp: str) -> Run | None:
@@ -54,6 +58,21 @@ def joined_within(place: Place, timestamp: str, seconds: float) -> Run | None:
         if found is not None and abs(time.time() - os.stat(f"{name}.run", dir_fd=directory).st_mtime) < seconds:
             return found
     return None
+
+
+def unfinished_runs(place: Place) -> list[tuple[str, Run]]:
+    """The runs at a target, by timestamp, that a hook has joined on this host, whose cleanup hook has not come, and
+    whose uploads were not taken back. LocalFileError.
+    """
+    found = []
+    with suppress(private.NoDirectoryError), _opened(place) as directory:
+        for name in sorted(os.listdir(directory)):
+            timestamp = name.partition("-")[0]
+            if name == f"{place.name_of(timestamp)}.run":
+                run = _joined(directory, place.name_of(timestamp))
+                if run is not None and not run.has_manifest and not run.taken_back:
+                    found.append((timestamp, run))
+    return found
 
 
 def begin(place: Place, timestamp: str, run: Run) -> Run:
@@ -162,7 +181,8 @@ def _read(directory: int, name: str) -> Run | None:
         return None
     try:
         told = json.loads(text)
-        return Run(**{**told, "directories": tuple(told["directories"])})
+        process = GpbackupProcess.from_json(told.get("process"))
+        return Run(**{**told, "directories": tuple(told["directories"]), "process": process})
     except (KeyError, TypeError, ValueError):
         return None  # torn by a crash, or of another version
 

@@ -81,7 +81,8 @@ class _Joining:
             runs.refuse(self._place, self._timestamp, self._directory, "its setup hook did not come to its end")
         token, proven = self._claimed() if is_coordinator else (self._found(), True)
         # The coordinator's host may be a segment host, too, and a host may have several names: it leaves one mark.
-        self._run = runs.begin(self._place, self._timestamp, Run(token, mark.new_id(), proven))
+        process = self._context.gpbackup
+        self._run = runs.begin(self._place, self._timestamp, Run(token, mark.new_id(), proven, process=process))
         name = self._prefix + mark.name_of(self._run.mark)
         if self._claim is not None:
             self._written.append(name)
@@ -102,7 +103,7 @@ class _Joining:
         found = claims.require_free(store, self._prefix, cluster, ours, context.log.info)
         if found is not None and self._before is not None:
             return found.token, self._before.proven
-        self._claim = new_claim(self._timestamp, cluster)
+        self._claim = new_claim(self._timestamp, cluster, context.gpbackup)
         try:
             found, proven = contention.claim_prefix(store, self._prefix, self._claim, ours, context.log.info)
         except contention.UnreadableClaimError:

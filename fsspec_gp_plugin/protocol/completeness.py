@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ..backups.parallel import side_by_side
 from ..errors import NotFound
 from ..storage.reading import first_bytes
 
@@ -18,7 +20,9 @@ def require_backup(context: Context, store: Store, prefix: str, timestamp: str) 
     A directory without any file of gpbackup's is let pass with a line in the log: gpbackup's own
     acceptance script restores such.
     """
-    missing = [name for name in ("toc.yaml", "report") if not _is_there(store, f"{prefix}gpbackup_{timestamp}_{name}")]
+    wanted = [f"{prefix}gpbackup_{timestamp}_{name}" for name in ("toc.yaml", "report")]
+    there = side_by_side(*(partial(_is_there, store, key) for key in wanted))
+    missing = [key for key, is_there in zip(wanted, there, strict=True) if not is_there]
     if not missing:
         return
     others = False
@@ -26,7 +30,7 @@ def require_backup(context: Context, store: Store, prefix: str, timestamp: str) 
         others = True
         if info.key.startswith(f"{prefix}gpbackup_"):
             raise NotFound(
-                f"the backup {timestamp} is not complete: gpbackup_{timestamp}_{missing[0]} is not at the target, "
+                f"the backup {timestamp} is not complete: {missing[0].removeprefix(prefix)} is not at the target, "
                 "so gpbackup did not finish it"
             )
     if not others:

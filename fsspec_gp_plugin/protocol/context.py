@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import threading
 import time
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from ..transfer.relay import Relay
 from ..transfer.upload import Upload
 from .supplies import Supplies
 from .targets import OUTAGE_SECONDS, SHORT_OUTAGE_SECONDS, Targets
-from .working_files import WorkingFiles
+from .working_files import WorkingFiles, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -55,13 +54,12 @@ class Context:
         self.log = log
         self.command = command
         self.left_behind: list[str] = []
-        self.finished = False
-        self.has_given_bytes = False
+        self.finished = self.has_given_bytes = False
         self._config_path = config_path
         self._config: Config | None = None
         self._supplies = supplies or Supplies()
         self._given = self._store = store
-        self.targets = Targets(lambda: self.config, self._supplies, log.info)
+        self.targets = Targets(lambda: self.config, self._supplies, log.info, restores=command.startswith("restore_"))
         self._started = time.monotonic()
         # Guards what follows: several threads may send and fetch while the main thread closes.
         self._lock = threading.Lock()
@@ -152,7 +150,8 @@ class Context:
     def _registered(self, upload: Upload | Relay) -> Iterator[None]:
         """It is aborted when the command ends before it."""
         with self._lock:
-            self._require_open()
+            if self._closing:
+                raise PluginError("the command has ended")
             self._uploads.add(upload)
         try:
             yield
@@ -175,18 +174,8 @@ class Context:
 
     def send_file(self, path: str, key: str, settings: UploadSettings | None = None) -> ObjectInfo:
         """Store one local file under a key."""
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            raise LocalFileError(f"can't read {path}: {error.strerror}") from error
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise LocalFileError(f"can't read {path}: it is not a regular file")
+        with reading(path) as fd:
             return self.send(fd, key, settings)
-        except LocalFileError as error:
-            raise LocalFileError(str(error).replace("the input", path, 1)) from error
-        finally:
-            os.close(fd)
 
     def download(self, store: Store, sink: int, settings: DownloadSettings | None = None) -> Download:
         """What writes an object of a store, or spans of it, to a descriptor."""
@@ -265,10 +254,6 @@ class Context:
         if self._uploads and not self._closed:
             self.left_behind.append(_NOT_IN_TIME)
         self._working_files.remove()
-
-    def _require_open(self) -> None:
-        if self._closing:
-            raise PluginError("the command has ended")
 
     def _note_left_behind(self, text: str) -> None:
         self.left_behind.append(text)

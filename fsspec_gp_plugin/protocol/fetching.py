@@ -107,7 +107,7 @@ def _fetch_into(context: Context, catalog: Catalog, timestamp: str) -> None:
         return
     waited = 0.0
     while (lock := catalog.lock()) is None:
-        if waited > context.outage:
+        if waited > context.targets.seconds_to_wait(context.outage):
             raise Unreachable(
                 f"the manifests of {timestamp}, which another process of this host fetches, have not arrived in "
                 f"{waited:.0f} s"

@@ -16,6 +16,7 @@ from ..errors import StorageError, UsageError
 from .claiming import is_ours, joined_run, require_not_refused, run_of
 from .comparing import forget_manifests
 from .completeness import require_backup
+from .dead_runs import take_back_uploads
 from .hook_turns import taking_turns
 from .records import begin_journal, require_catalogs, store_manifest
 from .restoring import join_confirmed, require_objects, require_restorable
@@ -46,6 +47,8 @@ def setup_plugin_for_backup(context: Context, directory: str, scope: str, conten
             if is_first:
                 begin_journal(context, timestamp)
                 probe(context.store, prefix, context.log.info)
+        if is_coordinator:
+            take_back_uploads(context, keys.local_run(directory)[0])
     _done(context, timestamp, scope, content)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import keys
+from ..backups.counting import ARCHIVED, BY_GPBACKUP, BY_MANIFESTS, counted
 from ..backups.data_search import DataSearch
 from ..errors import AccessDenied, NotFound, StorageError
 from ..integrity.manifest import is_plugins_own
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from ..storage.api import ObjectInfo, Store
     from .context import Context
 
-_INCOMPLETE = "with `restore_incomplete: on` what there is can be restored, by filters of gprestore that leave it out"
-_THAW = "restore them from the store's archive first, or leave them out by filters, with `restore_incomplete: on`"
+_INCOMPLETE = "to restore what is there, set `restore_incomplete: on` and leave out the rest by filters of gprestore"
+_THAW = f"take them out of the archive first; {_INCOMPLETE}"
 # So many names are remembered of objects whose places among the others aren't known.
 _MOST_NAMES = 10_000
 
@@ -90,15 +91,10 @@ class _Seen:
                     first_gone = first_gone or [name]
         total = self._there.total + len(self._files)
         if first_gone:
-            return NotFound(
-                f"{self._prefix}{first_gone[0]}{_more(missing)} of {total} objects must be there, by gpbackup's own "
-                f"record and table of contents, but are not at the target; {_INCOMPLETE}"
-            )
+            told = counted(missing, total, "missing", f"{self._prefix}{first_gone[0]}")
+            return NotFound(f"{told}; {BY_GPBACKUP}; {_INCOMPLETE}")
         if first_archived:
-            return StorageError(
-                f"{self._prefix}{first_archived[0]}{_more(thawing)} can't be read now, as the store has archived them; "
-                f"{_THAW}"
-            )
+            return StorageError(f"{counted(thawing, None, ARCHIVED, f'{self._prefix}{first_archived[0]}')}; {_THAW}")
         return None
 
 
@@ -171,11 +167,7 @@ def difference_told(prefix: str, found: Difference | None, next_step: str = _INC
             f"{prefix}{found.name} has {found.size} bytes, but {found.backed_up} were backed up, says its manifest; "
             f"{ESCAPE}"
         )
+    state = "missing" if found.missing == 1 else "missing or of another size"
     return NotFound(
-        f"{prefix}{found.name}{_more(found.missing)} of {found.total} objects were backed up, says their manifest, but "
-        f"are not at the target, or not in that size; {next_step}"
+        f"{counted(found.missing, found.total, state, f'{prefix}{found.name}')}; {BY_MANIFESTS}; {next_step}"
     )
-
-
-def _more(count: int) -> str:
-    return f" and {count - 1} more" if count > 1 else ""

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from ..config.loading import required_replica
 from ..errors import ConfigError
+from ..storage.failing_reads import Reads
 from ..storage.opening import patient
-from ..storage.retrying import Patience, RetryingStore
+from ..storage.outages import Outages
+from ..storage.patience import Patience
+from ..storage.retrying import RetryingStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,11 +30,16 @@ SHORT_OUTAGE_SECONDS = 8.0
 class Targets:
     """Each store is made on first use."""
 
-    def __init__(self, config: Callable[[], Config], supplies: Supplies, note: Callable[[str], None]) -> None:
-        """`note` is told, as text, of what is repeated."""
+    def __init__(
+        self, config: Callable[[], Config], supplies: Supplies, note: Callable[[str], None], *, restores: bool = False
+    ) -> None:
+        """`note` is told, as text, of what is repeated. `restores`: objects that answer with errors while others of
+        their backup can be read are given up.
+        """
         self._config = config
         self._supplies = supplies
         self._note = note
+        self._restores = restores
         # Found by this call, which then asks it nothing more.
         self.first_is_away = False
         self._lock = threading.Lock()
@@ -61,9 +69,20 @@ class Targets:
                 except ConfigError as error:
                     of = "replica: " if replica else ""
                     raise ConfigError(f"configuration file {config.path}: {of}{error}") from error
-        store = patient(bare, Patience(outage, config.max_retries, note=self._note))
+        patience = Patience(outage, config.max_retries, note=self._note, outages=self._outages(config))
+        store = patient(bare, patience, Reads(config.place, gives_up=self._restores))
         self._patient.append(store)
         return store
+
+    def seconds_to_wait(self, outage: float) -> float:
+        """How many of so many seconds it makes sense to wait for what another command of this host gets from the first
+        target. Where there is a replica, it may come from there.
+        """
+        config = self._config()
+        return outage if config.replica is not None else self._outages(config).limit(outage)[0]
+
+    def _outages(self, config: Config) -> Outages:
+        return Outages(config.place, self._note)
 
     def close(self) -> None:
         """Repeat nothing any more, and let go of connections."""

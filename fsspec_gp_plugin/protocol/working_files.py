@@ -1,9 +1,12 @@
-"""Local files that are being fetched: each gets its path when it is whole, and nothing of it stays before."""
+"""Local files: those that are sent, and those that are being fetched. Each of these gets its path when it is whole, and
+nothing of it stays before.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
+import stat
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -13,6 +16,23 @@ from ..keys import unfinished_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@contextmanager
+def reading(path: str) -> Iterator[int]:
+    """A descriptor of a regular file; LocalFileError, which names it, where it can't be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise LocalFileError(f"can't read {path}: {error.strerror}") from error
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise LocalFileError(f"can't read {path}: it is not a regular file")
+        yield fd
+    except LocalFileError as error:
+        raise LocalFileError(str(error).replace("the input", path, 1)) from error
+    finally:
+        os.close(fd)
 
 
 class WorkingFiles:

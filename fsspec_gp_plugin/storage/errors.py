@@ -69,12 +69,15 @@ def _may_pass(status: str) -> bool:
 
 def _by_code(cause: BaseException, doing: str) -> PluginError | None:
     code, status = _answered(cause)
-    if code in CODES:
-        kind, text = CODES[code]
-        return kind(f"{doing}: {text}{'' if kind is NotFound else _detail(cause)}")
-    if code and (_may_pass(status) or code.startswith(("Throttl", "RequestThrottled"))):
-        return Unreachable(f"{doing}: the store is not available{_detail(cause)}")
-    return StorageError(f"{doing}: the store refused it{_detail(cause)}") if code else None
+    if not code:
+        return None
+    kind, text = CODES.get(code, (StorageError, "the store refused it"))
+    if code not in CODES and (_may_pass(status) or code.startswith(("Throttl", "RequestThrottled"))):
+        kind, text = Unreachable, "the store is not available"
+    found = kind(f"{doing}: {text}{'' if kind is NotFound else _detail(cause)}")
+    if isinstance(found, Unreachable):
+        found.http_status = status
+    return found
 
 
 def _by_ftp(cause: BaseException, doing: str) -> PluginError | None:

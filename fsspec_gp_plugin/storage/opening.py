@@ -10,7 +10,8 @@ from .retrying import RetryingStore
 
 if TYPE_CHECKING:
     from .api import Store
-    from .retrying import Patience
+    from .failing_reads import Reads
+    from .patience import Patience
 
 # Where a package is missing, what of pyproject.toml brings it.
 _EXTRAS = {"sftp": "sftp", "ssh": "sftp", "smb": "smb", "webdav": "webdav"}
@@ -28,9 +29,9 @@ def open_store(url: str, options: dict[str, Any], *, timeout: float = 60.0, pati
     return store if patience is None else patient(store, patience)
 
 
-def patient(store: Store, patience: Patience) -> Store:
+def patient(store: Store, patience: Patience, reads: Reads | None = None) -> Store:
     """The store, made to repeat what failed for a time; not where it is a disk, which does not come back by waiting."""
-    return store if store.capabilities.descriptors else RetryingStore(store, patience)
+    return store if store.capabilities.descriptors else RetryingStore(store, patience, reads)
 
 
 def _open_remote(protocol: str, url: str, options: dict[str, Any], timeout: float) -> Store:

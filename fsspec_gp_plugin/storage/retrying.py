@@ -1,97 +1,34 @@
-"""The one retry policy: what failed because the store was out of reach is done again, for minutes if need be.
+"""A store that does again what failed because it was out of reach, for minutes if need be.
 
-It decorates a Store, whose own library then need not repeat anything. Only Unreachable is repeated; every
-other error is an answer.
+It decorates a Store, whose own library then need not repeat anything.
 """
 
 from __future__ import annotations
 
-import random
 import threading
-import time
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
+from .patience import Attempts, Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from .api import ObjectInfo, PartWriter, Store, Upload
+    from .failing_reads import Reads
 
-_T = TypeVar("_T")
 _KEYS_A_DELETE = 1000
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long and how often to try again: `outage` seconds from the first failure on, at the most `retries` times.
-
-    Between two attempts passes a random time around `first_pause` seconds, doubled each time up to `longest_pause`.
-    `note` is told of each failure that is not the end.
-    """
-
-    outage: float
-    retries: int | None = None
-    first_pause: float = 0.2
-    longest_pause: float = 15.0
-    note: Callable[[str], None] = lambda _: None
-
-    def run(self, action: Callable[[], _T], given_up: threading.Event | None = None) -> _T:
-        """The action's result, of its first attempt that reaches the store. `given_up` ends the waiting."""
-        return Attempts(self, given_up).run(action)
-
-
-class Attempts:
-    """The attempts at one thing. Progress made in between starts the count anew."""
-
-    def __init__(self, patience: Patience, given_up: threading.Event | None = None) -> None:
-        self._patience = patience
-        self._given_up = given_up or threading.Event()
-        self._failures = 0
-        self._since = 0.0
-
-    def progress(self) -> None:
-        """The store was reached."""
-        self._failures = 0
-
-    def run(self, action: Callable[[], _T]) -> _T:
-        """Repeat the action until it succeeds, or raise its last error."""
-        while True:
-            try:
-                return action()
-            except Unreachable as error:
-                self.failed(error)
-
-    def failed(self, error: Unreachable) -> None:
-        """Wait until another attempt makes sense; raises the error when none does."""
-        patience = self._patience
-        now = time.monotonic()
-        if self._failures == 0:
-            self._since = now
-        elif now - self._since >= patience.outage:
-            raise type(error)(f"{error}; tried {self._failures + 1} times in {now - self._since:.0f} s") from error
-        if patience.retries is not None and self._failures >= patience.retries:
-            raise error
-        self._failures += 1
-        pause = min(patience.longest_pause, patience.first_pause * 2 ** min(self._failures - 1, 30))
-        # Jittered, so that a thousand processes which an outage stopped at once don't come back at once.
-        pause *= random.uniform(0.5, 1.5)  # noqa: S311
-        if patience.outage > 0:
-            pause = min(pause, max(0.1, patience.outage - (now - self._since)))
-        patience.note(f"{error}; trying again in {pause:.1f} s ({self._failures})")
-        if self._given_up.wait(pause):
-            raise error
 
 
 class RetryingStore:
     """A store that is patient. Reads go on at their own last byte."""
 
-    def __init__(self, inner: Store, patience: Patience) -> None:
-        """`inner` does the work."""
+    def __init__(self, inner: Store, patience: Patience, reads: Reads | None = None) -> None:
+        """`inner` does the work. `reads`: what this host finds out by reading the objects of a backup."""
         self.inner = inner
         self.patience = patience
+        self._reads = reads
         self._given_up = threading.Event()
         self.capabilities = inner.capabilities
 
@@ -101,6 +38,8 @@ class RetryingStore:
     def give_up(self) -> None:
         """Repeat nothing any more."""
         self._given_up.set()
+        if self._reads is not None:
+            self._reads.close()
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
         return self.patience.run(lambda: self.inner.put(key, data), self._given_up)
@@ -112,36 +51,46 @@ class RetryingStore:
         return RetryingWriter(self.inner.begin(key), self.patience)
 
     def stat(self, key: str) -> ObjectInfo:
-        return self.patience.run(lambda: self.inner.stat(key))
+        return self._attempts(key).run(lambda: self.inner.stat(key))
+
+    def _attempts(self, key: str) -> Attempts:
+        """For reading an object."""
+        reads = self._reads
+        return Attempts(self.patience, self._given_up, lambda: reads.began_to_fail(key) if reads is not None else None)
 
     def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         return self._resumed(info, start, into, iter(()))
 
     def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-        info, pieces = self.patience.run(lambda: self.inner.fetch(key, into), self._given_up)
+        info, pieces = self._attempts(key).run(lambda: self.inner.fetch(key, into))
         return info, self._resumed(info, 0, into[: info.size], pieces)
 
     def _resumed(self, info: ObjectInfo, start: int, into: memoryview, pieces: Iterator[int]) -> Iterator[int]:
-        attempts = Attempts(self.patience, self._given_up)
+        attempts = self._attempts(info.key)
         filled = 0
         asked = False
-        while filled < len(into):
-            try:
-                before = filled
-                for count in pieces:
-                    filled += count
-                    attempts.progress()
-                    yield count
-                if asked and filled == before:
-                    raise StorageError(f"can't read {info.key}: nothing came at byte {start + filled}")
-                asked = True
-                pieces = self.inner.read(info, start + filled, into[filled:])
-            except Unreachable as error:
-                attempts.failed(error)
-                pieces, asked = iter(()), False
+        try:
+            while filled < len(into):
+                try:
+                    before = filled
+                    for count in pieces:
+                        filled += count
+                        attempts.progress()
+                        yield count
+                    if asked and filled == before:
+                        raise StorageError(f"can't read {info.key}: nothing came at byte {start + filled}")
+                    asked = True
+                    pieces = self.inner.read(info, start + filled, into[filled:])
+                except Unreachable as error:
+                    attempts.failed(error)
+                    pieces, asked = iter(()), False
+        finally:
+            attempts.end()
+        if self._reads is not None:
+            self._reads.ended_well(info.key)
 
     def crc32c(self, info: ObjectInfo) -> int | None:
-        return self.patience.run(lambda: self.inner.crc32c(info))
+        return self._attempts(info.key).run(lambda: self.inner.crc32c(info))
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         attempts = Attempts(self.patience)

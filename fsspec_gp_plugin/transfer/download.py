@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..checksum import combined, crc32c
-from ..errors import LocalFileError, ReaderGone, StorageError
+from ..errors import ReaderGone, StorageError
 from .buffers import Buffers, Memory
 from .copying import Copying
 from .flight import Flight
@@ -24,6 +24,7 @@ from .pump import Bell, output_failed, pause, widen_pipe, write_all
 from .schedule import BUFFER_BUDGET
 from .spans import Fetch, fetches
 from .throttle import Throttle
+from .wanted import require_crc, require_size, require_within
 
 if TYPE_CHECKING:
     import mmap
@@ -102,7 +103,7 @@ class Download:
         """
         if self._store.capabilities.descriptors:
             info = self._store.stat(key)
-            _require_size(info, expected)
+            require_size(info, expected)
             return self._by_descriptor(info, None, expected)
         with self._flights() as pool:
             buffer = self._buffers.take(self._read_size, self._window)
@@ -110,7 +111,7 @@ class Download:
             self._flying.append(first)
             pool.submit(first.find, key)
             info = first.wait_for_info()
-            _require_size(info, expected)
+            require_size(info, expected)
             if self._crc is not None:
                 self._held_from = max(0, info.size - _TAIL)
             if info.size > self._read_size:
@@ -120,7 +121,7 @@ class Download:
                 known = expected.crc32c if expected else None
                 # What equals the manifest is right, whatever the store says of it, which may take a request.
                 crc = self._asked(pool, lambda: self._store.crc32c(info)) if known is None else known
-                _require_crc(info, self._crc, crc)
+                require_crc(info, self._crc, crc)
                 write_all(self._sink, memoryview(self._tail), alarm=self._alarm)
                 self._count(len(self._tail))
         return Downloaded(self._written, self._crc)
@@ -132,13 +133,13 @@ class Download:
         self._crc = None  # there is nothing to compare it with
         if self._store.capabilities.descriptors:
             info = self._store.stat(key)
-            _require_size(info, expected)
-            _require_within(info, spans)
+            require_size(info, expected)
+            require_within(info, spans)
             return self._by_descriptor(info, spans)
         with self._flights() as pool:
             info = self._asked(pool, lambda: self._store.stat(key))
-            _require_size(info, expected)
-            _require_within(info, spans)
+            require_size(info, expected)
+            require_within(info, spans)
             self._run(pool, info, spans)
         return Downloaded(self._written, None)
 
@@ -184,7 +185,7 @@ class Download:
         crc = copying.crc32c
         if crc is not None and expected is not None:
             crc = crc32c(tail, crc)
-            _require_crc(info, crc, expected.crc32c)
+            require_crc(info, crc, expected.crc32c)
             write_all(self._sink, memoryview(tail), alarm=self._alarm)
             if tail and not copying.size:
                 self._begun()
@@ -249,29 +250,3 @@ class Download:
         # Of the sink only its end is awaited: POLLERR and POLLHUP are reported unasked.
         if self._bell.sleep(self._poller).get(self._sink, 0) & (select.POLLERR | select.POLLHUP):
             raise ReaderGone
-
-
-def _require_size(info: ObjectInfo, expected: ObjectInfo | None) -> None:
-    """Before the first byte: what is known to be another object is not begun."""
-    if expected is None:
-        return
-    if info.size != expected.size:
-        raise StorageError(f"{info.key} has {info.size} bytes; {expected.size} were backed up, says its manifest")
-    if None not in (info.crc32c, expected.crc32c) and info.crc32c != expected.crc32c:
-        raise StorageError(
-            f"{info.key} has the checksum {info.crc32c:08x}, says the store, but {expected.crc32c:08x} was backed up, "
-            "says its manifest"
-        )
-
-
-def _require_crc(info: ObjectInfo, crc: int, expected: int | None) -> None:
-    if expected is not None and expected != crc:
-        raise StorageError(
-            f"{info.key}: what arrived has the checksum {crc:08x}, what was stored {expected:08x}; "
-            "the bytes were changed on their way or in the store"
-        )
-
-
-def _require_within(info: ObjectInfo, spans: Sequence[tuple[int, int]]) -> None:
-    if spans and spans[-1][1] > info.size:
-        raise LocalFileError(f"the offsets ask for byte {spans[-1][1]} of {info.key}, which has {info.size}")

@@ -64,7 +64,10 @@ def test_one_whose_store_does_not_answer_gives_a_header(
     [
         ("/data/gpbackup_0_20260102030405.gz", True),
         ("gpbackup_-1_20260102030405.gz", True),
-        ("/data/gpbackup_0_20260102030405_16384.gz", False),
+        ("/data/gpbackup_0_20260102030405_16384.gz", True),
+        ("/data/gpbackup_0_20260102030405_16384", False),
+        ("/data/gpbackup_0_20260102030405_toc.yaml", False),
+        ("/data/gpbackup_0_20260102030405_1_2.gz", False),
         ("/data/gpbackup_0_20260102030405.zst", False),
         ("/data/gpbackup_0_20260102030405", False),
         ("/data/gpbackup_0_2026010203040.gz", False),

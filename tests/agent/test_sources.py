@@ -11,7 +11,7 @@ from fsspec_gp_plugin import commands
 from fsspec_gp_plugin.agent import client, wire, worker
 from tests.agent.clients.installations import LAUNCHER, SOURCES
 
-IN_C = (SOURCES / "client.c").read_text()
+IN_C = (SOURCES / "client.c").read_text() + (SOURCES / "gzip_header.h").read_text()
 DATA = {"backup_data", "restore_data", "restore_data_subset", "backup_file", "restore_file"}
 HOOKS = {f"{step}_plugin_for_{kind}" for step in ("setup", "cleanup") for kind in ("backup", "restore")}
 
@@ -37,6 +37,7 @@ def test_all_name_the_same_commands_for_the_agent() -> None:
 
 def test_both_clients_have_the_same_patience() -> None:
     in_python = {"ANSWER": client.ANSWER_SECONDS, "SILENCE": client.SILENCE_SECONDS, "LAST": client.LAST_SECONDS}
+    in_python["HEADER"] = client.HEADER_SECONDS
     assert limits_in_c() == in_python
 
 

@@ -176,6 +176,15 @@ def test_after_it_was_stopped_no_command_starts_another(local: Plugin) -> None:
     assert not list(users_file(local.database).parent.glob("*.attempt"))
 
 
+def test_cleanup_of_a_run_releases_it(local: Plugin) -> None:
+    hook(local, "setup_plugin_for_backup", "master")
+    hook(local, "setup_plugin_for_backup", "master", "20260102030406")
+    local.run("cleanup", "--run", "20260102030406").succeeded()
+    assert len(running(local.database)["users"]) == 2, "nothing was removed"
+    local.run("cleanup", "--run", "20260102030406", "--yes").succeeded()
+    assert running(local.database)["users"] == ["backup 20260102030405 coordinator"]
+
+
 def test_there_is_one_attempt_in_ten_seconds(local: Plugin) -> None:
     """As where the process is killed each time: not every table of thousands may pay for it."""
     database = local.database

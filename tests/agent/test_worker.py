@@ -29,7 +29,7 @@ from fsspec_gp_plugin.agent import slots, wire, worker
 wire.ALIVE_SECONDS = float(sys.argv[3])
 worker._PATIENCE = struct.pack("ll", 600, 0)
 listener = socket.socket(fileno=int(sys.argv[1]))
-worker.Worker(listener, slots.slots(1)[0], 1).run(int(sys.argv[2]))
+worker.Worker(listener, slots.slots(1)[0], 1, slots.Signs()).run(int(sys.argv[2]))
 """
 OFTEN, NEVER = 0.05, 3600.0
 FILE = "/backups/20260102/20260102030405/gpbackup_0_20260102030405_16384"

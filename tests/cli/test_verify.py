@@ -62,12 +62,13 @@ def test_a_whole_backup(plugin: Plugin, target: Target) -> None:
         replace(store, key, b"short")
         for words in ([], ["--quick"]):
             one = verified(plugin, *words, status=1)
-            assert one["problems"] == [f"{key} has 5 bytes; 10 were backed up"]
+            assert one["problems"] == [f"1 of 8 objects is of another size: {key} has 5 bytes; 10 were backed up"]
             assert (one["resized"], one["missing"]) == (1, 0)
         store.delete([key])
         for words in ([], ["--quick"]):
             one = verified(plugin, *words, status=1)
-            assert one["problems"] == [f"{key} is not at the target"]
+            by = "the target was compared with the backup's manifests"
+            assert one["problems"] == [f"1 of 8 objects is missing: {key}; {by}"]
             assert (one["resized"], one["missing"]) == (0, 1)
     done = plugin.run("verify")
     assert (done.status, done.err) == (1, "")
@@ -100,7 +101,8 @@ def test_a_host_whose_manifest_is_missing(plugin: Plugin, target: Target) -> Non
         store.delete([key])
         for words in ([], ["--quick"]):
             one = verified(plugin, *words, status=1)
-            assert one["problems"] == [f"{key} is not at the target, but was backed up, say gpbackup's own files"]
+            by = "the target was compared with gpbackup's record and table of contents"
+            assert one["problems"] == [f"1 of 8 objects is missing: {key}; {by}"]
             assert one["missing"] == 1
     assert any(table(T, 1) in problem for problem in asked(plugin, "info", T)["problems"])
 
@@ -134,7 +136,7 @@ def test_an_incremental_backup_whose_base_lacks_data(local: Plugin, store: Store
     put_whole(store, UPON, [T])
     store.delete([PREFIX + table(T, 1)])
     [problem] = verified(local, UPON, "--quick", status=1)["problems"]
-    assert problem.startswith(f"it needs the backup {T}, of which {PREFIX}{table(T, 1)} is not at the target")
+    assert problem.startswith(f"it needs the backup {T}, of which 1 of 8 objects is missing: {PREFIX}{table(T, 1)};")
 
 
 def test_what_is_in_no_manifest_is_counted(local: Plugin, store: Store) -> None:

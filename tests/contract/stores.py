@@ -9,7 +9,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from fsspec_gp_plugin.storage.opening import open_store
-from fsspec_gp_plugin.storage.retrying import Patience
+from fsspec_gp_plugin.storage.patience import Patience
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from fsspec_gp_plugin.errors import StorageError, Unreachable
 from fsspec_gp_plugin.storage.api import ObjectInfo
 from fsspec_gp_plugin.storage.opening import open_store
-from fsspec_gp_plugin.storage.retrying import Patience
+from fsspec_gp_plugin.storage.patience import Patience
 from tests.servers import certificates, tls_front
 
 if TYPE_CHECKING:

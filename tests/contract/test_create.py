@@ -10,7 +10,7 @@ import pytest
 
 from fsspec_gp_plugin.errors import AlreadyExists
 from fsspec_gp_plugin.storage.opening import open_store
-from fsspec_gp_plugin.storage.retrying import Patience
+from fsspec_gp_plugin.storage.patience import Patience
 from tests.contract.stores import CREATES, content, in_table, keys
 from tests.servers.conditions import without_conditions
 

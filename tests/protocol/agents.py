@@ -40,11 +40,13 @@ class Agent:
         """The number of commands that agents ran, as far as they could be asked."""
         return sum(Agent.seen.values())
 
-    def __init__(self, database: Database, protocol: str = "file", idle: float = 60) -> None:
+    def __init__(
+        self, database: Database, protocol: str = "file", idle: float = 60, executable: Path = EXECUTABLE
+    ) -> None:
         """Start it as a setup hook does."""
         self.home = str(database.folder / "home")
         self._process = start_child(
-            [str(EXECUTABLE), "agent", "serve", str(idle), protocol],
+            [str(executable), "agent", "serve", str(idle), protocol],
             database.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -129,7 +129,7 @@ def test_setup_for_restore_finds_what_is_gone(plugin: Plugin, target: Target, se
     with target.store() as store:
         store.delete([database.key(gone)])
     plugin.run("setup_plugin_for_restore", database.directory(-1), "master", '\\"-1\\"').failed(
-        os.path.basename(gone), "not at the target", "`restore_incomplete: on`"
+        os.path.basename(gone), "objects is missing: ", "`restore_incomplete: on`"
     )
 
 

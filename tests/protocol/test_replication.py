@@ -162,7 +162,7 @@ def test_what_the_first_target_lacks_is_read_from_the_copy(disks: Pair) -> None:
     # Without a copy it is found to be missing before anything is restored.
     disks.store(disks.second).delete(disks.copies)
     disks.plugin.run("setup_plugin_for_restore", disks.database.directory(-1), "master", '\\"-1\\"').failed(
-        "1 of 4 objects were backed up"
+        "1 of 4 objects is missing: "
     )
     disks.plugin.run("restore_data", gone).failed("no such object", "and at the other target")
 
@@ -205,7 +205,7 @@ def test_what_is_not_as_it_was_backed_up_is_not_copied(disks: Pair) -> None:
 
 def test_what_the_manifests_name_must_be_there_to_be_copied(disks: Pair) -> None:
     disks.store(disks.first).delete([disks.database.key(next(iter(disks.data)))])
-    disks.plugin.run("replicate_backup", T).failed("1 of 4 objects were backed up", status=1)
+    disks.plugin.run("replicate_backup", T).failed("1 of 4 objects is missing: ", status=1)
     assert not {f"{PREFIX}/{name}" for name in END} & set(disks.copies)
 
 

@@ -38,12 +38,15 @@ def test_an_object_that_is_gone_is_missed_before_the_first_byte(plugin: Plugin, 
     one = recorded("default")
     put(target, "default", without=one.data[-1])
     plugin.run(*set_up(plugin, "default")).failed(
-        one.data[-1], "must be there, by gpbackup's own record", "`restore_incomplete: on`"
+        one.data[-1], "objects is missing: ", "gpbackup's record", "`restore_incomplete: on`"
     )
     allow_incomplete(plugin)
     plugin.run(*set_up(plugin, "default")).succeeded()
     log = plugin.database.log()
-    assert f"restored all the same, as `restore_incomplete` is on: {one.prefix}{one.data[-1]} of" in log
+    assert (
+        f"restored all the same, as `restore_incomplete` is on: 1 of 20 objects is missing: {one.prefix}{one.data[-1]};"
+        in log
+    )
     path = plugin.database.file(one.data[0])
     assert plugin.run("restore_data", path).succeeded().out == b"data"
 
@@ -51,7 +54,7 @@ def test_an_object_that_is_gone_is_missed_before_the_first_byte(plugin: Plugin, 
 def test_what_the_base_of_an_incremental_backup_lacks_is_missed(plugin: Plugin, target: Target) -> None:
     one = recorded(CHAIN[0])
     put(target, *CHAIN, without=one.data[0])
-    plugin.run(*set_up(plugin, CHAIN[3])).failed(f"{one.prefix}{one.data[0]}", "must be there")
+    plugin.run(*set_up(plugin, CHAIN[3])).failed(f"objects is missing: {one.prefix}{one.data[0]};")
     put(target, CHAIN[0])
     plugin.run(*set_up(plugin, CHAIN[3])).succeeded()
     assert "WARNING" not in plugin.database.log()

@@ -34,6 +34,7 @@ class Given(Supplies):
     """The stores that a test has made, by their URLs; and what each was asked to wait for."""
 
     def __init__(self, stores: dict[str, FakeStore]) -> None:
+        super().__init__()
         self._stores = stores
         self.timeouts: list[tuple[str, float]] = []
 

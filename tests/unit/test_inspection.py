@@ -88,7 +88,8 @@ def test_what_is_gone_is_missed_with_and_without_manifests(place: private.Place)
     for name in one.data[:2]:
         del store.objects[one.prefix + name]
     first = f"{one.prefix}{min(one.data[:2])}"
-    told = f"{first} is not at the target, but was backed up, say gpbackup's own files (and 1 more)"
+    by = "the target was compared with gpbackup's record and table of contents"
+    told = f"2 of 20 objects are missing, the first is {first}; {by}"
     assert inspected(place, store, one).problems == [told]
     add_manifest(store, one)
     # The manifest of the host whose objects they are is not there, either.
@@ -140,7 +141,9 @@ def test_the_whole_chain_is_looked_at(place: private.Place) -> None:
     gone = min(backups[1].data)
     del store.objects[backups[1].prefix + gone]
     [problem] = inspected(place, store, last).problems
-    assert problem.startswith(f"it needs the backup {backups[1].timestamp}, of which {backups[1].prefix}{gone} is not")
+    needed = backups[1]
+    told = f"it needs the backup {needed.timestamp}, of which 1 of 18 objects is missing: {needed.prefix}{gone};"
+    assert problem.startswith(told)
     # The restore of the last reads no data of the third, and yet its table of contents.
     for name in backups[2].data:
         del store.objects[backups[2].prefix + name]
@@ -173,6 +176,6 @@ def test_what_is_in_an_archive_can_not_be_read(place: private.Place, of_base: bo
     theirs = base if of_base else one
     store.archived = {theirs.prefix + name for name in theirs.data[:2]}
     found = inspected(place, store, one)
-    told = f"{min(store.archived)} is in the store's archive and can't be read now (and 1 more)"
+    told = f"2 objects are in the store's archive and can't be read now, the first is {min(store.archived)}"
     assert found.problems == [f"it needs the backup {base.timestamp}, of which {told}" if of_base else told]
     assert found.archived == (0 if of_base else 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +13,12 @@ from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol.context import Context
 from fsspec_gp_plugin.protocol.supplies import Supplies
 from fsspec_gp_plugin.protocol.targets import OUTAGE_SECONDS, SHORT_OUTAGE_SECONDS
-from fsspec_gp_plugin.storage import retrying
+from fsspec_gp_plugin.storage import patience as patience_module
 from fsspec_gp_plugin.storage.http import answer
-from fsspec_gp_plugin.storage.retrying import Patience, RetryingStore
+from fsspec_gp_plugin.storage.patience import Patience
+from fsspec_gp_plugin.storage.retrying import RetryingStore
 from tests.fakes import FakeStore
+from tests.unit.clock import Clock, Waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,35 +28,10 @@ if TYPE_CHECKING:
 DATA_SECONDS, SHORT_SECONDS = 330, 8
 
 
-class Clock:
-    """A clock that only waiting moves on."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-class Waiting(threading.Event):
-    """Nobody gives up, and waiting takes no time."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__()
-        self._clock = clock
-        self.pauses: list[float] = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        assert timeout is not None
-        self.pauses.append(timeout)
-        self._clock.now += timeout
-        return False
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(retrying, "time", made)
+    monkeypatch.setattr(patience_module, "time", made)
     monkeypatch.setattr(answer, "time", made)
     return made
 

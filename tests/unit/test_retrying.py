@@ -11,7 +11,8 @@ import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, AlreadyExists, NotFound, StorageError, Unreachable
 from fsspec_gp_plugin.storage.api import Upload
-from fsspec_gp_plugin.storage.retrying import Patience, RetryingStore
+from fsspec_gp_plugin.storage.patience import Patience
+from fsspec_gp_plugin.storage.retrying import RetryingStore
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:

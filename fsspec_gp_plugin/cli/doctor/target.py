@@ -17,9 +17,9 @@ from ...errors import AccessDenied, NotFound, PluginError, StorageError
 from ...redaction import scrub
 from ...storage.clock import clock_offset
 from ...storage.opening import open_store
+from ...storage.patience import Patience
 from ...storage.reaching import failed_step, look, may_still_write
 from ...storage.reading import first_bytes
-from ...storage.retrying import Patience
 from .trials import MEASURING, TRYING, measure, try_each
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     "words",
     [
-        ("setup_plugin_for_backup", "/c.yaml", "/directory", "master"),
+        ("delete_backup", "/c.yaml", "20260102030405"),
         ("backup_dat", "/c.yaml", "/file"),
         ("", "/c.yaml", "/file"),
         ("--version",),

@@ -1,0 +1,128 @@
+"""How long and how often a request is made again that failed because the store was out of reach.
+
+Only Unreachable is repeated; every other error is an answer.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .failing_reads import FailingRead
+    from .outages import Outages
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long and how often to try again: `outage` seconds from the first failure on, at the most `retries` times.
+
+    Between two attempts passes a random time around `first_pause` seconds, doubled each time up to `longest_pause`.
+    `note` is told of each failure that is not the end. `outages`: what other commands of this host know of the target,
+    which may make the time shorter.
+    """
+
+    outage: float
+    retries: int | None = None
+    first_pause: float = 0.2
+    longest_pause: float = 15.0
+    note: Callable[[str], None] = lambda _: None
+    outages: Outages | None = None
+
+    def run(self, action: Callable[[], _T], given_up: threading.Event | None = None) -> _T:
+        """The action's result, of its first attempt that reaches the store. `given_up` ends the waiting."""
+        return Attempts(self, given_up).run(action)
+
+
+class Attempts:
+    """The attempts at one thing. Progress made in between starts the count anew."""
+
+    def __init__(
+        self,
+        patience: Patience,
+        given_up: threading.Event | None = None,
+        failing: Callable[[], FailingRead | None] = lambda: None,
+    ) -> None:
+        """`failing` is called when they are attempts at a read that fails."""
+        self._patience = patience
+        self._given_up = given_up or threading.Event()
+        self._make_failing = failing
+        self._failing: FailingRead | None = None
+        self._failures = 0
+        self._since = 0.0
+
+    def progress(self) -> None:
+        """The store was reached."""
+        self._failures = 0
+        self.end()
+        if self._patience.outages is not None:
+            self._patience.outages.reached()
+
+    def end(self) -> None:
+        """There are no more attempts. Without this what a read that fails has noted on the host stays there."""
+        if self._failing is not None:
+            self._failing.end()
+            self._failing = None
+
+    def run(self, action: Callable[[], _T]) -> _T:
+        """Repeat the action until it succeeds, or raise its last error."""
+        try:
+            while True:
+                try:
+                    done = action()
+                except Unreachable as error:
+                    self.failed(error)
+                else:
+                    self.progress()
+                    return done
+        finally:
+            self.end()
+
+    def failed(self, error: Unreachable) -> None:
+        """Wait until another attempt makes sense; raises the error when none does."""
+        patience = self._patience
+        now = time.monotonic()
+        if self._failures == 0:
+            self._since = now
+            self._failing = self._make_failing()
+        limit = self._require_time(error, now)
+        if patience.retries is not None and self._failures >= patience.retries:
+            raise error
+        self._failures += 1
+        pause = min(patience.longest_pause, patience.first_pause * 2 ** min(self._failures - 1, 30))
+        # Jittered, so that a thousand processes which an outage stopped at once don't come back at once.
+        pause *= random.uniform(0.5, 1.5)  # noqa: S311
+        if patience.outage > 0:
+            pause = min(pause, max(0.1, limit))
+        patience.note(f"{error}; trying again in {pause:.1f} s ({self._failures})")
+        if self._given_up.wait(pause):
+            raise error
+
+    def _require_time(self, error: Unreachable, now: float) -> float:
+        """The seconds until the attempts may end; raises the error when they do now."""
+        patience, waited = self._patience, now - self._since
+        limit, why = patience.outage, ""
+        if patience.outages is not None:
+            limit, why = patience.outages.limit(limit)
+        left = limit - waited
+        is_over = self._failures > 0 and left <= 0
+        if self._failing is not None:
+            self._failing.failed(error.http_status, now)
+            if given_up := self._failing.why_given_up(now):
+                is_over, why = True, f": {given_up}"
+            elif (sooner := self._failing.seconds_left(now)) is not None and sooner > 0:
+                left = min(left, sooner)
+        if not is_over:
+            return left
+        if patience.outages is not None and waited >= patience.outage:
+            patience.outages.spent(waited)
+        raise type(error)(f"{error}; tried {self._failures + 1} times in {waited:.0f} s{why}") from error
