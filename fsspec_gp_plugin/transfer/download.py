@@ -11,9 +11,8 @@ import select
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from ..checksum import combined, crc32c
 from ..errors import ReaderGone, StorageError
@@ -41,8 +40,7 @@ _AHEAD = 2
 _TAIL = 4096
 
 
-@dataclass(frozen=True)
-class DownloadSettings:
+class DownloadSettings(NamedTuple):
     """`read_size`: bytes of one ranged read; `concurrency`: how many of them in flight; `memory_limit`: bytes of
     buffers; `max_bandwidth`: bytes a second, or None; `checksum`: compute the CRC-32C and compare it.
     """
@@ -54,8 +52,7 @@ class DownloadSettings:
     checksum: bool = True
 
 
-@dataclass(frozen=True)
-class Downloaded:
+class Downloaded(NamedTuple):
     """What was written: bytes, and the CRC-32C of them where it was computed."""
 
     size: int

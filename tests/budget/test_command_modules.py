@@ -31,8 +31,8 @@ run()
 """
 # Each takes 5 to 400 ms of CPU.
 UNWANTED = {
-    "aiobotocore", "aiohttp", "asyncio", "botocore", "difflib", "email", "fsspec", "http.client", "requests", "s3fs",
-    "ssl", "subprocess", "tempfile", "urllib.request", "urllib3",
+    "aiobotocore", "aiohttp", "asyncio", "botocore", "dataclasses", "difflib", "email", "fsspec", "http.client",
+    "inspect", "requests", "s3fs", "ssl", "subprocess", "tempfile", "urllib.request", "urllib3",
 }  # fmt: skip
 
 

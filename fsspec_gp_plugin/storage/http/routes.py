@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import socket
 from base64 import b64encode
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from .connection import Response, request_head
@@ -28,14 +27,13 @@ class UnknownProxyError(Exception):
     """The proxy is of a kind that only the provider's library can speak with."""
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """One way to one host; connections of equal routes can stand in for each other."""
 
     scheme: str
     host: str
     proxy: str | None
-    context: ssl.SSLContext | None = field(compare=False)
+    context: ssl.SSLContext | None
 
     def __str__(self) -> str:
         """For messages: where it leads, without the proxy's password."""
@@ -95,25 +93,31 @@ def is_of_tls(error: BaseException, *names: str) -> bool:
     return any(kind.__name__ in names and kind.__module__ == "ssl" for kind in type(error).__mro__)
 
 
-@dataclass(frozen=True)
 class Network:
-    """What a provider's library was told about the network, for those requests that we make ourselves.
+    """What a provider's library was told about the network, for those requests that we make ourselves."""
 
-    `timeout`: seconds for which a request may stand still. `verify`: True, False, or a file of certificates;
-    `certificates`: the file that True stands for. `client_certificate`: a file, or a pair of certificate and key.
-    `proxy_of`: the proxy's URL for a URL, or None.
-    """
-
-    timeout: float
-    proxy_of: Callable[[str], str | None]
-    verify: bool | str = True
-    certificates: str | None = None
-    client_certificate: str | tuple[str, str] | None = None
+    def __init__(
+        self,
+        timeout: float,
+        proxy_of: Callable[[str], str | None],
+        verify: bool | str = True,
+        certificates: str | None = None,
+        client_certificate: str | tuple[str, str] | None = None,
+    ) -> None:
+        """`timeout`: seconds for which a request may stand still. `verify`: True, False, or a file of certificates;
+        `certificates`: the file that True stands for. `client_certificate`: a file, or a pair of certificate and key.
+        `proxy_of`: the proxy's URL for a URL, or None.
+        """
+        self.timeout = timeout
+        self._proxy_of = proxy_of
+        self._verify = verify
+        self._certificates = certificates
+        self._client_certificate = client_certificate
 
     def route(self, url: str) -> Route:
         """The way to a URL's host; UnknownProxyError."""
         parts = urlsplit(url)
-        proxy = self.proxy_of(url)
+        proxy = self._proxy_of(url)
         if proxy and "://" not in proxy:
             proxy = f"http://{proxy.removeprefix('//')}"
         if proxy and not proxy.startswith("http://"):
@@ -130,8 +134,8 @@ class Network:
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if self.verify:
-            where = self.verify if isinstance(self.verify, str) else self.certificates
+        if self._verify:
+            where = self._verify if isinstance(self._verify, str) else self._certificates
             if where is None:
                 context.load_default_certs()
             else:
@@ -139,10 +143,10 @@ class Network:
         else:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        if isinstance(self.client_certificate, str):
-            context.load_cert_chain(self.client_certificate)
-        elif self.client_certificate:
-            context.load_cert_chain(*self.client_certificate)
+        if isinstance(self._client_certificate, str):
+            context.load_cert_chain(self._client_certificate)
+        elif self._client_certificate:
+            context.load_cert_chain(*self._client_certificate)
         return context
 
 
