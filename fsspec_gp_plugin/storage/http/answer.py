@@ -77,6 +77,8 @@ class Answer:
     def _receive(self, view: memoryview) -> int:
         if self._broken is not None:
             raise self._broken
+        if self._response.is_over:
+            return 0  # however late it is by now
         self._deadline.set(self._socket)
         return self._response.read_into(view)
 

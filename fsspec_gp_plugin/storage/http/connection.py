@@ -100,7 +100,7 @@ class Response:
 
     def read_into(self, view: memoryview) -> int:
         """Something of the body, as soon as it is there; 0 at its end. EOFError where it ends too early, OSError."""
-        if self._is_over or not view:
+        if self.is_over or not view:
             return 0
         if self.is_chunked and not self._chunk:
             self._chunk = self._next_chunk()
@@ -130,8 +130,13 @@ class Response:
         return size
 
     @property
+    def is_over(self) -> bool:
+        """Whether the body was read to its end."""
+        return self._is_over or self.length == 0
+
+    @property
     def is_free(self) -> bool:
-        """Whether the connection can take another request: the body was read to its end."""
+        """Whether the connection can take another request: the body was read to its end, and its length was told."""
         return self.length == 0 and not self.is_last and not self.is_chunked
 
     def close(self) -> None:
