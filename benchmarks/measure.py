@@ -50,7 +50,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Target:
-    """What a task shall reach: bytes at the most, or a multiple of a peer's figure, or (`faster`) the reverse.
+    """What a task shall reach: bytes or seconds at the most, a multiple of a peer's figure, or (`faster`) the reverse.
 
     Without a limit the ratio is only told.
     """
@@ -71,6 +71,9 @@ class Verdict:
     low: float
     high: float
 
+    def _shown(self, value: float) -> str:
+        return f"{value / MIB:.0f} MiB" if self.target.metric == "memory" else f"{value:.2f} s"
+
     @property
     def reached(self) -> bool | None:
         if self.target.limit is None:
@@ -84,10 +87,10 @@ class Verdict:
             told += f" {self.value:.2f} × ({self.low:.2f} to {self.high:.2f})"
             told += f" {'faster than' if target.faster else 'that of'} {target.peer}"
         else:
-            told += f" {self.value / MIB:.0f} MiB"
+            told += f" {self._shown(self.value)}"
         if limit is None:
             return told
-        wanted = f"{limit:.3g} ×" if target.peer else f"{limit / MIB:.0f} MiB"
+        wanted = f"{limit:.3g} ×" if target.peer else self._shown(limit)
         least = "at least" if target.faster else "at most"
         return f"{told}; target {least} {wanted}: {'reached' if self.reached else 'MISSED'}"
 
@@ -106,8 +109,9 @@ class Comparison:
     def _verdict(self, target: Target) -> Verdict:
         ours = [getattr(run, target.metric) for run in self.runs[target.task]]
         if not target.peer:
-            # A limit of memory holds for every run.
-            return Verdict(target, max(ours), min(ours), max(ours))
+            # A limit of memory holds for every run, one of time for the median.
+            value = max(ours) if target.metric == "memory" else statistics.median(ours)
+            return Verdict(target, value, min(ours), max(ours))
         theirs = [getattr(run, target.metric) for run in self.runs[target.peer]]
         pairs = zip(theirs, ours, strict=True) if target.faster else zip(ours, theirs, strict=True)
         ratios = [a / max(b, 1e-9) for a, b in pairs]

@@ -42,8 +42,14 @@ def probe(store: Store, prefix: str, note: Note) -> None:
     # Where they may not be deleted they stay, and are none of gpbackup's objects.
     tried = Probe(store, prefix + FOLDER, f"probe_{unique_name('_')}", parts, note)
     try:
-        side_by_side(lambda: tried.abort(blocks), tried.write_parts)
-        side_by_side(tried.read, tried.list)
+        if store.capabilities.parallel_parts:
+            side_by_side(lambda: tried.abort(blocks), tried.write_parts)
+            side_by_side(tried.read, tried.list)
+        else:
+            tried.abort(blocks)
+            tried.write_parts()
+            tried.read()
+            tried.list()
     finally:
         tried.delete()
 

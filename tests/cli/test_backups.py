@@ -154,6 +154,7 @@ def test_reports_in_title_case_are_read(local: Plugin, tmp_path: Path) -> None:
         "complete": 2,
         "failed": 1,
         "incomplete": 0,
+        "interrupted": 0,
         "unknown": 1,
         "broken": 0,
     }

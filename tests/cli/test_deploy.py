@@ -188,7 +188,7 @@ def test_it_gets_to_a_host_by_ssh_and_works_there(bundle: Path, sftp: Sshd, data
         plugin.executable = executable
         plugin.run("backup_data", database.table(), stdin=b"rows").succeeded()
         assert plugin.run("restore_data", database.table()).succeeded().out == b"rows"
-    assert "4 served" in plugin.shell(f"{plugin.executable} agent status").succeeded().out.decode()
+    assert "6 served" in plugin.shell(f"{plugin.executable} agent status").succeeded().out.decode()
     plugin.shell(f"{plugin.executable} agent stop").succeeded()
     plugin.run("backup_data", database.table(), stdin=b"more").succeeded()  # the client in Python, alone
     steps = json.loads(plugin.run("doctor", "--quick", "--json").out)["steps"]

@@ -1,0 +1,168 @@
+"""A whole run as gpbackup and gprestore make it, ours beside another plugin: hooks, files and data.
+
+    benchmarks/install
+    .venv/bin/python -m benchmarks.run minio|disk [--tables 100] [--size 1M] [--jobs 4] [--single-data-file]
+        [--segments 2] [--runs 5] [--without-agent] [--beside EXECUTABLE] [--json FILE]
+
+docs/performance.md tells how the commands are called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+import time
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from benchmarks.bench import Bench, Report, Skipped
+from benchmarks.crowd import cpu_of
+from benchmarks.measure import Comparison, Figures, Target
+from benchmarks.whole_run import BACKUP, PHASES, RESTORE, Program, Run, Shape
+from fsspec_gp_plugin.config.units import parse_size
+from tests.protocol.agents import EXECUTABLE, ask_agent
+from tests.protocol.caller import Database
+from tests.servers import minio as minio_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.servers.minio import Minio
+
+OURS = "ours"
+# Sums of the seconds of ten hooks, the agent's birth included.
+TARGETS = {"hooks of the backup": 0.9, "hooks of the restore": 0.7}
+
+
+def figures(run: Run) -> dict[str, Figures]:
+    """Of one run, in a process of its own: with the CPU seconds of all that it started, and of the agent."""
+    seconds = run.do()
+    used, agent = resource.getrusage(resource.RUSAGE_CHILDREN), (0.0, 0)
+    if run.program.has_agent:
+        agent = _agent_used(str(run.program.database.folder / "home"))
+    cpu, memory = used.ru_utime + used.ru_stime + agent[0], max(used.ru_maxrss * 1024, agent[1])
+    return {phase: Figures(wall, cpu, memory) for phase, wall in seconds.items()}
+
+
+def _agent_used(home: str) -> tuple[float, int]:
+    """CPU seconds and peak bytes of the agent's processes, which end with this."""
+    told = ask_agent(home, "status")
+    pids = [str(pid) for pid in (told["pid"], *told["workers"])]
+    cpu = cpu_of(pids)
+    lines = [line for pid in pids for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
+    peak = max(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    ask_agent(home, "stop")
+    while any(os.path.exists(f"/proc/{pid}") for pid in pids):
+        time.sleep(0.01)
+    return cpu, peak
+
+
+def whole_runs(bench: Bench, shape: Shape, target: str, *, beside: str, agent: bool) -> None:
+    """Ours, and another plugin if one is named, in turn."""
+    server = bench.minio() if target == "minio" else nullcontext(None)
+    with server as minio:
+        programs = [_ours(bench, minio, agent=agent)]
+        if beside:
+            if minio is None:
+                raise Skipped("another plugin is measured on MinIO only")
+            programs.append(_other(bench, minio, beside))
+        walls = [Target("wall", OURS, limit) for limit in TARGETS.values()] if target == "minio" and agent else []
+        limits = dict(zip(TARGETS, walls, strict=False))
+        kind = "one stream" if shape.single_data_file else f"{shape.tables} tables, {shape.jobs} at a time,"
+        title = f"{target}, {shape.segments} segments, {kind} of {shape.size / (1 << 20):g} MiB each"
+        title += "; CPU and memory of backup and restore together"
+        results = {}
+        for phase in (*PHASES, BACKUP, RESTORE):
+            found = [limits[phase]] if phase in limits else []
+            found += [Target("wall", OURS, None, beside_name(beside))] if beside else []
+            results[phase] = Comparison(f"{phase}: {title}, {bench.runs} runs in turn", found)
+            results[phase].runs = {program.name: [] for program in programs}
+        for number in range(-1, bench.runs):
+            for program in programs if number % 2 == 0 else reversed(programs):
+                stamp = f"202601{number + 2:02}03040{programs.index(program)}"
+                told = _in_a_process(Run(program, shape, Path(bench.source()), stamp))
+                for phase, one in told.items():
+                    if number >= 0:  # the first round fills the caches
+                        results[phase].runs[program.name].append(one)
+        for result in results.values():
+            bench.report.add(result)
+
+
+def _in_a_process(run: Run) -> dict[str, Figures]:
+    # Forked, so that what its children use is counted for this run alone.
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(figures, (run,))
+
+
+def beside_name(executable: str) -> str:
+    """What another plugin is called in the tables."""
+    return Path(executable).name
+
+
+def _ours(bench: Bench, minio: Minio | None, *, agent: bool) -> Program:
+    url = f"s3://{minio.bucket}/ours" if minio else f"file://{bench.folder}/target"
+    config = bench.config("ours", url, minio.options if minio else {}, agent="on" if agent else "off")
+    return Program(OURS, str(EXECUTABLE), config, _database(bench, OURS), agent)
+
+
+def _other(bench: Bench, minio: Minio, executable: str) -> Program:
+    """One that takes the configuration of gpbackup_s3_plugin."""
+    options = {
+        "region": "us-east-1",
+        "endpoint": minio.endpoint,
+        "aws_access_key_id": minio_server.USER,
+        "aws_secret_access_key": minio_server.PASSWORD,
+        "bucket": minio.bucket,
+        "folder": "other",
+        "encryption": "off",
+    }
+    config = bench.folder / "other.yaml"
+    config.write_text(yaml.safe_dump({"executablepath": executable, "options": options}))
+    return Program(beside_name(executable), executable, str(config), _database(bench, "other"), has_agent=False)
+
+
+def _database(bench: Bench, name: str) -> Database:
+    folder = bench.folder / f"host-{name}"
+    folder.mkdir(mode=0o700)
+    return Database(folder)
+
+
+@contextmanager
+def _folder(where: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="fsspec_gp_plugin-bench-", dir=where) as folder:
+        yield Path(folder)
+
+
+def main() -> None:
+    """Run what the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run")
+    parser.add_argument("target", choices=["minio", "disk"])
+    parser.add_argument("--tables", type=int, default=100, help="of each segment (%(default)s)")
+    parser.add_argument("--size", type=parse_size, default="1M", help="of each table, or stream (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=4, help="tables at a time on each segment (%(default)s)")
+    parser.add_argument("--segments", type=int, default=2, help="on one host (%(default)s)")
+    parser.add_argument("--single-data-file", action="store_true", help="one stream a segment")
+    parser.add_argument("--runs", type=int, default=5, help="measured runs of each program (%(default)s)")
+    parser.add_argument("--without-agent", action="store_true", help="every command does its own work")
+    parser.add_argument("--beside", default="", metavar="EXECUTABLE", help="such as a gpbackup_s3_plugin")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures of every run go")
+    parser.add_argument("--folder", type=Path, default=Path.home(), help="on a real disk; default: %(default)s")
+    asked = parser.parse_args()
+    shape = Shape(asked.tables, asked.size, asked.jobs, asked.segments, asked.single_data_file)
+    with _folder(asked.folder) as folder:
+        bench = Bench(folder, asked.size, asked.runs, Report(asked.json))
+        try:
+            whole_runs(bench, shape, asked.target, beside=asked.beside, agent=not asked.without_agent)
+        except Skipped as reason:
+            sys.exit(f"skipped: {reason}")
+
+
+if __name__ == "__main__":
+    main()
