@@ -9,16 +9,14 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 _NAMES = ("gpbackup", "gprestore", "ggbackup", "ggrestore")
 _MOST_ANCESTORS = 16
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
-@dataclass(frozen=True)
-class GpbackupProcess:
+class GpbackupProcess(NamedTuple):
     """A process of gpbackup or gprestore. `started`: clock ticks after boot; `boot`: the kernel's id of that boot;
     `namespace`: of the process ids. Both tell the process from another one that has got its id.
     """
@@ -39,14 +37,14 @@ class GpbackupProcess:
 
     def to_json(self) -> dict[str, Any]:
         """For a claim, and for notes on this host."""
-        return asdict(self)
+        return self._asdict()
 
     @classmethod
     def from_json(cls, value: Any) -> GpbackupProcess | None:
         """What to_json() gave; None for anything else."""
         if not isinstance(value, dict):
             return None
-        found = {one.name: value.get(one.name) for one in fields(cls)}
+        found = {name: value.get(name) for name in cls._fields}
         pid, started, boot, namespace = found.values()
         if type(pid) is not int or type(started) is not int or not isinstance(boot, str):
             return None

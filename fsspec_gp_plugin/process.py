@@ -12,8 +12,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import Interrupted
 
@@ -26,8 +25,7 @@ _LAST_CALL_SECONDS = 1.7
 _LAST_WORDS_SECONDS = 0.2
 
 
-@dataclass(frozen=True)
-class Streams:
+class Streams(NamedTuple):
     """The caller's three descriptors, which only our own code writes to."""
 
     stdin: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..config.encryption import key_file
@@ -89,7 +89,7 @@ class Warm:
             with self._lock:
                 _make_room(self._configs, _MOST_CONFIGS - 1)
                 self._configs[text] = found
-        return found.config if found.config.path == path else replace(found.config, path=path)
+        return found.config if found.config.path == path else found.config._replace(path=path)
 
     def take(self, config: Config, make: Supplies) -> _Kept:
         """The store of a configuration, which nobody closes but let_go()."""

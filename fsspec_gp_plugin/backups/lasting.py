@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 from .. import installation
 from ..commands import READ_OBJECT
@@ -18,6 +17,8 @@ def require_lasting(config_path: str, url: str, key: str, content: bytes, elsewh
     Filesystems exist that keep everything in the memory of a process, or mean another place in another working
     directory: `elsewhere` is one that is not "/".
     """
+    import subprocess  # only the first hook of a backup needs it
+
     line = [*installation.command(), READ_OBJECT, os.path.abspath(config_path), key]
     try:
         done = subprocess.run(

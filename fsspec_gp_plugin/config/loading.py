@@ -6,11 +6,9 @@ top-level keys, and text as every value. What passes here passes there.
 
 from __future__ import annotations
 
-import difflib
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ConfigError
 from ..private import Place
@@ -29,8 +27,7 @@ if TYPE_CHECKING:
 _LARGEST_FILE = 1 << 20
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     """The options of one configuration file, parsed. Sizes are bytes, durations seconds; `literal_secrets`: the
     names of those that stand in the file as they are; `replica`: the same with the second target's URL and options,
     or None, and `replica_problem` why it can't be used, which does not disturb who does without.
@@ -156,15 +153,15 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
         path=path,
         **_target("", url, text, values, environ),
         **{
-            field.name: values.get(field.name, BY_NAME[field.name].default)
-            for field in fields(Config)
-            if field.name in BY_NAME and not field.name.endswith(("url", "storage_options", "storage_options_file"))
+            field: values.get(field, BY_NAME[field].default)
+            for field in Config._fields
+            if field in BY_NAME and not field.endswith(("url", "storage_options", "storage_options_file"))
         },
     )
     try:
-        return replace(config, replica=_replica(config, values, environ))
+        return config._replace(replica=_replica(config, values, environ))
     except UnusableError as error:
-        return replace(config, replica_problem=str(error))
+        return config._replace(replica_problem=str(error))
 
 
 class UnusableError(ConfigError):
@@ -206,7 +203,7 @@ def _replica(config: Config, values: Mapping[str, Any], environ: Mapping[str, st
         target = _target("replica_", url, values.get("replica_storage_options") or "", values, environ)
     except ConfigError as error:
         raise UnusableError(str(error)) from error
-    found = replace(config, **target)
+    found = config._replace(**target)
     if (found.url.rstrip("/"), found.storage_options) == (config.url.rstrip("/"), config.storage_options):
         raise ConfigError("option 'replica_url' is the first target itself; a copy there would be none")
     return found
@@ -232,5 +229,7 @@ def _check_url(name: str, url: str) -> None:
 
 def _nearest(name: str) -> str:
     known = [option.name for option in BY_NAME.values() if option.ours]
+    import difflib
+
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else "; the README lists the known ones"

@@ -5,8 +5,7 @@ It yields the parser, the messages, and the reference in the README (a test comp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..log import VERBOSITIES
 from . import s3_plugin
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One key: how its text is read, what it defaults to, what it means.
 
     `parse` takes the value as text and raises ValueError with what was expected; `ours` is False for gpbackup's own

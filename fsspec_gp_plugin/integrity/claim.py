@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .. import __version__
 from ..errors import StorageError
@@ -32,8 +32,7 @@ class BadClaim(StorageError):
     """It is none that this version can read."""
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """`token`: 32 random hexadecimal digits, which stand for this run; `created`: nanoseconds since 1970; `process`:
     the gpbackup of the run, where it is known.
     """

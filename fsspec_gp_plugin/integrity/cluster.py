@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +15,7 @@ _PG_CONTROL = struct.Struct("=QI")
 _LONGEST = 4096
 
 
-@dataclass(frozen=True)
-class Cluster:
+class Cluster(NamedTuple):
     """A database cluster, as far as it is known; "" for what is not. `name`: the option `cluster`; `system_identifier`:
     the number that initdb gave the coordinator; `host`, `port` and `directory`: the coordinator's.
     """
@@ -53,14 +51,14 @@ class Cluster:
 
     def to_json(self) -> dict[str, str]:
         """For a claim."""
-        return asdict(self)
+        return self._asdict()
 
     @classmethod
     def from_json(cls, value: Any) -> Cluster:
         """What to_json() gave; ValueError for anything else. What later versions add is left out."""
         if not isinstance(value, dict):
             raise ValueError("not a cluster")
-        known = {one.name: value.get(one.name, "") for one in fields(cls)}
+        known = {name: value.get(name, "") for name in cls._fields}
         if not all(isinstance(text, str) and len(text) <= _LONGEST and text.isprintable() for text in known.values()):
             raise ValueError("not a cluster")
         return cls(**known)

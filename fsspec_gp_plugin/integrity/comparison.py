@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .entry import Entry
 
@@ -32,13 +31,12 @@ _RIGHT = """
 """
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """How many objects there are of one kind, their bytes, the first of them, its bytes by its manifest, and by the
     listing.
     """
 
-    count: int = 0
+    count: int = 0  # type: ignore[assignment]  # a method of tuples, which nobody calls
     size: int = 0
     first: str = ""
     backed_up: int = 0

@@ -12,8 +12,7 @@ import re
 import secrets
 import time
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import __version__, private
 from ..errors import StorageError
@@ -41,8 +40,7 @@ class BadManifest(StorageError):
     """It is none that this version can read."""
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """What a manifest says of itself. `created`: nanoseconds since 1970; `claim`: the token of the claim under which
     its host stored the objects, "" where there was none; `mark`: the id of its host's mark, "" without one.
     """

@@ -10,8 +10,7 @@ import json
 import os
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import private
 from ..errors import LocalFileError
@@ -26,8 +25,7 @@ DIRECTORY = "runs"
 _REFUSED = ".refused"
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """`claim`: the claim's token, "" where it could not be read; `proven`: no other run can have claimed the same;
     `mark`: the id of this host's mark; `directories`: the data directories of the hooks that have found the claim;
     `has_manifest`: a manifest of this host is stored; `process`: the run's gpbackup, where it runs on this host;
@@ -85,9 +83,9 @@ def begin(place: Place, timestamp: str, run: Run) -> Run:
         if before is not None and (before.claim == run.claim or not run.claim):
             return before
         if before is not None and not before.claim:
-            run = replace(before, claim=run.claim)  # another hook of this host could not read it
+            run = before._replace(claim=run.claim)  # another hook of this host could not read it
         private.sweep(directory)
-        _write(directory, f"{name}.run", json.dumps(asdict(run)))
+        _write(directory, f"{name}.run", _written(run))
         return run
 
 
@@ -101,8 +99,8 @@ def remember(place: Place, timestamp: str, run: Run) -> None:
         before = _read(directory, name)
         if before is not None and before.claim == run.claim:
             directories = tuple(dict.fromkeys(before.directories + run.directories))
-            run = replace(run, directories=directories, has_manifest=before.has_manifest or run.has_manifest)
-        _write(directory, f"{name}.run", json.dumps(asdict(run)))
+            run = run._replace(directories=directories, has_manifest=before.has_manifest or run.has_manifest)
+        _write(directory, f"{name}.run", _written(run))
         for one in run.directories:
             with suppress(FileNotFoundError):
                 os.unlink(_refusal(name, one), dir_fd=directory)
@@ -168,6 +166,11 @@ def _opened(place: Place, *, make: bool = False) -> Iterator[int]:
 def _refusal(name: str, data_directory: str) -> str:
     digest = hashlib.sha256(os.fsencode(os.path.normpath(data_directory))).hexdigest()[:16]
     return f"{name}.{digest}{_REFUSED}"
+
+
+def _written(run: Run) -> str:
+    process = None if run.process is None else run.process._asdict()
+    return json.dumps({**run._asdict(), "process": process})
 
 
 def _joined(directory: int, name: str) -> Run | None:

@@ -5,7 +5,6 @@ and each leaves its mark. A run that is refused touches nothing from there on.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from .. import keys
@@ -164,7 +163,7 @@ class _Joining:
     def remember(self) -> None:
         """The hook has succeeded."""
         if self._run is not None:
-            runs.remember(self._place, self._timestamp, replace(self._run, directories=(self._directory,)))
+            runs.remember(self._place, self._timestamp, self._run._replace(directories=(self._directory,)))
 
     def refuse(self, error: BaseException) -> None:
         """Let the run's other commands on this host fail, and take back what this call has written."""

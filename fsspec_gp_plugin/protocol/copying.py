@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..backups.parallel import each
@@ -63,7 +62,7 @@ class Copying:
         """With the memory of all: in S3's 10,000 parts the buffers of such an object grow with it."""
         reading, writing = self._context.download_settings, self._context.upload_settings
         size = max(writing.part_size, -(-info.size // _PARTS))
-        return self._copy(info, (reading, replace(writing, part_size=size)))
+        return self._copy(info, (reading, writing._replace(part_size=size)))
 
     def _copy(self, info: ObjectInfo, settings: tuple[DownloadSettings, UploadSettings] | None = None) -> str:
         wanted = self._expected.of(info.key)
@@ -132,6 +131,6 @@ def _small(wanted: Iterator[ObjectInfo], large: list[ObjectInfo]) -> Iterator[Ob
 def _share(reading: DownloadSettings, writing: UploadSettings) -> tuple[DownloadSettings, UploadSettings]:
     """The settings of one of several objects."""
     return (
-        replace(reading, concurrency=min(2, reading.concurrency), memory_limit=reading.memory_limit // _AT_ONCE),
-        replace(writing, concurrency=min(2, writing.concurrency), memory_limit=writing.memory_limit // _AT_ONCE),
+        reading._replace(concurrency=min(2, reading.concurrency), memory_limit=reading.memory_limit // _AT_ONCE),
+        writing._replace(concurrency=min(2, writing.concurrency), memory_limit=writing.memory_limit // _AT_ONCE),
     )

@@ -5,7 +5,6 @@ Which they are this host remembers from their setup hooks, so nothing is asked o
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import keys
@@ -36,7 +35,7 @@ def take_back_uploads(context: Context, directory: str) -> None:
         for timestamp, run in dead[:_MOST]:
             log.info(f"{timestamp}: its gpbackup has ended and called no cleanup hook; `cleanup` removes what it left")
             _take_back(context, context.store, keys.backup_prefix(timestamp), run.claim)
-            runs.remember(place, timestamp, replace(run, taken_back=True))
+            runs.remember(place, timestamp, run._replace(taken_back=True))
     except (LocalFileError, StorageError) as error:
         log.info(f"what earlier backups have left unfinished was not taken back: {error}")
 

@@ -9,7 +9,6 @@ import os
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import keys
@@ -84,7 +83,7 @@ def _backup(context: Context, path: str, parallel: int) -> None:
     prefix = keys.directory_prefix(folder)
     settings = context.upload_settings
     if parallel > 1:
-        settings = replace(settings, concurrency=1)
+        settings = settings._replace(concurrency=1)
     _ = context.store  # made here, before the threads would each make one
 
     is_backup = keys.is_backup_prefix(prefix)
@@ -109,7 +108,7 @@ def _restore(context: Context, path: str, parallel: int) -> None:
     prefix = keys.directory_prefix(folder)
     settings = context.download_settings
     if parallel > 1:
-        settings = replace(settings, concurrency=1)
+        settings = settings._replace(concurrency=1)
 
     def fetch(info: ObjectInfo) -> int:
         name = info.key[len(prefix) :]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import keys
@@ -84,7 +83,7 @@ def store_manifest(context: Context, prefix: str, timestamp: str, run: Run | Non
         if is_needed:
             _put_manifest(context, prefix, timestamp, [found[name] for name in sorted(found)], run)
         if run is not None:
-            remember(context.config.place, timestamp, replace(run, has_manifest=True))
+            remember(context.config.place, timestamp, run._replace(has_manifest=True))
         for journal in journals:
             journal.discard()
         return is_needed

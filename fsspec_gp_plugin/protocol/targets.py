@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from typing import TYPE_CHECKING
 
@@ -59,7 +58,7 @@ class Targets:
     def _made(self, outage: float, still: float | None, *, replica: bool) -> Store:
         config = required_replica(self._config()) if replica else self._config()
         if still is not None:
-            config = dataclasses.replace(config, timeout=min(config.timeout, still))
+            config = config._replace(timeout=min(config.timeout, still))
         with self._lock:
             kept = (replica, config.timeout)
             bare = self._bare.get(kept)

@@ -7,15 +7,13 @@ All methods may be called from any thread.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-@dataclass(frozen=True)
-class ObjectInfo:
+class ObjectInfo(NamedTuple):
     """One object: its key, its size in bytes, what tells this version of it from another (or None), the CRC-32C of all
     its bytes where the store has said it, and when it was written, in seconds since 1970, where a listing has told it.
     `archived`: a listing has told that it can't be read before somebody restores it from the store's archive.
@@ -25,12 +23,21 @@ class ObjectInfo:
     size: int
     version: str | None = None
     crc32c: int | None = None
-    modified: float | None = field(default=None, compare=False)
-    archived: bool = field(default=False, compare=False)
+    modified: float | None = None
+    archived: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are of the same bytes, whatever a listing has told of them."""
+        return isinstance(other, ObjectInfo) and self[:4] == other[:4]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self[:4])
 
 
-@dataclass(frozen=True)
-class Upload:
+class Upload(NamedTuple):
     """An upload that nobody completed or aborted: the key of the object that it would make, when it was begun, in
     seconds since 1970, or None where the store doesn't tell, and the store's own id of it.
     """
@@ -40,8 +47,7 @@ class Upload:
     upload_id: str = ""
 
 
-@dataclass(frozen=True)
-class Capabilities:
+class Capabilities(NamedTuple):
     """What a store's part writers and readers can do.
 
     `parallel_parts`: parts may be written at once and in any order, otherwise one after another in

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
@@ -50,7 +49,7 @@ class MirroredStore:
         self._note = note
         self._lost = lost
         # Descriptors are of one target alone.
-        self.capabilities = replace(lead.capabilities, descriptors=False)
+        self.capabilities = lead.capabilities._replace(descriptors=False)
 
     @property
     def lead(self) -> Store:
@@ -229,12 +228,12 @@ class MirroredStore:
 
 def _marked(info: ObjectInfo, at: int) -> ObjectInfo:
     """As our own: its version also tells which store it is of."""
-    return replace(info, version=f"{at}" if info.version is None else f"{at}:{info.version}")
+    return info._replace(version=f"{at}" if info.version is None else f"{at}:{info.version}")
 
 
 def _unmarked(info: ObjectInfo) -> tuple[int, ObjectInfo]:
     at, separator, version = str(info.version).partition(":")
-    return int(at), replace(info, version=version if separator else None)
+    return int(at), info._replace(version=version if separator else None)
 
 
 def _both(problem: StorageError, second: PluginError) -> StorageError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, PluginError
@@ -83,6 +82,8 @@ def _open_local(url: str, options: dict[str, Any]) -> Store:
 
 
 def _require_known(protocol: str) -> None:
+    from difflib import get_close_matches
+
     import fsspec
 
     known = fsspec.available_protocols()

@@ -8,8 +8,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..errors import Unreachable
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Patience:
+class Patience(NamedTuple):
     """How long and how often to try again: `outage` seconds from the first failure on, at the most `retries` times.
 
     Between two attempts passes a random time around `first_pause` seconds, doubled each time up to `longest_pause`.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UsageError
 
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 _WORTH_READING_OVER = 1 << 20
 
 
-@dataclass(frozen=True)
-class Fetch:
+class Fetch(NamedTuple):
     """One ranged read, from `start` to before `end`, of which only `spans` are passed on, in order."""
 
     start: int

@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from ..checksum import combined, crc32c
 from ..errors import Interrupted, StorageError
@@ -31,8 +30,7 @@ if TYPE_CHECKING:
     from .pump import Alarm
 
 
-@dataclass(frozen=True)
-class UploadSettings:
+class UploadSettings(NamedTuple):
     """`part_size`: bytes of the first parts; `concurrency`: parts in flight; `memory_limit`: bytes of buffers;
     `fixed`: all parts have the first size; `max_parts`: instead of the store's; `max_bandwidth`: bytes a second, or
     None; `checksum`: compute the CRC-32C.
@@ -184,7 +182,7 @@ class Upload:
         return settled(pool.submit(self._make_visible, lambda: writer.complete(copied.size), copied.crc32c), bell)
 
     def _make_visible(self, request: Callable[[], ObjectInfo], crc: int | None) -> ObjectInfo:
-        self._visible = replace(request(), crc32c=crc)
+        self._visible = request()._replace(crc32c=crc)
         return self._visible
 
     def _is_end(self, stream: Source, number: int) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +11,7 @@ from fsspec_gp_plugin.checksum import crc32c, in_base64
 from fsspec_gp_plugin.errors import AccessDenied, StorageError, Unreachable
 from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.s3.literal import LiteralSigner, literal_signer
+from fsspec_gp_plugin.storage.s3.signature import Keys
 from fsspec_gp_plugin.storage.s3.signing import CannotPresignError
 from tests.contract.stores import content
 from tests.contract.test_s3_gateways import KEY, Gateway, gateway, store_at
@@ -166,15 +165,65 @@ def test_what_is_not_said_literally_is_left_to_s3fs(options: dict[str, Any]) -> 
     assert literal_signer({**LITERAL, **options}, 60) is None
 
 
-@pytest.mark.parametrize("name", ["AWS_PROFILE", "AWS_ENDPOINT_URL", "FSSPEC_S3_KEY", "BOTO_CONFIG"])
-def test_what_the_environment_may_say_is_left_to_s3fs(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def without_time(url: str) -> list[str]:
+    path, _, query = url.partition("?")
+    words = [word for word in query.split("&") if not word.startswith(("X-Amz-Date", "X-Amz-Signature"))]
+    return [path, *sorted(words)]
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for known in list(os.environ):
         if known.startswith(("AWS_", "FSSPEC_", "BOTO_")):
             monkeypatch.delenv(known)
     monkeypatch.setenv("HOME", "/nowhere")
+    return monkeypatch
+
+
+@pytest.mark.parametrize("name", ["AWS_PROFILE", "AWS_ENDPOINT_URL", "FSSPEC_S3_KEY", "BOTO_CONFIG"])
+def test_what_the_environment_may_say_is_left_to_s3fs(clean_environment: pytest.MonkeyPatch, name: str) -> None:
     assert literal_signer(LITERAL, 60) is not None
-    monkeypatch.setenv(name, "x")
+    clean_environment.setenv(name, "x")
     assert literal_signer(LITERAL, 60) is None
+
+
+@pytest.mark.parametrize("token", [{}, {"AWS_SESSION_TOKEN": "a session's token"}])
+def test_keys_of_the_environment_sign_as_with_s3fs(
+    clean_environment: pytest.MonkeyPatch, token: dict[str, str]
+) -> None:
+    for name, value in {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "something", **token}.items():
+        clean_environment.setenv(name, value)
+    options = {"endpoint_url": LITERAL["endpoint_url"]}
+    mine = literal_signer(options, 60)
+    assert mine is not None
+    store: Any = open_store("s3://bucket", {**options, "use_ssl": False})
+    theirs = store.bytes._direct._signer
+    assert not isinstance(theirs, LiteralSigner)
+    request = {"Bucket": "bucket", "Key": "key"}
+    assert without_time(mine.presign("get_object", **request).url) == without_time(
+        theirs.presign("get_object", **request).url
+    )
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        ({"key": "another"}, {}),
+        ({"token": "another"}, {}),
+        ({}, {"AWS_SECURITY_TOKEN": "old"}),
+        ({}, {"AWS_CREDENTIAL_EXPIRATION": "2026-01-02T03:04:05Z"}),
+        ({}, {"AWS_DEFAULT_REGION": "eu-central-1"}),
+        ({}, {"AWS_SECRET_ACCESS_KEY": ""}),
+        ({"anon": True}, {}),
+    ],
+)
+def test_keys_of_the_environment_beside_others_are_left_to_s3fs(
+    clean_environment: pytest.MonkeyPatch, options: dict[str, Any], more: dict[str, str]
+) -> None:
+    for name, value in {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "something", **more}.items():
+        clean_environment.setenv(name, value)
+    assert literal_signer({"endpoint_url": LITERAL["endpoint_url"], **options}, 60) is None
 
 
 @pytest.mark.parametrize("key", ["plain", "naïve & co + 100% #1 =?~.txt", "a//b/./c"])
@@ -189,22 +238,19 @@ def test_both_signers_sign_the_same_request(key: str, operation: str) -> None:
     parameters: dict[str, Any] = {"Bucket": "bucket", "Key": key}
     if operation == "upload_part":
         parameters |= {"UploadId": "an id", "PartNumber": 7, "ChecksumCRC32C": "AAAAAA=="}
-    mine = LiteralSigner(options, 60).presign(operation, **parameters)
+    keys = Keys("someone", "something", "a session's token")
+    mine = LiteralSigner(options, keys, 60).presign(operation, **parameters)
     store: Any = open_store("s3://bucket", {**options, "use_ssl": False})
     theirs = store.bytes._direct._signer.presign(operation, **parameters)
     store.close()
-
-    def without_time(url: str) -> list[str]:
-        path, _, query = url.partition("?")
-        words = [word for word in query.split("&") if not word.startswith(("X-Amz-Date", "X-Amz-Signature"))]
-        return [path, *sorted(words)]
 
     assert without_time(mine.url) == without_time(theirs.url)
     assert (mine.method, mine.headers) == (theirs.method, theirs.headers)
 
 
 def test_parameters_that_cannot_be_presigned_are_not() -> None:
-    signer = LiteralSigner({**LITERAL, "s3_additional_kwargs": {"Metadata": {"a": "b"}}}, 60)
+    options = {**LITERAL, "s3_additional_kwargs": {"Metadata": {"a": "b"}}}
+    signer = LiteralSigner(options, Keys("someone", "something"), 60)
     with pytest.raises(CannotPresignError):
         signer.presign("put_object", Bucket="bucket", Key="key")
     signer.presign("upload_part", Bucket="bucket", Key="key", UploadId="x", PartNumber=1)
@@ -218,23 +264,3 @@ def test_what_cannot_be_presigned_goes_by_s3fs(minio: Minio) -> None:
     head = minio.filesystem().call_s3("head_object", Bucket=minio.bucket, Key=f"metadata/{KEY}")
     assert head["Metadata"] == {"made-by": "a-test"}
     store.close()
-
-
-def test_a_small_restore_imports_neither_s3fs_nor_fsspec(minio: Minio) -> None:
-    """They cost 0.4 s, more than such a restore takes."""
-    store = open_store(f"s3://{minio.bucket}", minio.options)
-    store.put(KEY, DATA)
-    store.close()
-    code = f"""
-import sys
-from fsspec_gp_plugin.storage.opening import open_store
-store = open_store("s3://{minio.bucket}", {minio.options!r})
-buffer = memoryview(bytearray(9))
-info, pieces = store.fetch({KEY!r}, buffer)
-assert sum(pieces) == 9 and store.crc32c(info) is not None
-store.put({KEY!r}, buffer)
-print(sorted({{"s3fs", "fsspec", "aiohttp", "aiobotocore", "asyncio"}} & set(sys.modules)))
-"""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "COVERAGE_"))}
-    done = subprocess.run([sys.executable, "-I", "-c", code], env=environment, capture_output=True, check=True)
-    assert done.stdout.decode().strip() == "[]"

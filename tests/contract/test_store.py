@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -188,7 +187,7 @@ def test_a_copy_that_the_store_makes_is_whole(store: str, request: pytest.Fixtur
         assert read(target, copy, 0, len(data)) == data
         assert target.copy_from(open_store("memory://elsewhere", {}), info, KEY) is None
         with pytest.raises(NotFound):
-            target.copy_from(source, replace(info, key="not-there"), "not-there")
+            target.copy_from(source, info._replace(key="not-there"), "not-there")
     finally:
         source.close()
         target.close()

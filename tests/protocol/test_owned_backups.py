@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,7 +71,7 @@ def test_whose_a_backup_is_says_the_name_where_there_is_one(database: Database, 
     assert target.keys() == []
     # Of the same host, and of another of its clusters; no system identifier is known.
     database.extra["COORDINATOR_DATA_DIRECTORY"] = "/data/another/gpseg-1"
-    put_backup(target, replace(OURS, system_identifier=""))
+    put_backup(target, OURS._replace(system_identifier=""))
     plugins["none"].run("delete_backup", T).failed(f"is of {OURS}", status=1)
     database.extra["COORDINATOR_DATA_DIRECTORY"] = "/data/gpseg-1/"
     plugins["none"].run("delete_backup", T).succeeded()

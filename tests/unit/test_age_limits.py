@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,7 +34,7 @@ class _Dated(FakeStore):
     written = BEGUN
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        return (replace(info, modified=self.written) for info in super().find(prefix, unfinished=unfinished))
+        return (info._replace(modified=self.written) for info in super().find(prefix, unfinished=unfinished))
 
 
 @sides

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +30,7 @@ class TellingStore(FakeStore):
     """Tells the checksum of each object together with its size."""
 
     def stat(self, key: str) -> ObjectInfo:
-        return replace(super().stat(key), crc32c=crc32c(self.objects[key]))
+        return super().stat(key)._replace(crc32c=crc32c(self.objects[key]))
 
 
 def holding(kind: str, data: bytes, folder: Path) -> Store:

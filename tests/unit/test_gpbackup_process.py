@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,9 +44,9 @@ def test_the_nearest_ancestor_of_that_name_counts_until_it_has_ended(tmp_path: P
         assert found.pid == shell.pid
         assert not found.has_ended()
         assert GpbackupProcess.from_json(found.to_json()) == found
-        assert replace(found, started=found.started + 1).has_ended(), "another process has its id now"
-        assert not replace(found, boot="another").has_ended(), "it may be another host of the same name"
-        assert not replace(found, namespace="pid:[1]").has_ended()
+        assert found._replace(started=found.started + 1).has_ended(), "another process has its id now"
+        assert not found._replace(boot="another").has_ended(), "it may be another host of the same name"
+        assert not found._replace(namespace="pid:[1]").has_ended()
         shell.kill()
         shell.wait()
         assert found.has_ended()

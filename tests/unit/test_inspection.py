@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,7 +36,7 @@ class ArchivingStore(FakeStore):
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         self.listed.append(prefix)
         for info in super().find(prefix, unfinished=unfinished):
-            yield replace(info, archived=info.key in self.archived)
+            yield info._replace(archived=info.key in self.archived)
 
 
 def store_of(*names: str) -> tuple[ArchivingStore, list[Recorded]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
@@ -48,7 +47,7 @@ class _Dated(FakeStore):
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         found = super().find(prefix, unfinished=unfinished)
-        return (replace(info, modified=BEGUN + self._ahead) for info in found)
+        return (info._replace(modified=BEGUN + self._ahead) for info in found)
 
     @property
     def asked(self) -> int:

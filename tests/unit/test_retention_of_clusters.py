@@ -86,16 +86,16 @@ def test_what_holds_a_cluster_is_its_own_and_of_any_age() -> None:
     assert going(backups, whose | {day(100): None}) == []
     assert going(backups[:4], whose) == [day(0), day(2)]
     # A name that came later is no other cluster to what holds it.
-    assert going(backups, whose | {day(100): replace(A, name="sales")}) == [day(2)]
+    assert going(backups, whose | {day(100): A._replace(name="sales")}) == [day(2)]
 
 
 def test_a_name_makes_one_cluster_of_two_coordinators() -> None:
     backups = [backup(0), backup(1)]
-    moved = replace(A, host="smdw")
+    moved = A._replace(host="smdw")
     assert going(backups, {day(0): A, day(1): moved}) == []
-    assert going(backups, {day(0): replace(A, name="sales"), day(1): replace(moved, name="sales")}) == [day(0)]
+    assert going(backups, {day(0): A._replace(name="sales"), day(1): moved._replace(name="sales")}) == [day(0)]
     # The clone of a database has its system identifier.
-    assert going(backups, {day(0): A, day(1): replace(A, host="mdw-c")}) == []
+    assert going(backups, {day(0): A, day(1): A._replace(host="mdw-c")}) == []
 
 
 def test_what_nobody_knows_the_needs_of_holds_its_database_whosever_it_is() -> None:
@@ -118,13 +118,13 @@ def test_a_set_stays_whole_where_nothing_tells_whose_one_of_it_is() -> None:
 def test_a_run_holds_what_its_cluster_made_before_its_coordinator_moved() -> None:
     """Gpbackup's history moves with the coordinator's directory, and so does what an incremental backup builds upon."""
     backups = [backup(0), backup(1), backup(2, finished=False)]
-    moved = replace(A, host="smdw", directory="/other")
+    moved = A._replace(host="smdw", directory="/other")
     whose: dict[str, Cluster | None] = {day(0): A, day(1): A, day(2): moved}
     assert going(backups, whose) == []
-    assert going(backups, whose | {day(2): replace(moved, name="sales")}) == []
+    assert going(backups, whose | {day(2): moved._replace(name="sales")}) == []
     # Where nothing tells the system's identifier, the host counts.
-    assert going(backups, whose | {day(2): replace(moved, system_identifier="")}) == [day(0)]
-    assert going(backups, {**dict.fromkeys((day(0), day(1)), replace(A, system_identifier="")), day(2): moved}) == [
+    assert going(backups, whose | {day(2): moved._replace(system_identifier="")}) == [day(0)]
+    assert going(backups, {**dict.fromkeys((day(0), day(1)), A._replace(system_identifier="")), day(2): moved}) == [
         day(0)
     ]
 
@@ -153,7 +153,7 @@ def test_only_what_a_policy_lets_go_is_held_by_a_run() -> None:
 
 def test_the_last_full_one_of_before_a_name_is_told_to_be_that() -> None:
     backups = [backup(0), backup(1), backup(2)]
-    named = replace(A, name="sales")
+    named = A._replace(name="sales")
     found = judge(backups, {}, Policy(1, None), NOW, "", {day(0): A, day(1): named, day(2): B})
     assert [one.why.removeprefix("the last full one of its database") for one in found] == [
         " before the option `cluster` was sales; `delete_backup` deletes it",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...backups.settings import download_settings, upload_settings
@@ -93,14 +93,14 @@ class Bench:
         """By a setting, or, with zeros, as it is configured."""
         settings = upload_settings(self.config)
         if setting.chunk:
-            settings = replace(settings, part_size=setting.chunk, concurrency=setting.requests)
+            settings = settings._replace(part_size=setting.chunk, concurrency=setting.requests)
         self._content.renew()
         return self._traffic.up(self._keys, size, self._content, settings)
 
     def _fetch(self, setting: Setting, seconds: float = float("inf")) -> Measured:
         settings = download_settings(self.config)
         if setting.chunk:
-            settings = replace(settings, read_size=setting.chunk, concurrency=setting.requests)
+            settings = settings._replace(read_size=setting.chunk, concurrency=setting.requests)
         return self._traffic.down(self._keys, settings, seconds)
 
     def _measure_tables(self, seconds: float) -> None:

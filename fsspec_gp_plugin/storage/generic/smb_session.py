@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..http.transport import CannotConnectError
+from ..http.routes import CannotConnectError
 from ..http.watchdog import Watchdog
 
 if TYPE_CHECKING:

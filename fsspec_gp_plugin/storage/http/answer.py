@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
+
+    from .connection import Response
 
 
 # Many segments share a line, and a part that is given up begins anew.
@@ -37,24 +38,17 @@ class Answer:
     """The answer to a request: its status and headers, and a body to be read or dropped."""
 
     def __init__(
-        self,
-        release: Callable[[http.client.HTTPConnection | None], None],
-        connection: http.client.HTTPConnection,
-        sock: socket.socket,
-        response: http.client.HTTPResponse,
-        deadline: Deadline,
+        self, release: Callable[[bool], None], sock: socket.socket, response: Response, deadline: Deadline
     ) -> None:
-        """`release` is called once, with the connection when it is free for another request, else with None."""
-        self._release = release
-        self._connection: http.client.HTTPConnection | None = connection
+        """`release` is called once, with whether the connection is free for another request."""
+        self._release: Callable[[bool], None] | None = release
         self._response = response
         self._deadline = deadline
-        # Kept apart: the connection lets go of it where the answer says that it is the last.
         self._socket = sock
         self._has_begun = False
         self._broken: Exception | None = None
         self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.getheaders()}
+        self.headers = response.headers
         # After this many bytes the connection is free for another request; None where the answer doesn't say.
         self.length = response.length
 
@@ -68,7 +62,7 @@ class Answer:
         while filled < enough:
             try:
                 count = self._receive(view[filled:])
-            except (OSError, EOFError, http.client.HTTPException) as error:
+            except (OSError, EOFError) as error:
                 if not filled:
                     raise
                 # What came before counts; the next call meets the same.
@@ -83,20 +77,10 @@ class Answer:
     def _receive(self, view: memoryview) -> int:
         if self._broken is not None:
             raise self._broken
-        if self._response.isclosed():
-            return 0  # its end has been read, and the connection's last answer takes the socket with it
+        if self._response.is_over:
+            return 0  # however late it is by now
         self._deadline.set(self._socket)
-        response: Any = self._response
-        if response.chunked or response.length is None:
-            count: int = response.readinto(view[: 64 << 10])
-            return count
-        # Straight from the socket: HTTPResponse.readinto() waits until all of the view is filled.
-        wanted = min(len(view), response.length)
-        count = response.fp.readinto1(view[:wanted]) if wanted else 0
-        if wanted and not count:
-            raise EOFError(f"{response.length} bytes before the end of the answer")
-        response.length -= count
-        return count
+        return self._response.read_into(view)
 
     def pieces(self, into: memoryview) -> Iterator[int]:
         """Fill the buffer from the body, and let go of the connection; yields how many bytes came with each step."""
@@ -121,12 +105,7 @@ class Answer:
 
     def end(self) -> None:
         """Let go of the connection: kept where the body was read to its end, closed otherwise."""
-        connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        response = self._response
-        free = response.length == 0 and not response.will_close and not response.chunked
-        response.close()
-        if not free:
-            connection.close()
-        self._release(connection if free else None)
+        release, self._release = self._release, None
+        if release is not None:
+            self._response.close()
+            release(self._response.is_free)

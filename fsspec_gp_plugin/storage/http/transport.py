@@ -7,19 +7,18 @@ takes longer than that and what its bytes need at the slowest rate worth waiting
 
 from __future__ import annotations
 
-import http.client
 import select
-import socket
-import ssl
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .answer import Answer, Deadline
+from .connection import Response, request_head
+from .routes import is_of_tls
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping
 
     from .cancellation import Cancellation
@@ -30,23 +29,8 @@ _LONGEST_CONNECT = 10.0
 _LONGEST_IDLE = 20.0
 # Sent under one limit of time. Smaller ones cost: 256 KiB took a fifth more CPU.
 _SLICE = 1 << 20
-_CLOSED_WHILE_SENDING = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
-
-
-class CannotConnectError(ConnectionError):
-    """No connection was made; the message names the host."""
-
-
-class ProxyConnectionError(ConnectionError):
-    """The proxy can't be reached."""
-
-
-@dataclass
-class _Kept:
-    """A connection, and since when it has been idle."""
-
-    connection: http.client.HTTPConnection
-    since: float
+# A body of so many bytes goes with the head.
+_SMALL = 16 << 10
 
 
 class Transport:
@@ -55,7 +39,8 @@ class Transport:
     def __init__(self, network: Network) -> None:
         """`network` says how hosts are reached: proxies, TLS, and the time for which a request may stand still."""
         self._network = network
-        self._idle: dict[Route, list[_Kept]] = {}
+        # Connections, and since when they have been idle.
+        self._idle: dict[Route, list[tuple[socket.socket, float]]] = {}
         self._lock = threading.Lock()
         self._watchdog = Watchdog()
         # The last answer's Date, and this host's time when it came.
@@ -73,8 +58,8 @@ class Transport:
     ) -> Answer:
         """Send a request and return its answer, of which the head has arrived; `expected` are the bytes of its body.
 
-        Raises OSError or http.client.HTTPException when the connection fails. A kept connection that turns out
-        to be closed is replaced by a new one, so requests must be such that may be repeated.
+        Raises OSError when the connection fails. A kept connection that turns out to be closed is replaced by a new
+        one, so requests must be such that may be repeated.
         """
         size = len(body or b"") + expected
         deadline = Deadline(self._network.timeout, size)
@@ -83,15 +68,16 @@ class Transport:
         if kept is not None:
             try:
                 return self._attempt(kept, route, method, url, headers, body, deadline, cancellation)
-            except (OSError, http.client.HTTPException) as error:
+            except OSError as error:
                 self.forget()
                 if isinstance(error, TimeoutError) or (cancellation is not None and cancellation.cancelled):
                     raise
-        return self._attempt(self._connect(route, deadline), route, method, url, headers, body, deadline, cancellation)
+        sock = route.connect(min(_LONGEST_CONNECT, deadline.stall))
+        return self._attempt(sock, route, method, url, headers, body, deadline, cancellation)
 
     def _attempt(
         self,
-        connection: http.client.HTTPConnection,
+        sock: socket.socket,
         route: Route,
         method: str,
         url: str,
@@ -100,116 +86,94 @@ class Transport:
         deadline: Deadline,
         cancellation: Cancellation | None,
     ) -> Answer:
-        sock = connection.sock
-
-        def release(free: http.client.HTTPConnection | None) -> None:
+        def release(is_free: bool) -> None:
             self._watchdog.discard(sock)
             if cancellation is not None:
                 cancellation.discard(sock)
-            if free is not None:
-                self._keep(route, free)
+            if is_free:
+                self._keep(route, sock)
+            else:
+                sock.close()
 
         try:
             # A little later, for what the deadline can't see: a head that comes line by line.
             self._watchdog.add(sock, deadline.end + deadline.stall / 2)
             if cancellation is not None:
                 cancellation.add(sock)
-            deadline.set(sock)
             length = {} if body is None else {"Content-Length": str(len(body))}
-            connection.request(
-                method, route.target(url), headers={"Host": route.host, **route.headers, **headers, **length}
-            )
-            broken = _send(sock, body or memoryview(b""), deadline)
+            head = request_head(method, route.target(url), {"Host": route.host, **route.headers, **headers, **length})
+            broken = _send(sock, head, body or memoryview(b""), deadline)
             deadline.set(sock)
             try:
-                response = connection.getresponse()
-            except (OSError, http.client.HTTPException) as error:
+                response = Response(sock, method)
+            except OSError as error:
                 raise broken or error from None
-            if response.status < 300 and (broken is not None or not _has_whole_head(method, response)):
+            answer = Answer(release, sock, response, deadline)
+            if response.status < 300 and (broken is not None or (response.length is None and not response.is_chunked)):
                 response.close()
-                # A store can't have kept what it did not get.
-                raise broken or ConnectionError("the answer broke off in its head, or has no length")
-            if date := response.getheader("Date"):
+                # A store can't have kept what it did not get, and nothing would tell that a body is whole.
+                raise broken or ConnectionError("the answer has no length")
+            if date := response.headers.get("date"):
                 self.heard = date, time.time()
-            return Answer(release, connection, sock, response, deadline)
+            return answer
         except BaseException:
-            connection.close()
-            release(None)
+            release(False)
             raise
 
-    def _take(self, route: Route) -> http.client.HTTPConnection | None:
+    def _take(self, route: Route) -> socket.socket | None:
         """A kept connection that still looks open."""
         while True:
             with self._lock:
                 stock = self._idle.get(route)
                 if not stock:
                     return None
-                kept = stock.pop()
-            if time.monotonic() - kept.since < _LONGEST_IDLE and not _is_readable(kept.connection.sock):
-                return kept.connection
-            kept.connection.close()
+                sock, since = stock.pop()
+            if time.monotonic() - since < _LONGEST_IDLE and not _is_readable(sock):
+                return sock
+            sock.close()
 
-    def _connect(self, route: Route, deadline: Deadline) -> http.client.HTTPConnection:
-        connection = route.connection(min(_LONGEST_CONNECT, deadline.stall))
-        try:
-            connection.connect()
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except BaseException as error:
-            there_was_one = connection.sock is not None
-            connection.close()
-            # What TLS has to say is told as it is.
-            if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
-                if route.proxy and (error.errno or isinstance(error, TimeoutError)) and not there_was_one:
-                    raise ProxyConnectionError(f"{route}: {error}") from error
-                raise CannotConnectError(f"{route}: {error}") from error
-            raise
-        return connection
-
-    def _keep(self, route: Route, connection: http.client.HTTPConnection) -> None:
+    def _keep(self, route: Route, sock: socket.socket) -> None:
         now = time.monotonic()
         with self._lock:
             stock = self._idle.setdefault(route, [])
-            stock.append(_Kept(connection, now))
+            stock.append((sock, now))
             # The youngest are taken first, so a process that lives long would keep the others for ever.
-            old = [kept for kept in stock if now - kept.since >= _LONGEST_IDLE]
+            old = [sock for sock, since in stock if now - since >= _LONGEST_IDLE]
             del stock[: len(old)]
-        for kept in old:
-            kept.connection.close()
+        for idle in old:
+            idle.close()
 
     def forget(self) -> None:
         """Close the kept connections: after one of them failed, the others lead to the same place."""
         with self._lock:
             idle, self._idle = self._idle, {}
         for stock in idle.values():
-            for kept in stock:
-                kept.connection.close()
+            for sock, _ in stock:
+                sock.close()
 
 
-def _send(sock: socket.socket, body: memoryview, deadline: Deadline) -> OSError | None:
-    """Send a body; returns the error of a store that closes early: one that refuses says why before it does."""
+def _send(sock: socket.socket, head: bytes, body: memoryview, deadline: Deadline) -> OSError | None:
+    """Send a request; returns the error of a store that closes early: one that refuses says why before it does."""
     try:
+        deadline.set(sock)
+        if len(body) <= _SMALL:
+            sock.sendall(head + body)
+            return None
+        sock.sendall(head)
         for at in range(0, len(body), _SLICE):
             deadline.set(sock)
             sock.sendall(body[at : at + _SLICE])
-    except _CLOSED_WHILE_SENDING as error:
-        return error
+    except OSError as error:
+        if isinstance(error, (BrokenPipeError, ConnectionResetError)):
+            return error
+        if is_of_tls(error, "SSLEOFError", "SSLZeroReturnError"):
+            return error
+        raise
     return None
 
 
-def _has_whole_head(method: str, response: http.client.HTTPResponse) -> bool:
-    """The library takes the end of a connection for the end of the head, and a body without a length for whole."""
-    return (
-        method == "HEAD"
-        or response.status == 204
-        or response.getheader("Content-Length") is not None
-        or response.chunked
-    )
-
-
-def _is_readable(sock: socket.socket | None) -> bool:
+def _is_readable(sock: socket.socket) -> bool:
     """An idle connection has nothing to say: what can be read is its end."""
-    if sock is None:
-        return True
     poller = select.poll()
     poller.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
     return bool(poller.poll(0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import translating
@@ -26,4 +25,4 @@ def copied(source: S3Store, target: S3Store, info: ObjectInfo, key: str) -> Obje
     paths = ("/".join(store.target(name).values()) for store, name in ((source, info.key), (target, key)))
     with translating(f"can't copy {source.name(info.key)} to {target.name(key)}"):
         control.outcome(control.submit(control.fs._cp_file(*paths, **parts)), size=info.size)  # noqa: SLF001
-    return target.require_size(replace(info, key=key, version=None))
+    return target.require_size(info._replace(key=key, version=None))

@@ -1,19 +1,23 @@
 """Signing without s3fs, where the options say literally all that it would find out.
 
-s3fs and its client cost 0.4 s before the first request, more than many a table takes. With an endpoint and keys in
-the options nothing is left to find out, so botocore's own signature is enough; whatever is not known here, in
-options, environment or files, leaves it to s3fs.
+s3fs and its client cost 0.4 s before the first request, more than many a table takes. With an endpoint in the
+options, and keys there or in the environment, nothing is left to find out, so the signature is all that is needed;
+whatever is not known here, in options, environment or files, leaves it to s3fs.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
+from .signature import Keys, UrlSigner
 from .signing import METHODS, SIGNATURE_SECONDS, Presigned, header_values
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..http.routes import Network
 
 _KNOWN = {"key", "secret", "token", "endpoint_url", "client_kwargs", "config_kwargs", "s3_additional_kwargs"}
@@ -22,6 +26,7 @@ _KNOWN_OF_CONFIG = {
     "connect_timeout", "read_timeout", "retries", "max_pool_connections", "s3", "signature_version", "proxies",
     "request_checksum_calculation", "response_checksum_validation",
 }  # fmt: skip
+_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _QUERY = {"PartNumber": "partNumber", "UploadId": "uploadId", "VersionId": "versionId"}
 # What S3 knows of s3_additional_kwargs for each request; the others belong to those that create an object.
 _NOT_CREATING = {"get_object", "head_object", "upload_part"}
@@ -38,45 +43,47 @@ def literal_signer(options: dict[str, Any], timeout: float) -> LiteralSigner | N
         and set(config.get("s3") or {}) <= {"addressing_style"}
         and (config.get("s3") or {}).get("addressing_style", "auto") in ("auto", "path")
         and config.get("signature_version", "s3v4") == "s3v4"
-        and all(options.get(name) for name in ("key", "secret", "endpoint_url"))
+        and options.get("endpoint_url")
         and "amazonaws.com" not in options["endpoint_url"]
         and urlsplit(options["endpoint_url"]).path in ("", "/")
     )
-    return LiteralSigner(options, timeout) if literal and not _is_configured_elsewhere() else None
+    keys = _keys(options) if literal else None
+    return LiteralSigner(options, keys, timeout) if keys is not None else None
 
 
-def _is_configured_elsewhere() -> bool:
-    """Whether files or variables of botocore or fsspec may have a say."""
+def _keys(options: dict[str, Any]) -> Keys | None:
+    """The access key of the options, or of the environment; None where files or variables may say something else."""
+    said = {name for name in os.environ if name.startswith(("AWS_", "BOTO_", "FSSPEC_"))} - {"AWS_CA_BUNDLE"}
     home = os.path.expanduser("~")
-    return (
-        any(name.startswith(("AWS_", "BOTO_", "FSSPEC_")) for name in os.environ if name != "AWS_CA_BUNDLE")
-        or os.path.exists(f"{home}/.aws/config")
-        or os.path.exists(f"{home}/.aws/credentials")
-        or os.path.exists(f"{home}/.config/fsspec")
-        or os.path.exists(f"{home}/.boto")
-        or os.path.exists("/etc/boto.cfg")
-    )
+    files = (f"{home}/.aws/config", f"{home}/.aws/credentials", f"{home}/.config/fsspec", f"{home}/.boto")
+    if any(map(os.path.exists, (*files, "/etc/boto.cfg"))):
+        return None
+    if options.get("key") and options.get("secret"):
+        return None if said else Keys(options["key"], options["secret"], options.get("token"))
+    access_key, secret_key = (os.environ.get(name) for name in _VARIABLES[:2])
+    is_said_nowhere_else = said <= set(_VARIABLES) and not {"key", "secret", "token"} & set(options)
+    if not is_said_nowhere_else or not access_key or not secret_key:
+        return None
+    return Keys(access_key, secret_key, os.environ.get(_VARIABLES[2]) or None)
 
 
 class LiteralSigner:
-    """Signs by botocore's signature, version 4, with the keys of the options."""
+    """Signs with one access key for one endpoint."""
 
-    def __init__(self, options: dict[str, Any], timeout: float) -> None:
+    def __init__(self, options: dict[str, Any], keys: Keys, timeout: float) -> None:
         """`options` are s3fs', of which literal_signer() knows all."""
         self._options = options
         self._timeout = timeout
         self._endpoint: str = options["endpoint_url"].rstrip("/")
         self._additional = options.get("s3_additional_kwargs") or {}
+        region = (options.get("client_kwargs") or {}).get("region_name") or "us-east-1"
+        self._signer = UrlSigner(self._endpoint, region, keys)
 
     def is_encrypted(self) -> bool:
         """Whether TLS keeps what travels from being changed."""
         return self._endpoint.startswith("https://")
 
     def presign(self, operation: str, **parameters: Any) -> Presigned:
-        from botocore.auth import S3SigV4QueryAuth
-        from botocore.awsrequest import AWSRequest
-        from botocore.credentials import Credentials
-
         additional = {
             name: value
             for name, value in self._additional.items()
@@ -84,31 +91,45 @@ class LiteralSigner:
         }
         merged = {**additional, **parameters}
         headers = header_values(merged)
-        query = urlencode({_QUERY[name]: value for name, value in merged.items() if name in _QUERY})
-        url = f"{self._endpoint}/{merged['Bucket']}/{quote(merged['Key'], safe='/~')}{f'?{query}' if query else ''}"
-        options = self._options
-        request = AWSRequest(method=METHODS[operation], url=url, headers=dict(headers))
-        credentials = Credentials(options["key"], options["secret"], options.get("token"))
-        region = (options.get("client_kwargs") or {}).get("region_name") or "us-east-1"
-        S3SigV4QueryAuth(credentials, "s3", region, expires=SIGNATURE_SECONDS).add_auth(request)
-        return Presigned(METHODS[operation], request.url, headers)
+        query = {_QUERY[name]: str(value) for name, value in merged.items() if name in _QUERY}
+        path = f"/{merged['Bucket']}/{quote(merged['Key'], safe='/~')}"
+        method = METHODS[operation]
+        url = self._signer.signed(method, path, query, headers, SIGNATURE_SECONDS, time.time())
+        return Presigned(method, url, headers)
 
     def network(self) -> Network:
         """What botocore would make of options and environment."""
-        from botocore.httpsession import ProxyConfiguration, where
-        from botocore.utils import get_environ_proxies
-
         from ..http.routes import Network
 
-        proxies = (self._options.get("config_kwargs") or {}).get("proxies")
-        if proxies is None:
-            proxies = get_environ_proxies(self._endpoint)
         verify: bool | str | None = (self._options.get("client_kwargs") or {}).get("verify")
         if verify is None:
             verify = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or True
         return Network(
             timeout=self._timeout,
-            proxy_of=ProxyConfiguration(proxies=proxies).proxy_url_for,
+            proxy_of=self._proxy_of(),
             verify=verify,
-            certificates=where(),
+            certificates=_certificates() if self.is_encrypted() else None,
         )
+
+    def _proxy_of(self) -> Callable[[str], str | None]:
+        proxies = (self._options.get("config_kwargs") or {}).get("proxies")
+        if not proxies and (proxies is not None or not any(name.lower().endswith("_proxy") for name in os.environ)):
+            return lambda _: None
+        from botocore.httpsession import ProxyConfiguration
+        from botocore.utils import get_environ_proxies
+
+        if proxies is None:
+            proxies = get_environ_proxies(self._endpoint)
+        of: Callable[[str], str | None] = ProxyConfiguration(proxies=proxies).proxy_url_for
+        return of
+
+
+def _certificates() -> str:
+    """The file of authorities that botocore trusts."""
+    try:
+        import certifi
+    except ImportError:
+        from botocore.httpsession import where
+
+        return str(where())
+    return certifi.where()

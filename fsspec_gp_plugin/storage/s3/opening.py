@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from contextlib import suppress
-from difflib import get_close_matches
 from typing import Any
 
 from ...errors import ConfigError
@@ -121,6 +119,9 @@ def _is_plain_bucket(bucket: str) -> bool:
 
 def _check_names(options: dict[str, Any], filesystem: Any) -> None:
     """Refuse an option that s3fs would hand to the session, whose complaint names no option."""
+    import inspect
+    from difflib import get_close_matches
+
     from aiobotocore.session import AioSession
 
     known = _FSSPECS_OWN | {

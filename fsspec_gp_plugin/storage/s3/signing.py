@@ -5,8 +5,7 @@ Whoever holds one can make that request with any HTTP client; the bytes themselv
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from .control import Control
@@ -44,8 +43,7 @@ class CannotPresignError(Exception):
     """The request has parameters that only the provider's library can send."""
 
 
-@dataclass(frozen=True)
-class Presigned:
+class Presigned(NamedTuple):
     """A request that is ready to be sent."""
 
     method: str

@@ -6,8 +6,7 @@ import hashlib
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...checksum import combined, crc32c, in_base64
 from ...errors import StorageError, Unreachable
@@ -21,15 +20,13 @@ if TYPE_CHECKING:
     from .store import S3Store
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(NamedTuple):
     etag: str
     size: int
     crc: int | None
 
 
-@dataclass(frozen=True)
-class _Begun:
+class _Begun(NamedTuple):
     """An upload that the store knows. `crc`: it checks the parts' CRC-32C, `full`: that of the whole object, too."""
 
     upload_id: str
