@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.agent.conftest import ended, opened, streams, unread, wait_until, write_config
+from tests.agent.conftest import ended, opened, served, streams, unread, wait_until, write_config
 from tests.protocol.agents import Agent
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def test_it_ends_long_before_its_time(throttled: Plugin, agent: Agent | None, co
     assert err.count("\n") == 1 or (signum == signal.SIGKILL and not err)
     assert rest < SIZE // 2
     if agent is not None:
-        assert agent.ask("status")["served"] + streams(agent) == 1
         wait_until(lambda: streams(agent) == 0)
+        assert served(agent) == 1
 
 
 def begun(plugin: Plugin, command: str) -> subprocess.Popen[bytes]:
