@@ -135,15 +135,21 @@ def _register(context: Context, user: str, birth: Birth | None) -> None:
             else:
                 time.sleep(_PAUSE_SECONDS)
         elif found["stand_in"]:
-            ask({"do": "replace"})
+            _tell("replace")
         elif ours.items() <= found.items():
             return
         elif found["users"] or found["streams"]:
             context.log.info("the agent on this host serves another version or environment: this backup does without")
             return
         else:
-            ask({"do": "stop"})
+            _tell("stop")
     raise wire.WireError("it did not start; the log may say why")
+
+
+def _tell(what: str) -> None:
+    """Ask the agent to end; it may be gone already."""
+    with suppress(OSError, ValueError, wire.WireError):
+        ask({"do": what})
 
 
 def _start(context: Context, birth: Birth, end: float) -> None:

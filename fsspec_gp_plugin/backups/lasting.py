@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from .. import installation
 from ..commands import READ_OBJECT
 from ..errors import LocalFileError, StorageError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _SECONDS = 60.0
+_REMOVED = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "OPENSSL_CONF")
 
 
-def require_lasting(config_path: str, url: str, key: str, content: bytes, elsewhere: str) -> None:
+def require_lasting(
+    config_path: str, url: str, key: str, content: bytes, elsewhere: str, environment: Mapping[str, str]
+) -> None:
     """StorageError where another process on this host does not find an object that this one has written.
 
     Filesystems exist that keep everything in the memory of a process, or mean another place in another working
-    directory: `elsewhere` is one that is not "/".
+    directory: `elsewhere` is one that is not "/". `environment`: the caller's, with what the configuration names.
     """
     import subprocess  # only the first hook of a backup needs it
 
@@ -24,6 +31,7 @@ def require_lasting(config_path: str, url: str, key: str, content: bytes, elsewh
         done = subprocess.run(
             line,
             cwd=elsewhere if os.getcwd() == "/" else "/",
+            env=_cleaned(environment),
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=_SECONDS,
@@ -39,3 +47,9 @@ def require_lasting(config_path: str, url: str, key: str, content: bytes, elsewh
         f"directory, does not find what this one wrote{f' ({told})' if told else ''}; the filesystem keeps it in "
         "memory, or means another place there"
     )
+
+
+def _cleaned(environment: Mapping[str, str]) -> dict[str, str]:
+    """The same without what keeps a Python from starting, which the launcher has removed from our own."""
+    kept = {name: value for name, value in environment.items() if name not in _REMOVED}
+    return kept | {name: os.environ[name] for name in _REMOVED if name in os.environ}

@@ -128,7 +128,8 @@ class _Joining:
                 f"these credentials can't read, so nothing tells whether others find what this process wrote: {error}"
             )
             return
-        require_lasting(config.path, config.url, key, claim.encoded(), self._place.path)
+        environment = self._context.environment
+        require_lasting(config.path, config.url, key, claim.encoded(), self._place.path, environment)
 
     def _found(self) -> str:
         """The token of the claim that the coordinator has written; "" where reading it is denied."""

@@ -5,6 +5,7 @@ All of it below a prefix that nobody else uses, which is emptied at the end, wha
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from contextlib import contextmanager, suppress
@@ -130,7 +131,7 @@ def _read_elsewhere(steps: Steps, store: Store, config: Config, prefix: str) -> 
         store.put(f"{prefix}elsewhere", memoryview(data))
         try:
             store.stat(f"{prefix}elsewhere")
-            require_lasting(config.path, config.url, f"{prefix}elsewhere", data, config.place.path)
+            require_lasting(config.path, config.url, f"{prefix}elsewhere", data, config.place.path, os.environ)
         except AccessDenied as error:
             step.warn(f"these credentials can't read: {error}")
             return
