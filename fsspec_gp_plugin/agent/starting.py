@@ -76,6 +76,8 @@ def replace_dead_agent(config: Config) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
+            # The server's COPY statement may be of any length, and is nobody's business.
+            env={name: value for name, value in os.environ.items() if name != "GP_QUERY_STRING"},
             umask=0o077,
             start_new_session=True,
             check=False,

@@ -6,21 +6,16 @@ segment host it runs on. Hooks that come at once take turns.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
 import time
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import suppress
 
 from .. import private
-from ..errors import LocalFileError
 from . import for_segments
 from .catalog import DIRECTORY, FETCHED, Catalog
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from .locking import one_at_a_time
 
 _SUFFIX = ".user"
 _CONFIRMED = "confirmed"
@@ -30,7 +25,7 @@ def begin(place: private.Place, timestamp: str, needed: list[str]) -> str:
     """Note that a restore of a backup needs the catalogs of these timestamps; returns the name of the note.
     LocalFileError.
     """
-    with _opened(place, make=True) as directory:
+    with one_at_a_time(place, DIRECTORY, make=True) as directory:
         private.sweep(directory)
         name = f"{place.name_of(timestamp)}.{secrets.token_hex(6)}{_SUFFIX}"
         private.replace_in(directory, name, "\n".join(needed).encode())
@@ -39,7 +34,7 @@ def begin(place: private.Place, timestamp: str, needed: list[str]) -> str:
 
 def confirm(place: private.Place, name: str) -> None:
     """Add to a note that all that the restore needs is there; LocalFileError."""
-    with _opened(place) as directory:
+    with one_at_a_time(place, DIRECTORY) as directory:
         noted = private.read_in(directory, name)
         if noted is not None:
             private.replace_in(directory, name, b"%b\n%b" % (noted, _CONFIRMED.encode()))
@@ -49,7 +44,7 @@ def confirmed_within(place: private.Place, timestamp: str, seconds: float) -> li
     """The timestamps that a restore of a backup needs, where a hook on this host has confirmed in the last `seconds`
     that all is there; else None. LocalFileError.
     """
-    with suppress(private.NoDirectoryError), _opened(place) as directory:
+    with suppress(private.NoDirectoryError), one_at_a_time(place, DIRECTORY) as directory:
         for name in _notes(directory, f"{place.name_of(timestamp)}."):
             words = (private.read_in(directory, name) or b"").decode(errors="replace").split()
             age = time.time() - os.stat(name, dir_fd=directory).st_mtime
@@ -61,7 +56,7 @@ def confirmed_within(place: private.Place, timestamp: str, seconds: float) -> li
 def end(place: private.Place, timestamp: str) -> None:
     """One restore of the backup has ended: catalogs that no other needs are removed; LocalFileError."""
     needed: set[str] = set()
-    with _opened(place) as directory:
+    with one_at_a_time(place, DIRECTORY) as directory:
         ended = next(iter(_notes(directory, f"{place.name_of(timestamp)}.")), None)
         if ended is not None:
             needed = _read(directory, ended)
@@ -88,16 +83,3 @@ def _notes(directory: int, beginning: str = "") -> list[str]:
 
 def _read(directory: int, name: str) -> set[str]:
     return set(re.findall(r"[0-9]{14}", (private.read_in(directory, name) or b"").decode(errors="replace")))
-
-
-@contextmanager
-def _opened(place: private.Place, *, make: bool = False) -> Iterator[int]:
-    """The directory, for one process or thread at a time."""
-    directory = place.open_directory(DIRECTORY, make=make)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
-        yield directory
-    except OSError as error:
-        raise LocalFileError(f"can't use {os.path.join(place.path, DIRECTORY)}: {error.strerror}") from error
-    finally:
-        os.close(directory)

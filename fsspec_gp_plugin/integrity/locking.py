@@ -1,4 +1,4 @@
-"""A right that one process or thread of a host has at a time, as a lock on a file."""
+"""A right that one process or thread of a host has at a time, as a lock on a file or a directory."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from ..errors import LocalFileError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+
+    from ..private import Place
 
 
 def lock_at_once(directory: int, name: str) -> AbstractContextManager[None] | None:
@@ -36,3 +40,18 @@ def _held(fd: int) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+@contextmanager
+def one_at_a_time(place: Place, name: str, *, make: bool = False) -> Iterator[int]:
+    """A descriptor of one of the directories of this host's state, for one process or thread at a time.
+    NoDirectoryError where there is none, unless `make` wants one; LocalFileError.
+    """
+    directory = place.open_directory(name, make=make)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield directory
+    except OSError as error:
+        raise LocalFileError(f"can't use {os.path.join(place.path, name)}: {error.strerror}") from error
+    finally:
+        os.close(directory)

@@ -4,21 +4,19 @@ was refused. gpbackup calls backup_file and the cleanup hooks also after a setup
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import private
 from ..errors import LocalFileError
 from ..gpbackup_process import GpbackupProcess
+from .locking import one_at_a_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..private import Place
 
 DIRECTORY = "runs"
@@ -43,14 +41,14 @@ class Run(NamedTuple):
 
 def read_run(place: Place, timestamp: str) -> Run | None:
     """What is remembered of a run; None where no setup hook has joined one here. LocalFileError."""
-    with suppress(private.NoDirectoryError), _opened(place) as directory:
+    with suppress(private.NoDirectoryError), one_at_a_time(place, DIRECTORY) as directory:
         return _joined(directory, place.name_of(timestamp))
     return None
 
 
 def joined_within(place: Place, timestamp: str, seconds: float) -> Run | None:
     """The run, where a hook has joined it on this host in the last `seconds`; else None. LocalFileError."""
-    with suppress(private.NoDirectoryError), _opened(place) as directory:
+    with suppress(private.NoDirectoryError), one_at_a_time(place, DIRECTORY) as directory:
         name = place.name_of(timestamp)
         found = _joined(directory, name)
         if found is not None and abs(time.time() - os.stat(f"{name}.run", dir_fd=directory).st_mtime) < seconds:
@@ -63,7 +61,7 @@ def unfinished_runs(place: Place) -> list[tuple[str, Run]]:
     whose uploads were not taken back. LocalFileError.
     """
     found = []
-    with suppress(private.NoDirectoryError), _opened(place) as directory:
+    with suppress(private.NoDirectoryError), one_at_a_time(place, DIRECTORY) as directory:
         for name in sorted(os.listdir(directory)):
             timestamp = name.partition("-")[0]
             if name == f"{place.name_of(timestamp)}.run":
@@ -77,7 +75,7 @@ def begin(place: Place, timestamp: str, run: Run) -> Run:
     """The run of that claim in which this host takes part: that of another hook, where one was before or is at work,
     else `run`, which is noted. LocalFileError.
     """
-    with _opened(place, make=True) as directory:
+    with one_at_a_time(place, DIRECTORY, make=True) as directory:
         name = place.name_of(timestamp)
         before = _read(directory, name)
         if before is not None and (before.claim == run.claim or not run.claim):
@@ -94,7 +92,7 @@ def remember(place: Place, timestamp: str, run: Run) -> None:
 
     The directories that were remembered before are kept where it is the same claim.
     """
-    with _opened(place, make=True) as directory:
+    with one_at_a_time(place, DIRECTORY, make=True) as directory:
         name = place.name_of(timestamp)
         before = _read(directory, name)
         if before is not None and before.claim == run.claim:
@@ -108,7 +106,7 @@ def remember(place: Place, timestamp: str, run: Run) -> None:
 
 def refuse(place: Place, timestamp: str, data_directory: str, why: str) -> None:
     """Let the other commands of a run fail: those with paths below the data directory; LocalFileError."""
-    with _opened(place, make=True) as directory:
+    with one_at_a_time(place, DIRECTORY, make=True) as directory:
         private.sweep(directory)
         _write(directory, _refusal(place.name_of(timestamp), data_directory), why)
 
@@ -135,7 +133,7 @@ def read_refusal(place: Place, timestamp: str, data_directory: str) -> str | Non
 
 def has_refusal(place: Place, timestamp: str) -> bool:
     """Whether a run of that timestamp was refused on this host, in whatever data directory; LocalFileError."""
-    with suppress(private.NoDirectoryError), _opened(place) as directory:
+    with suppress(private.NoDirectoryError), one_at_a_time(place, DIRECTORY) as directory:
         ours = f"{place.name_of(timestamp)}."
         return any(name.startswith(ours) and name.endswith(_REFUSED) for name in os.listdir(directory))
     return False
@@ -143,24 +141,11 @@ def has_refusal(place: Place, timestamp: str) -> bool:
 
 def forget(place: Place, timestamp: str) -> None:
     """Forget a run that was deleted; LocalFileError."""
-    with suppress(private.NoDirectoryError), _opened(place) as directory:
+    with suppress(private.NoDirectoryError), one_at_a_time(place, DIRECTORY) as directory:
         ours = f"{place.name_of(timestamp)}."
         for name in os.listdir(directory):
             if name.startswith(ours):
                 os.unlink(name, dir_fd=directory)
-
-
-@contextmanager
-def _opened(place: Place, *, make: bool = False) -> Iterator[int]:
-    """The directory, for one process at a time: two hooks may come to one host at once."""
-    directory = place.open_directory(DIRECTORY, make=make)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
-        yield directory
-    except OSError as error:
-        raise LocalFileError(f"can't use {place.path}/{DIRECTORY}: {error.strerror}") from error
-    finally:
-        os.close(directory)
 
 
 def _refusal(name: str, data_directory: str) -> str:
