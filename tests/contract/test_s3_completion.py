@@ -49,6 +49,7 @@ class Uploads(Gateway):
         self.checks = self.tells = True  # the CRC-32C of parts, and of objects
         self.encrypts = False  # so that an object's ETag says nothing of its bytes
         self.goes_away = self.is_away = False  # once an object is complete, and from then on
+        self.is_cut_off = False  # the connection ends instead of the answer to a part
         self.returning = 0  # how often an upload is there again after an abort, as a part of it arrives
 
     def handle_error(self, *_: object) -> None:
@@ -92,6 +93,9 @@ class _Multipart(_Handler, BaseHTTPRequestHandler):
         if "uploadId" not in self.asked:
             return super().do_PUT()
         data = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.is_cut_off:
+            self.close_connection = True
+            return None
         self.server.uploads["1"][int(self.asked["partNumber"])] = data
         self.server.md5s[int(self.asked["partNumber"])] = self.headers["Content-MD5"]
         return self.answer(200, b"", ETag=f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"')
@@ -256,6 +260,16 @@ def test_an_upload_is_aborted_again_when_a_part_arrives_after_the_abort(
     """The store keeps, and charges for, the part of an upload that seemed to be gone."""
     gateway.returning = returning
     writer = written(store)
+    gateway.is_cut_off = True
+    with pytest.raises(Unreachable):
+        writer.write(len(PARTS) + 1, memoryview(PARTS[0]))
     writer.abort()
     assert gateway.uploads == {}
     assert gateway.aborts in (returning + 1, returning + 2)
+
+
+def test_an_upload_of_which_no_part_is_on_its_way_is_aborted_once(store: Any, gateway: Uploads) -> None:
+    """Many stores answer each abort alike, so nothing would tell that one was enough."""
+    written(store).abort()
+    assert gateway.uploads == {}
+    assert gateway.aborts == 1
