@@ -49,7 +49,7 @@ class Call:
         self._log = log
         self._supplies = supplies
         self._context: Context | None = None
-        self._is_awaited = False
+        self._needs_gzip_header = False
         self._telling = _thread.allocate_lock()
 
     def run(self, arguments: Sequence[str]) -> Context:
@@ -58,7 +58,7 @@ class Call:
             from .log import Log
 
             self._log = Log()
-        self._is_awaited = gzip_header.is_needed(self._name, (*arguments, "", "")[1])
+        self._needs_gzip_header = gzip_header.is_needed(self._name, (*arguments, "", "")[1])
         command = COMMANDS.get(self._name)
         if command is None:
             raise UsageError(f"unknown command{nearest(self._name)}")
@@ -132,7 +132,7 @@ class Call:
             return
         if self._context is not None and self._context.left_behind:
             message += f"; {self._context.left_behind[0]}"
-        if self._is_awaited and not (self._context is not None and self._context.has_given_bytes):
+        if self._needs_gzip_header and not (self._context is not None and self._context.has_given_bytes):
             gzip_header.give(self._streams.stdout)
         line = " ".join(scrub(f"{PROGRAM}: {self._name}: {message}").split())
         # Before the log, which may lie on a file system that hangs.

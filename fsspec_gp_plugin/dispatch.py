@@ -45,6 +45,7 @@ def main(argv: Sequence[str]) -> int:
         status = cli(argv)
         if (
             argv[0] == "cleanup"
+            and not status
             and "--yes" in argv
             and (removed := re.search(r" --run[ =]([0-9]{14}) ", f"{' '.join(argv)} "))
         ):
@@ -74,8 +75,8 @@ def _run(argv: Sequence[str]) -> int:
 
     call = Call(streams, argv[0], prepare=prepare)
     try:
-        is_awaited = gzip_header.is_needed(argv[0], (*argv, "", "")[2])
-        raise_on_signals(call.ended_by, pause=gzip_header.PAUSE_SECONDS if is_awaited else 0.0)
+        header_is_needed = gzip_header.is_needed(argv[0], (*argv, "", "")[2])
+        raise_on_signals(call.ended_by, pause=gzip_header.PAUSE_SECONDS if header_is_needed else 0.0)
         context = call.run(argv[1:])
         if attendance is not None:
             attendance.after(context, argv[1:])

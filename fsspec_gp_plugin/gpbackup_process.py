@@ -33,7 +33,14 @@ class GpbackupProcess(NamedTuple):
         if not self.boot or (self.boot, self.namespace) != _here():
             return False
         found = _stat(self.pid)
-        return found is None or found[2] != self.started or found[3] in "ZX"
+        if found is None:
+            return _is_no_process(self.pid)
+        return found[2] != self.started or found[3] in "ZX"
+
+    def is_running(self) -> bool:
+        """Whether it is certain that the process is there."""
+        found = _stat(self.pid) if self.boot and (self.boot, self.namespace) == _here() else None
+        return found is not None and found[2] == self.started and found[3] not in "ZX"
 
     def to_json(self) -> dict[str, Any]:
         """For a claim, and for notes on this host."""
@@ -65,6 +72,17 @@ def gpbackup_above(pid: int) -> GpbackupProcess | None:
 def boot_id() -> str:
     """The kernel's id of this boot; "" where it doesn't tell."""
     return _here()[0]
+
+
+def _is_no_process(pid: int) -> bool:
+    """Where /proc shows nothing: it may hide the processes of other users."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _here() -> tuple[str, str]:

@@ -194,11 +194,11 @@ static int end_of(const char *command, int agent, int signals) {
             if (is_last)
                 return byte;
             is_last = byte == 'E';
-            is_awaited = is_awaited && byte != 'B';
+            header_is_needed = header_is_needed && byte != 'B';
             until = got.ssi_signo ? until : now() + SILENCE_MS;
         }
         if (polled[1].revents != 0 && read(signals, &got, sizeof got) == sizeof got) {
-            until = now() + LAST_MS - (is_awaited ? HEADER_MS : 0);
+            until = now() + LAST_MS - (header_is_needed ? HEADER_MS : 0);
             send(agent, (char[]){'I', (char)got.ssi_signo}, 2, MSG_NOSIGNAL | MSG_DONTWAIT);
         }
     }
@@ -226,7 +226,7 @@ static int status_by_agent(int argc, char **argv, const struct stat *bin) {
         return -1;
     }
     close_inherited(agent, signals);
-    is_awaited = is_awaited_by_gprestore(argv);
+    header_is_needed = needs_gzip_header(argv);
     return end_of(argv[1], agent, signals);
 }
 

@@ -28,7 +28,7 @@ WRITE_SECONDS = 0.2
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 HEADER_SECONDS = 0.3
 
-is_awaited = False
+header_is_needed = False
 
 
 class Alone(Exception):
@@ -45,8 +45,8 @@ def main(args: list[str]) -> None:
     except (Alone, OSError):
         run_alone(args)
     else:
-        global is_awaited
-        is_awaited = is_awaited_by_gprestore(args)
+        global header_is_needed
+        header_is_needed = needs_gzip_header(args)
         posix._exit(status_by(agent, taken, args[0]))
 
 
@@ -60,7 +60,7 @@ def run_alone(args: list[str]) -> None:
     posix._exit(2)
 
 
-def is_awaited_by_gprestore(args: list[str]) -> bool:
+def needs_gzip_header(args: list[str]) -> bool:
     """Whether it restores gpbackup_CONTENT_TIMESTAMP.gz or gpbackup_CONTENT_TIMESTAMP_OID.gz."""
     name, _, suffix = args[2].rpartition("/")[2].rpartition(".")
     words = name.split("_")
@@ -77,12 +77,20 @@ def is_awaited_by_gprestore(args: list[str]) -> bool:
 
 def give_header() -> None:
     """Let gpbackup_helper read a header before it looks at standard error."""
-    if is_awaited:
+    if header_is_needed:
         try:
-            posix.write(1, GZIP_HEADER)
-        except OSError:
-            pass  # nobody reads it
+            _thread.start_new_thread(write_header, ())  # it waits where the pipe is full
+        except RuntimeError:
+            write_header()
         time.sleep(HEADER_SECONDS)
+
+
+def write_header() -> None:
+    """The header, if anybody reads it."""
+    try:
+        posix.write(1, GZIP_HEADER)
+    except OSError:
+        pass
 
 
 def handed_over(args: list[str]) -> tuple[_socket.socket, list[int]]:
@@ -171,7 +179,7 @@ def status_by(agent: _socket.socket, taken: list[int], command: str) -> int:
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, taken)
     agent.settimeout(SILENCE_SECONDS)
     is_last = False
-    global is_awaited
+    global header_is_needed
     while True:
         try:
             byte = agent.recv(1)
@@ -184,7 +192,7 @@ def status_by(agent: _socket.socket, taken: list[int], command: str) -> int:
         if is_last and byte:
             return byte[0]
         if byte == b"B":
-            is_awaited = False
+            header_is_needed = False
         elif byte not in (b".", b"E"):
             give_header()
             tell(f"{command}: the agent ended before the command did; run it again")
@@ -213,7 +221,7 @@ def pass_on_signal(taken: list[int], agent: _socket.socket, command: str) -> Non
         agent.send(bytes([ord("I"), signum]))
     except OSError:
         pass  # the main thread sees why
-    pause = HEADER_SECONDS if is_awaited else 0.0
+    pause = HEADER_SECONDS if header_is_needed else 0.0
     time.sleep(LAST_SECONDS - pause)
     told = _thread.allocate_lock()
     told.acquire()

@@ -1,10 +1,10 @@
 /* For a stream without a first byte for which gprestore would wait for ever: as in gzip_header.py, which says why. */
 #define HEADER_MS 300
 static const char gzip_header[] = "\x1f\x8b\x08\0\0\0\0\0\0\xff";
-static bool is_awaited = false;
+static bool header_is_needed = false;
 
 /* Whether it restores data compressed by gzip: gpbackup_CONTENT_TIMESTAMP.gz or gpbackup_CONTENT_TIMESTAMP_OID.gz. */
-static bool is_awaited_by_gprestore(char **argv) {
+static bool needs_gzip_header(char **argv) {
     const char *name = strrchr(argv[3], '/');
     int content = 0, whole = 0, table = 0;
     char stamp[15] = "";
@@ -19,7 +19,7 @@ static bool is_awaited_by_gprestore(char **argv) {
 /* gpbackup_helper reads it before it looks at standard error. */
 static void give_gzip_header(void) {
     struct pollfd output = {.fd = 1, .events = POLLOUT};
-    if (!is_awaited)
+    if (!header_is_needed)
         return;
     if (poll(&output, 1, 0) > 0 && write(1, gzip_header, sizeof gzip_header - 1) < 0)
         errno = 0; /* nobody reads it */

@@ -27,12 +27,14 @@ _LONGEST_NAME = 200
 @dataclass
 class User:
     """A backup or restore. `since` and `sign`: when it was registered, and its last sign of life, in seconds since
-    1970; `process`: its gpbackup or gprestore, where that runs on this host.
+    1970; `process`: its gpbackup or gprestore, where that runs on this host; `hooks`: how many setup hooks have
+    registered it, as two restores of one backup do.
     """
 
     since: float
     sign: float
     process: GpbackupProcess | None = None
+    hooks: int = 1
 
 
 class Registry:
@@ -50,15 +52,24 @@ class Registry:
 
     def add(self, name: str, process: GpbackupProcess | None) -> None:
         """Register a user, whose name is `KIND TIMESTAMP SCOPE`."""
-        now = time.time()
-        self.users[name[:_LONGEST_NAME]] = User(now, now, process)
+        now, name = time.time(), name[:_LONGEST_NAME]
+        before = self.users.get(name)
+        # Of two processes none tells that the other has ended.
+        self.users[name] = (
+            User(now, now, process) if before is None else User(before.since, now, None, before.hooks + 1)
+        )
         self._signs.expect(timestamp_of(name), now)
         self._write()
 
     def remove(self, name: str) -> None:
         """A cleanup hook has released it."""
-        if self.users.pop(name[:_LONGEST_NAME], None) is not None:
-            self._write()
+        user = self.users.get(name[:_LONGEST_NAME])
+        if user is None:
+            return
+        user.hooks -= 1
+        if not user.hooks:
+            del self.users[name[:_LONGEST_NAME]]
+        self._write()
 
     def forget_gone(self) -> list[str]:
         """Forget the users whose process has ended, or who have shown no sign for a day; returns their names."""
@@ -96,7 +107,12 @@ class Registry:
                 unlink_in(self._directory, self._name)
                 return
             told = {
-                name: {"since": user.since, "sign": user.sign, "process": user.process and user.process.to_json()}
+                name: {
+                    "since": user.since,
+                    "sign": user.sign,
+                    "process": user.process and user.process.to_json(),
+                    "hooks": user.hooks,
+                }
                 for name, user in self.users.items()
             }
             replace_in(self._directory, self._name, json.dumps(told).encode())
@@ -107,7 +123,9 @@ def read_users(directory: int, name: str) -> dict[str, User]:
     try:
         told = json.loads(read_in(directory, name) or b"{}")
         found = {
-            str(user): User(float(one["since"]), float(one["sign"]), GpbackupProcess.from_json(one["process"]))
+            str(user): User(
+                float(one["since"]), float(one["sign"]), GpbackupProcess.from_json(one["process"]), int(one["hooks"])
+            )
             for user, one in told.items()
         }
     except (AttributeError, KeyError, OSError, TypeError, ValueError):

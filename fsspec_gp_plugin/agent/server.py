@@ -190,6 +190,8 @@ class Server:
         if what == "stop" and not self._ending:
             self._registry.clear()
             self._end("it was stopped")
+        if what == "stop_if_unused" and not (self._ending or self._registry.users or any(s.busy for s in self._slots)):
+            self._end("a hook with another environment starts another one")
         if what == "replace" and self._stand_in and not self._ending:
             self._end("a hook starts another one in its place")
         return self._status()

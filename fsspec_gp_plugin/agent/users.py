@@ -68,7 +68,7 @@ def after_hook(context: Context, directory: str, scope: str, *, birth: Birth | N
     try:
         if hook == "setup":
             _register(context, user, birth)
-        elif (left := ask({"do": "release", "user": user}))["stand_in"] and left["users"]:
+        elif (left := ask({"do": "release", "user": user})).get("stand_in") and left["users"]:
             ask({"do": "replace"})
             _start(context, Birth(context.config), time.monotonic() + _START_SECONDS)
     except (OSError, ValueError, wire.WireError) as error:
@@ -110,7 +110,7 @@ def _is_usable() -> bool:
         found = ask({"do": "status"})
     except (OSError, ValueError, wire.WireError):
         return False
-    return _ours().items() <= found.items() and not found["stand_in"] and not found["ending"]
+    return _ours().items() <= found.items() and not found.get("stand_in") and not found.get("ending")
 
 
 def _register(context: Context, user: str, birth: Birth | None) -> None:
@@ -124,7 +124,7 @@ def _register(context: Context, user: str, birth: Birth | None) -> None:
             found = ask(question)
         except (OSError, ValueError, wire.WireError):
             found = None
-        if found is None or found["ending"]:
+        if found is None or found.get("ending"):
             # None, or one that is about to go. Of several hooks that start one at once, one becomes the agent.
             if birth is None and births < _MOST_BIRTHS and found is None:
                 birth = Birth(context.config)
@@ -134,15 +134,17 @@ def _register(context: Context, user: str, birth: Birth | None) -> None:
                 birth = None
             else:
                 time.sleep(_PAUSE_SECONDS)
-        elif found["stand_in"]:
+        elif found.get("stand_in"):
             _tell("replace")
         elif ours.items() <= found.items():
             return
         elif found["users"] or found["streams"]:
-            context.log.info("the agent on this host serves another version or environment: this backup does without")
+            context.log.info(
+                "the agent on this host serves another version or environment: this run works without the agent"
+            )
             return
         else:
-            _tell("stop")
+            _tell("stop_if_unused")
     raise wire.WireError("it did not start; the log may say why")
 
 

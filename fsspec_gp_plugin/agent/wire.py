@@ -5,7 +5,7 @@
 3. The client sends GO and its descriptors 0 to 2. From here on bytes may be taken.
 4. The agent sends ALIVE now and then, and at last ENDED and the exit status. The client sends INTERRUPT and a signal's
    number when it gets one. Where gprestore would wait for ever for a stream without a first byte (gzip_header.py), the
-   agent sends BEGUN after that byte: a client that has not seen it and loses the agent gives the header.
+   agent sends BEGUN just before that byte: a client that has not seen it and loses the agent gives the header.
 """
 
 from __future__ import annotations

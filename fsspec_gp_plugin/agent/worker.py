@@ -200,8 +200,8 @@ class Worker:
         name, *given = request.arguments
         command = COMMANDS[name]
         arguments = command.resolve_paths(given, request.cwd)
-        is_awaited = gzip_header.is_needed(name, arguments[1])
-        begun = line.say_begun if is_awaited else lambda: None
+        header_is_needed = gzip_header.is_needed(name, arguments[1])
+        begun = line.say_begun if header_is_needed else lambda: None
         supplies = WarmSupplies(self._warm, config, line, self._memory, (pid, request.environment), begun)
         log = Log(pid=pid)
         streams = Streams(*descriptors)

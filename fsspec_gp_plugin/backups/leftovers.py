@@ -12,7 +12,7 @@ from ..errors import LocalFileError, PluginError, StorageError, Unreachable
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, timestamp_of
 from ..storage.clock import clock_offset
 from .deletion import delete_backup
-from .ownership import clusters_of
+from .ownership import clusters_of, ownership_of
 from .parallel import each
 from .plans import plans_of
 from .survey import Backup, survey
@@ -72,8 +72,8 @@ def find_leftovers(store: Store, begun_before: float, note: Callable[[str], None
         _judge(one, begun_before)
     search.spare_needed(found)
     for one in found:
-        if not one.stays and not one.is_over:
-            one.stays = search.heed_last_parts(one, begun_before)
+        if not one.stays:
+            one.stays = search.heed_last_parts(one, _limit(one, begun_before))
             if not one.stays:
                 _judge(one, begun_before)
     return found
@@ -89,11 +89,22 @@ def leftovers_of(store: Store, timestamp: str, note: Callable[[str], None]) -> l
         if backup.timestamp == timestamp and backup.state not in _LEFT:
             known = "is complete" if backup.state == "complete" else "may be complete, as its report can't be read"
             raise PluginError(f"the backup {timestamp} {known}; `delete_backup CONFIG {timestamp}` deletes it")
+        if backup.timestamp == timestamp:
+            _require_ended(store, backup)
     found = [one for one in search.all_of_them() if one.prefix.startswith(backup_prefix(timestamp))]
     search.spare_needed(found)
     for one in found:
         search.heed_last_parts(one, inf)  # for its age
     return found
+
+
+def _require_ended(store: Store, backup: Backup) -> None:
+    """PluginError where the gpbackup of a backup that is not finished runs on this host."""
+    for claim in ownership_of(store, backup).claims:
+        if claim.process is not None and claim.process.is_running():
+            raise PluginError(
+                f"gpbackup still makes the backup {backup.timestamp}, as process {claim.process.pid} on this host"
+            )
 
 
 class _Search:
@@ -227,9 +238,13 @@ def remove(store: Store, place: Place, left: Leftover, note: Callable[[str], Non
     return ""
 
 
+def _limit(left: Leftover, begun_before: float) -> float:
+    """What was begun or written to later than this stays."""
+    return max(begun_before, time.time() - _ENDING_SECONDS) if left.is_over else begun_before
+
+
 def _judge(left: Leftover, begun_before: float) -> None:
-    if left.is_over:
-        begun_before = max(begun_before, time.time() - _ENDING_SECONDS)
+    begun_before = _limit(left, begun_before)
     if left.started is None:
         left.stays = "nothing tells its age"
     elif left.started >= begun_before:

@@ -73,7 +73,7 @@ def ownership_of(store: Store, backup: Backup) -> Ownership:
 
 def _is_interrupted(store: Store, backup: Backup, claims: Collection[Claim]) -> bool:
     """Whether gpbackup has ended without its report. Where two runs have claimed the backup, both must have ended."""
-    if backup.report_key or not claims:
+    if backup.report_key or backup.is_copied or not claims:
         return False
     if not all(claim.process is not None and claim.process.has_ended() for claim in claims):
         return False

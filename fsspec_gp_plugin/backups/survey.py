@@ -30,7 +30,8 @@ class Backup:
     """One backup: what there is of it, and what its report says, by the report's own names. `written`: when the latest
     of its objects was, in seconds since 1970, where the store tells it. `marks`: the host and the id of each. `broken`:
     why it can't be restored, as a backup that it builds upon is gone, by find_broken(); "" where it can. `interrupted`:
-    its gpbackup has certainly ended, by ownership_of(), which only the coordinator's host can tell.
+    its gpbackup has certainly ended, by ownership_of(), which only the coordinator's host can tell. `is_copied`: it
+    is a copy that is not complete yet.
     """
 
     timestamp: str
@@ -47,6 +48,7 @@ class Backup:
     report: dict[str, str] = field(default_factory=dict)
     broken: str = ""
     interrupted: bool = False
+    is_copied: bool = False
 
     @property
     def state(self) -> str:
@@ -117,6 +119,7 @@ class Backup:
             return
         self.written = max(self.written or 0.0, info.modified or 0.0, copied or 0.0) or None
         if copied is not None:
+            self.is_copied = True
             return
         if claim.is_claim(name):
             self.claims.append(info)

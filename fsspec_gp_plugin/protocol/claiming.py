@@ -71,6 +71,8 @@ class _Joining:
         """Whether another hook of this host has just joined the run: the target is not asked again. Where two runs may
         have claimed the prefix, each hook looks.
         """
+        if not self._context.store.capabilities.creates:
+            return False
         self._run = runs.joined_within(self._place, self._timestamp, _SAME_RUN_SECONDS)
         return self._run is not None and self._run.proven
 
@@ -171,7 +173,8 @@ class _Joining:
         log = self._context.log
         try:
             if self._before is None:
-                runs.refuse(self._place, self._timestamp, self._directory, str(error) or type(error).__name__)
+                why = scrub(str(error)) or type(error).__name__
+                runs.refuse(self._place, self._timestamp, self._directory, why)
         except LocalFileError as left:
             log.info(str(left))
         try:

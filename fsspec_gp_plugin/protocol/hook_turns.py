@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from ..errors import LocalFileError
@@ -21,8 +21,8 @@ _PAUSE_SECONDS = 0.01
 
 @contextmanager
 def taking_turns(context: Context, timestamp: str) -> Iterator[None]:
-    """Within it no other hook of that backup runs within it on this host. Where this host can't keep a lock, they don't
-    take turns: each then does everything itself.
+    """Only one hook of a backup is inside at a time on this host. Where the host can't keep a lock, hooks don't take
+    turns: each then does everything itself.
     """
     place = context.config.place
     try:
@@ -33,13 +33,24 @@ def taking_turns(context: Context, timestamp: str) -> Iterator[None]:
         return
     name = place.name_of(timestamp)
     try:
+        with _lock(context, directory, name):
+            yield
+    finally:
+        os.close(directory)
+
+
+@contextmanager
+def _lock(context: Context, directory: int, name: str) -> Iterator[None]:
+    try:
         while (lock := lock_at_once(directory, name)) is None:
             context.require_wanted()
             time.sleep(_PAUSE_SECONDS)
-        with lock:
-            try:
-                yield
-            finally:
+    except OSError as error:  # as on a network file system without locks
+        context.log.verbose(f"hooks don't take turns on this host: {error}")
+        lock = nullcontext()
+    with lock:
+        try:
+            yield
+        finally:
+            with suppress(OSError):
                 os.unlink(name, dir_fd=directory)
-    finally:
-        os.close(directory)

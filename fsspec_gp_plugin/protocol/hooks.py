@@ -12,7 +12,7 @@ from .. import keys
 from ..backups.deletion import remove_unfinished
 from ..backups.probing import probe
 from ..backups.risks import risks_of_the_file, risks_of_the_options
-from ..errors import StorageError, UsageError
+from ..errors import Interrupted, StorageError, UsageError
 from .claiming import is_ours, joined_run, require_not_refused, run_of
 from .comparing import forget_manifests
 from .completeness import require_backup
@@ -62,9 +62,15 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
     if scope in _HOST_SCOPES:
         _warn_of_risks(context, scope)
         with taking_turns(context, timestamp):
+            context.require_wanted()
             if scope in _COORDINATOR_SCOPES or not join_confirmed(context, timestamp):
                 choose(context, timestamp, lambda store: require_backup(context, store, prefix, timestamp))
                 require_restorable(context, timestamp)
+            try:
+                context.require_wanted()
+            except Interrupted:
+                forget_manifests(context, timestamp)  # no cleanup hook will come
+                raise
     elif content:
         require_objects(context, timestamp, _bare(content))
     _done(context, timestamp, scope, content)
@@ -101,8 +107,9 @@ def cleanup_plugin_for_restore(context: Context, directory: str, scope: str, con
     """Forget what setup has fetched; every other command cleans up after itself."""
     _, timestamp = _checked(directory, scope, content)
     if scope in _HOST_SCOPES:
-        forget_manifests(context, timestamp)
-        forget_source(context)
+        with taking_turns(context, timestamp):
+            forget_manifests(context, timestamp)
+            forget_source(context)
     _done(context, timestamp, scope, content)
 
 

@@ -38,7 +38,7 @@ class Copying:
     ) -> None:
         """`reading` and `writing` make what is raised of an error of the source and of the sink. `check` is called
         between steps and raises when going on is pointless; `alarm` ends waits for descriptors that don't block.
-        `begun` is called when the first bytes have arrived.
+        `begun` is called just before the first bytes are written.
         """
         self.size = 0
         self.crc32c: int | None = 0 if checksum else None
@@ -63,6 +63,8 @@ class Copying:
         while count is None or count > 0:
             self._check()
             wanted = self._throttle.allow(_STEP if count is None else min(count, _STEP))
+            if not self.size:
+                self._begun()
             try:
                 moved = move(sink, source, wanted)
             except BlockingIOError:
@@ -97,6 +99,8 @@ class Copying:
                     self._ended(count)
                 return
             with whole[:moved] as piece:
+                if not self.size:
+                    self._begun()
                 if self.crc32c is not None:
                     self.crc32c = crc32c(piece, self.crc32c)
                 write_all(sink, piece, self._writing, self._alarm)
@@ -104,8 +108,6 @@ class Copying:
             count = None if count is None else count - moved
 
     def _moved(self, count: int) -> None:
-        if not self.size:
-            self._begun()
         self.size += count
         self._throttle.count(count)
 

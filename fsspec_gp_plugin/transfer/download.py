@@ -73,7 +73,7 @@ class Download:
         begun: Callable[[], None] = lambda: None,
     ) -> None:
         """Touches nothing yet. `alarm` ends it where no signal does; `memory` is what it shares with other streams;
-        `begun` is called when the first bytes have been written.
+        `begun` is called just before the first bytes are written.
         """
         self._alarm = alarm
         self._begun = begun
@@ -119,8 +119,7 @@ class Download:
                 # What equals the manifest is right, whatever the store says of it, which may take a request.
                 crc = self._asked(pool, lambda: self._store.crc32c(info)) if known is None else known
                 require_crc(info, self._crc, crc)
-                write_all(self._sink, memoryview(self._tail), alarm=self._alarm)
-                self._count(len(self._tail))
+                self._write(memoryview(self._tail))
         return Downloaded(self._written, self._crc)
 
     def spans(self, key: str, spans: Sequence[tuple[int, int]], expected: ObjectInfo | None = None) -> Downloaded:
@@ -183,9 +182,9 @@ class Download:
         if crc is not None and expected is not None:
             crc = crc32c(tail, crc)
             require_crc(info, crc, expected.crc32c)
-            write_all(self._sink, memoryview(tail), alarm=self._alarm)
             if tail and not copying.size:
                 self._begun()
+            write_all(self._sink, memoryview(tail), alarm=self._alarm)
         return Downloaded(copying.size + held, crc)
 
     @contextmanager
@@ -228,19 +227,19 @@ class Download:
                 if self._alarm is not None:
                     self._alarm.check()
                 count = self._throttle.allow(len(piece) - at)
-                write_all(self._sink, piece[at : at + count], alarm=self._alarm)
+                self._write(piece[at : at + count])
                 self._throttle.count(count)
-                self._count(count)
                 at += count
         if self._crc is not None:
             self._crc = combined(self._crc, flight.crc, flight.passed_on)
         self._flying.popleft()
         self._buffers.give_back(flight.buffer)
 
-    def _count(self, count: int) -> None:
-        if count and not self._written:
+    def _write(self, data: memoryview) -> None:
+        if data and not self._written:
             self._begun()
-        self._written += count
+        write_all(self._sink, data, alarm=self._alarm)
+        self._written += len(data)
 
     def _wait(self) -> None:
         """Until something has arrived; ReaderGone when the sink's reader has closed it."""

@@ -11,7 +11,7 @@ import pytest
 
 from fsspec_gp_plugin.agent import client
 from fsspec_gp_plugin.gzip_header import HEADER, PAUSE_SECONDS, is_needed
-from tests.agent.conftest import CLIENTS, PATIENCE, by, require_compiled_client, wait_until, write_config
+from tests.agent.conftest import CLIENTS, PATIENCE, by, require_compiled_client, unread, wait_until, write_config
 from tests.agent.test_sources import IN_C
 from tests.protocol.agents import Agent
 
@@ -77,9 +77,30 @@ def test_one_whose_store_does_not_answer_gives_a_header(
 )
 def test_package_and_client_know_the_same_streams(path: str, is_one: bool) -> None:
     assert is_needed("restore_data", path) is is_one
-    assert client.is_awaited_by_gprestore(["restore_data", "CONFIG", path]) is is_one
+    assert client.needs_gzip_header(["restore_data", "CONFIG", path]) is is_one
     assert not is_needed("backup_data", path)
-    assert not client.is_awaited_by_gprestore(["restore_data_subset", "CONFIG", path])
+    assert not client.needs_gzip_header(["restore_data_subset", "CONFIG", path])
+
+
+@pytest.mark.parametrize("which", CLIENTS)
+def test_a_stream_that_has_begun_gets_no_header(installed: Plugin, which: str) -> None:
+    """Its reader would take the header for data. The pipe is full before the first piece is written."""
+    if which == "installed":
+        require_compiled_client()
+    plugin = by(installed, which)
+    data = os.urandom(2 << 20)
+    path = plugin.database.file(f"gpbackup_0_{plugin.database.timestamp}.gz")
+    plugin.run("backup_data", path, stdin=data).succeeded()
+    agent = Agent(plugin.database, "s3")
+    process = plugin.start("restore_data", path)
+    wait_until(lambda: unread(process.stdout) >= 60_000)
+    for worker in agent.ask("status")["workers"]:
+        os.kill(worker, signal.SIGKILL)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert b"the agent ended before the command did" in err
+    assert out
+    assert data.startswith(out)
 
 
 def test_all_have_the_same_header() -> None:

@@ -43,6 +43,7 @@ def test_the_nearest_ancestor_of_that_name_counts_until_it_has_ended(tmp_path: P
         assert found is not None
         assert found.pid == shell.pid
         assert not found.has_ended()
+        assert found.is_running()
         assert GpbackupProcess.from_json(found.to_json()) == found
         assert found._replace(started=found.started + 1).has_ended(), "another process has its id now"
         assert not found._replace(boot="another").has_ended(), "it may be another host of the same name"
@@ -50,6 +51,7 @@ def test_the_nearest_ancestor_of_that_name_counts_until_it_has_ended(tmp_path: P
         shell.kill()
         shell.wait()
         assert found.has_ended()
+        assert not found.is_running()
 
 
 def test_without_such_an_ancestor_nothing_is_known(tmp_path: Path) -> None:
@@ -67,3 +69,16 @@ def test_names_of_processes_may_hold_anything(tmp_path: Path) -> None:
     program = tmp_path / "a) S 1 (b"
     with child_of(program) as (_, pid):
         assert gpbackup_above(pid) is None
+
+
+def test_a_process_that_proc_hides_is_not_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where /proc is mounted with hidepid, and gpbackup is another user's."""
+    with child_of(tmp_path / "gpbackup") as (shell, pid):
+        found = gpbackup_above(pid)
+        assert found is not None
+        monkeypatch.setattr("fsspec_gp_plugin.gpbackup_process._stat", lambda _: None)
+        assert not found.has_ended()
+        assert not found.is_running()
+        shell.kill()
+        shell.wait()
+        assert found.has_ended()

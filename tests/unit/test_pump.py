@@ -70,7 +70,7 @@ def test_a_sleeper_learns_what_happened_to_its_descriptor_and_that_it_rang() -> 
     os.close(write)
 
 
-def test_a_result_is_awaited() -> None:
+def test_a_result_needs_gzip_header() -> None:
     def later() -> int:
         time.sleep(0.1)
         return 7
