@@ -117,6 +117,19 @@ def test_of_many_setups_at_once_all_are_registered(local: Plugin) -> None:
     assert running(local.database)["users"] == [f"backup {stamp} coordinator" for stamp in stamps]
 
 
+def test_two_restores_of_one_backup_both_keep_it(local: Plugin) -> None:
+    database = local.database
+    for name in ("toc.yaml", "report"):
+        path = database.file(f"gpbackup_{database.timestamp}_{name}")
+        local.run("backup_data", path, stdin=b"of a backup").succeeded()
+    for _ in range(2):
+        hook(local, "setup_plugin_for_restore", "master")
+    hook(local, "cleanup_plugin_for_restore", "master")
+    assert running(database)["users"] == ["restore 20260102030405 coordinator"]
+    hook(local, "cleanup_plugin_for_restore", "master")
+    assert running(database)["users"] == []
+
+
 def test_a_data_command_starts_another_for_one_that_died(local: Plugin) -> None:
     database = local.database
     hook(local, "setup_plugin_for_backup", "master")

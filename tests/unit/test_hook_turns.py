@@ -193,3 +193,16 @@ def test_nothing_stays_after_restores_whose_hooks_end_at_once(host: Host) -> Non
                 call = partial(host.call, hook, store, scope="segment_host", timestamp=backup.timestamp)
                 list(pool.map(lambda content: call(content=content), contents))  # noqa: B023
             assert host.files() == []
+
+
+def test_where_the_host_keeps_no_locks_hooks_do_without_turns(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a home on a network file system without them."""
+
+    def no_locks(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fsspec_gp_plugin.protocol.hook_turns.lock_at_once", no_locks)
+    store = FakeStore()
+    host.call("setup_plugin_for_backup", store, -1, "master")
+    host.call("cleanup_plugin_for_backup", store, -1, "master")
+    assert sum(key.endswith(".manifest.gz") for key in store.objects) == 1

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 
 from fsspec_gp_plugin.backups.catalogs import token_of
 from fsspec_gp_plugin.backups.ownership import clusters_of, ownership_of, require_ours
 from fsspec_gp_plugin.backups.survey import Backup, survey
 from fsspec_gp_plugin.errors import AccessDenied, PluginError, Unreachable
-from fsspec_gp_plugin.integrity import claim
+from fsspec_gp_plugin.gpbackup_process import GpbackupProcess, boot_id
+from fsspec_gp_plugin.integrity import claim, underway
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.keys import backup_prefix
 from fsspec_gp_plugin.storage.api import ObjectInfo
@@ -95,3 +99,19 @@ def test_a_claim_by_best_effort_lies_there_twice_and_is_one() -> None:
     [backup] = survey(store)
     assert "two runs have claimed it" in ownership_of(store, backup).problem
     assert token_of(store, backup.claims) == ""
+
+
+@pytest.mark.parametrize(("name", "is_interrupted"), [("", True), (underway.new_name(), False)])
+def test_a_copy_that_is_being_made_is_not_interrupted(name: str, is_interrupted: bool) -> None:
+    """Its claim comes first and names a gpbackup that ended long ago; its report comes last."""
+    with subprocess.Popen(["true"]) as process:
+        pass
+    ended = GpbackupProcess(process.pid, 1, boot_id(), os.readlink("/proc/self/ns/pid"))
+    store = FakeStore()
+    made = claim.new_claim(T, Cluster(host="mdw"), ended)
+    store.objects[backup_prefix(T) + claim.NAME] = made.encoded()
+    if name:
+        store.objects[backup_prefix(T) + name] = b""
+    [backup] = survey(store)
+    assert ownership_of(store, backup).claim == made
+    assert backup.interrupted is is_interrupted
