@@ -12,7 +12,7 @@ from ..errors import LocalFileError, PluginError, StorageError, Unreachable
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, timestamp_of
 from ..storage.clock import clock_offset
 from .deletion import delete_backup
-from .ownership import clusters_of, ownership_of
+from .ownership import clusters_of, require_ended
 from .parallel import each
 from .plans import plans_of
 from .survey import Backup, survey
@@ -90,21 +90,12 @@ def leftovers_of(store: Store, timestamp: str, note: Callable[[str], None]) -> l
             known = "is complete" if backup.state == "complete" else "may be complete, as its report can't be read"
             raise PluginError(f"the backup {timestamp} {known}; `delete_backup CONFIG {timestamp}` deletes it")
         if backup.timestamp == timestamp:
-            _require_ended(store, backup)
+            require_ended(store, backup)
     found = [one for one in search.all_of_them() if one.prefix.startswith(backup_prefix(timestamp))]
     search.spare_needed(found)
     for one in found:
         search.heed_last_parts(one, inf)  # for its age
     return found
-
-
-def _require_ended(store: Store, backup: Backup) -> None:
-    """PluginError where the gpbackup of a backup that is not finished runs on this host."""
-    for claim in ownership_of(store, backup).claims:
-        if claim.process is not None and claim.process.is_running():
-            raise PluginError(
-                f"gpbackup still makes the backup {backup.timestamp}, as process {claim.process.pid} on this host"
-            )
 
 
 class _Search:

@@ -89,6 +89,15 @@ def _is_interrupted(store: Store, backup: Backup, claims: Collection[Claim]) -> 
     return False
 
 
+def require_ended(store: Store, backup: Backup) -> None:
+    """PluginError where the gpbackup of a backup that is not finished runs on this host."""
+    for claim in ownership_of(store, backup).claims:
+        if claim.process is not None and claim.process.is_running():
+            raise PluginError(
+                f"gpbackup still makes the backup {backup.timestamp}, as process {claim.process.pid} on this host"
+            )
+
+
 def ownerships(store: Store, backups: Sequence[Backup]) -> dict[str, Ownership]:
     """Read the claims of backups, by timestamp. Unreachable."""
     with ThreadPoolExecutor(_CLAIMS_AT_ONCE) as pool:
