@@ -101,8 +101,8 @@ def test_a_claim_by_best_effort_lies_there_twice_and_is_one() -> None:
     assert token_of(store, backup.claims) == ""
 
 
-@pytest.mark.parametrize(("name", "is_interrupted"), [("", True), (underway.new_name(), False)])
-def test_a_copy_that_is_being_made_is_not_interrupted(name: str, is_interrupted: bool) -> None:
+@pytest.mark.parametrize("is_copied", [False, True])
+def test_a_copy_that_is_being_made_is_not_interrupted(is_copied: bool) -> None:
     """Its claim comes first and names a gpbackup that ended long ago; its report comes last."""
     with subprocess.Popen(["true"]) as process:
         pass
@@ -110,8 +110,8 @@ def test_a_copy_that_is_being_made_is_not_interrupted(name: str, is_interrupted:
     store = FakeStore()
     made = claim.new_claim(T, Cluster(host="mdw"), ended)
     store.objects[backup_prefix(T) + claim.NAME] = made.encoded()
-    if name:
-        store.objects[backup_prefix(T) + name] = b""
+    if is_copied:
+        store.objects[backup_prefix(T) + underway.new_name()] = b""
     [backup] = survey(store)
     assert ownership_of(store, backup).claim == made
-    assert backup.interrupted is is_interrupted
+    assert backup.interrupted is not is_copied
