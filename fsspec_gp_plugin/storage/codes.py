@@ -166,7 +166,7 @@ NTSTATUS: dict[int, tuple[type[StorageError], str]] = {
     0xC000007F: (StorageError, "the disk is full"),
     0xC0000044: (StorageError, "the disk quota is used up"),
     0xC0000043: (Unreachable, "another client has the file open"),
-    0xC0000056: (Unreachable, "the file is being deleted by another client"),
+    0xC0000056: (Unreachable, "the file is being deleted, but another client has it open"),
     0xC000009A: (Unreachable, "the server is short of memory"),
     0xC00000B5: (Unreachable, "the server did not answer in time"),
     0xC00000C9: (Unreachable, "the share went away"),

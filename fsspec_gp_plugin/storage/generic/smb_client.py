@@ -88,20 +88,22 @@ class Smb:
         self.delete(source)
 
     def delete(self, path: str) -> None:
-        """Remove a file, and wait a little until its name is gone."""
+        """Remove a file, and wait a little until its name is gone; SMBOSError where another connection keeps it."""
         import smbclient
         from smbprotocol.exceptions import SMBOSError
 
         unc = self._unc(path)
         with self._session.call() as arguments:
             smbclient.remove(unc, **arguments)
-        for _ in range(_LOOKS):
+        for look in range(_LOOKS):
             try:
                 with self._session.call() as arguments:
                     smbclient.lstat(unc, **arguments)
             except SMBOSError as error:
                 if error.ntstatus != _DELETE_PENDING:
                     return
+                if look == _LOOKS - 1:
+                    raise
             time.sleep(_PAUSE)
 
     def remove_directory(self, path: str) -> None:
