@@ -118,14 +118,17 @@ class Call:
             return 1
         import traceback
 
+        from .redaction import scrub
+
         if self._log is not None:
-            self._log.error(" | ".join("".join(traceback.format_exception(error)).splitlines()))
+            # Before its lines are joined, so that a secret of several lines is known.
+            self._log.error(" | ".join(scrub("".join(traceback.format_exception(error))).splitlines()))
         self._report(f"unexpected {type(error).__name__}: {error}; the log has the details")
         return 1
 
     def _report(self, message: str) -> None:
         """Tell a failure: one line on the caller's standard error, and one in the log."""
-        from .redaction import scrub
+        from .redaction import in_one_line, scrub
 
         # Two threads may come here, when the main thread wakes at the last moment.
         if not self._telling.acquire(blocking=False):
@@ -134,7 +137,7 @@ class Call:
             message += f"; {self._context.left_behind[0]}"
         if self._needs_gzip_header and not (self._context is not None and self._context.has_given_bytes):
             gzip_header.give(self._streams.stdout)
-        line = " ".join(scrub(f"{PROGRAM}: {self._name}: {message}").split())
+        line = " ".join(in_one_line(scrub(f"{PROGRAM}: {self._name}: {message}")).split())
         # Before the log, which may lie on a file system that hangs.
         with suppress(OSError):  # nobody listens
             os.write(self._streams.stderr, (line + "\n").encode(errors="backslashreplace"))

@@ -17,7 +17,7 @@ BACKUPS = "backups/"
 _TIMESTAMP = re.compile(r"[0-9]{14}")
 _BACKUP_TAIL = re.compile(r"(?:^|/)(backups/[0-9]{8}/[0-9]{14})$")
 _LOCAL_RUN = re.compile(r"^(?:(.*)/)?backups/[0-9]{8}/([0-9]{14})(?:/[^/]*)?$")
-_PLUGIN_CONFIG = re.compile(r"backups/[0-9]{8}/([0-9]{14})/gpbackup_\1_plugin_config\.yaml")
+_PLUGIN_CONFIG = re.compile(r"(?:^|/)gpbackup_[0-9]{14}_plugin_config\.yaml$")
 _UNFINISHED = re.compile(r"(?:^|/)\.[^/]+\.[0-9a-f]{12}\.part$")
 
 
@@ -62,8 +62,8 @@ def parts_of(key: str) -> tuple[str, str, str]:
 
 
 def is_plugin_config(key: str) -> bool:
-    """Whether it is the copy of the plugin's configuration that gpbackup stores with each backup."""
-    return _PLUGIN_CONFIG.fullmatch(key) is not None
+    """Whether it is the copy of the plugin's configuration that gpbackup stores with each backup, wherever it lies."""
+    return _PLUGIN_CONFIG.search(key) is not None
 
 
 def backup_of_directory(path: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from .redaction import scrub
+from .redaction import in_one_line, scrub
 
 if TYPE_CHECKING:
     import logging
@@ -72,8 +72,7 @@ class Log:
     def _write(self, level: str, verbosity: Verbosity, message: str) -> None:
         if self.fd is None or VERBOSITIES.index(verbosity) > VERBOSITIES.index(self.verbosity):
             return
-        text = " ".join(scrub(message).split("\n")).replace("\r", " ")
-        line = f"{time.strftime('%Y%m%d:%H:%M:%S')} {self._who}-[{level}]:-{text}\n"
+        line = f"{time.strftime('%Y%m%d:%H:%M:%S')} {self._who}-[{level}]:-{in_one_line(scrub(message))}\n"
         with suppress(OSError):  # a full disk under the log is no reason to lose a backup
             os.write(self.fd, line.encode("utf-8", "backslashreplace"))
 

@@ -10,23 +10,27 @@ from __future__ import annotations
 import os
 import re
 from base64 import b64encode
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MASK = "***"
 
-# Keys whose values are secret, in any mapping of options, compared in lower case.
+# Keys whose values are secret, in any mapping of options, compared in lower case and with "_" for "-" and blanks.
 _SECRET_KEY = re.compile(
-    r"(secret|passw(or)?d|passphrase|token|credential|private_?key|account_?key|access_?key(?!_?id)"
-    r"|sas|signature|connection_?string|authorization|sse_?customer_?key|api_?key|cookie|assertion|jwt"
-    r"|(?<![a-z])auth$)"
+    r"(secret|passw(or)?d|passphrase|passcode|token|cred(s|ential)|private_?key|account_?key|access_?key(?!_?id)"
+    r"|sas|signature|connection_?string|authorization|sse_?customer_?key|api_?key|encryption_?key|shared_?key|cookie"
+    r"|assertion|jwt|bearer|keytab|userpwd|(?<![a-z])login$|auth$|(?<!public)(?<!host)(^|_)key$)"
 )
-_SECRET_KEYS_EXACTLY = {"key_b64", "pkey", "pw", "pass", "pwd", "fsspec_gp_plugin"}
+_SECRET_KEYS_EXACTLY = {"key_b64", "pkey", "pw", "pass", "pwd", "pin", "refresh", "acct", "fsspec_gp_plugin"}
 # Names that look secret but say only where or how.
 _NOT_SECRET = {"token_uri", "password_encryption", "remote_password_encryption"}
 
+# Each of them is linear in the text: no part of one can be looked for again from many places.
 _PATTERNS = [
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^/\s:@]*:)[^@\s/]+(?=@)"), rf"\1{MASK}"),
+    (re.compile(r"(://[^/\s:@]{0,512}:)[^@\s/]+(?=@)"), rf"\1{MASK}"),
     (
         re.compile(
             r"(?i)((?:[?&]|&amp;)(?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)"
@@ -36,7 +40,10 @@ _PATTERNS = [
     ),
     (re.compile(r"(?i)\b(authorization['\"]?\s*[:=]\s*['\"]?)[^\r\n]+"), rf"\1{MASK}"),
     (re.compile(r"(?i)\b((?:account|shared ?access)(?:key|signature)\s*=\s*)[^;\s]+"), rf"\1{MASK}"),
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
+    (
+        re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL),
+        MASK,
+    ),
 ]
 
 # The password in a URL or, as proxies are named, in what stands behind its scheme.
@@ -48,23 +55,53 @@ _PART = re.compile(r"(?i)(?:^|[?&;])(?:accountkey|sharedaccesssignature|sig|sign
 # gcsfs gives ways to find a credential under the name "token"; a path says only where a secret lies.
 _WAYS_NOT_SECRETS = {"anon", "browser", "cache", "cloud", "google_default"}
 
+_LEAST = 4
+# Of a longer secret, such as a private key, each line is one as well: messages are often cut into lines.
+_LEAST_LINE = 16
+# Of a shorter one so little is certain in base64 that it may be part of other words.
+_LEAST_IN_BASE64 = 8
+
 _known: set[str] = set()
+# The same, the longest first, as one may hold another.
+_ordered: list[str] = []
 
 
 def is_secret_key(name: str) -> bool:
     """Whether a value of that option name must never be shown."""
-    name = name.lower()
+    name = re.sub(r"[-\s]", "_", name.lower())
     if name in _NOT_SECRET:
         return False
     return name in _SECRET_KEYS_EXACTLY or _SECRET_KEY.search(name) is not None
 
 
 def register(value: str) -> None:
-    """Remember one secret value. Values under 4 characters are left out: masking them garbles all text."""
-    if len(value) >= 4 and value not in _WAYS_NOT_SECRETS and not (value.startswith("/") and os.path.isfile(value)):
-        _known.update({value, quote(value, safe=""), quote_plus(value)})
-        for part in _PART.findall(value):
-            _known.update({part, unquote(part), quote(part, safe="")})
+    """Remember one secret value, in all forms in which it is told. Values under 4 characters are left out: masking them
+    garbles all text.
+    """
+    if len(value) < _LEAST or value in _WAYS_NOT_SECRETS or (value.startswith("/") and os.path.isfile(value)):
+        return
+    parts = [value, *_PART.findall(value), *(line for line in value.splitlines() if len(line) >= _LEAST_LINE)]
+    found = {form for part in parts for form in (*_forms(part), *_forms(unquote(part)))} - _known
+    if found:
+        _known.update(found)
+        _ordered[:] = sorted(_known, key=len, reverse=True)
+
+
+def _forms(value: str) -> Iterator[str]:
+    """How texts tell a value: as it is, in URLs, as Python and JSON quote it, and in base64."""
+    yield from (value, quote(value), quote(value, safe=""), quote_plus(value), repr(value)[1:-1])
+    if not (value.isascii() and value.isprintable()) or "\\" in value or '"' in value:
+        import json  # else it has nothing to escape
+
+        yield from (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
+    data = value.encode("utf-8", "surrogateescape")
+    if len(data) < _LEAST_IN_BASE64:
+        return
+    # It may stand behind something else, such as a user's name; the characters at its ends then hold bits of others.
+    for before in range(3):
+        length = before + len(data)
+        text = b64encode(b"\0" * before + data).decode()[(0, 2, 3)[before] : length * 8 // 6]
+        yield from (text, text.replace("+", "-").replace("/", "_"))
 
 
 def register_secrets(options: Any, *, secret: bool = False) -> None:
@@ -105,8 +142,16 @@ def masked(options: Any, *, secret: bool = False) -> Any:
 
 def scrub(text: str) -> str:
     """The text without any secret that is known or looks like one."""
-    for value in sorted(_known, key=len, reverse=True):
+    for value in _ordered:
         text = text.replace(value, MASK)
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def in_one_line(text: str) -> str:
+    """The text in one line and without control characters, whatever a store has put into it.
+
+    Bytes that are no UTF-8 stay, as surrogates.
+    """
+    return "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else "?" for c in " ".join(text.splitlines()))

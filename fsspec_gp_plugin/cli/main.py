@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..commands import PROGRAM, READ_OBJECT
 from ..errors import PluginError
-from ..redaction import scrub
+from ..redaction import in_one_line, scrub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.flush()
         return int(ended.code or 0)
     except PluginError as error:
-        sys.stderr.write(scrub(f"{PROGRAM}: {argv[0]}: {error}") + "\n")
+        sys.stderr.write(in_one_line(scrub(f"{PROGRAM}: {argv[0]}: {error}")) + "\n")
         return error.exit_status
     except KeyboardInterrupt:
         sys.stderr.write("\n")

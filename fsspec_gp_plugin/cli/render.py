@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..redaction import scrub
+from ..redaction import in_one_line, scrub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -130,4 +130,4 @@ def status() -> Iterator[Callable[[str], None]]:
 
 
 def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in scrub(text))
+    return in_one_line(scrub(text)).encode(errors="replace").decode()

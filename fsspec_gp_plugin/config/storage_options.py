@@ -24,10 +24,10 @@ def load_storage_options(
 
     Secret values among them are registered for redaction before anything can quote them.
     """
-    options = _expanded(name, _parse(text, f"option {name!r}"), environ)
+    options = _expanded(name, parse_mapping(text, f"option {name!r}"), environ)
     if file:
         what = f"{name}_file {file}"
-        over = _expanded(f"{name}_file", _parse(read_file(file, what), what), environ)
+        over = _expanded(f"{name}_file", parse_mapping(read_file(file, what), what), environ)
         options = _laid_over(options, over)
     opened: dict[str, Any] = decrypted(options, key, environ)
     register_secrets(opened)
@@ -38,7 +38,7 @@ def over(under: dict[str, Any], text: str) -> str:
     """The text of options that are those in `text` laid over others."""
     import yaml
 
-    return str(yaml.safe_dump(_laid_over(under, _parse(text, "option 'storage_options'"))))
+    return str(yaml.safe_dump(_laid_over(under, parse_mapping(text, "option 'storage_options'"))))
 
 
 def literal_secrets(text: str, option: str = "storage_options") -> list[str]:
@@ -55,11 +55,12 @@ def literal_secrets(text: str, option: str = "storage_options") -> list[str]:
         elif name and node and not str(node).startswith(PREFIX) and not _VARIABLE.search(str(node)):
             found.append(name)
 
-    walk(_parse(text, f"option {option!r}"), "")
+    walk(parse_mapping(text, f"option {option!r}"), "")
     return found
 
 
-def _parse(text: str, what: str) -> dict[str, Any]:
+def parse_mapping(text: str, what: str) -> dict[str, Any]:
+    """The mapping that a text of YAML or JSON holds; ConfigError, which says `what` the text is."""
     import yaml
 
     if not text.strip():

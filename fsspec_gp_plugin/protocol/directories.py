@@ -16,6 +16,7 @@ from ..backups.deletion import delete_all
 from ..config.units import format_size
 from ..errors import LocalFileError, NotFound, UsageError
 from ..integrity.entry import is_name
+from ..redaction import in_one_line
 from ..storage.mirrored import MirroredStore
 from .comparing import compared
 from .files import send_file
@@ -41,7 +42,7 @@ def list_directory(context: Context, path: str = "") -> None:
     found = sorted(context.store.find(prefix), key=lambda info: info.key)
     width = max([len(info.key) for info in found] + [len("NAME")])
     lines = [f"{'NAME':<{width}}  SIZE(bytes)"]
-    lines += [f"{info.key:<{width}}  {info.size}" for info in found]
+    lines += [f"{in_one_line(info.key):<{width}}  {info.size}" for info in found]
     context.say("\n".join(lines))
     context.done(f"{prefix or '/'}, {len(found)} objects")
 

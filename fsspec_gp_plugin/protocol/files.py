@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from .. import keys
@@ -25,18 +26,15 @@ def backup_file(context: Context, path: str) -> None:
 
 
 def send_file(context: Context, path: str, key: str, settings: UploadSettings | None = None) -> ObjectInfo:
-    """Store a local file; gpbackup's copy of the plugin's configuration without its secrets, which whoever may read the
-    backup need not know.
-    """
+    """Store a local file; of gpbackup's copy of the plugin's configuration only what may be shown."""
     if not keys.is_plugin_config(key):
         return context.send_file(path, key, settings)
-    from tempfile import TemporaryFile
-
     from ..config.loading import read_config
-    from ..config.redacted import redacted
+    from ..config.stored_copy import stored_copy
 
-    with TemporaryFile() as file:
-        file.write(redacted(read_config(path)).encode("utf-8", "surrogateescape"))
+    # In memory: there may be no directory for temporary files.
+    with open(os.memfd_create("configuration", os.MFD_CLOEXEC), "w+b") as file:
+        file.write(stored_copy(read_config(path)).encode("utf-8", "surrogateescape"))
         file.seek(0)
         return context.send(file.fileno(), key, settings)
 

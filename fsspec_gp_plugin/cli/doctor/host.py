@@ -10,13 +10,15 @@ import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ... import __version__, private
 from ...backups.risks import risks_of_the_file, risks_of_the_options
 from ...checksum import crc32c, is_hardware_based
 from ...commands import PROGRAM
 from ...config.loading import Config, executable_path, parse_config, read_config
+from ...config.storage_options import parse_mapping
+from ...config.strict import parse_strings
 from ...config.units import format_size
 from ...errors import ConfigError, LocalFileError
 from ...installation import executable
@@ -25,6 +27,7 @@ from ...integrity.catalog import require_sqlite
 from ...integrity.journal import DIRECTORY as JOURNAL
 from ...integrity.runs import DIRECTORY as RUNS
 from ...log import Log
+from ...redaction import masked
 
 if TYPE_CHECKING:
     from .steps import Step, Steps
@@ -188,9 +191,10 @@ def fingerprint(path: str) -> str:
     """What tells configurations apart, secrets left out; "" where the file can't be read."""
     import hashlib
 
-    from ...config.redacted import redacted
-
     try:
-        return hashlib.sha256(redacted(read_config(path)).encode()).hexdigest()[:16]
+        options: dict[str, Any] = dict(parse_strings(read_config(path)))
+        for name in ("storage_options", "replica_storage_options"):
+            options[name] = parse_mapping(options.get(name, ""), name)
     except ConfigError:
         return ""
+    return hashlib.sha256(repr(masked(options)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
