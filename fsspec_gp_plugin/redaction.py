@@ -22,7 +22,7 @@ MASK = "***"
 _SECRET_KEY = re.compile(
     r"(secret|passw(or)?d|passphrase|passcode|token|cred(s|ential)|private_?key|account_?key|access_?key(?!_?id)"
     r"|sas|signature|connection_?string|authorization|sse_?customer_?key|api_?key|encryption_?key|shared_?key|cookie"
-    r"|assertion|jwt|bearer|keytab|userpwd|(?<![a-z])login$|auth$|(?<!public)(?<!host)(^|_)key$)"
+    r"|assertion|jwt|bearer|keytab|userpwd|(?<![a-z])login$|auth$|(?<!public)(?<!host)_key$)"
 )
 _SECRET_KEYS_EXACTLY = {"key_b64", "pkey", "pw", "pass", "pwd", "pin", "refresh", "acct", "fsspec_gp_plugin"}
 # Names that look secret but say only where or how.

@@ -137,6 +137,9 @@ class FakeStore:
     def delete_empty_directories(self, prefix: str) -> None:
         pass
 
+    def way(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

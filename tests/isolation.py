@@ -15,6 +15,7 @@ def known_secrets(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The secrets that are masked in this process: none of another test."""
     known: set[str] = set()
     monkeypatch.setattr(redaction, "_known", known)
+    monkeypatch.setattr(redaction, "_ordered", [])
     return known
 
 

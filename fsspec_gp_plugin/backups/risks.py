@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..config.loading import Config
+    from ..storage.api import Store
 
-# Names under which fsspec's filesystems and the clouds' libraries take it.
-_VERIFY = {"verify", "session_verify", "verify_ssl", "ssl_verify", "connection_verify", "tls_verify"}
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -27,13 +26,17 @@ def risks_of_the_file(config: Config) -> Iterator[str]:
             )
 
 
-def risks_of_the_options(config: Config) -> Iterator[str]:
-    """What the options allow, a sentence each."""
-    for of, target in _targets(config):
-        for name in _unverified(target.storage_options):
-            yield f"{of}{name} turns the verification of TLS certificates off: anybody on the way may read and change"
-        for name, url in _plain(target.storage_options):
-            yield f"{of}{name} leads to {url} without TLS: anybody on the way may read and change"
+def risks_of_the_way(store: Store, of: str = "") -> Iterator[str]:
+    """What anybody between this host and an opened store can do, a sentence each. `of`: which target it is."""
+    way = None
+    with suppress(Exception):  # such as credentials that can't be found: the first request says so
+        way = store.way()
+    if way is None or way.host in _HERE:
+        return
+    if not way.is_encrypted:
+        yield f"{of}requests go to {way.host} without TLS: anybody on the way may read and change"
+    elif not way.is_verified:
+        yield f"{of}nothing verifies that {way.host} is the right host: anybody on the way may read and change"
 
 
 def _targets(config: Config) -> Iterator[tuple[str, Config]]:
@@ -41,25 +44,3 @@ def _targets(config: Config) -> Iterator[tuple[str, Config]]:
     yield "", config
     if config.replica is not None:
         yield "replica_", config.replica
-
-
-def _unverified(options: Any) -> Iterator[str]:
-    for name, value in _leaves(options):
-        if name.rpartition(".")[2].lower() in _VERIFY and str(value).lower() in ("false", "no", "off", "0"):
-            yield name
-
-
-def _plain(options: Any) -> Iterator[tuple[str, str]]:
-    for name, value in _leaves(options):
-        if name.rpartition(".")[2] in ("endpoint_url", "account_host") and str(value).startswith("http://"):
-            host = urlsplit(str(value)).hostname
-            if host not in _HERE:
-                yield name, str(host)
-
-
-def _leaves(node: Any, name: str = "storage_options") -> Iterator[tuple[str, Any]]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _leaves(value, f"{name}.{key}")
-    else:
-        yield name, node

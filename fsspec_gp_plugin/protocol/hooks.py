@@ -6,12 +6,13 @@ What can be known to fail must fail here: a restore_data that fails later makes 
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .. import keys
 from ..backups.deletion import remove_unfinished
 from ..backups.probing import probe
-from ..backups.risks import risks_of_the_file, risks_of_the_options
+from ..backups.risks import risks_of_the_file, risks_of_the_way
 from ..errors import Interrupted, StorageError, UsageError
 from .claiming import is_ours, joined_run, require_not_refused, run_of
 from .comparing import forget_manifests
@@ -23,6 +24,8 @@ from .restoring import join_confirmed, require_objects, require_restorable
 from .sources import choose, forget_source
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .context import Context
 
 # "master" and "coordinator" mean the same; both run before the segment hosts, which run before the segments.
@@ -37,10 +40,10 @@ def setup_plugin_for_backup(context: Context, directory: str, scope: str, conten
     # Configuration errors show in every scope; the requests are made once a host.
     _ = context.store
     if scope in _HOST_SCOPES:
-        _warn_of_risks(context, scope)
         require_catalogs(context)
         is_coordinator = scope in _COORDINATOR_SCOPES
         with (
+            _telling_risks(context, scope),
             taking_turns(context, timestamp),
             joined_run(context, directory, is_coordinator=is_coordinator) as is_first,
         ):
@@ -60,8 +63,7 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
     if context.config.replica is None:
         _ = context.store  # configuration errors show in every scope
     if scope in _HOST_SCOPES:
-        _warn_of_risks(context, scope)
-        with taking_turns(context, timestamp):
+        with _telling_risks(context, scope), taking_turns(context, timestamp):
             context.require_wanted()
             if scope in _COORDINATOR_SCOPES or not join_confirmed(context, timestamp):
                 choose(context, timestamp, lambda store: require_backup(context, store, prefix, timestamp))
@@ -122,13 +124,26 @@ def _checked(directory: str, scope: str, content: str) -> tuple[str, str]:
     return keys.backup_of_directory(directory)
 
 
-def _warn_of_risks(context: Context, scope: str) -> None:
-    """One line in the log for each; those of the file's contents on the coordinator alone."""
+@contextmanager
+def _telling_risks(context: Context, scope: str) -> Iterator[None]:
+    """One line in the log for each, whether the hook succeeds or not; those of the file on the coordinator alone."""
     if scope != "segment_host":
         for risk in risks_of_the_file(context.config):
             context.log.warning(risk)
-    for risk in risks_of_the_options(context.config):
-        context.log.warning(risk)
+    try:
+        yield
+    except Interrupted:
+        raise
+    except Exception:
+        _tell_ways(context)
+        raise
+    _tell_ways(context)
+
+
+def _tell_ways(context: Context) -> None:
+    for is_replica, store in context.targets.opened().items():
+        for risk in risks_of_the_way(store, "replica_url: " if is_replica else ""):
+            context.log.warning(risk)
 
 
 def _done(context: Context, timestamp: str, scope: str, content: str) -> None:

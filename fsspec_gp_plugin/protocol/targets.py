@@ -73,6 +73,11 @@ class Targets:
         self._patient.append(store)
         return store
 
+    def opened(self) -> dict[bool, Store]:
+        """The stores that were asked for so far: of the first target under False, of the replica under True."""
+        with self._lock:
+            return {is_replica: store for (is_replica, _), store in self._bare.items()}
+
     def seconds_to_wait(self, outage: float) -> float:
         """How many of so many seconds it makes sense to wait for what another command of this host gets from the first
         target. Where there is a replica, it may come from there.

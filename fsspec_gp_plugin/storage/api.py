@@ -8,6 +8,7 @@ All methods may be called from any thread.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,6 +46,22 @@ class Upload(NamedTuple):
     key: str
     started: float | None = None
     upload_id: str = ""
+
+
+class Way(NamedTuple):
+    """How requests and answers travel: to which host, whether by TLS or something as safe, and whether it is verified
+    that this is the right host.
+    """
+
+    host: str
+    is_encrypted: bool
+    is_verified: bool
+
+    @classmethod
+    def to(cls, url: str, *, is_verified: bool) -> Way:
+        """The way of HTTP requests to a URL."""
+        parts = urlsplit(url)
+        return cls(parts.hostname or "", parts.scheme == "https", is_verified)
 
 
 class Capabilities(NamedTuple):
@@ -184,6 +201,12 @@ class Store(Protocol):
 
     def delete_empty_directories(self, prefix: str) -> None:
         """Remove the directories that emptying the prefix left behind, where the store has directories."""
+        ...
+
+    def way(self) -> Way | None:
+        """How requests travel, by what the options, the environment and the provider's library say; None where nothing
+        travels, or nothing tells. Makes no request.
+        """
         ...
 
     def close(self) -> None:

@@ -160,6 +160,9 @@ class LocalStore:
                 return
             folder = os.path.dirname(folder)
 
+    def way(self) -> None:
+        """A network file system's is not ours to know."""
+
     def close(self) -> None:
         pass
 

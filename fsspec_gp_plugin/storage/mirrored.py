@@ -11,7 +11,7 @@ from ..errors import AccessDenied, ConfigError, NotFound, ObjectChanged, PluginE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .api import ObjectInfo, PartWriter, Store, Upload
+    from .api import ObjectInfo, PartWriter, Store, Upload, Way
 
 _T = TypeVar("_T")
 _LACKS = (NotFound, AccessDenied)
@@ -221,6 +221,9 @@ class MirroredStore:
 
     def delete_empty_directories(self, prefix: str) -> None:
         self._lead.delete_empty_directories(prefix)
+
+    def way(self) -> Way | None:
+        return self._lead.way()
 
     def close(self) -> None:
         pass

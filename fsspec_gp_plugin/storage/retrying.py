@@ -15,7 +15,7 @@ from .patience import Attempts, Patience
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .api import ObjectInfo, PartWriter, Store, Upload
+    from .api import ObjectInfo, PartWriter, Store, Upload, Way
     from .failing_reads import Reads
 
 _KEYS_A_DELETE = 1000
@@ -134,6 +134,9 @@ class RetryingStore:
 
     def delete_empty_directories(self, prefix: str) -> None:
         self.patience.run(lambda: self.inner.delete_empty_directories(prefix))
+
+    def way(self) -> Way | None:
+        return self.inner.way()
 
     def close(self) -> None:
         self.give_up()

@@ -138,7 +138,9 @@ class Conversation:
 
     def wait_for_word(self) -> None:
         """Until there is something to hear."""
-        assert select.select([self.connection], [], [], PATIENCE)[0]
+        poller = select.poll()
+        poller.register(self.connection, select.POLLIN)
+        assert poller.poll(PATIENCE * 1000)
 
     def hear_interrupt(self) -> int:
         """Step 5: the number of the signal."""

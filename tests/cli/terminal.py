@@ -53,7 +53,9 @@ class Terminal:
         return self._process.wait(_PATIENCE_SECONDS)
 
     def _read(self) -> bool:
-        assert select.select([self._ours], [], [], _PATIENCE_SECONDS)[0], self.screen
+        poller = select.poll()  # select() takes no descriptor above 1023
+        poller.register(self._ours, select.POLLIN)
+        assert poller.poll(_PATIENCE_SECONDS * 1000), self.screen
         try:
             piece = os.read(self._ours, 65536)
         except OSError:  # as Linux says that nobody has the other side

@@ -23,6 +23,7 @@ from tests.fakes import Alarm, FakeStore
 from tests.recorded import recorded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 TIMESTAMP = "20260101120000"
@@ -36,10 +37,10 @@ class Host:
         self.config = folder / "config.yaml"
         lines = ["executablepath: /x", "options:", "  url: s3://bucket", f"  state_directory: {folder}/state"]
         self.config.write_text("\n".join(lines))
+        self.log = Log(str(folder / "log"))
 
     def context(self, store: FakeStore, supplies: Supplies | None = None) -> Context:
-        log = Log(str(self.folder / "log"))
-        return Context(Streams(0, 1, 2), log, "test", str(self.config), store, supplies=supplies)
+        return Context(Streams(0, 1, 2), self.log, "test", str(self.config), store, supplies=supplies)
 
     def call(self, hook: str, store: FakeStore, content: int, scope: str, timestamp: str = TIMESTAMP) -> None:
         directory = f"/data/gpseg{content}/backups/{timestamp[:8]}/{timestamp}"
@@ -54,8 +55,10 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
+def host(tmp_path: Path) -> Iterator[Host]:
+    host = Host(tmp_path)
+    yield host
+    host.log.close()
 
 
 def test_only_the_first_setup_hook_of_a_host_asks_the_store(host: Host) -> None:

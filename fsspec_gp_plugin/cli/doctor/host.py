@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ... import __version__, private
-from ...backups.risks import risks_of_the_file, risks_of_the_options
+from ...backups.risks import risks_of_the_file
 from ...checksum import crc32c, is_hardware_based
 from ...commands import PROGRAM
 from ...config.loading import Config, executable_path, parse_config, read_config
@@ -86,13 +86,13 @@ def _look_at_the_executable(step: Step, named: str) -> None:
 
 
 def _look_at_risks(steps: Steps, config: Config) -> None:
-    found = [*risks_of_the_file(config), *risks_of_the_options(config)]
+    found = list(risks_of_the_file(config))
     for risk in found:
         with steps.trying("options") as step:
             step.warn(*risk.split(": ", 1)) if ": " in risk else step.warn(risk)
     if not found:
         with steps.trying("options") as step:
-            step.told = "no secrets as they are, nothing that turns off what protects"
+            step.told = "no secrets as they are"
 
 
 def look_at_the_host(steps: Steps, config: Config | None) -> None:

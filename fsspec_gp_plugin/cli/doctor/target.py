@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from ...backups.deletion import delete_all
 from ...backups.lasting import require_lasting
 from ...backups.probing import unique_name
+from ...backups.risks import risks_of_the_way
 from ...errors import AccessDenied, NotFound, PluginError, StorageError
 from ...redaction import scrub
 from ...storage.clock import clock_offset
@@ -73,6 +74,9 @@ def try_the_target(steps: Steps, config: Config, *, quick: bool, sees: tuple[str
         return
     prefix = f"{FOLDER}{unique_name('.')}/"
     try:
+        for risk in risks_of_the_way(store):
+            with steps.trying("protection") as step:
+                step.warn(*risk.split(": ", 1))
         if not _reach(steps, store, f"{prefix}absent", may_make_root=sees is None):
             steps.skip([*TRYING, *measuring, *LAST], "the target can't be used")
             return

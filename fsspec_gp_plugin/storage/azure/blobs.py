@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
 
 from ...checksum import in_base64
+from ..api import Way
 from ..http.transport import Transport
 from .answers import CRC, PLACEHOLDER, WRITER, ForeignAnswerError, Refusal, require_azure
 from .network import network
@@ -53,8 +54,9 @@ class Blobs:
         self._account = account
         self.container = container
         self._base = f"{account.endpoint}/{container}"
-        self.is_encrypted = account.endpoint.startswith("https://")
-        self._transport = Transport(network(account.endpoint, timeout))
+        reached = network(account.endpoint, timeout)
+        self.way = Way.to(account.endpoint, is_verified=reached.verifies)
+        self._transport = Transport(reached)
 
     @property
     def heard(self) -> tuple[str, float] | None:
@@ -69,7 +71,7 @@ class Blobs:
     def put_block(self, name: str, block: str, data: memoryview, cancellation: Cancellation) -> None:
         """Store a block that put_block_list() can make part of the blob; the service checks it where TLS doesn't."""
         url = self._url(name, comp="block", blockid=block)
-        headers = {} if self.is_encrypted else {"Content-MD5": _md5(data)}
+        headers = {} if self.way.is_encrypted else {"Content-MD5": _md5(data)}
         self._done(self._exchange("PUT", url, headers, data, cancellation=cancellation), 201)
 
     def put_block_list(self, name: str, blocks: list[str], crc: int, writer: str) -> None:

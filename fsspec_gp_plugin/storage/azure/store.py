@@ -20,6 +20,7 @@ from .writer import AzureWriter
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from ..api import Way
     from ..http.answer import Answer
     from .blobs import Blobs
 
@@ -141,7 +142,7 @@ class AzureStore:
                 answer.end()
 
     def crc32c(self, info: ObjectInfo) -> int | None:
-        if self.blobs.is_encrypted:
+        if self.way().is_encrypted:
             return None
         if info.crc32c is not None:
             return info.crc32c
@@ -214,6 +215,9 @@ class AzureStore:
         folder = prefix.rstrip("/")
         if folder:
             delete_empty(self.blobs, self._prefix, folder)
+
+    def way(self) -> Way:
+        return self.blobs.way
 
     def close(self) -> None:
         self.blobs.close()

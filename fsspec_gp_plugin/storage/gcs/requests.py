@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from ...errors import ConfigError
 from ...redaction import scrub
+from ..api import Way
 from ..http.routes import UnknownProxyError
 from ..http.transport import Transport
 
@@ -66,6 +67,7 @@ class Requests:
         self._make = make
         self._fs: Any = None
         self._lock = threading.Lock()
+        self._network = network
         self._transport = Transport(network)
 
     @property
@@ -76,10 +78,9 @@ class Requests:
                 self._fs = self._make()
             return self._fs
 
-    @property
-    def is_encrypted(self) -> bool:
-        """Whether TLS keeps what travels from being changed."""
-        return str(self.fs.base).startswith("https://")
+    def way(self) -> Way:
+        """How requests travel."""
+        return Way.to(str(self.fs.base), is_verified=self._network.verifies)
 
     @property
     def heard(self) -> tuple[str, float] | None:

@@ -20,7 +20,7 @@ from .writer import GcsWriter
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..api import Store
+    from ..api import Store, Way
     from ..http.answer import Answer
     from .requests import Requests
 
@@ -135,7 +135,7 @@ class GcsStore:
         return self.requests.begin("GET", url, {"Range": f"bytes={start}-{end - 1}"}, expected=end - start)
 
     def crc32c(self, info: ObjectInfo) -> int | None:
-        if info.crc32c is not None or self.requests.is_encrypted:
+        if info.crc32c is not None or self.way().is_encrypted:
             return info.crc32c
         found = self.stat(info.key)
         return found.crc32c if found.version == info.version else None
@@ -233,6 +233,9 @@ class GcsStore:
             self.requests.fs.cp_file(*paths)
         found = self.stat(key)
         return found if info.crc32c is None else self.require_same(found, info.size, info.crc32c)
+
+    def way(self) -> Way:
+        return self.requests.way()
 
     def close(self) -> None:
         self.requests.close()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ...errors import PluginError
+    from ..api import Way
     from .output import Output
 
 _PIECE = 1 << 20
@@ -38,6 +39,8 @@ class Dialect:
     parallel_reads = False
     # Whether to make directories before each file, or only when creating it raises FileNotFoundError.
     directories_first = True
+    # How requests travel, as the options say; None where nothing tells.
+    way: Way | None = None
     # What stands before paths in messages, such as "sftp://host".
     place = ""
     # One line for who sets up a backup, when there is something to know, such as that files are spooled on this host.

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, Unreachable
+from ..api import Way
 from ..codes import DENIED
 from .ftp_client import Ftp
 from .ftp_connection import FtpTarget
@@ -82,6 +83,8 @@ class FtpDialect(TreeDialect):
         super().__init__(lambda: None, target.timeout)
         self._target = target
         self.place = f"ftp://{target.host}"
+        context = target.context
+        self.way = Way(target.host, context is not None, context is None or context.verify_mode is not ssl.CERT_NONE)
 
     def connect(self) -> Ftp:
         return Ftp(self._target)

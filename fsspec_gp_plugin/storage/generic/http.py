@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...errors import StorageError
+from ..api import Way
 from .read_only import ReadOnlyDialect
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> HttpDiale
 
     protocol = url.partition("://")[0]
     given = {**options, "skip_instance_cache": True, "use_listings_cache": False}
-    return HttpDialect(lambda: HTTPFileSystem(**given), timeout, protocol)
+    dialect = HttpDialect(lambda: HTTPFileSystem(**given), timeout, protocol)
+    dialect.way = Way.to(url, is_verified=options.get("ssl", True) is not False)
+    return dialect
 
 
 class HttpDialect(ReadOnlyDialect):

@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 from ...errors import AccessDenied, ConfigError, StorageError, Unreachable
+from ..api import Way
 from .sftp_client import Sftp, SftpOutput, SftpTarget
 from .tree import TreeDialect, host_and_port, require_kind, require_known
 
@@ -67,6 +68,7 @@ class SftpDialect(TreeDialect):
         super().__init__(lambda: None, target.timeout)
         self._target = target
         self.place = f"sftp://{target.host}"
+        self.way = Way(target.host, is_encrypted=True, is_verified=target.check_host_key)
 
     def connect(self) -> Sftp:
         return Sftp(self._target)

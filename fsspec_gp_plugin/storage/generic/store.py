@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import StorageError
 from ...keys import is_unfinished
-from ..api import Capabilities, ObjectInfo, Upload
+from ..api import Capabilities, ObjectInfo, Upload, Way
 from ..fallbacks import delete_each, fetch_by_stat, put_by_writer, raise_failures
 from .connections import Connections
 from .writer import FsspecWriter
@@ -119,6 +119,9 @@ class FsspecStore:
                 self._remove_below(fs, name)
         with suppress(Exception):
             self.dialect.remove_directory(fs, path)
+
+    def way(self) -> Way | None:
+        return self.dialect.way
 
     def close(self) -> None:
         self.connections.close()

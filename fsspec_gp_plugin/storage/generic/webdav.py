@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...errors import ConfigError, StorageError
+from ..api import Way
 from .tree import TreeDialect, require_kind, require_known
 from .webdav_client import Webdav
 
@@ -63,7 +64,9 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebdavDia
         WebdavFileSystem(**given).client.http.close()
     except (TypeError, ValueError, OSError) as error:
         raise ConfigError(f"storage_options don't fit webdav://: {error}") from None
-    return WebdavDialect(lambda: Webdav(WebdavFileSystem(**given)), timeout, base.rstrip("/"))
+    dialect = WebdavDialect(lambda: Webdav(WebdavFileSystem(**given)), timeout, base.rstrip("/"))
+    dialect.way = Way.to(base, is_verified=given.get("verify", True) is not False)
+    return dialect
 
 
 def _trusting(authorities: str) -> ssl.SSLContext:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, Unreachable
+from ..api import Way
 from .tree import TreeDialect, host_and_port, require_kind, require_known
 from .webhdfs_client import HdfsError, WebHdfs
 
@@ -58,7 +59,9 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebHdfsDi
         make()  # it connects to nothing, and looks at what fits together
     except ValueError as error:
         raise ConfigError(f"storage_options don't fit webhdfs://: {error}") from None
-    return WebHdfsDialect(make, timeout, f"webhdfs://{host}")
+    dialect = WebHdfsDialect(make, timeout, f"webhdfs://{host}")
+    dialect.way = Way(host, bool(given.get("use_https")), given.get("session_verify", True) is not False)
+    return dialect
 
 
 class WebHdfsDialect(TreeDialect):

@@ -114,6 +114,11 @@ class Network:
         self._certificates = certificates
         self._client_certificate = client_certificate
 
+    @property
+    def verifies(self) -> bool:
+        """Whether the certificates of hosts are verified."""
+        return bool(self._verify)
+
     def route(self, url: str) -> Route:
         """The way to a URL's host; UnknownProxyError."""
         parts = urlsplit(url)

@@ -10,6 +10,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..api import Way
 from ..http.answer import SLOWEST_RATE
 from ..http.routes import Network
 from .signing import SIGNATURE_SECONDS
@@ -73,9 +74,9 @@ class Control:
         """The botocore client."""
         return self.outcome(self.submit(self.fs.set_session()))
 
-    def is_encrypted(self) -> bool:
-        """Whether TLS keeps what travels from being changed."""
-        return self.endpoint().startswith("https://")
+    def way(self) -> Way:
+        """How requests travel."""
+        return Way.to(self.endpoint(), is_verified=self.network().verifies)
 
     def endpoint(self) -> str:
         """Where the store is."""

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from ..api import Way
 from .signature import Keys, UrlSigner
 from .signing import METHODS, SIGNATURE_SECONDS, Presigned, header_values
 
@@ -79,9 +80,16 @@ class LiteralSigner:
         region = (options.get("client_kwargs") or {}).get("region_name") or "us-east-1"
         self._signer = UrlSigner(self._endpoint, region, keys)
 
-    def is_encrypted(self) -> bool:
-        """Whether TLS keeps what travels from being changed."""
-        return self._endpoint.startswith("https://")
+    def way(self) -> Way:
+        """How requests travel."""
+        return Way.to(self._endpoint, is_verified=bool(self._verify()))
+
+    def _verify(self) -> bool | str:
+        """As botocore finds it: whether certificates are verified, or the file of those whom to trust."""
+        verify: bool | str | None = (self._options.get("client_kwargs") or {}).get("verify")
+        if verify is None:
+            return os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or True
+        return verify
 
     def presign(self, operation: str, **parameters: Any) -> Presigned:
         additional = {
@@ -101,14 +109,11 @@ class LiteralSigner:
         """What botocore would make of options and environment."""
         from ..http.routes import Network
 
-        verify: bool | str | None = (self._options.get("client_kwargs") or {}).get("verify")
-        if verify is None:
-            verify = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or True
         return Network(
             timeout=self._timeout,
             proxy_of=self._proxy_of(),
-            verify=verify,
-            certificates=_certificates() if self.is_encrypted() else None,
+            verify=self._verify(),
+            certificates=_certificates() if self._endpoint.startswith("https://") else None,
         )
 
     def _proxy_of(self) -> Callable[[str], str | None]:

@@ -38,11 +38,11 @@ def open_s3(url: str, options: dict[str, Any], timeout: float) -> S3Store:
     if literal is not None:
         direct = Direct(literal, literal.network)
         data = S3Bytes(control, direct, checksums=checksums)
-        return S3Store(bucket, prefix, control, data, literal.is_encrypted)
+        return S3Store(bucket, prefix, control, data, literal.way)
     # Wrong options show here.
     signer = ControlSigner(control)
     data = S3Bytes(control, Direct(signer, control.network) if _can_presign(control.fs) else None, checksums=checksums)
-    return S3Store(bucket, prefix, control, data, control.is_encrypted)
+    return S3Store(bucket, prefix, control, data, control.way)
 
 
 def _filesystem(options: dict[str, Any], bucket: str, timeout: float) -> Any:

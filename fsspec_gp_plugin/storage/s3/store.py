@@ -24,7 +24,7 @@ from .writer import S3Writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ..api import Store
+    from ..api import Store, Way
     from .control import Control
     from .ways import Reading, S3Bytes
 
@@ -44,13 +44,11 @@ class S3Store:
         max_parts=10_000,
     )
 
-    def __init__(
-        self, bucket: str, prefix: str, control: Control, data: S3Bytes, is_encrypted: Callable[[], bool]
-    ) -> None:
-        """`control` makes the small requests, `data` those with bytes of objects; `is_encrypted`: TLS is used."""
+    def __init__(self, bucket: str, prefix: str, control: Control, data: S3Bytes, way: Callable[[], Way]) -> None:
+        """`control` makes the small requests, `data` those with bytes of objects; `way` tells how they travel."""
         self.control = control
         self.bytes = data
-        self._is_encrypted = is_encrypted
+        self.way = way
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
 
@@ -138,7 +136,7 @@ class S3Store:
             yield from reading.pieces(into)
 
     def crc32c(self, info: ObjectInfo) -> int | None:
-        if info.crc32c is not None or not self.bytes.crc_wanted or self._is_encrypted():
+        if info.crc32c is not None or not self.bytes.crc_wanted or self.way().is_encrypted:
             return info.crc32c
         found = self.stat(info.key)
         return found.crc32c if found.version == info.version else None
