@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from benchmarks.measure import MIB, Comparison, compare
 from tests.protocol.agents import EXECUTABLE
 from tests.protocol.caller import write_config
@@ -46,6 +48,8 @@ class Bench:
     size: int
     runs: int
     report: Report
+    # Another plugin's executable, which is measured beside ours.
+    beside: str = ""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -71,6 +75,21 @@ class Bench:
 
     def config(self, name: str, url: str, options: dict[str, Any] | None = None, **others: str) -> str:
         return str(write_config(self.folder / f"{name}.yaml", url, options, **others))
+
+    def s3_plugin_config(self, server: Minio, name: str) -> str:
+        """A configuration as gpbackup_s3_plugin takes it, for the other plugin."""
+        options = {
+            "region": "us-east-1",
+            "endpoint": server.endpoint,
+            "aws_access_key_id": minio_server.USER,
+            "aws_secret_access_key": minio_server.PASSWORD,
+            "bucket": server.bucket,
+            "folder": name,
+            "encryption": "off",
+        }
+        path = self.folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump({"executablepath": self.beside, "options": options}))
+        return str(path)
 
     def plugin(self, command: str, config: str, *words: str) -> list[str]:
         return [str(EXECUTABLE), command, config, OBJECT, *words]

@@ -2,7 +2,8 @@
 
     benchmarks/install
     .venv/bin/python -m benchmarks.run minio|disk [--tables 100] [--size 1M] [--jobs 4] [--single-data-file]
-        [--segments 2] [--runs 5] [--without-agent] [--beside EXECUTABLE] [--json FILE]
+        [--segments 2] [--runs 5] [--without-agent] [--through gzip|cat] [--nice 19] [--hooks] [--json FILE]
+        [--beside EXECUTABLE [--beside-config FILE]]
 
 docs/performance.md tells how the commands are called.
 """
@@ -13,23 +14,22 @@ import argparse
 import multiprocessing
 import os
 import resource
+import shutil
 import sys
 import tempfile
 import time
 from contextlib import contextmanager, nullcontext
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import yaml
 
 from benchmarks.bench import Bench, Report, Skipped
 from benchmarks.crowd import cpu_of
 from benchmarks.measure import Comparison, Figures, Target
-from benchmarks.whole_run import BACKUP, PHASES, RESTORE, Program, Run, Shape
+from benchmarks.whole_run import BACKUP, HOOKS, PHASES, RESTORE, Program, Run, Shape
 from fsspec_gp_plugin.config.units import parse_size
 from tests.protocol.agents import EXECUTABLE, ask_agent
 from tests.protocol.caller import Database
-from tests.servers import minio as minio_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tests.servers.minio import Minio
 
 OURS = "ours"
+START = datetime(2026, 1, 2, 3, 4, 5)
 # Sums of the seconds of ten hooks, the agent's birth included.
 TARGETS = {"hooks of the backup": 0.9, "hooks of the restore": 0.7}
 
@@ -68,32 +69,36 @@ def _agent_used(home: str) -> tuple[float, int]:
     return cpu, peak
 
 
-def whole_runs(bench: Bench, shape: Shape, target: str, *, beside: str, agent: bool) -> None:
+def whole_runs(
+    bench: Bench, shape: Shape, target: str, *, beside_config: Path | None, agent: bool, by_hook: bool
+) -> None:
     """Ours, and another plugin if one is named, in turn."""
+    streams = len(shape.oids) or 1
+    bench.needs(shape.size * streams * shape.segments * (bench.runs + 1) * (2 if bench.beside else 1))
     server = bench.minio() if target == "minio" else nullcontext(None)
     with server as minio:
         programs = [_ours(bench, minio, agent=agent)]
-        if beside:
-            if minio is None:
-                raise Skipped("another plugin is measured on MinIO only")
-            programs.append(_other(bench, minio, beside))
-        walls = [Target("wall", OURS, limit) for limit in TARGETS.values()] if target == "minio" and agent else []
+        if bench.beside:
+            programs.append(_other(bench, minio, beside_config))
+        # They are for two segments.
+        is_judged = target == "minio" and agent and shape.segments == 2
+        walls = [Target("wall", OURS, limit) for limit in TARGETS.values()] if is_judged else []
         limits = dict(zip(TARGETS, walls, strict=False))
         kind = "one stream" if shape.single_data_file else f"{shape.tables} tables, {shape.jobs} at a time,"
         title = f"{target}, {shape.segments} segments, {kind} of {shape.size / (1 << 20):g} MiB each"
         title += "; CPU and memory of backup and restore together"
         results = {}
-        for phase in (*PHASES, BACKUP, RESTORE):
+        for phase in (*PHASES, *(HOOKS if by_hook else ()), BACKUP, RESTORE):
             found = [limits[phase]] if phase in limits else []
-            found += [Target("wall", OURS, None, beside_name(beside))] if beside else []
+            found += [Target("wall", OURS, None, beside_name(bench.beside))] if bench.beside else []
             results[phase] = Comparison(f"{phase}: {title}, {bench.runs} runs in turn", found)
             results[phase].runs = {program.name: [] for program in programs}
         for number in range(-1, bench.runs):
             for program in programs if number % 2 == 0 else reversed(programs):
-                stamp = f"202601{number + 2:02}03040{programs.index(program)}"
+                stamp = f"{START + timedelta(hours=number, seconds=programs.index(program)):%Y%m%d%H%M%S}"
                 told = _in_a_process(Run(program, shape, Path(bench.source()), stamp))
                 for phase, one in told.items():
-                    if number >= 0:  # the first round fills the caches
+                    if number >= 0 and phase in results:  # the first round fills the caches
                         results[phase].runs[program.name].append(one)
         for result in results.values():
             bench.report.add(result)
@@ -116,20 +121,16 @@ def _ours(bench: Bench, minio: Minio | None, *, agent: bool) -> Program:
     return Program(OURS, str(EXECUTABLE), config, _database(bench, OURS), agent)
 
 
-def _other(bench: Bench, minio: Minio, executable: str) -> Program:
-    """One that takes the configuration of gpbackup_s3_plugin."""
-    options = {
-        "region": "us-east-1",
-        "endpoint": minio.endpoint,
-        "aws_access_key_id": minio_server.USER,
-        "aws_secret_access_key": minio_server.PASSWORD,
-        "bucket": minio.bucket,
-        "folder": "other",
-        "encryption": "off",
-    }
+def _other(bench: Bench, minio: Minio | None, given: Path | None) -> Program:
+    """One with a configuration of its own, or on MinIO that of gpbackup_s3_plugin."""
     config = bench.folder / "other.yaml"
-    config.write_text(yaml.safe_dump({"executablepath": executable, "options": options}))
-    return Program(beside_name(executable), executable, str(config), _database(bench, "other"), has_agent=False)
+    if given:
+        shutil.copyfile(given, config)  # gpbackup hands over a copy, too
+    elif minio is None:
+        raise Skipped("on disk another plugin needs --beside-config")
+    else:
+        bench.s3_plugin_config(minio, config.stem)
+    return Program(beside_name(bench.beside), bench.beside, str(config), _database(bench, "other"), has_agent=False)
 
 
 def _database(bench: Bench, name: str) -> Database:
@@ -156,14 +157,27 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="measured runs of each program (%(default)s)")
     parser.add_argument("--without-agent", action="store_true", help="every command does its own work")
     parser.add_argument("--beside", default="", metavar="EXECUTABLE", help="such as a gpbackup_s3_plugin")
+    parser.add_argument("--beside-config", type=Path, metavar="FILE", help="its configuration, for an empty place")
+    parser.add_argument("--through", default="gzip", help="what compresses tables, or `cat` (%(default)s)")
+    parser.add_argument("--nice", type=int, default=19, help="of the commands for tables (%(default)s)")
+    parser.add_argument("--hooks", action="store_true", help="tell each of the ten hooks, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures of every run go")
     parser.add_argument("--folder", type=Path, default=Path.home(), help="on a real disk; default: %(default)s")
     asked = parser.parse_args()
-    shape = Shape(asked.tables, asked.size, asked.jobs, asked.segments, asked.single_data_file)
+    shape = Shape(
+        asked.tables, asked.size, asked.jobs, asked.segments, asked.single_data_file, asked.through, asked.nice
+    )
     with _folder(asked.folder) as folder:
-        bench = Bench(folder, asked.size, asked.runs, Report(asked.json))
+        bench = Bench(folder, asked.size, asked.runs, Report(asked.json), asked.beside)
         try:
-            whole_runs(bench, shape, asked.target, beside=asked.beside, agent=not asked.without_agent)
+            whole_runs(
+                bench,
+                shape,
+                asked.target,
+                beside_config=asked.beside_config,
+                agent=not asked.without_agent,
+                by_hook=asked.hooks,
+            )
         except Skipped as reason:
             sys.exit(f"skipped: {reason}")
 

@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("scenario", choices=[*SCENARIOS, "all"])
     parser.add_argument("--size", type=parse_size, help="of the stream, such as 64M or 1G")
     parser.add_argument("--runs", type=int, help="measured runs of each command")
+    parser.add_argument("--beside", default="", metavar="EXECUTABLE", help="a gpbackup_s3_plugin, for `tables`")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures of every run go")
     parser.add_argument("--folder", type=Path, default=Path.home(), help="on a real disk; default: %(default)s")
     arguments = parser.parse_args()
@@ -49,7 +50,9 @@ def main() -> None:
     for name in SCENARIOS if arguments.scenario == "all" else [arguments.scenario]:
         run, size, runs = SCENARIOS[name]
         with tempfile.TemporaryDirectory(prefix="fsspec_gp_plugin-bench-", dir=arguments.folder) as folder:
-            bench = Bench(Path(folder), arguments.size or parse_size(size), arguments.runs or runs, report)
+            bench = Bench(
+                Path(folder), arguments.size or parse_size(size), arguments.runs or runs, report, arguments.beside
+            )
             try:
                 run(bench)
             except Skipped as reason:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CROWD = Path(__file__).with_name("crowd.py")
 TABLE = "/data/gpseg0/backups/20260102/20260102030405/gpbackup_0_20260102030405_{}"
 AT_ONCE = 8
+OTHER = "the other plugin"
 PYTHON_CLIENT = str(EXECUTABLE.with_suffix(".sh"))
 INTERPRETER = f"exec {EXECUTABLE.with_name('python3')} -I -S -c pass"
 
@@ -91,10 +92,16 @@ def workers(bench: Bench) -> None:
 def _tables(bench: Bench, server: Minio, pids: Sequence[int], command: str) -> None:
     config, count = _config(bench, server), bench.size // 1024
     alone = [PYTHON_CLIENT, "--without-agent", *_plugin(command, config)[1:]]
+    beside, targets = [], []
+    if bench.beside:
+        other = [bench.beside, command, bench.s3_plugin_config(server, "beside"), TABLE]
+        beside = [Crowd(OTHER, other, bench.environment, count // 2)]
+        targets = [Target("wall", "compiled client", 0.2 if command == "backup_data" else 0.35, OTHER)]
     _compare(
         bench,
         f"{command} of 1 kB with MinIO",
         [
+            *beside,
             Crowd("compiled client", _plugin(command, config), bench.environment, count, pids),
             Crowd("Python client", [PYTHON_CLIENT, *_plugin(command, config)[1:]], bench.environment, count, pids),
             Crowd("sh and python3 -I -S -c pass", ["sh", "-c", INTERPRETER], bench.environment, count),
@@ -106,6 +113,7 @@ def _tables(bench: Bench, server: Minio, pids: Sequence[int], command: str) -> N
             Target("wall", "compiled client", 3, "/bin/true"),
             Target("cpu", "Python client", 1.6, "sh and python3 -I -S -c pass"),
             Target("wall", "compiled client", 10, "without the agent", faster=True),
+            *targets,
         ],
     )
 

@@ -6,10 +6,12 @@ data directory, with nice 19 and umask 0077, in the environment of the database'
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +25,23 @@ if TYPE_CHECKING:
 
 PHASES = ("hooks of the backup", "data up", "files up", "hooks of the restore", "files down", "data down")
 BACKUP, RESTORE = "whole backup", "whole restore"
+_HOOKS = (
+    "setup_plugin_for_backup",
+    "cleanup_plugin_for_backup",
+    "setup_plugin_for_restore",
+    "cleanup_plugin_for_restore",
+)
+_SCOPES = ("master", "segment_host", "segment")
+HOOKS = tuple(f"{hook} {scope}" for hook in _HOOKS for scope in _SCOPES)
+
+_UP = {"gzip": "gzip -c -1", "cat": "cat"}
+_DOWN = {"gzip": "gzip -d -c", "cat": "cat"}
 
 
 @dataclass(frozen=True)
 class Shape:
     """What is backed up: so many tables a segment, of so many bytes, so many at a time on each; or one stream a
-    segment.
+    segment. `through`: gzip, or cat for no compression.
     """
 
     tables: int
@@ -36,6 +49,8 @@ class Shape:
     jobs: int
     segments: int
     single_data_file: bool
+    through: str = "gzip"
+    nice: int = 19
 
     @property
     def oids(self) -> list[int]:
@@ -67,7 +82,7 @@ class Run:
         """Note the seconds of each phase: of hooks, the sum of what each takes."""
         started = time.monotonic()
         self._hooks("setup_plugin_for_backup", "hooks of the backup")
-        self._phase("data up", self._data("gzip -c -1 | {}", "backup_data"))
+        self._phase("data up", self._data(f"{_UP[self.shape.through]} | {{}}", "backup_data"))
         self._write_files()
         self._phase("files up", [self._file("backup_file", name) for name in self._files()], at_once=1)
         self._hooks("cleanup_plugin_for_backup", "hooks of the backup")
@@ -78,7 +93,7 @@ class Run:
         started = time.monotonic()
         self._hooks("setup_plugin_for_restore", "hooks of the restore")
         self._phase("files down", [self._file("restore_file", name) for name in self._files()], at_once=1)
-        self._phase("data down", self._data("{} | gzip -d -c > /dev/null", "restore_data"))
+        self._phase("data down", self._data(f"{{}} | {_DOWN[self.shape.through]} | sha256sum", "restore_data"))
         self._hooks("cleanup_plugin_for_restore", "hooks of the restore")
         self.seconds[RESTORE] = time.monotonic() - started
 
@@ -97,9 +112,12 @@ class Run:
             [self._command(name, here[content], "segment_host") for content in segments],
             [self._command(name, here[content], "segment", f'\\"{content}\\"') for content in segments],
         ]
-        for step in steps:
+        for scope, step in zip(_SCOPES, steps, strict=True):
             with ThreadPoolExecutor(len(step)) as pool:
-                self._add(phase, sum(pool.map(self._bash, step)))
+                taken = list(pool.map(self._bash, step))
+            self._add(phase, sum(taken))
+            # Those of one scope come at once, and each has to wait for itself only.
+            self._add(f"{name} {scope}", max(taken))
 
     def _bash(self, line: str) -> float:
         home = self.program.database.folder / "home"
@@ -116,9 +134,20 @@ class Run:
             umask=0o077,
             check=False,
         )
+        taken = time.monotonic() - started
         if done.returncode or done.stderr:
             raise RuntimeError(f"{' '.join(command)}: status {done.returncode}: {done.stderr.decode().strip()}")
-        return time.monotonic() - started
+        if done.stdout and done.stdout.split()[0].decode() != self._digest:
+            raise RuntimeError(f"{' '.join(command)}: other bytes than were backed up")
+        return taken
+
+    @cached_property
+    def _digest(self) -> str:
+        found = hashlib.sha256()
+        with open(self.source, "rb") as source:
+            while piece := source.read(1 << 20):
+                found.update(piece)
+        return found.hexdigest()
 
     def _phase(self, name: str, works: Sequence[Callable[[], float]], at_once: int = 0) -> None:
         started = time.monotonic()
@@ -137,9 +166,11 @@ class Run:
             path = self._directory(content) / f"gpbackup_{content}_{self.timestamp}{ending}"
             called = line.format(self._command(command, str(path)))
             with open(self.source, "rb") as source:
-                return self._seconds(["nice", "-n", "19", "sh", "-c", called], path.parents[3], source.fileno())
+                nice = ["nice", "-n", str(self.shape.nice)]
+                return self._seconds([*nice, "sh", "-c", called], path.parents[3], source.fileno())
 
-        endings = [f"_{oid}.gz" for oid in self.shape.oids] or [".gz"]
+        suffix = ".gz" if self.shape.through == "gzip" else ""
+        endings = [f"_{oid}{suffix}" for oid in self.shape.oids] or [suffix]
         segments = range(self.shape.segments)
         return [lambda c=c, e=e: work(c, e) for e in endings for c in segments]  # type: ignore[misc]
 
@@ -158,6 +189,10 @@ class Run:
     def _write_files(self) -> None:
         """What gpbackup writes on the coordinator, as far as a restore's setup hook reads it."""
         told = record(self.timestamp, (), self.shape.segments)
+        if self.shape.through != "gzip":
+            told = told.replace("compressed: true", "compressed: false").replace(
+                "compressiontype: gzip", 'compressiontype: ""'
+            )
         if self.shape.single_data_file:
             told = told.replace("singledatafile: false", "singledatafile: true")
         named = {"database": "bench", "options": "", "section": "All Sections", "filtering": "None"}
