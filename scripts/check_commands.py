@@ -20,7 +20,7 @@ _OTHERS = {
     "gpbackup": {"--from-timestamp", "--jobs", "--leaf-partition-data", "--single-data-file"},
     "gprestore": {"--resize-cluster"},
     "benchmarks.streams": {"--folder"},
-    "benchmarks.run": {"--beside"},
+    "benchmarks.run": {"--beside", "--beside-config", "--hooks", "--nice", "--through"},
     "scripts/test": {"--costs", "--coverage"},
 }
 # What follows the program's name and is no command: options of its own, a placeholder, the name of a format.

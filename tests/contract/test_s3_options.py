@@ -16,7 +16,7 @@ import pytest
 from fsspec_gp_plugin.errors import AccessDenied, StorageError
 from fsspec_gp_plugin.redaction import register_secrets, scrub
 from fsspec_gp_plugin.storage.opening import open_store
-from fsspec_gp_plugin.storage.s3.literal import LiteralSigner
+from fsspec_gp_plugin.storage.s3.own_signer import OwnSigner
 from tests.contract.stores import content
 from tests.servers.minio import KMS_KEY, PASSWORD, USER
 
@@ -33,7 +33,7 @@ SMALL = os.urandom(1000)
 LARGE = os.urandom((5 << 20) + 70_000)
 NAMES = ("small", "large")
 # An option that only s3fs knows, though it changes nothing.
-SIGNERS: dict[str, dict[str, Any]] = {"literal": {}, "s3fs": {"requester_pays": False}}
+SIGNERS: dict[str, dict[str, Any]] = {"own": {}, "s3fs": {"requester_pays": False}}
 
 
 @pytest.fixture(params=SIGNERS)
@@ -49,7 +49,7 @@ def opened(server: Minio, options: dict[str, Any], signer: str = "s3fs") -> Iter
     store: Any = open_store(f"s3://{server.bucket}/{prefix}", {**SIGNERS[signer], **options})
     try:
         if store.bytes._direct is not None:
-            assert isinstance(store.bytes._direct._signer, LiteralSigner) == (signer == "literal")
+            assert isinstance(store.bytes._direct._signer, OwnSigner) == (signer == "own")
         yield store, prefix
     finally:
         store.close()

@@ -9,8 +9,8 @@ from typing import Any
 from ...errors import ConfigError
 from .control import Control
 from .direct import Direct
-from .literal import literal_signer
 from .network import check_certificates, check_proxies
+from .own_signer import own_signer
 from .signing import ControlSigner
 from .store import S3Store
 from .ways import S3Bytes
@@ -34,11 +34,10 @@ def open_s3(url: str, options: dict[str, Any], timeout: float) -> S3Store:
     check_proxies(options)
     checksums = _CHECKSUMS.get(str(_said("request_checksum_calculation", options, _profile(options))).lower())
     control = Control(lambda: _filesystem(options, bucket, timeout), timeout)
-    literal = literal_signer(options, timeout) if _is_plain_bucket(bucket) else None
-    if literal is not None:
-        direct = Direct(literal, literal.network)
-        data = S3Bytes(control, direct, checksums=checksums)
-        return S3Store(bucket, prefix, control, data, literal.way)
+    own = own_signer(bucket, options, timeout) if _is_plain_bucket(bucket) else None
+    if own is not None:
+        data = S3Bytes(control, Direct(own, own.network), checksums=checksums)
+        return S3Store(bucket, prefix, control, data, own.way)
     # Wrong options show here.
     signer = ControlSigner(control)
     data = S3Bytes(control, Direct(signer, control.network) if _can_presign(control.fs) else None, checksums=checksums)

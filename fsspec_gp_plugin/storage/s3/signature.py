@@ -35,7 +35,7 @@ class UrlSigner:
         self._endpoint = endpoint
         self._host = _host(endpoint)
         self._region = region
-        self._keys = keys
+        self.keys = keys
         self._token = [] if keys.token is None else [f"X-Amz-Security-Token={quote(keys.token, safe='')}"]
         # The key of a day, and the day: it is derived by four hashes.
         self._day_key = ("", b"")
@@ -55,7 +55,7 @@ class UrlSigner:
         pairs = [
             *(f"{name}={quote(value, safe='')}" for name, value in query.items()),
             f"X-Amz-Algorithm={_ALGORITHM}",
-            f"X-Amz-Credential={quote(f'{self._keys.access_key}/{scope}', safe='')}",
+            f"X-Amz-Credential={quote(f'{self.keys.access_key}/{scope}', safe='')}",
             f"X-Amz-Date={moment}",
             f"X-Amz-Expires={seconds}",
             f"X-Amz-SignedHeaders={names.replace(';', '%3B')}",
@@ -70,7 +70,7 @@ class UrlSigner:
     def _key_of(self, day: str) -> bytes:
         known, key = self._day_key
         if known != day:
-            key = f"AWS4{self._keys.secret_key}".encode()
+            key = f"AWS4{self.keys.secret_key}".encode()
             for part in (day, self._region, "s3", "aws4_request"):
                 key = _hashed(key, part)
             self._day_key = (day, key)

@@ -36,6 +36,8 @@ _ELSEWHERE = {"Bucket", "Key", "PartNumber", "UploadId", "VersionId"}
 
 # Long enough for a part that stands still to the end of its patience, short enough to be worth little.
 SIGNATURE_SECONDS = 3600
+# Whatever these files say is left to s3fs.
+OTHER_FILES = ("~/.config/fsspec", "~/.boto", "/etc/boto.cfg")
 METHODS = {"get_object": "GET", "head_object": "HEAD", "put_object": "PUT", "upload_part": "PUT"}
 
 

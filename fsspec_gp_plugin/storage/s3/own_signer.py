@@ -1,8 +1,9 @@
-"""Signing without s3fs, where the options say literally all that it would find out.
+"""Signing without s3fs, where all that it would find out is known.
 
-s3fs and its client cost 0.4 s before the first request, more than many a table takes. With an endpoint in the
-options, and keys there or in the environment, nothing is left to find out, so the signature is all that is needed;
-whatever is not known here, in options, environment or files, leaves it to s3fs.
+s3fs and its client cost 0.4 s before the first request, more than many a table takes. With an endpoint in the options,
+and keys there or in the environment, nothing is left to find out, so the signature is all that is needed. Else
+botocore, which s3fs asks as well, tells credentials and region (chain.py). Whatever is not known here, in options,
+environment or files, leaves it to s3fs.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from urllib.parse import quote, urlsplit
 
 from ..api import Way
 from .signature import Keys, UrlSigner
-from .signing import METHODS, SIGNATURE_SECONDS, Presigned, header_values
+from .signing import METHODS, OTHER_FILES, SIGNATURE_SECONDS, Presigned, header_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..http.routes import Network
 
-_KNOWN = {"key", "secret", "token", "endpoint_url", "client_kwargs", "config_kwargs", "s3_additional_kwargs"}
+_KNOWN = {
+    "key", "secret", "token", "profile", "endpoint_url", "client_kwargs", "config_kwargs", "s3_additional_kwargs",
+}  # fmt: skip
 _KNOWN_OF_CLIENT = {"region_name", "verify"}
 _KNOWN_OF_CONFIG = {
     "connect_timeout", "read_timeout", "retries", "max_pool_connections", "s3", "signature_version", "proxies",
@@ -34,30 +37,42 @@ _NOT_CREATING = {"get_object", "head_object", "upload_part"}
 _FOR_EVERY_REQUEST = {"RequestPayer", "ExpectedBucketOwner", "ChecksumCRC32C", "ChecksumMode", "ContentMD5"}
 
 
-def literal_signer(options: dict[str, Any], timeout: float) -> LiteralSigner | None:
-    """A signer of these s3fs options, or None where only s3fs knows what they mean."""
+def own_signer(bucket: str, options: dict[str, Any], timeout: float) -> OwnSigner | None:
+    """A signer for one bucket by these s3fs options, or None where only s3fs knows what they mean."""
+    if not _are_known(options):
+        return None
+    endpoint, region = options.get("endpoint_url"), (options.get("client_kwargs") or {}).get("region_name")
+    keys = _keys(options)
+    if keys is not None and endpoint:
+        return OwnSigner(f"{endpoint.rstrip('/')}/{bucket}", region or "us-east-1", lambda: keys, options, timeout)
+    from .chain import found_by_botocore
+
+    found = found_by_botocore(bucket, options)
+    return None if found is None else OwnSigner(found.address, found.region, found.keys, options, timeout)
+
+
+def _are_known(options: dict[str, Any]) -> bool:
+    """Whether all that the options say is known here."""
     client, config = options.get("client_kwargs") or {}, options.get("config_kwargs") or {}
-    literal = (
+    endpoint = options.get("endpoint_url") or "http://any"
+    return (
         set(options) <= _KNOWN
         and set(client) <= _KNOWN_OF_CLIENT
         and set(config) <= _KNOWN_OF_CONFIG
         and set(config.get("s3") or {}) <= {"addressing_style"}
         and (config.get("s3") or {}).get("addressing_style", "auto") in ("auto", "path")
         and config.get("signature_version", "s3v4") == "s3v4"
-        and options.get("endpoint_url")
-        and "amazonaws.com" not in options["endpoint_url"]
-        and urlsplit(options["endpoint_url"]).path in ("", "/")
+        and "amazonaws.com" not in endpoint
+        and urlsplit(endpoint).path in ("", "/")
     )
-    keys = _keys(options) if literal else None
-    return LiteralSigner(options, keys, timeout) if keys is not None else None
 
 
 def _keys(options: dict[str, Any]) -> Keys | None:
     """The access key of the options, or of the environment; None where files or variables may say something else."""
     said = {name for name in os.environ if name.startswith(("AWS_", "BOTO_", "FSSPEC_"))} - {"AWS_CA_BUNDLE"}
     home = os.path.expanduser("~")
-    files = (f"{home}/.aws/config", f"{home}/.aws/credentials", f"{home}/.config/fsspec", f"{home}/.boto")
-    if any(map(os.path.exists, (*files, "/etc/boto.cfg"))):
+    files = (f"{home}/.aws/config", f"{home}/.aws/credentials", *OTHER_FILES)
+    if "profile" in options or any(os.path.exists(os.path.expanduser(file)) for file in files):
         return None
     if options.get("key") and options.get("secret"):
         return None if said else Keys(options["key"], options["secret"], options.get("token"))
@@ -68,17 +83,45 @@ def _keys(options: dict[str, Any]) -> Keys | None:
     return Keys(access_key, secret_key, os.environ.get(_VARIABLES[2]) or None)
 
 
-class LiteralSigner:
-    """Signs with one access key for one endpoint."""
+class OwnSigner:
+    """Signs for one bucket."""
 
-    def __init__(self, options: dict[str, Any], keys: Keys, timeout: float) -> None:
-        """`options` are s3fs', of which literal_signer() knows all."""
+    def __init__(
+        self, address: str, region: str, keys: Callable[[], Keys], options: dict[str, Any], timeout: float
+    ) -> None:
+        """`address`: the bucket's, without a slash at its end. `keys` gives those that are good now. `options` are
+        s3fs', all of which are known here.
+        """
+        self._address = address
+        self._region = region
+        self._keys = keys
         self._options = options
         self._timeout = timeout
-        self._endpoint: str = options["endpoint_url"].rstrip("/")
         self._additional = options.get("s3_additional_kwargs") or {}
-        region = (options.get("client_kwargs") or {}).get("region_name") or "us-east-1"
-        self._signer = UrlSigner(self._endpoint, region, keys)
+        parts = urlsplit(address)
+        self._endpoint, self._path = f"{parts.scheme}://{parts.netloc}", parts.path
+        self._signer: UrlSigner | None = None
+
+    def presign(self, operation: str, **parameters: Any) -> Presigned:
+        additional = {
+            name: value
+            for name, value in self._additional.items()
+            if operation not in _NOT_CREATING or name in _FOR_EVERY_REQUEST or name.startswith("SSECustomer")
+        }
+        merged = {**additional, **parameters}
+        headers = header_values(merged)
+        query = {_QUERY[name]: str(value) for name, value in merged.items() if name in _QUERY}
+        path = f"{self._path}/{quote(merged['Key'], safe='/~')}"
+        method = METHODS[operation]
+        url = self._current().signed(method, path, query, headers, SIGNATURE_SECONDS, time.time())
+        return Presigned(method, url, headers)
+
+    def _current(self) -> UrlSigner:
+        """With the keys that are good now, which may have been renewed."""
+        keys, signer = self._keys(), self._signer
+        if signer is None or signer.keys != keys:
+            signer = self._signer = UrlSigner(self._endpoint, self._region, keys)
+        return signer
 
     def way(self) -> Way:
         """How requests travel."""
@@ -90,20 +133,6 @@ class LiteralSigner:
         if verify is None:
             return os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or True
         return verify
-
-    def presign(self, operation: str, **parameters: Any) -> Presigned:
-        additional = {
-            name: value
-            for name, value in self._additional.items()
-            if operation not in _NOT_CREATING or name in _FOR_EVERY_REQUEST or name.startswith("SSECustomer")
-        }
-        merged = {**additional, **parameters}
-        headers = header_values(merged)
-        query = {_QUERY[name]: str(value) for name, value in merged.items() if name in _QUERY}
-        path = f"/{merged['Bucket']}/{quote(merged['Key'], safe='/~')}"
-        method = METHODS[operation]
-        url = self._signer.signed(method, path, query, headers, SIGNATURE_SECONDS, time.time())
-        return Presigned(method, url, headers)
 
     def network(self) -> Network:
         """What botocore would make of options and environment."""
