@@ -31,17 +31,27 @@ class Log:
         """
         self.verbosity = verbosity
         self.fd: int | None = None
+        self._who = self._directory = self._day = ""
         try:
             user, home = _user_and_home()
             host = os.uname().nodename.partition(".")[0]
             self._who = f"{_PROGRAM}:{user}:{host}:{pid or os.getpid():06d}"
-            directory = directory or os.path.join(home, "gpAdminLogs")
-            os.makedirs(directory, mode=0o700, exist_ok=True)
-            path = os.path.join(directory, time.strftime(f"{_PROGRAM}_%Y%m%d.log"))
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            self.fd = os.open(path, flags, 0o600)
+            self._directory = directory or os.path.join(home, "gpAdminLogs")
+            os.makedirs(self._directory, mode=0o700, exist_ok=True)
+            self._open(time.strftime("%Y%m%d"))
         except (OSError, ValueError):
             self._who = ""
+
+    def _open(self, day: str) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        fd = os.open(os.path.join(self._directory, f"{_PROGRAM}_{day}.log"), flags, 0o600)
+        if self.fd is None:
+            self.fd = fd
+        else:
+            # In its place, as another thread may be writing.
+            os.dup2(fd, self.fd, inheritable=False)
+            os.close(fd)
+        self._day = day
 
     def close(self) -> None:
         """Write no more."""
@@ -72,7 +82,11 @@ class Log:
     def _write(self, level: str, verbosity: Verbosity, message: str) -> None:
         if self.fd is None or VERBOSITIES.index(verbosity) > VERBOSITIES.index(self.verbosity):
             return
-        line = f"{time.strftime('%Y%m%d:%H:%M:%S')} {self._who}-[{level}]:-{in_one_line(scrub(message))}\n"
+        now = time.strftime("%Y%m%d:%H:%M:%S")
+        if now[:8] != self._day:  # the agent's stays open for days
+            with suppress(OSError):
+                self._open(now[:8])
+        line = f"{now} {self._who}-[{level}]:-{in_one_line(scrub(message))}\n"
         with suppress(OSError):  # a full disk under the log is no reason to lose a backup
             os.write(self.fd, line.encode("utf-8", "backslashreplace"))
 

@@ -6,13 +6,17 @@ import fcntl
 import os
 import resource
 import signal
+import time
 from contextlib import suppress
 from importlib import import_module
 
 from . import wire
-from .server import Server
+from .registry import SUFFIX
+from .server import CONTROL, Server
+from .starting import ATTEMPT
 
 _LOCK = ".lock"
+_KEPT_SECONDS = 30 * 86400.0
 # What takes long to import and is the same for all streams; none of it starts a thread, which a fork would lose.
 _PRELOADED = (
     "call", "protocol.data", "protocol.files", "protocol.hooks", "storage.opening", "config.loading", "agent.worker",
@@ -40,9 +44,29 @@ def serve(idle: float, protocol: str, ready: int, *, config: str = "", stand_in:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 0  # there is one
+    os.utime(lock)
     _settle_down()
+    _sweep(directory)
     _preload(protocol)
     return Server(directory, name, idle, lock, config=config, stand_in=stand_in).run(ready)
+
+
+def _sweep(directory: int) -> None:
+    """Remove what agents of installations that are gone have left: files whose lock nobody has had for a month."""
+    for found in os.listdir(directory):
+        name, dot, suffix = found.rpartition(".")
+        if dot + suffix != _LOCK:
+            continue
+        with suppress(OSError):  # it is held, or gone already
+            lock = os.open(found, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=directory)
+            try:
+                if time.time() - os.fstat(lock).st_mtime > _KEPT_SECONDS:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    for one in ("", CONTROL, SUFFIX, ATTEMPT, _LOCK):
+                        with suppress(FileNotFoundError):
+                            os.unlink(name + one, dir_fd=directory)
+            finally:
+                os.close(lock)
 
 
 def _settle_down() -> None:

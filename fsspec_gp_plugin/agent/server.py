@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 CONTROL = ".control"
 _BACKLOG = 256
 _LOOK_SECONDS = 1.0
-# Of a worker that dies at once, again and again.
+# A worker that dies is replaced so long after its birth at the soonest; many in a row that die so young end the agent.
 _PAUSE_SECONDS = 5.0
+_MOST_DEATHS = 10
 
 
 def workers_for(cores: int) -> int:
@@ -43,8 +44,7 @@ class Server:
     ) -> None:
         """`directory` is open; the sockets' names begin with `name`; who has the `lock` may have them. `idle`: it ends
         after so many seconds without a command and without users. `config`: the configuration that is going to be used,
-        or "". `stand_in`: a data command has started it, so it may
-        be slower than one that a hook starts, and serves no hooks.
+        or "". `stand_in`: a data command has started it, so it may be slower than a hook's, and serves no hooks.
         """
         self._directory = directory
         self._lock = lock
@@ -62,6 +62,8 @@ class Server:
         self._registry = Registry(directory, name + SUFFIX, self._signs)
         self._last_user = time.monotonic()
         self._born: dict[int, float] = {}
+        self._due: dict[Slot, float] = {}  # when dead workers' successors may be born
+        self._deaths = 0
         self._ending = ""
         self._installed = _installation()
         self._log = Log()
@@ -83,7 +85,7 @@ class Server:
         with suppress(OSError):  # whoever started us has gone
             os.write(ready, b"ready\n")
         _say_nothing()
-        while self._born:
+        while self._born or (self._due and not self._ending):
             try:
                 with self._control.accept()[0] as line:
                     self._answer(line)
@@ -125,11 +127,17 @@ class Server:
             pid, status = os.waitpid(slot.pid, os.WNOHANG)
             if not pid:
                 continue
-            lived = time.monotonic() - self._born.pop(pid)
+            born = self._born.pop(pid)
             if self._ending:
                 continue
             self._log.error(f"agent: a worker ended unexpectedly, status {os.waitstatus_to_exitcode(status)}")
-            time.sleep(max(0.0, _PAUSE_SECONDS - lived))
+            self._due[slot] = born + _PAUSE_SECONDS
+            self._deaths = self._deaths + 1 if time.monotonic() < self._due[slot] else 0
+            if self._deaths == _MOST_DEATHS:
+                self._end("its workers end as soon as they begin")
+                return
+        for slot in [slot for slot, when in self._due.items() if time.monotonic() >= when]:
+            del self._due[slot]
             self._fork(slot)
 
     def _fork(self, slot: Slot) -> None:
@@ -198,18 +206,14 @@ class Server:
 
     def _serves(self, asked: dict[str, Any]) -> bool:
         """Whether a hook's backup or restore can be served by this agent."""
-        is_same = asked["environment"] == self._digest() and asked["version"] == __version__
+        is_same = asked["environment"] == digest(os.environ) and asked["version"] == __version__
         return is_same and not self._stand_in and not self._ending
-
-    @staticmethod
-    def _digest() -> str:
-        return digest(os.environ)
 
     def _status(self) -> dict[str, Any]:
         return {
             "pid": os.getpid(),
             "version": __version__,
-            "environment": self._digest(),
+            "environment": digest(os.environ),
             "seconds": round(time.monotonic() - self._started),
             "workers": [slot.pid for slot in self._slots],
             "streams": sum(slot.busy for slot in self._slots),

@@ -6,6 +6,7 @@ import fcntl
 import os
 import select
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from .server import CONTROL
 if TYPE_CHECKING:
     from ..config.loading import Config
 
-_ATTEMPT = ".attempt"
+ATTEMPT = ".attempt"
 _ATTEMPT_SECONDS = 10.0
 
 
@@ -30,14 +31,16 @@ class Birth:
         """Start it; OSError."""
         self._ready, write = os.pipe2(os.O_CLOEXEC)
         try:
-            subprocess.Popen(
+            started = subprocess.Popen(
                 _command(config),
                 stdin=subprocess.DEVNULL,
                 stdout=write,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
                 start_new_session=True,
-            ).returncode = 0  # it outlives us, which subprocess need not complain of
+            )
+            # It may outlive this process, which then ends without this thread; else nothing is left of it here.
+            threading.Thread(target=started.wait, daemon=True).start()
         except BaseException:
             os.close(self._ready)
             raise
@@ -110,7 +113,7 @@ def _may_try(directory: int, name: str) -> bool:
     """Whether nobody on this host has tried to start one in the last seconds; notes that this process tries now."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     with suppress(BlockingIOError):
-        fd = os.open(name + _ATTEMPT, flags, 0o600, dir_fd=directory)
+        fd = os.open(name + ATTEMPT, flags, 0o600, dir_fd=directory)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # An empty file is new.

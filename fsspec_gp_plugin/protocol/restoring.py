@@ -70,7 +70,8 @@ def require_restorable(context: Context, timestamp: str) -> None:
             f"{timestamp}: data objects are looked for by the hook of each segment; restored onto fewer segments than "
             "there were, those of the others are not checked"
         )
-    if note:
+    # Of a backup that may lack objects each hook finds out for itself: the next restore may want it whole.
+    if note and not context.config.restore_incomplete:
         catalog_users.confirm(context.config.place, note)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -224,3 +225,22 @@ def test_people_can_ask_for_it_and_stop_it(local: Plugin) -> None:
     assert agent("--help").returncode == 0
     assert agent("dance").returncode == 2
     assert agent("dance").stderr.startswith("usage: fsspec_gp_plugin agent")
+
+
+def test_files_of_installations_that_are_gone_are_removed(database: Database) -> None:
+    directory = database.folder / "home/.fsspec_gp_plugin/agent"
+    directory.mkdir(parents=True, mode=0o700)
+    directory.parent.chmod(0o700)
+    ends = ("", ".control", ".users", ".attempt", ".lock")
+    for name in ("gone", "recent", "held"):
+        for end in ends:
+            path = directory / f"{name}{end}"
+            path.touch()
+            if name != "recent":
+                os.utime(path, (0, 0))
+    with open(directory / "held.lock", "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        Agent(database).stop()
+    left = {path.name for path in directory.iterdir()}
+    assert {name for name in left if name.startswith("gone")} == set()
+    assert left >= {f"{name}{end}" for name in ("recent", "held") for end in ends}

@@ -122,6 +122,18 @@ def test_what_there_is_is_restored_where_that_is_wanted(host: Host) -> None:
     assert host.log().count("WARNING") == 1
 
 
+def test_what_was_found_for_a_restore_of_what_there_is_counts_for_no_other(host: Host) -> None:
+    """The next restore of the backup on this host may want it whole."""
+    one = recorded("default")
+    store = Store("default")
+    del store.objects[one.prefix + one.data[0]]
+    host.options = "  restore_incomplete: on\n"
+    host.set_up(store, "default")
+    host.options = ""
+    with pytest.raises(NotFound, match="1 of 20 objects is missing"):
+        host.set_up(store, "default", "segment_host")
+
+
 @pytest.mark.parametrize("name", ["default", "without_a_record"])
 def test_what_the_store_has_archived_is_told(host: Host, name: str) -> None:
     one = recorded("default")
