@@ -58,12 +58,13 @@ def test_a_client_whose_worker_hangs_ends_within_two_seconds_of_a_signal(
     try:
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        status, err = ended(process)
+        assert process.wait(PATIENCE) == 128 + signal.SIGTERM
         assert time.monotonic() - started < 2.5  # two seconds, and half a one for looking
-        assert (status, err) == (128 + signal.SIGTERM, "fsspec_gp_plugin: backup_data: interrupted by SIGTERM\n")
     finally:
         for worker in workers:
             os.kill(worker, signal.SIGCONT)
+    # The worker has had the pipe open, and may now say the same.
+    assert set(ended(process)[1].splitlines()) == {"fsspec_gp_plugin: backup_data: interrupted by SIGTERM"}
     wait_until(lambda: streams(agent) == 0)
     assert target.keys() == []
 
