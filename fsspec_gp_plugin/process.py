@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .dead_mans_switch import DeadMansSwitch
 from .errors import Interrupted
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 # Within two seconds of a signal the process has ended.
 _LAST_CALL_SECONDS = 1.7
 _LAST_WORDS_SECONDS = 0.2
+# Ends system calls of the main thread. Any other program may send the two that are for users.
+_WAKES = signal.SIGRTMAX
 
 
 class Streams(NamedTuple):
@@ -68,7 +71,8 @@ def raise_on_signals(last_words: Callable[[Interrupted], int], *, pause: float =
 
     To be called before any other thread is started. A thread of its own takes the signals and passes the
     first on to the main thread alone: the kernel gives a signal to any thread, and then the main thread's
-    system call is not interrupted and Python's handler waits for ever.
+    system call is not interrupted and Python's handler waits for ever. Where some code keeps the interpreter's lock,
+    so that none of this runs, SIGALRM ends the process.
 
     `last_words` is called, in another thread, when the main thread did not end the process in time: it sits
     in a call that no exception can end, such as a write to a dead mount or a request to a store that hangs.
@@ -85,23 +89,25 @@ def raise_on_signals(last_words: Callable[[Interrupted], int], *, pause: float =
     raised = False
 
     def pass_on() -> None:
-        signum = signal.sigwait(taken)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, taken)
+        signum = switch.wait()
         received.append(signum)
         deadline = time.monotonic() + _LAST_CALL_SECONDS - pause
         while time.monotonic() < deadline:
             # Again and again: one that arrives just before a system call begins does not interrupt it.
             if not raised:
-                signal.pthread_kill(main, signal.SIGUSR1)
+                signal.pthread_kill(main, _WAKES)
             time.sleep(0.02)
         threading.Thread(target=lambda: os._exit(last_words(Interrupted(signum))), daemon=True).start()
         time.sleep(_LAST_WORDS_SECONDS + pause)
         os._exit(128 + signum)
 
-    def interrupt(_signum: int, _frame: FrameType | None) -> None:
+    def interrupt(signum: int, _frame: FrameType | None) -> None:
         nonlocal raised
-        if received and not raised:
+        # Python calls it, in the main thread, for the signal itself too, at times before the other thread knows of it.
+        if not raised and (received or signum in taken):
             raised = True
-            raise Interrupted(received[0])
+            raise Interrupted(received[0] if received else signum)
 
     previous = sys.unraisablehook
 
@@ -114,9 +120,8 @@ def raise_on_signals(last_words: Callable[[Interrupted], int], *, pause: float =
             previous(unraised)
 
     sys.unraisablehook = unraisable
-    signal.signal(signal.SIGUSR1, interrupt)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
-    signal.pthread_sigmask(signal.SIG_BLOCK, taken)
-    for signum in taken:
-        signal.signal(signum, signal.SIG_DFL)  # or sigwait would not see an ignored TERM
+    switch = DeadMansSwitch(taken)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {_WAKES})
+    for signum in (_WAKES, *taken):
+        signal.signal(signum, interrupt)
     threading.Thread(target=pass_on, name="signals", daemon=True).start()

@@ -26,6 +26,10 @@ _LONGEST_PLAN = 1000
 _KEY = re.compile(rb"([a-z]+):(?:[ ]+(.*))?")
 _PART_KEY = re.compile(rb"(- |  )([a-z]+):(?:[ ]+(.*))?")
 _TIMESTAMP = re.compile(r"[0-9]{14}")
+# Of the record's own keys those that are of use; it may have as many others as fit.
+_NAMES = frozenset(
+    ("compressiontype", "segmentcount", "compressed", "singledatafile", "metadataonly", "withstatistics", "status")
+)
 # By the name of gpbackup's compression: how the names of data objects end.
 _SUFFIXES = {"gzip": ".gz", "zstd": ".zst"}
 
@@ -78,7 +82,8 @@ def parsed(key: str, text: Iterable[bytes]) -> Record:
         match = _KEY.fullmatch(line)
         if match:
             name = match[1].decode()
-            values[name] = _scalar(match[2])
+            if name in _NAMES:
+                values[name] = _scalar(match[2])
             in_plan = name == "restoreplan"
             if in_plan:
                 plan = _Plan(key)

@@ -48,10 +48,11 @@ def read(text: str) -> dict[str, str]:
     # All keys of one report are in the case of its first.
     keys = _KEYS if lines and lines[0][1] in _KEYS else _PLACES
     pairs = [(match[1].lower(), match[2].strip()) for match in lines if match[1] in keys]
+    last = {key: number for number, (key, _) in enumerate(pairs)}
     found: dict[str, str] = {}
     place, awaited = -1, ""
     for number, (key, value) in enumerate(pairs):
-        if awaited and key != awaited and any(later == awaited for later, _ in pairs[number:]):
+        if awaited and key != awaited and last.get(awaited, -1) > number:
             continue
         if _PLACES[key] > place:
             found[key] = value

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ..storage.api import Store
 
 _MOST_OBJECTS = 100_000_000
+# Bytes of a table of contents, and its data entries: more than a catalog of PostgreSQL's can hold in practice.
+_LARGEST_TOC = 16 << 30
+_MOST_ENTRIES = 20_000_000
 _SORTED_AT_ONCE = 1 << 16
 _ENTRIES = b"dataentries:"
 # What gpbackup writes after the data entries, in every version that writes the number of segments into its record.
@@ -163,7 +166,10 @@ def of_record(store: Store, timestamp: str, told: gpbackup_config.Record) -> Req
 
 def _oids(store: Store, timestamp: str) -> array[int]:
     key = f"{backup_prefix(timestamp)}gpbackup_{timestamp}_toc.yaml"
-    return oids_in(key, lines(store, store.stat(key), 128))
+    info = store.stat(key)
+    if info.size > _LARGEST_TOC:
+        raise BadContentsError(f"{key} has {info.size} bytes: too many to be gpbackup's")
+    return oids_in(key, lines(store, info, 128))
 
 
 def oids_in(key: str, text: Iterable[bytes]) -> array[int]:
@@ -207,6 +213,8 @@ class _Entries:
 
     def _take_inside(self, line: bytes) -> None:
         self._entries += line.startswith(b"- ")
+        if self._entries > _MOST_ENTRIES:
+            raise ValueError
         if match := _OID.fullmatch(line):
             oid = int(match[1])
             if oid >> 32 or len(self._oids) + 1 != self._entries:

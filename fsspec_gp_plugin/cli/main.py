@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..commands import PROGRAM, READ_OBJECT
 from ..errors import PluginError
 from ..redaction import in_one_line, scrub
+from .interrupting import interrupt_by_keyboard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,9 +41,7 @@ def function_of(name: str) -> Callable[[Sequence[str]], int]:
 
 def main(argv: Sequence[str]) -> int:
     """Run one of them, its name first; returns the exit status."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        # Back to Python's way: what is under way must be undone, such as a terminal without an echo.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupt_by_keyboard()
     try:
         status = function_of(argv[0])(argv[1:])
         sys.stdout.flush()  # the process ends without Python's own end

@@ -32,6 +32,7 @@ _OF_MARK = re.compile(re.escape(FOLDER) + r"(.+)\.([0-9a-f]{12})-[0-9a-f]{6}\.ma
 _FORMAT = "fsspec_gp_plugin manifest"
 _VERSION = 1
 _LONGEST_LINE = 64 << 10
+_STEP = 64 << 10
 # 25 million objects.
 _LARGEST = 2 << 30
 
@@ -155,11 +156,17 @@ def _header(key: str, timestamp: str, line: bytes) -> Header:
 def _lines(key: str, pieces: Iterable[bytes], budget: Budget) -> Iterator[bytes]:
     unpacking = zlib.decompressobj(wbits=31)
     rest = b""
+    packed = 0
+    goes_on = False
     try:
-        for piece in pieces:
+        for piece in _small(pieces):
+            packed += len(piece)
+            goes_on = unpacking.eof or packed > _LARGEST
+            if goes_on:
+                break  # what takes bytes and gives none may have no end
             while piece and not unpacking.eof:
                 # In small steps: a few bytes may unpack to gigabytes.
-                text = unpacking.decompress(piece, 64 << 10)
+                text = unpacking.decompress(piece, _STEP)
                 piece = unpacking.unconsumed_tail
                 *whole, rest = (rest + text).split(b"\n")
                 if (
@@ -171,5 +178,12 @@ def _lines(key: str, pieces: Iterable[bytes], budget: Budget) -> Iterator[bytes]
                 yield from whole
     except zlib.error:
         raise BadManifest(f"{key} is damaged: it is no gzip file") from None
-    if not unpacking.eof or unpacking.unused_data or rest:
+    if goes_on or not unpacking.eof or unpacking.unused_data or rest:
         raise BadManifest(f"{key} is damaged: it does not end where it should")
+
+
+def _small(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in small pieces: what is left of one is copied with each step."""
+    for piece in pieces:
+        for at in range(0, len(piece), _STEP):
+            yield piece[at : at + _STEP]

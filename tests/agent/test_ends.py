@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,6 +42,29 @@ def test_when_the_client_is_killed_its_stream_is_aborted(
     status, err = ended(process)
     assert status == (-signum if signum == signal.SIGKILL else 128 + signum)
     assert signum == signal.SIGKILL or "interrupted by SIGTERM" in err
+    wait_until(lambda: streams(agent) == 0)
+    assert target.keys() == []
+
+
+@pytest.mark.alone
+def test_a_client_whose_worker_hangs_ends_within_two_seconds_of_a_signal(
+    plugin: Plugin, target: Target, agent: Agent
+) -> None:
+    process = started_and_fed(plugin, plugin.database.table(), 1000)
+    wait_until_handed_over(agent, process)
+    workers = agent.ask("status")["workers"]
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+        assert time.monotonic() - started < 2.5  # two seconds, and half a one for looking
+    finally:
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
+    # The worker has had the pipe open, and may now say the same.
+    assert set(ended(process)[1].splitlines()) == {"fsspec_gp_plugin: backup_data: interrupted by SIGTERM"}
     wait_until(lambda: streams(agent) == 0)
     assert target.keys() == []
 

@@ -120,9 +120,11 @@ clock = process.time = Clock()
 told = threading.Event()
 process.os = type("Os", (), {"_exit": staticmethod(end)})
 process.raise_on_signals(last_words)
-os.kill(os.getpid(), signal.SIGTERM)
+signals = [signal.SIGTERM]
 while True:
     try:
+        while signals:
+            os.kill(os.getpid(), signals.pop())
         threading.Event().wait()
     except BaseException:  # as in a call that no exception can end
         pass

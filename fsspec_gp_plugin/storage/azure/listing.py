@@ -6,17 +6,23 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError, fromstring
 
+from ..plain_xml import NotPlainError, require_plain
 from .answers import ForeignAnswerError
 from .blobs import Entry
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
+_LONGEST_TIME = 64
+
 
 def entries(page: bytes) -> tuple[list[Entry], str]:
-    """The entries, and the marker of the page that follows or "". Of a page that is known to declare no entities."""
+    """The entries, and the marker of the page that follows or ""."""
     try:
+        require_plain(page)
         root = fromstring(page)  # noqa: S314 - no entities, see above
+    except NotPlainError as error:
+        raise ForeignAnswerError(f"the listing is none of the service: {error}") from None
     except ParseError as error:
         raise ForeignAnswerError(f"the listing is not whole: {error}") from error
     if root.tag != "EnumerationResults":
@@ -43,6 +49,6 @@ def _entry(blob: Element) -> Entry:
 def _seconds(time: str) -> float | None:
     """Seconds since 1970 of a time as in the headers of HTTP."""
     try:
-        return parsedate_to_datetime(time).timestamp()
+        return parsedate_to_datetime(time[:_LONGEST_TIME]).timestamp()
     except (TypeError, ValueError):
         return None

@@ -47,7 +47,7 @@ class Refusal(Exception):
             error = json.loads(text)["error"]
             message = str(error["message"])
             reason = str(error["errors"][0]["reason"])
-        except (ValueError, KeyError, TypeError, IndexError):
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             # Before it is cut: half a secret would not be recognised.
             message = message or " ".join(scrub(text).split())[:200]
         super().__init__(f"HTTP status {status}{f': {message}' if message else ''}")
@@ -162,7 +162,7 @@ def _object(text: str) -> dict[str, Any]:
         raise ForeignAnswerError("it is too long")  # and only its beginning is here
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ForeignAnswerError("it is no JSON, or not whole") from None
     if not isinstance(found, dict):
         raise ForeignAnswerError("it describes nothing")

@@ -11,8 +11,12 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from ...errors import StorageError
+
 # As in storage/http: sent under one limit of time.
 _SLICE = 1 << 20
+_MOST_LINES = 10_000_000
+_MOST_LINES_OF_AN_ANSWER = 1000
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class FtpConnection:
         """Connects; OSError, EOFError or ftplib.Error when that fails."""
         self._target = target
         self._data: socket.socket | None = None
-        self._ftp: ftplib.FTP = _Tls(target) if target.context else ftplib.FTP(encoding=target.encoding)  # noqa: S321 - what the user asked for
+        self._ftp: ftplib.FTP = _Tls(target) if target.context else _Plain(encoding=target.encoding)
         try:
             self._ftp.connect(target.host, target.port, min(10.0, target.timeout))
             self._ftp.timeout = target.timeout
@@ -82,10 +86,16 @@ class FtpConnection:
         return int(self._ftp.sendcmd(f"SIZE {path}").split()[1])
 
     def lines(self, command: str) -> list[str]:
-        """The lines of a listing."""
+        """The lines of a listing, of which there may be ten million."""
         found: list[str] = []
+
+        def take(line: str) -> None:
+            if len(found) >= _MOST_LINES:
+                raise StorageError(f"the directory has more than {_MOST_LINES:,} entries")
+            found.append(line)
+
         try:
-            self._ftp.retrlines(command, found.append)
+            self._ftp.retrlines(command, take)
         finally:
             self._ftp.voidcmd("TYPE I")  # a listing switches to text
         return found
@@ -145,7 +155,20 @@ def _was_reset(sock: socket.socket) -> bool:
     return False
 
 
-class _Tls(ftplib.FTP_TLS):
+class _Plain(ftplib.FTP):
+    """FTP whose answers have an end."""
+
+    def getmultiline(self) -> str:
+        lines = [self.getline()]
+        end = lines[0][:3]
+        while lines[0][3:4] == "-" and not (len(lines) > 1 and lines[-1][:3] == end and lines[-1][3:4] != "-"):
+            if len(lines) > _MOST_LINES_OF_AN_ANSWER:
+                raise ftplib.error_reply("the answer has too many lines")  # noqa: S321 - an error's class
+            lines.append(self.getline())
+        return "\n".join(lines)
+
+
+class _Tls(_Plain, ftplib.FTP_TLS):
     """FTP with TLS that checks the server, from the first byte on where it is implicit, and that resumes its session.
 
     Many servers take a data connection only from who shows the control connection's session.

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from ...errors import StorageError
 from ..api import Way
 from .read_only import ReadOnlyDialect
+from .web_page import names_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 _LONGEST_CONNECT = 10.0
+_LARGEST_PAGE = 64 << 20
 
 
 def open_dialect(url: str, options: dict[str, Any], timeout: float) -> HttpDialect:
@@ -48,6 +50,33 @@ class HttpDialect(ReadOnlyDialect):
 
         size: int = sync(fs.loop, self._size, fs, path)
         return size
+
+    def entries(self, fs: Any, path: str) -> list[tuple[str, int | None]]:
+        from fsspec.asyn import sync
+
+        try:
+            names = sync(fs.loop, self._names, fs, path) or sync(fs.loop, self._names, fs, path.rstrip("/"))
+        except FileNotFoundError:
+            return []
+        itself = path.strip("/")
+        return [
+            (name, None if name.endswith("/") else self._told_size(fs, name, {}))
+            for name in sorted(names)
+            if name.strip("/") != itself
+        ]
+
+    async def _names(self, fs: Any, path: str) -> set[str]:
+        session = await fs.set_session()
+        async with session.get(fs.encode_url(path), **self._keywords(fs, {})) as answer:
+            _require_success(path, answer)
+            if answer.headers.get("Content-Type", "text/html").partition(";")[0] != "text/html":
+                return set()
+            page = bytearray()
+            while piece := await answer.content.readany():
+                page += piece
+                if len(page) > _LARGEST_PAGE:
+                    raise StorageError(f"can't list {path}: its page has more than {_LARGEST_PAGE} bytes")
+        return names_below(path, page.decode(errors="ignore"), simple=fs.simple_links)
 
     def read(self, fs: Any, path: str, start: int, into: memoryview) -> Iterator[int]:
         from fsspec.asyn import sync

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from xml.etree.ElementTree import ParseError
 
 from ...errors import StorageError, Unreachable
+from ..plain_xml import require_plain
 from .webdav_upload import ChunkedUpload
 
 if TYPE_CHECKING:
@@ -49,11 +50,23 @@ class Webdav:
     def _found(self, path: str, headers: dict[str, str], **options: bool) -> dict[str, Any]:
         """What the server tells of a file or a directory, which is among it, and of what is in it."""
         try:
-            found: dict[str, Any] = self._client.propfind(quote(path), headers=headers, **options).responses
-        except (ValueError, ParseError):  # it tells nothing, or is no XML
+            found = self._asked(path, headers, options)
+        except (AssertionError, KeyError, ValueError, ParseError):  # it tells nothing, or is no XML
             found = {}
         if not found:
             raise Unreachable(f"can't look at {path}: the answer is not the server's; check `base_url` and the proxy")
+        return found
+
+    def _asked(self, path: str, headers: dict[str, str], options: dict[str, bool]) -> dict[str, Any]:
+        # As webdav4's propfind(), with a look at the answer before webdav4 has one.
+        from webdav4.client import parse_multistatus_response
+
+        client = self._client
+        answer = client.with_retry(
+            lambda: client._request("PROPFIND", quote(path), headers=headers, **options)  # noqa: SLF001
+        )
+        require_plain(answer.content)
+        found: dict[str, Any] = parse_multistatus_response(answer).responses
         return found
 
     def put(self, path: str, data: memoryview) -> None:

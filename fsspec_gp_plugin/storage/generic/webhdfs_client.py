@@ -7,6 +7,7 @@ fsspec's requests have no limit of time, and it doesn't look at what a data node
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ..http.answer import Answer
 
 _LONGEST_CONNECT = 10.0
+_LARGEST_MESSAGE = 64 << 10
+# A directory comes in one piece: of three million files.
+_LARGEST_LISTING = 1 << 30
 _BINARY = {"Content-Type": "application/octet-stream"}
 
 
@@ -111,7 +115,7 @@ class WebHdfs:
 
     def read(self, path: str, start: int, into: memoryview) -> Iterator[int]:
         """Fill the buffer from a byte on; yields how many came."""
-        answer = self._ask("GET", "OPEN", path, True, offset=str(start), length=str(len(into)))
+        answer = self._ask("GET", "OPEN", path, offset=str(start), length=str(len(into)))
         filled = 0
         try:
             location = answer.headers.get("Location")
@@ -139,7 +143,8 @@ class WebHdfs:
             answer.end()
 
     def _send(self, method: str, operation: str, path: str, data: memoryview, **parameters: str) -> None:
-        asked = self._ask(method, operation, path, False, **parameters)
+        asked = self._ask(method, operation, path, **parameters)
+        _read(asked, _LARGEST_MESSAGE)  # so that its connection is free
         location = asked.headers.get("Location")
         if not location:
             raise HdfsError(asked.status_code, "", "the name node names no data node")
@@ -152,7 +157,7 @@ class WebHdfs:
         finally:
             answer.end()
 
-    def _ask(self, method: str, operation: str, path: str, stream: bool = False, **parameters: str) -> Any:
+    def _ask(self, method: str, operation: str, path: str, **parameters: str) -> Any:
         """The name node's answer, which may be to go elsewhere."""
         fs = self._fs
         answer = fs.session.request(
@@ -160,11 +165,11 @@ class WebHdfs:
             fs._apply_proxy(fs.url + quote(path, safe="/=")),
             params={**parameters, **fs.pars, "op": operation},
             allow_redirects=False,
-            stream=stream,
+            stream=True,
             timeout=(min(_LONGEST_CONNECT, self._timeout), self._timeout),
         )
         if answer.status_code >= 400:
-            raise _remote(answer.status_code, answer.text)
+            raise _remote(answer.status_code, _read(answer, _LARGEST_MESSAGE).decode(errors="replace"))
         return answer
 
     def _headers(self, url: str) -> dict[str, str]:
@@ -212,27 +217,39 @@ def _require_success(answer: Answer) -> None:
         raise _remote(answer.status, answer.text())
 
 
+def _read(answer: Any, most: int) -> bytes:
+    """The body of an answer; of a longer one than that its beginning. requests would look through all of it for what
+    encoding it may have, which takes minutes for what has none.
+    """
+    body = bytearray()
+    for piece in answer.iter_content(1 << 16):
+        body += piece
+        if len(body) > most:
+            answer.close()
+            break
+    return bytes(body[:most])
+
+
 def _told(answer: Any, *names: str) -> Any:
     """What stands below these names in the answer's JSON."""
     try:
-        found = answer.json()
+        found = json.loads(_read(answer, _LARGEST_LISTING))
         for name in names:
             found = found[name]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Unreachable("the answer is not the name node's; check `host`, `port` and the proxy") from None
     return found
 
 
 def _is_false(answer: Any) -> bool:
     """Some operations say by a word in a good answer that they did nothing."""
-    return bool(answer.content) and answer.json().get("boolean") is False
+    body = _read(answer, _LARGEST_MESSAGE)
+    return bool(body) and json.loads(body).get("boolean") is False
 
 
 def _remote(status: int, text: str) -> HdfsError:
-    import json
-
     try:
         said = json.loads(text)["RemoteException"]
         return HdfsError(status, said["exception"], said["message"].splitlines()[0])
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return HdfsError(status, "", f"HTTP status {status}")

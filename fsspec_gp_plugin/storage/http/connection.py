@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _LONGEST_LINE = 64 << 10
 _MOST_LINES = 100
+# As many digits as a number of 64 bits.
+_LONGEST_NUMBER = 20
 _UNFIT_TARGET = re.compile(r"[\x00-\x20\x7f]")
 _UNFIT_HEADER = re.compile(r"[\x00\r\n]")
 
@@ -151,4 +153,8 @@ def _length_in_hex(text: str) -> int:
 
 
 def _length(text: str) -> int | None:
-    return int(text) if text.isdecimal() and text.isascii() else None
+    if not text.isdecimal() or not text.isascii():
+        return None
+    if len(text) > _LONGEST_NUMBER:
+        raise BadAnswerError("the answer's length is no length")
+    return int(text)
