@@ -147,12 +147,15 @@ def test_its_time_grows_with_the_length(reader: str) -> None:
         assert time.thread_time() - before < CPU_SECONDS, name
 
 
+PACKED = gzip.compress(b"{}\n", mtime=0)
+
+
 def test_a_record_keeps_only_what_is_of_use() -> None:
     record = b"".join([b"segmentcount: 3\n", *(b"%b: 1\n" % (b"a" * length) for length in range(1, 50))])
     assert gpbackup_config.parsed("key", record.split(b"\n")) == gpbackup_config.Record(segments=3, suffix="")
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(b"{}\n") + bytes(1 << 17), gzip.compress(b"{}\n") * 2])
+@pytest.mark.parametrize("packed", [PACKED + bytes(1 << 17), PACKED * 2], ids=["zeros", "another"])
 def test_what_follows_a_manifest_is_not_fetched(packed: bytes) -> None:
     def pieces() -> Iterator[bytes]:
         yield packed
