@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _DONT_WAIT = 0x40  # MSG_DONTWAIT
 _F_SETOWN_EX, _F_OWNER_TID = 15, 0
-# Python itself has ended the process after 1.8 s at the latest. The kernel rounds up, and to end takes a moment.
+# Python itself has ended the process after 1.9 s. The kernel rounds up, and to end takes a moment.
 _SECONDS = 1.92
 # Of a thread without any frame of Python's: "Stack (most recent call first):" and "<no Python frame>".
 _WRITES = 2

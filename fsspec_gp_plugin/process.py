@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 # Within two seconds of a signal the process has ended.
-_LAST_CALL_SECONDS = 1.6
+_LAST_CALL_SECONDS = 1.7
 _LAST_WORDS_SECONDS = 0.2
 # Ends system calls of the main thread. Any other program may send the two that are for users.
 _WAKES = signal.SIGRTMAX

@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ConfigError, Unreachable
+from ...errors import AccessDenied, ConfigError, StorageError, Unreachable
 from ..api import Way
 from ..codes import DENIED
 from .ftp_client import Ftp
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # A server may still be writing what it got before the connection broke.
 _SETTLE_SECONDS = 0.5
-_LOOKS = 3
+_LOOKS = 5
 # fsspec's words for TLS from the first byte on.
 _IMPLICIT = ("tls", "sslv23", "tlsv1_2")
 
@@ -137,12 +137,15 @@ class FtpDialect(TreeDialect):
             try:
                 found = fs.entries(path)
                 break
-            except ftplib.error_perm:
+            except ftplib.error_perm as error:
                 if not self._is_there(fs, folder):
                     return []
-                # Servers also say so of a directory that changes while they list it, or one above it.
+                # Servers also say so of a directory that changes while they list it, or one above it. Nobody may take
+                # it for one that is not there.
                 if look + 1 == _LOOKS:
-                    raise
+                    denied = re.search(DENIED, str(error))
+                    kind = AccessDenied if denied else StorageError
+                    raise kind(f"{self.place}{folder} can't be listed; the server says: {error}") from error
                 time.sleep(_SETTLE_SECONDS)
         return [(f"{folder}/{one.name}", None if one.is_directory else one.size) for one in found]
 

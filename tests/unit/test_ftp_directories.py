@@ -1,0 +1,59 @@
+"""What an FTP server says of a directory that it can't list, and of one that is not there: the same."""
+
+from __future__ import annotations
+
+import ftplib
+from typing import Any
+
+import pytest
+
+from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError
+from fsspec_gp_plugin.storage.generic import ftp
+from fsspec_gp_plugin.storage.generic.ftp_connection import FtpTarget
+from fsspec_gp_plugin.storage.generic.ftp_listing import Entry
+
+
+class Server:
+    """Lists the root, where there is one directory, and says an error of everything else."""
+
+    def __init__(self, error: str, failures: int) -> None:
+        self._error = error
+        self._failures = failures
+
+    def entries(self, path: str) -> list[Entry]:
+        if path == "/":
+            return [Entry("there", is_directory=True, size=0)]
+        if path.rstrip("/") == "/there" and not self._failures:
+            return [Entry("file", is_directory=False, size=7)]
+        self._failures -= 1
+        raise ftplib.error_perm(self._error)  # noqa: S321 - only the class of an error
+
+
+@pytest.fixture
+def dialect(monkeypatch: pytest.MonkeyPatch) -> ftp.FtpDialect:
+    monkeypatch.setattr(ftp, "_SETTLE_SECONDS", 0.0)
+    return ftp.FtpDialect(FtpTarget("host", 21, "", "", "", "utf-8", 60.0))
+
+
+def test_a_directory_that_is_not_there_is_empty(dialect: ftp.FtpDialect) -> None:
+    server: Any = Server("550 No such file or directory.", 99)
+    assert dialect.entries(server, "/missing/") == []
+    assert dialect.entries(server, "/missing/below") == []
+
+
+def test_a_directory_that_changes_while_it_is_listed_is_listed_again(dialect: ftp.FtpDialect) -> None:
+    server: Any = Server("550 No such file or directory.", 4)
+    assert dialect.entries(server, "/there/") == [("/there/file", 7)]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [("550 Too many open files.", StorageError), ("550 Permission denied.", AccessDenied)]
+)
+def test_a_directory_that_cannot_be_listed_is_not_taken_for_one_that_is_not_there(
+    dialect: ftp.FtpDialect, error: str, kind: type[StorageError]
+) -> None:
+    server: Any = Server(error, 99)
+    with pytest.raises(StorageError, match=f"ftp://host/there can't be listed; the server says: {error}") as caught:
+        dialect.entries(server, "/there")
+    assert type(caught.value) is kind
+    assert not isinstance(caught.value, NotFound)
