@@ -151,7 +151,10 @@ def causes(error: BaseException | None, before: BaseException | None = None) -> 
     while error is not None and error is not before and id(error) not in seen:
         seen.add(id(error))
         yield error
-        came_of = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        came_of = error.__cause__
+        # A connection that breaks while an answer is being handled, such as that a file is not there, is no part of it.
+        if not (error.__suppress_context__ or isinstance(error, ConnectionError | EOFError | TimeoutError)):
+            came_of = came_of or error.__context__
         # httpcore's say what they came of in no other way.
         error = came_of or next((held for held in error.args if isinstance(held, BaseException)), None)
 

@@ -97,7 +97,7 @@ def ftp(request: pytest.FixtureRequest) -> Iterator[Behind]:
     """
     require_package("ftp", "pyftpdlib")
     with ExitStack() as stack:
-        ports = [reserve_port() for _ in range(8)]
+        ports = [reserve_port() for _ in range(16)]
         others = [stack.enter_context(Proxy(f"127.0.0.1:{port}")) for port in ports]
         folder = request.getfixturevalue("tmp_path_factory").mktemp("ftp-behind")
         data_ports = {port: other.port for port, other in zip(ports, others, strict=True)}

@@ -91,7 +91,8 @@ def serve(
             def respond(self, resp: str, *more: Any, **how: Any) -> None:
                 found = re.fullmatch(r"(227 .*,)([0-9]+),([0-9]+)\)\.", resp)
                 if found:
-                    other = told[int(found[2]) * 256 + int(found[3])]
+                    port = int(found[2]) * 256 + int(found[3])
+                    other = told.get(port, port)  # any port, where all of them are still in use
                     resp = f"{found[1]}{other // 256},{other % 256})."
                 super().respond(resp, *more, **how)
 

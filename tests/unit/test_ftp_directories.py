@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError
+from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
+from fsspec_gp_plugin.storage.errors import translating
 from fsspec_gp_plugin.storage.generic import ftp
 from fsspec_gp_plugin.storage.generic.ftp_connection import FtpTarget
 from fsspec_gp_plugin.storage.generic.ftp_listing import Entry
@@ -25,6 +26,8 @@ class Server:
             return [Entry("there", is_directory=True, size=0)]
         if path.rstrip("/") == "/there" and not self._failures:
             return [Entry("file", is_directory=False, size=7)]
+        if path == "/broken":
+            raise EOFError
         self._failures -= 1
         raise ftplib.error_perm(self._error)  # noqa: S321 - only the class of an error
 
@@ -44,6 +47,14 @@ def test_a_directory_that_is_not_there_is_empty(dialect: ftp.FtpDialect) -> None
 def test_a_directory_that_changes_while_it_is_listed_is_listed_again(dialect: ftp.FtpDialect) -> None:
     server: Any = Server("550 No such file or directory.", 4)
     assert dialect.entries(server, "/there/") == [("/there/file", 7)]
+
+
+def test_a_connection_that_breaks_while_a_missing_directory_is_looked_for_may_come_back(
+    dialect: ftp.FtpDialect,
+) -> None:
+    server: Any = Server("550 No such file or directory.", 99)
+    with pytest.raises(Unreachable), translating("can't list it"):
+        dialect.entries(server, "/broken/missing")
 
 
 @pytest.mark.parametrize(

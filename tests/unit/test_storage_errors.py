@@ -150,3 +150,10 @@ def test_what_was_handled_before_is_no_cause() -> None:
             socket.create_connection(("127.0.0.1", 1), timeout=1)
     with pytest.raises(StorageError, match="the store refused it"), translating("can't find it"):
         raise ConnectionResetError("reset") from answer
+
+
+@pytest.mark.parametrize("broken", [ConnectionResetError(), EOFError(), TimeoutError()])
+def test_a_connection_that_breaks_while_an_answer_is_handled_counts_and_not_the_answer(broken: Exception) -> None:
+    """As when a directory is looked for because a file in it is not there."""
+    broken.__context__ = s3_error("404")
+    assert type(translated(broken, "can't list it")) is Unreachable

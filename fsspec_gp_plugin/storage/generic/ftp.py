@@ -138,15 +138,15 @@ class FtpDialect(TreeDialect):
                 found = fs.entries(path)
                 break
             except ftplib.error_perm as error:
-                if not self._is_there(fs, folder):
-                    return []
-                # Servers also say so of a directory that changes while they list it, or one above it. Nobody may take
-                # it for one that is not there.
-                if look + 1 == _LOOKS:
-                    denied = re.search(DENIED, str(error))
-                    kind = AccessDenied if denied else StorageError
-                    raise kind(f"{self.place}{folder} can't be listed; the server says: {error}") from error
-                time.sleep(_SETTLE_SECONDS)
+                said = str(error)
+            if not self._is_there(fs, folder):
+                return []
+            # Servers also say so of a directory that changes while they list it, or one above it. It must not count as
+            # one that is not there.
+            if look + 1 == _LOOKS:
+                kind = AccessDenied if re.search(DENIED, said) else StorageError
+                raise kind(f"{self.place}{folder} can't be listed; the server says: {said}")
+            time.sleep(_SETTLE_SECONDS)
         return [(f"{folder}/{one.name}", None if one.is_directory else one.size) for one in found]
 
     def _is_there(self, fs: Ftp, path: str) -> bool:
@@ -154,10 +154,9 @@ class FtpDialect(TreeDialect):
         above, _, name = path.rpartition("/")
         if not name:
             return True
-        try:
+        with suppress(ftplib.error_perm):
             return any(one.name == name and one.is_directory for one in fs.entries(above or "/"))
-        except ftplib.error_perm:
-            return self._is_there(fs, above)
+        return self._is_there(fs, above)
 
     def remove(self, fs: Ftp, path: str) -> None:
         with _missing(path):
