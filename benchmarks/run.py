@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--without-agent", action="store_true", help="every command does its own work")
     parser.add_argument("--beside", default="", metavar="EXECUTABLE", help="such as a gpbackup_s3_plugin")
     parser.add_argument("--beside-config", type=Path, metavar="FILE", help="its configuration, for an empty place")
-    parser.add_argument("--through", default="gzip", help="what compresses tables, or `cat` (%(default)s)")
+    parser.add_argument("--through", choices=["gzip", "cat"], default="gzip", help="each table goes (%(default)s)")
     parser.add_argument("--nice", type=int, default=19, help="of the commands for tables (%(default)s)")
     parser.add_argument("--hooks", action="store_true", help="tell each of the ten hooks, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures of every run go")

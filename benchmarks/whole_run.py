@@ -123,7 +123,8 @@ class Run:
         home = self.program.database.folder / "home"
         return self._seconds(["bash", "-c", line], home, subprocess.DEVNULL)
 
-    def _seconds(self, command: list[str], cwd: Path, stdin: int) -> float:
+    def _seconds(self, command: list[str], cwd: Path, stdin: int, digest: str = "") -> float:
+        """How long a command takes, whose output is to begin with `digest`."""
         started = time.monotonic()
         done = subprocess.run(
             command,
@@ -137,7 +138,7 @@ class Run:
         taken = time.monotonic() - started
         if done.returncode or done.stderr:
             raise RuntimeError(f"{' '.join(command)}: status {done.returncode}: {done.stderr.decode().strip()}")
-        if done.stdout and done.stdout.split()[0].decode() != self._digest:
+        if not done.stdout.startswith(digest.encode()):
             raise RuntimeError(f"{' '.join(command)}: other bytes than were backed up")
         return taken
 
@@ -161,13 +162,14 @@ class Run:
 
     def _data(self, line: str, command: str) -> list[Callable[[], float]]:
         """A stream for each table and segment, as the server's COPY PROGRAM makes it."""
+        digest = self._digest if command == "restore_data" else ""
 
         def work(content: int, ending: str) -> float:
             path = self._directory(content) / f"gpbackup_{content}_{self.timestamp}{ending}"
             called = line.format(self._command(command, str(path)))
             with open(self.source, "rb") as source:
                 nice = ["nice", "-n", str(self.shape.nice)]
-                return self._seconds([*nice, "sh", "-c", called], path.parents[3], source.fileno())
+                return self._seconds([*nice, "sh", "-c", called], path.parents[3], source.fileno(), digest)
 
         suffix = ".gz" if self.shape.through == "gzip" else ""
         endings = [f"_{oid}{suffix}" for oid in self.shape.oids] or [suffix]
