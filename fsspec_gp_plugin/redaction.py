@@ -55,7 +55,8 @@ _PART = re.compile(r"(?i)(?:^|[?&;])(?:accountkey|sharedaccesssignature|sig|sign
 # gcsfs gives ways to find a credential under the name "token"; a path says only where a secret lies.
 _WAYS_NOT_SECRETS = {"anon", "browser", "cache", "cloud", "google_default"}
 
-_LEAST = 4
+# Characters of a secret: to mask shorter ones wherever they stand garbles all text.
+LEAST = 4
 # Of a longer secret, such as a private key, each line is one as well: messages are often cut into lines.
 _LEAST_LINE = 16
 # Of a shorter one so little is certain in base64 that it may be part of other words.
@@ -78,17 +79,22 @@ def register(value: str) -> None:
     """Remember one secret value, in all forms in which it is told. Values under 4 characters are left out: masking them
     garbles all text.
     """
-    if len(value) < _LEAST or value in _WAYS_NOT_SECRETS or (value.startswith("/") and os.path.isfile(value)):
+    if len(value) < LEAST or value in _WAYS_NOT_SECRETS or (value.startswith("/") and os.path.isfile(value)):
         return
     parts = [value, *_PART.findall(value), *(line for line in value.splitlines() if len(line) >= _LEAST_LINE)]
-    found = {form for part in parts for form in (*_forms(part), *_forms(unquote(part)))} - _known
+    found = {form for part in parts for form in forms_of(part)} - _known
     if found:
         _known.update(found)
         _ordered[:] = sorted(_known, key=len, reverse=True)
 
 
+def forms_of(value: str) -> Iterator[str]:
+    """How texts tell a value, which may be quoted for a URL: as it is, in URLs, Python and JSON, and in base64."""
+    for one in {value, unquote(value)}:
+        yield from _forms(one)
+
+
 def _forms(value: str) -> Iterator[str]:
-    """How texts tell a value: as it is, in URLs, as Python and JSON quote it, and in base64."""
     yield from (value, quote(value), quote(value, safe=""), quote_plus(value), repr(value)[1:-1])
     if not (value.isascii() and value.isprintable()) or "\\" in value or '"' in value:
         import json  # else it has nothing to escape

@@ -40,7 +40,8 @@ class Birth:
                 start_new_session=True,
             )
             # It may outlive this process, which then ends without this thread; else nothing is left of it here.
-            threading.Thread(target=started.wait, daemon=True).start()
+            with suppress(RuntimeError):  # the system gives no more threads
+                threading.Thread(target=started.wait, daemon=True).start()
         except BaseException:
             os.close(self._ready)
             raise

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import urlsplit
 
-from ..redaction import MASK, is_secret_key
+from ..redaction import LEAST, MASK, forms_of, is_secret_key
 from .options import BY_NAME
 
 _UNREADABLE = f"# {MASK}: what stood here is no YAML, so nothing tells its secrets from the rest\n"
 _NESTED = {"storage_options", "replica_storage_options"}
 _URLS = {"url", "replica_url"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
-# Shorter texts stand in many places, and mean nothing there.
-_LEAST = 4
-
-
 _REGION = r"[a-z]{2,12}(-[a-z]{2,12}){0,4}(-?[0-9]{1,2}[a-z]?)?"
 
 
@@ -32,15 +28,11 @@ def _word(pattern: str) -> Any:
 _SHOWN = {
     "account_name": _word(r"[a-z0-9]{3,24}"),
     "addressing_style": _word(r"auto|path|virtual"),
-    "backup_max_concurrent_requests": _word(r"[0-9]{1,4}"),
-    "backup_multipart_chunksize": _word(r"[0-9]{1,12} ?[KMGT]?B?"),
     "bucket": _word(r"[a-z0-9][a-z0-9.-]{2,62}"),
     "encryption": _word(r"on|off"),
     "project": _word(r"[a-z][a-z0-9.:-]{3,40}"),
     "region": _word(_REGION),
     "region_name": _word(_REGION),
-    "restore_max_concurrent_requests": _word(r"[0-9]{1,4}"),
-    "restore_multipart_chunksize": _word(r"[0-9]{1,12} ?[KMGT]?B?"),
 }
 _ENDPOINTS = {"endpoint", "endpoint_url"}
 
@@ -155,7 +147,7 @@ class _Hidden:
                 self._keep(part, secret=True)
 
     def _keep(self, text: str, *, secret: bool) -> None:
-        if len(text) >= _LEAST:
-            forms = {text, quote(text, safe=""), quote_plus(text), unquote(text)}
+        if len(text) >= LEAST:
+            forms = set(forms_of(text))
             self._whole |= forms
             self._anywhere |= forms if secret else set()

@@ -132,9 +132,7 @@ def _telling_risks(context: Context, scope: str) -> Iterator[None]:
             context.log.warning(risk)
     try:
         yield
-    except Interrupted:
-        raise
-    except Exception:
+    except Exception:  # not a signal, which leaves no time
         _tell_ways(context)
         raise
     _tell_ways(context)

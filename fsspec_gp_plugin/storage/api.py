@@ -205,7 +205,7 @@ class Store(Protocol):
 
     def way(self) -> Way | None:
         """How requests travel, by what the options, the environment and the provider's library say; None where nothing
-        travels, or nothing tells. Makes no request.
+        travels, or nothing tells. Asks nothing of the store, but may look for credentials.
         """
         ...
 

@@ -83,6 +83,15 @@ def test_a_store_tells_how_its_requests_travel(name: str, monkeypatch: pytest.Mo
         store.close()
 
 
+def test_a_library_that_no_longer_tells_of_certificates_tells_of_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restore without TLS asks for it, with each object that has no manifest."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    store: Any = open_store("s3://b", {**KEYS, "use_ssl": False, "requester_pays": False})
+    monkeypatch.delattr(store.control.client()._endpoint.http_session, "_verify")
+    assert (store.way().host, store.way().is_encrypted) == ("s3.eu-west-1.amazonaws.com", False)
+    store.close()
+
+
 def test_where_nothing_travels_nothing_is_told(tmp_path: Path) -> None:
     store = open_store(f"file://{tmp_path}", {})
     assert list(risks_of_the_way(store)) == []

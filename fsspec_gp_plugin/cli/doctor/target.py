@@ -74,10 +74,12 @@ def try_the_target(steps: Steps, config: Config, *, quick: bool, sees: tuple[str
         return
     prefix = f"{FOLDER}{unique_name('.')}/"
     try:
+        is_reached = _reach(steps, store, f"{prefix}absent", may_make_root=sees is None)
+        # Not before: to know the host may take credentials, which are looked for once.
         for risk in risks_of_the_way(store):
             with steps.trying("protection") as step:
                 step.warn(*risk.split(": ", 1))
-        if not _reach(steps, store, f"{prefix}absent", may_make_root=sees is None):
+        if not is_reached:
             steps.skip([*TRYING, *measuring, *LAST], "the target can't be used")
             return
         if sees is not None:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .signature import Keys
-from .signing import OTHER_FILES
+from .signing import OTHER_FILES, has_any_of, variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,10 +43,9 @@ class Found(NamedTuple):
 
 def found_by_botocore(bucket: str, options: dict[str, Any]) -> Found | None:
     """What botocore finds for s3fs options that own_signer knows; None where that may not be all."""
-    said = {name for name in os.environ if name.startswith(("AWS_", "BOTO_", "FSSPEC_"))}
-    if any(name not in _ENDPOINTS and not _VARIABLES.fullmatch(name) for name in said):
+    if any(name not in _ENDPOINTS and not _VARIABLES.fullmatch(name) for name in variables()):
         return None
-    if any(os.path.exists(os.path.expanduser(file)) for file in OTHER_FILES):
+    if has_any_of(OTHER_FILES):
         return None
     given = [options.get(name) for name in ("key", "secret")]
     if any(given) != all(given) or (options.get("token") and not all(given)):

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from ..api import Way
 from .signature import Keys, UrlSigner
-from .signing import METHODS, OTHER_FILES, SIGNATURE_SECONDS, Presigned, header_values
+from .signing import METHODS, OTHER_FILES, SIGNATURE_SECONDS, Presigned, has_any_of, header_values, variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,10 +69,8 @@ def _are_known(options: dict[str, Any]) -> bool:
 
 def _keys(options: dict[str, Any]) -> Keys | None:
     """The access key of the options, or of the environment; None where files or variables may say something else."""
-    said = {name for name in os.environ if name.startswith(("AWS_", "BOTO_", "FSSPEC_"))} - {"AWS_CA_BUNDLE"}
-    home = os.path.expanduser("~")
-    files = (f"{home}/.aws/config", f"{home}/.aws/credentials", *OTHER_FILES)
-    if "profile" in options or any(os.path.exists(os.path.expanduser(file)) for file in files):
+    said = variables() - {"AWS_CA_BUNDLE"}
+    if "profile" in options or has_any_of(("~/.aws/config", "~/.aws/credentials", *OTHER_FILES)):
         return None
     if options.get("key") and options.get("secret"):
         return None if said else Keys(options["key"], options["secret"], options.get("token"))
@@ -92,7 +90,6 @@ class OwnSigner:
         """`address`: the bucket's, without a slash at its end. `keys` gives those that are good now. `options` are
         s3fs', all of which are known here.
         """
-        self._address = address
         self._region = region
         self._keys = keys
         self._options = options

@@ -5,9 +5,12 @@ Whoever holds one can make that request with any HTTP client; the bytes themselv
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .control import Control
 
 # Parameters of S3 requests that travel as headers. One that is in neither list can't be presigned here.
@@ -39,6 +42,16 @@ SIGNATURE_SECONDS = 3600
 # Whatever these files say is left to s3fs.
 OTHER_FILES = ("~/.config/fsspec", "~/.boto", "/etc/boto.cfg")
 METHODS = {"get_object": "GET", "head_object": "HEAD", "put_object": "PUT", "upload_part": "PUT"}
+
+
+def variables() -> set[str]:
+    """The names of the variables that may say something of S3."""
+    return {name for name in os.environ if name.startswith(("AWS_", "BOTO_", "FSSPEC_"))}
+
+
+def has_any_of(files: Iterable[str]) -> bool:
+    """Whether this host has one of these files; "~" is the user's home."""
+    return any(os.path.exists(os.path.expanduser(file)) for file in files)
 
 
 class CannotPresignError(Exception):
