@@ -12,6 +12,7 @@ PluginError            1  something failed while working
     ├── ObjectChanged  1  the object was replaced while it was being read
     ├── AlreadyExists  1  there is an object of that key, and it may not be replaced
     └── Unreachable    3  the target didn't answer; the same call may work later
+        └── CredentialsEnded  3  there are none that are good now; others may come
 Interrupted        128+n  signal n arrived (not an Exception: nothing may swallow it)
 ReaderGone             0  whoever reads our standard output has closed it
 """
@@ -68,6 +69,10 @@ class Unreachable(StorageError):
 
     exit_status = 3
     http_status = ""
+
+
+class CredentialsEnded(Unreachable):
+    """There are no credentials that are good now: expired, or not to be had. Others may come."""
 
 
 class Interrupted(BaseException):

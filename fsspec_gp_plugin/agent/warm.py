@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..backups.renewal import renewal
 from ..config.encryption import key_file
 from ..config.loading import Config, parse_config, read_config
 from ..protocol.supplies import Supplies
@@ -183,6 +184,9 @@ class WarmSupplies(Supplies):
         self._kept.append(kept)
         self._used.append(kept)
         return kept.store
+
+    def renewal(self, config: Config, store: Store) -> Callable[[], None] | None:
+        return renewal(config, store, lambda path: self._warm.config(path, self.environment))
 
     def let_go(self, store: Store) -> None:
         for kept in [one for one in self._kept if one.store is store]:

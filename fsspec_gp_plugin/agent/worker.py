@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__, commands, gzip_header
 from ..call import Call
-from ..errors import AccessDenied, ConfigError
+from ..errors import AccessDenied, ConfigError, CredentialsEnded
 from ..log import Log, take_over_library_logging
 from ..process import Streams
 from ..protocol.supplies import Supplies
@@ -216,7 +216,7 @@ class Worker:
                     after_hook(context, *arguments[1:3])
                 return 0
             except BaseException as error:  # noqa: BLE001 - told to the client
-                if isinstance(error, AccessDenied):
+                if isinstance(error, AccessDenied | CredentialsEnded):
                     supplies.distrust()
                 return call.ended_by(error)
         finally:

@@ -106,19 +106,16 @@ def _age(text: str) -> float:
 def opened(path: str, *, replica: bool = False) -> Iterator[tuple[Config, Store]]:
     """The configuration in a file, and its store, or those of its replica; what libraries say goes to the log."""
     from ..log import Log, take_over_library_logging
-    from ..storage.opening import open_store
+    from ..backups.renewal import renewal, store_of
+    from ..storage.opening import patient
     from ..storage.patience import Patience
 
     config = load_config(os.path.abspath(path))
     if replica:
         config = required_replica(config)
     take_over_library_logging(Log(verbosity=config.logger_verbosity), keep_streams=True)
-    store = open_store(
-        config.url,
-        config.storage_options,
-        timeout=config.timeout,
-        patience=Patience(_OUTAGE_SECONDS, config.max_retries),
-    )
+    bare = store_of(config)
+    store = patient(bare, Patience(_OUTAGE_SECONDS, config.max_retries, renew=renewal(config, bare)))
     try:
         yield config, store
     finally:

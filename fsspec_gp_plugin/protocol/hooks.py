@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .. import keys
 from ..backups.deletion import remove_unfinished
 from ..backups.probing import probe
-from ..backups.risks import risks_of_the_file, risks_of_the_way
+from ..backups.risks import risks_of_the_credentials, risks_of_the_file, risks_of_the_way
 from ..errors import Interrupted, StorageError, UsageError
 from .claiming import is_ours, joined_run, require_not_refused, run_of
 from .comparing import forget_manifests
@@ -133,14 +133,15 @@ def _telling_risks(context: Context, scope: str) -> Iterator[None]:
     try:
         yield
     except Exception:  # not a signal, which leaves no time
-        _tell_ways(context)
+        _tell_risks_of_stores(context)
         raise
-    _tell_ways(context)
+    _tell_risks_of_stores(context)
 
 
-def _tell_ways(context: Context) -> None:
+def _tell_risks_of_stores(context: Context) -> None:
     for is_replica, store in context.targets.opened().items():
-        for risk in risks_of_the_way(store, "replica_url: " if is_replica else ""):
+        of, config = ("replica_url: ", context.config.replica) if is_replica else ("", context.config)
+        for risk in (*risks_of_the_way(store, of), *risks_of_the_credentials(store, config or context.config, of)):
             context.log.warning(risk)
 
 

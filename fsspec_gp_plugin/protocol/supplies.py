@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from ..backups.renewal import renewal, store_of
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..config.loading import Config
     from ..log import Log
@@ -42,9 +44,11 @@ class Supplies:
 
     def store(self, config: Config) -> Store:
         """The store of a configuration, which repeats nothing yet; ConfigError when there can be none."""
-        from ..storage.opening import open_store
+        return store_of(config)
 
-        return open_store(config.url, config.storage_options, timeout=config.timeout)
+    def renewal(self, config: Config, store: Store) -> Callable[[], None] | None:
+        """What gives a store of a configuration the credentials that are good now; None where no others can come."""
+        return renewal(config, store)
 
     def let_go(self, store: Store) -> None:
         """The call needs its store no more."""

@@ -68,7 +68,13 @@ class Targets:
                 except ConfigError as error:
                     of = "replica: " if replica else ""
                     raise ConfigError(f"configuration file {config.path}: {of}{error}") from error
-        patience = Patience(outage, config.max_retries, note=self._note, outages=self._outages(config))
+        patience = Patience(
+            outage,
+            config.max_retries,
+            note=self._note,
+            outages=self._outages(config),
+            renew=self._supplies.renewal(config, bare),
+        )
         store = patient(bare, patience, Reads(config.place, gives_up=self._restores))
         self._patient.append(store)
         return store

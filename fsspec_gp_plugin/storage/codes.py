@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 
-from ..errors import AccessDenied, NotFound, ObjectChanged, StorageError, Unreachable
+from ..errors import AccessDenied, CredentialsEnded, NotFound, ObjectChanged, StorageError, Unreachable
 
 PROXY_LOGIN = "the proxy wants other credentials; check the user and the password in its URL"
+
+_EXPIRED = "the session token has expired; renew the credentials"
+_NOT_VALID = "the token is not valid; renew the credentials"
 
 # Error codes of Azure Blob Storage that S3 does not have.
 _AZURE: dict[str, tuple[type[StorageError], str]] = {
@@ -27,7 +30,9 @@ _AZURE: dict[str, tuple[type[StorageError], str]] = {
     "AuthorizationResourceTypeMismatch": (AccessDenied, "the signature is not for requests on objects"),
     "AuthorizationServiceMismatch": (AccessDenied, "the signature is not for the Blob service"),
     "AuthorizationSourceIPMismatch": (AccessDenied, "the signature is not for this host's address"),
-    "InvalidAuthenticationInfo": (AccessDenied, "the credentials can't be understood; check key, signature or token"),
+    "InvalidAuthenticationInfo": (
+        CredentialsEnded, "the token has expired, or can't be understood; check key, signature or token",
+    ),
     "NoAuthenticationInformation": (AccessDenied, "no credentials were given; put them in storage_options"),
     "KeyBasedAuthenticationNotPermitted": (
         AccessDenied, "the account allows neither its key nor signatures of it; use an identity",
@@ -71,9 +76,13 @@ CODES: dict[str, tuple[type[StorageError], str]] = {
     "407": (AccessDenied, PROXY_LOGIN),
     "InvalidAccessKeyId": (AccessDenied, "the access key is not known there; check `key` in storage_options"),
     "SignatureDoesNotMatch": (AccessDenied, "the secret key does not match; check `secret` in storage_options"),
-    "ExpiredToken": (AccessDenied, "the session token has expired; renew the credentials"),
-    "InvalidToken": (AccessDenied, "the session token is not valid; renew the credentials"),
-    "InvalidTokenId": (AccessDenied, "the session token is not valid; renew the credentials"),  # MinIO's word for it
+    "ExpiredToken": (CredentialsEnded, _EXPIRED),
+    "ExpiredTokenException": (CredentialsEnded, _EXPIRED),
+    "RequestExpired": (CredentialsEnded, _EXPIRED),
+    "TokenRefreshRequired": (CredentialsEnded, _EXPIRED),
+    "InvalidToken": (CredentialsEnded, _NOT_VALID),  # HDFS', too
+    "InvalidTokenId": (CredentialsEnded, _NOT_VALID),  # MinIO's word for it
+    "authError": (CredentialsEnded, "the token has expired, or is not valid; renew it"),  # Google's
     "RequestTimeTooSkewed": (StorageError, "this host's clock differs from the store's; set the clock"),
     "PermanentRedirect": (StorageError, "the bucket is in another region; set region_name in client_kwargs"),
     "AuthorizationHeaderMalformed": (StorageError, "the region is wrong; set region_name in client_kwargs"),
@@ -115,7 +124,6 @@ CODES.update(
     {
         "AccessControlException": (AccessDenied, "access denied; check `user` in storage_options and the permissions"),
         "SecurityException": (AccessDenied, "access denied; check `user`, `token` or `kerberos` in storage_options"),
-        "InvalidToken": (AccessDenied, "the token is not valid; renew it"),
         "FileNotFoundException": (NotFound, "there is no such object"),
         "AlreadyBeingCreatedException": (Unreachable, _HDFS_HELD),
         "RecoveryInProgressException": (Unreachable, _HDFS_HELD),
@@ -144,40 +152,6 @@ FTP: dict[str, tuple[type[StorageError], str]] = {
 # A pattern for what stands beside FTP's 550, its one code for whatever is wrong with a file.
 DENIED = "(?i)denied|privilege|permi|not allowed|read.only"
 
-# What an SMB server answers, by its NTSTATUS.
-NTSTATUS: dict[int, tuple[type[StorageError], str]] = {
-    0xC000000F: (NotFound, "there is no such object"),
-    0xC0000034: (NotFound, "there is no such object"),
-    0xC000003A: (NotFound, "there is no such object"),
-    0xC0000022: (AccessDenied, "permission denied"),
-    0xC0000061: (AccessDenied, "permission denied"),
-    0xC000006A: (AccessDenied, "the log-in failed; check `username` and `password` in storage_options"),
-    0xC000006D: (AccessDenied, "the log-in failed; check `username` and `password` in storage_options"),
-    0xC000006E: (AccessDenied, "the account is restricted on the server"),
-    0xC0000071: (AccessDenied, "the password has expired"),
-    0xC0000072: (AccessDenied, "the account is disabled"),
-    0xC0000234: (AccessDenied, "the account is locked"),
-    0xC00000CC: (StorageError, "there is no such share; create it or correct `url`"),
-    0xC0000225: (StorageError, "there is no such share; create it or correct `url`"),
-    0xC0000033: (StorageError, "the server does not allow this name"),
-    0xC0000035: (StorageError, "there is something of that name"),
-    0xC00000BA: (StorageError, "there is a directory of that name"),
-    0xC0000103: (StorageError, "a part of the path is a file, not a directory"),
-    0xC000007F: (StorageError, "the disk is full"),
-    0xC0000044: (StorageError, "the disk quota is used up"),
-    0xC0000043: (Unreachable, "another client has the file open"),
-    0xC0000056: (Unreachable, "the file is being deleted, but another client has it open"),
-    0xC000009A: (Unreachable, "the server is short of memory"),
-    0xC00000B5: (Unreachable, "the server did not answer in time"),
-    0xC00000C9: (Unreachable, "the share went away"),
-    0xC0000120: (Unreachable, "the server cancelled the request"),
-    0xC0000128: (Unreachable, "the server closed the file"),
-    0xC00000D0: (Unreachable, "the server has too many connections"),
-    0xC0000203: (Unreachable, "the server ended the session"),
-    0xC0000205: (Unreachable, "the server is short of memory"),
-    0xC0000466: (Unreachable, "the server is not available"),
-}
-
 # Trying again does not help against these.
 UNTRUSTED = {"SSLCertVerificationError", "CertificateError", "ClientConnectorCertificateError"}
 
@@ -192,14 +166,21 @@ MAY_PASS = {"408", "425", "429", "499"}
 
 # Names of exception classes, with or without their module, anywhere in the inheritance, checked in this order.
 CLASSES: tuple[tuple[str, type[StorageError], str], ...] = (
-    ("NoCredentialsError", AccessDenied, "no credentials found; put them in storage_options or the environment"),
+    ("NoCredentialsError", CredentialsEnded, "no credentials found; put them in storage_options or the environment"),
     ("PartialCredentialsError", AccessDenied, "the credentials are incomplete; give both key and secret"),
     ("ProfileNotFound", AccessDenied, "the profile is not in the credentials file of this host"),
+    ("InvalidConfigError", AccessDenied, "the profile's settings can't be used"),  # botocore's, as the next ones
+    ("ConfigParseError", AccessDenied, "the credentials file can't be read"),
+    ("CredentialRetrievalError", CredentialsEnded, "the credentials can't be had"),
+    ("MetadataRetrievalError", CredentialsEnded, "the service that gives credentials does not answer"),
+    ("TokenRetrievalError", CredentialsEnded, "the credentials can't be had"),
+    ("SSOError", CredentialsEnded, "the credentials can't be had; log in anew"),
     ("DefaultCredentialsError", AccessDenied, "no credentials found; set token in storage_options"),  # google.auth's
     ("NonRetryableError", AccessDenied, "the credentials can't be renewed; renew them by hand"),  # gcsfs'
-    ("google.auth.exceptions.TransportError", Unreachable, "the service that gives credentials does not answer"),
+    ("GoogleAuthError", CredentialsEnded, "the service that gives credentials does not answer"),
     ("NoTokenError", AccessDenied, "no token can be had for requests to the store"),
-    ("TokenNotRenewedError", Unreachable, "the token can't be renewed"),
+    ("NoTokenYetError", CredentialsEnded, "no token can be had at the moment"),
+    ("SignatureEndedError", CredentialsEnded, "the shared access signature has ended; get another one"),  # Azure's
     ("ForeignAnswerError", Unreachable, "the answer is not the store's"),
     ("ResponseParserError", Unreachable, "the answer is not the store's"),  # botocore's
     ("SSLError", Unreachable, "the TLS connection failed"),

@@ -21,11 +21,11 @@ from .codes import (
     FTP,
     MAY_PASS,
     NO_CONNECTION,
-    NTSTATUS,
     PASS_NEVER,
     PROXY_LOGIN,
     UNTRUSTED,
 )
+from .ntstatus import NTSTATUS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

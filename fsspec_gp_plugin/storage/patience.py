@@ -10,7 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from ..errors import Unreachable
+from ..errors import AccessDenied, CredentialsEnded, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,8 @@ class Patience(NamedTuple):
 
     Between two attempts passes a random time around `first_pause` seconds, doubled each time up to `longest_pause`.
     `note` is told of each failure that is not the end. `outages`: what other commands of this host know of the target,
-    which may make the time shorter.
+    which may make the time shorter. `renew` obtains credentials again where those that there are have ended; without it
+    that is not repeated.
     """
 
     outage: float
@@ -35,6 +36,7 @@ class Patience(NamedTuple):
     longest_pause: float = 15.0
     note: Callable[[str], None] = lambda _: None
     outages: Outages | None = None
+    renew: Callable[[], None] | None = None
 
     def run(self, action: Callable[[], _T], given_up: threading.Event | None = None) -> _T:
         """The action's result, of its first attempt that reaches the store. `given_up` ends the waiting."""
@@ -88,6 +90,8 @@ class Attempts:
     def failed(self, error: Unreachable) -> None:
         """Wait until another attempt makes sense; raises the error when none does."""
         patience = self._patience
+        if patience.renew is None and isinstance(error, CredentialsEnded):
+            raise AccessDenied(str(error)) from error
         now = time.monotonic()
         if self._failures == 0:
             self._since = now
@@ -104,6 +108,8 @@ class Attempts:
         patience.note(f"{error}; trying again in {pause:.1f} s ({self._failures})")
         if self._given_up.wait(pause):
             raise error
+        if patience.renew is not None and isinstance(error, CredentialsEnded):
+            patience.renew()
 
     def _require_time(self, error: Unreachable, now: float) -> float:
         """The seconds until the attempts may end; raises the error when they do now."""
@@ -121,6 +127,6 @@ class Attempts:
                 left = min(left, sooner)
         if not is_over:
             return left
-        if patience.outages is not None and waited >= patience.outage:
+        if patience.outages is not None and waited >= patience.outage and not isinstance(error, CredentialsEnded):
             patience.outages.spent(waited)
         raise type(error)(f"{error}; tried {self._failures + 1} times in {waited:.0f} s{why}") from error

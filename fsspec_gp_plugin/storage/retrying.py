@@ -161,4 +161,4 @@ class RetryingWriter:
     def abort(self) -> None:
         self._given_up.set()
         # A few times at the most: who aborts has no minutes, and after a signal not even seconds.
-        Patience(outage=20.0, retries=4).run(self.inner.abort)
+        Patience(outage=20.0, retries=4, renew=self._patience.renew).run(self.inner.abort)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fsspec_gp_plugin.errors import AccessDenied, StorageError
+from fsspec_gp_plugin.errors import CredentialsEnded, StorageError
 from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.s3.own_signer import OwnSigner, own_signer
 from tests.contract.stores import content
@@ -155,7 +155,7 @@ def test_credentials_that_nobody_gives_are_told_as_with_s3fs(home: Path, monkeyp
     arrange(home, monkeypatch, "[profile p]\nregion = eu-central-1\n", {"AWS_EC2_METADATA_DISABLED": "true"})
     for more in ({}, {"requester_pays": False}):
         store = open_store("s3://bucket", {**ENDPOINT, "profile": "p", **more})
-        with pytest.raises(AccessDenied, match="no credentials found"):
+        with pytest.raises(CredentialsEnded, match="no credentials found"):
             store.put(KEY, memoryview(b"data"))
         store.close()
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 class Pages(ThreadingHTTPServer):
     """Answers each request, while it is a context, with what `answer` gives for its query: a status and a body.
-    `asked` and `headers` are what the requests had, with names in lower case, `deleted` the paths of DELETE.
+    `asked`, `paths` and `headers` are what the requests had, with names in lower case, `deleted` the paths of DELETE.
     """
 
     daemon_threads = True
@@ -23,6 +23,7 @@ class Pages(ThreadingHTTPServer):
         self.answer: Callable[[dict[str, str]], tuple[int, str]] = lambda _: (500, "")
         self.asked: list[dict[str, str]] = []
         self.deleted: list[str] = []
+        self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
 
     def __enter__(self) -> Pages:
@@ -53,6 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
         asked = {name: values[0] for name, values in query.items()}
         self.server.asked.append(asked)
+        self.server.paths.append(urlsplit(self.path).path)
         self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
         if self.command == "DELETE":
             self.server.deleted.append(urlsplit(self.path).path)

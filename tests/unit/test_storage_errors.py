@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 from google.auth.exceptions import TransportError
 
-from fsspec_gp_plugin.errors import AccessDenied, NotFound, ObjectChanged, StorageError, Unreachable
+from fsspec_gp_plugin.errors import AccessDenied, CredentialsEnded, NotFound, ObjectChanged, StorageError, Unreachable
 from fsspec_gp_plugin.redaction import register
 from fsspec_gp_plugin.storage.errors import error_code, translated, translating
 from fsspec_gp_plugin.storage.gcs.requests import Refusal
@@ -50,12 +50,12 @@ def httpxs(held: Exception) -> Exception:
         (s3_error("NoSuchBucket"), StorageError, "the bucket does not exist"),
         (s3_error("SignatureDoesNotMatch"), AccessDenied, "check `secret`"),
         (s3_error("InvalidAccessKeyId"), AccessDenied, "check `key`"),
-        (s3_error("ExpiredToken"), AccessDenied, "expired"),
+        (s3_error("ExpiredToken"), CredentialsEnded, "expired"),
         (s3_error("PreconditionFailed"), ObjectChanged, "replaced"),
         (s3_error("RequestTimeTooSkewed"), StorageError, "set the clock"),
         (s3_error("SlowDown"), Unreachable, "slow down"),
         (s3_error("SomethingNew"), StorageError, "the store refused it (An error occurred (SomethingNew)"),
-        (NoCredentialsError(), AccessDenied, "no credentials"),
+        (NoCredentialsError(), CredentialsEnded, "no credentials"),
         (EndpointConnectionError(endpoint_url="http://h"), Unreachable, "http://h"),
         (ReadTimeoutError(endpoint_url="http://h"), Unreachable, "stopped answering"),
         (FileNotFoundError("x"), NotFound, "no such object"),
@@ -68,7 +68,7 @@ def httpxs(held: Exception) -> Exception:
         (httpxs(ConnectionRefusedError(111, "refused")), Unreachable, "the connection failed (["),
         (httpxs(ssl.SSLCertVerificationError("unknown")), StorageError, "certificate is not trusted"),
         (httpx.ReadTimeout("slow"), Unreachable, "the connection failed (slow)"),
-        (googles(), Unreachable, "the service that gives credentials does not answer"),
+        (googles(), CredentialsEnded, "the service that gives credentials does not answer"),
         (RuntimeError("first line\nsecond line"), StorageError, "RuntimeError: first line"),
     ],
 )

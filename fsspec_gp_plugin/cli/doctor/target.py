@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from ...backups.deletion import delete_all
 from ...backups.lasting import require_lasting
 from ...backups.probing import unique_name
-from ...backups.risks import risks_of_the_way
+from ...backups.risks import risks_of_the_credentials, risks_of_the_way
 from ...errors import AccessDenied, NotFound, PluginError, StorageError
 from ...redaction import scrub
 from ...storage.clock import clock_offset
@@ -79,6 +79,9 @@ def try_the_target(steps: Steps, config: Config, *, quick: bool, sees: tuple[str
         for risk in risks_of_the_way(store):
             with steps.trying("protection") as step:
                 step.warn(*risk.split(": ", 1))
+        for risk in risks_of_the_credentials(store, config):
+            with steps.trying("expiry") as step:
+                step.warn(*risk.split("; ", 1))
         if not is_reached:
             steps.skip([*TRYING, *measuring, *LAST], "the target can't be used")
             return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ...checksum import from_base64
@@ -71,6 +73,14 @@ def require_range(headers: Mapping[str, str], start: int, end: int, info: Object
     elif told.startswith(f"bytes {start}-{end - 1}/"):
         raise ObjectChanged(f"can't read {info.key}: its size has changed, {told} instead of {info.size} bytes")
     raise StorageError(f"can't read {info.key}: asked for bytes {start}-{end - 1}, the store gave {told or 'all'}")
+
+
+def time_told(headers: Mapping[str, str]) -> float:
+    """The service's time in an answer, in seconds since 1970; this host's where it has none."""
+    try:
+        return parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return time.time()
 
 
 def _element(name: str, text: str) -> str:

@@ -10,9 +10,13 @@ import hashlib
 import hmac
 import threading
 import time
+from contextlib import suppress
+from datetime import datetime, timezone
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+from ..renewing import NoTokenError, NoTokenYetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,12 +33,8 @@ _RENEW, _LAST = 300.0, 30.0
 _TOKEN_SECONDS = 90.0
 
 
-class NoTokenError(Exception):
-    """The identity is not known, or may not have a token."""
-
-
-class TokenNotRenewedError(Exception):
-    """There was a token, and there is no other."""
+class SignatureEndedError(Exception):
+    """The time of a shared access signature is over."""
 
 
 class Authorizer(Protocol):
@@ -42,6 +42,10 @@ class Authorizer(Protocol):
 
     def authorize(self, method: str, url: str, headers: Mapping[str, str], length: int) -> tuple[str, dict[str, str]]:
         """The URL and all the headers to send; `length`: bytes of the body."""
+        ...
+
+    def end(self) -> float | None:
+        """When requests are no longer authorised, in seconds since 1970; None where there is no end."""
         ...
 
     def close(self) -> None:
@@ -61,6 +65,13 @@ class Plain:
         if self._query:
             url += ("&" if "?" in url else "?") + self._query
         return url, {**headers, **_dated()}
+
+    def end(self) -> float | None:
+        for text in parse_qs(self._query).get("se", ()):
+            with suppress(ValueError):
+                told = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
+                return (told if told.tzinfo else told.replace(tzinfo=timezone.utc)).timestamp()
+        return None
 
     def close(self) -> None:
         pass
@@ -90,6 +101,9 @@ class SharedKey:
         digest = hmac.digest(self._key, "\n".join(lines).encode(), hashlib.sha256)
         sent["Authorization"] = f"SharedKey {self._account}:{base64.b64encode(digest).decode()}"
         return url, sent
+
+    def end(self) -> float | None:
+        return None
 
     def close(self) -> None:
         pass
@@ -124,12 +138,16 @@ class Bearer:
 
     def _raise(self, error: Exception) -> NoReturn:
         """Without the cause: a status that the identity's service answered is none of the store's."""
-        if self._token is not None:
-            # Credentials that were good before will be so again.
-            raise TokenNotRenewedError(str(error)) from None
-        if any(kind.__name__ == "ClientAuthenticationError" for kind in type(error).__mro__):
+        is_refused = any(kind.__name__ == "ClientAuthenticationError" for kind in type(error).__mro__)
+        if self._token is not None or (is_refused and getattr(error, "response", None) is None):
+            # Credentials that were good before will be so again; and where no service has answered, one may.
+            raise NoTokenYetError(str(error)) from None
+        if is_refused:
             raise NoTokenError(str(error)) from None
         raise error
+
+    def end(self) -> float | None:
+        return None  # renewed before
 
     def close(self) -> None:
         self._close()

@@ -14,7 +14,8 @@ from xml.sax.saxutils import escape
 from ...checksum import in_base64
 from ..api import Way
 from ..http.transport import Transport
-from .answers import CRC, PLACEHOLDER, WRITER, ForeignAnswerError, Refusal, require_azure
+from .answers import CRC, PLACEHOLDER, WRITER, ForeignAnswerError, Refusal, require_azure, time_told
+from .authorization import SignatureEndedError
 from .network import network
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class Blobs:
         reached = network(account.endpoint, timeout)
         self.way = Way.to(account.endpoint, is_verified=reached.verifies)
         self._transport = Transport(reached)
+
+    def credentials_end(self) -> float | None:
+        """When the credentials end, in seconds since 1970, where that is known and nothing renews them before."""
+        return self._account.authorizer.end()
 
     @property
     def heard(self) -> tuple[str, float] | None:
@@ -169,9 +174,13 @@ class Blobs:
         if 200 <= answer.status < 300:
             return answer
         try:
-            raise Refusal(answer.status, answer.headers, answer.text() if method != "HEAD" else "")
+            refusal = Refusal(answer.status, answer.headers, answer.text() if method != "HEAD" else "")
         finally:
             answer.end()
+        end = self.credentials_end()
+        if answer.status in (401, 403) and end is not None and time_told(answer.headers) >= end:
+            raise SignatureEndedError(str(refusal)) from None
+        raise refusal
 
     @staticmethod
     def _done(answer: Answer, status: int) -> Mapping[str, str]:

@@ -18,4 +18,6 @@ def open_azure(url: str, options: dict[str, Any], timeout: float) -> AzureStore:
     """
     check_types(options)
     container, prefix, options = place(url, options)
-    return AzureStore(url.partition("://")[0], Blobs(open_account(options), container, timeout), prefix)
+    blobs = Blobs(open_account(options), container, timeout)
+    finds = not any(options.get(name) for name in ("account_key", "sas_token", "connection_string"))
+    return AzureStore(url.partition("://")[0], blobs, prefix, finds_credentials=finds)

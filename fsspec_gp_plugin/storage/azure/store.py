@@ -12,13 +12,14 @@ from ...errors import NotFound, StorageError
 from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import error_code, http_status, translating
 from ..fallbacks import creating, delete_each, raise_failures
+from ..renewing import Renewable
 from .answers import PLACEHOLDER, ForeignAnswerError, is_object, object_info, require_azure, require_range
 from .directories import delete_empty
 from .unfinished import drop_below, names_below
 from .writer import AzureWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ..api import Way
     from ..http.answer import Answer
@@ -29,15 +30,16 @@ _DELETIONS_AT_ONCE = 8
 _KEYS_A_DELETE = 1000
 
 
-class AzureStore:
+class AzureStore(Renewable):
     """Objects of one container below a prefix."""
 
     capabilities = Capabilities(
         parallel_parts=True, parallel_reads=True, creates=True, max_part_size=4000 << 20, max_parts=50_000
     )
 
-    def __init__(self, protocol: str, blobs: Blobs, prefix: str) -> None:
+    def __init__(self, protocol: str, blobs: Blobs, prefix: str, *, finds_credentials: bool = True) -> None:
         """`blobs` makes the requests; `protocol` is for messages."""
+        super().__init__(finds_credentials=finds_credentials)
         self.blobs = blobs
         self._protocol = protocol
         self._prefix = f"{prefix}/" if prefix else ""
@@ -219,7 +221,15 @@ class AzureStore:
     def way(self) -> Way:
         return self.blobs.way
 
+    def credentials_end(self) -> float | None:
+        return self.blobs.credentials_end()
+
+    def _go_on_with(self, fresh: AzureStore) -> Callable[[], None]:
+        replaced, self.blobs = self.blobs, fresh.blobs
+        return replaced.close
+
     def close(self) -> None:
+        self._close_replaced()
         self.blobs.close()
 
 

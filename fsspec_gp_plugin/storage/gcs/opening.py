@@ -9,9 +9,11 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..http.routes import Network
+from ..renewing import NoTokenYetError
 from .requests import Requests
 from .store import GcsStore
 
+_METHODS = ("google_default", "cache", "cloud", "anon")
 _TEXTS = ("project", "access", "endpoint_url")
 _CONSISTENCIES = ("none", "size", "md5", "crc32c")
 # What the session of gcsfs may be told that our connections can do, too.
@@ -37,7 +39,7 @@ def open_gcs(url: str, options: dict[str, Any], timeout: float) -> GcsStore:
     _check_types(options)
     options.update(use_listings_cache=False, skip_instance_cache=True, asynchronous=False)
     requests = Requests(lambda: _made(filesystem, options), _network(options.get("session_kwargs") or {}, timeout))
-    return GcsStore(bucket, prefix, requests)
+    return GcsStore(bucket, prefix, requests, finds_credentials=not _is_raw(options.get("token")))
 
 
 def _core_filesystem() -> Any:
@@ -53,11 +55,15 @@ def _core_filesystem() -> Any:
 
 def _made(filesystem: Any, options: dict[str, Any]) -> Any:
     """The filesystem; finding credentials may ask the network. ConfigError for those that can't be used."""
-    from google.auth.exceptions import GoogleAuthError
+    from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 
     try:
         fs = filesystem(**options)
+    except (TransportError, RefreshError) as error:
+        raise NoTokenYetError(str(error)) from None
     except (ValueError, KeyError, TypeError, AttributeError, GoogleAuthError) as error:
+        if isinstance(error.__cause__, RefreshError) or _may_be_found_later(options, error):
+            raise NoTokenYetError(str(error.__cause__ or error)) from None
         text = str(error).strip().partition("\n")[0]
         raise ConfigError(f"storage_options: token gives no credentials: {text or type(error).__name__}") from error
     if getattr(fs, "_use_client_cert", False):
@@ -65,6 +71,18 @@ def _made(filesystem: Any, options: dict[str, Any]) -> Any:
             "client certificates of google-auth are not supported; unset GOOGLE_API_USE_CLIENT_CERTIFICATE"
         )
     return fs
+
+
+def _may_be_found_later(options: dict[str, Any], error: Exception) -> bool:
+    """Whether the service of the machine that gives credentials may only have failed for once."""
+    is_of_the_machine = options.get("token") in ("google_default", "cloud")
+    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    return is_of_the_machine and type(error).__name__ == "DefaultCredentialsError" and not named
+
+
+def _is_raw(token: Any) -> bool:
+    """Whether it is an access token itself, which nothing renews."""
+    return isinstance(token, str) and token not in _METHODS and not os.path.exists(token)
 
 
 def _network(session: dict[str, Any], timeout: float) -> Network:

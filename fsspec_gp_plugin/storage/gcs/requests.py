@@ -12,6 +12,7 @@ from ...redaction import scrub
 from ..api import Way
 from ..http.routes import UnknownProxyError
 from ..http.transport import Transport
+from .authorization import authorize, end_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,7 +53,7 @@ class Refusal(Exception):
             message = message or " ".join(scrub(text).split())[:200]
         super().__init__(f"HTTP status {status}{f': {message}' if message else ''}")
         self.status = status
-        self.error_code = reason if reason in _REASONS else ""
+        self.error_code = "authError" if status == 401 else reason if reason in _REASONS else ""
 
 
 # Those that say more than the status does.
@@ -81,6 +82,10 @@ class Requests:
     def way(self) -> Way:
         """How requests travel."""
         return Way.to(str(self.fs.base), is_verified=self._network.verifies)
+
+    def credentials_end(self) -> float | None:
+        """When the credentials end, in seconds since 1970, where that is known and nothing renews them before."""
+        return end_of(self.fs.credentials)
 
     @property
     def heard(self) -> tuple[str, float] | None:
@@ -114,7 +119,7 @@ class Requests:
     ) -> Answer:
         """The answer, to be ended by the caller; Refusal when it is neither a success nor of the status `also`."""
         sent: dict[str, str] = {**_AS_STORED, **(headers or {})}
-        self.fs.credentials.apply(sent)  # renews them before they expire
+        authorize(self.fs.credentials, sent)
         sent = {name.title() if name == "authorization" else name: value for name, value in sent.items()}
         try:
             answer = self._transport.exchange(method, url, sent, body, expected=expected, cancellation=cancellation)

@@ -14,11 +14,12 @@ from ...errors import AccessDenied, NotFound, ObjectChanged, StorageError
 from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import http_status, translating
 from ..fallbacks import creating, delete_each, raise_failures
+from ..renewing import Renewable
 from .answers import described, described_by_headers, no_object_missing, require_range
 from .writer import GcsWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..api import Store, Way
     from ..http.answer import Answer
@@ -29,13 +30,14 @@ _KEYS_AT_ONCE = 1000
 _THREADS = 8
 
 
-class GcsStore:
+class GcsStore(Renewable):
     """Objects of one bucket below a prefix."""
 
     # An upload is one stream of bytes: its chunks come in order.
     capabilities = Capabilities(parallel_parts=False, parallel_reads=True, creates=True, max_part_size=5 << 40)
 
-    def __init__(self, bucket: str, prefix: str, requests: Requests) -> None:
+    def __init__(self, bucket: str, prefix: str, requests: Requests, *, finds_credentials: bool = True) -> None:
+        super().__init__(finds_credentials=finds_credentials)
         self.bucket = bucket
         self.requests = requests
         self._prefix = f"{prefix}/" if prefix else ""
@@ -237,5 +239,13 @@ class GcsStore:
     def way(self) -> Way:
         return self.requests.way()
 
+    def credentials_end(self) -> float | None:
+        return self.requests.credentials_end()
+
+    def _go_on_with(self, fresh: GcsStore) -> Callable[[], None]:
+        replaced, self.requests = self.requests, fresh.requests
+        return replaced.close
+
     def close(self) -> None:
+        self._close_replaced()
         self.requests.close()

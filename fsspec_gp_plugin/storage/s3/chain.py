@@ -9,6 +9,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..renewing import NoTokenError, NoTokenYetError
+from .credentials import use_to_the_end
 from .signature import Keys
 from .signing import OTHER_FILES, has_any_of, variables
 
@@ -27,6 +29,7 @@ _SETTINGS = re.compile(
     r"aws_access_key_id|aws_secret_access_key|aws_session_token|region|output|endpoint_url|role_[a-z_]+|source_profile"
     r"|credential_[a-z_]+|external_id|duration_seconds|web_identity_token_file|sso_[a-z_]+|cli_[a-z_]+"
     r"|metadata_service_[a-z_]+|sts_regional_endpoints|max_attempts|retry_mode|request_checksum_calculation|response_checksum_validation"
+    r"|x_(principal_arn|security_token_expires)|(aws_|aws_session_)?expiration"
 )
 # Amazon's regions outside of China and those of governments, whose hosts have other names.
 _REGION = re.compile(r"(af|ap|ca|eu|il|me|mx|sa|us)-(?!gov|iso)[a-z]+-[0-9]")
@@ -52,6 +55,7 @@ def found_by_botocore(bucket: str, options: dict[str, Any]) -> Found | None:
         return None  # whose complaint is s3fs'
     from botocore.session import Session
 
+    use_to_the_end()
     session = Session(profile=options.get("profile"))
     try:
         settings: dict[str, Any] = session.get_scoped_config()
@@ -93,9 +97,17 @@ class _Chain:
     def keys(self) -> Keys:
         from botocore.exceptions import NoCredentialsError
 
-        if self._found is None:
-            # Found by several threads at once, the last one counts.
-            self._found = self._session.get_credentials()
-        if self._found is None:
-            raise NoCredentialsError
-        return Keys(*self._found.get_frozen_credentials()[:3])
+        try:
+            if self._found is None:
+                # Found by several threads at once, the last one counts.
+                self._found = self._session.get_credentials()
+            if self._found is None:
+                raise NoCredentialsError
+            return Keys(*self._found.get_frozen_credentials()[:3])
+        except OSError as error:
+            if error.filename is None:
+                raise
+            # Such as the program of a credential_process. As it is, it would be taken for an object that is missing.
+            raise NoTokenError(f"{error.strerror}: {error.filename}") from None
+        except ValueError as error:
+            raise NoTokenYetError(f"{type(error).__name__}: {error}") from None  # a program that gave half of them

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ..http.routes import Network
     from .signing import Presigned, Signer
 
-# A signature is good for an hour; one that many ranges share is made anew long before.
-_SHARED_SIGNATURE_SECONDS = 600
+# A signature ends with the credentials that it was made with, of which nobody knows how long they last.
+_SHARED_SIGNATURE_SECONDS = 60
 # As many objects as one process restores at once.
 _MOST_SHARED = 64
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import Any
 
 from ...errors import ConfigError
 from .control import Control
+from .credentials import Credentials, profile_settings, use_to_the_end
 from .direct import Direct
 from .network import check_certificates, check_proxies
 from .own_signer import own_signer
@@ -32,16 +32,18 @@ def open_s3(url: str, options: dict[str, Any], timeout: float) -> S3Store:
     options = _in_lower_case(options)
     check_certificates(options)
     check_proxies(options)
-    checksums = _CHECKSUMS.get(str(_said("request_checksum_calculation", options, _profile(options))).lower())
+    checksums = _CHECKSUMS.get(
+        str(_said("request_checksum_calculation", options, profile_settings(options.get("profile")))).lower()
+    )
     control = Control(lambda: _filesystem(options, bucket, timeout), timeout)
     own = own_signer(bucket, options, timeout) if _is_plain_bucket(bucket) else None
     if own is not None:
         data = S3Bytes(control, Direct(own, own.network), checksums=checksums)
-        return S3Store(bucket, prefix, control, data, own.way)
+        return S3Store(bucket, prefix, control, data, own.way, Credentials(options))
     # Wrong options show here.
     signer = ControlSigner(control)
     data = S3Bytes(control, Direct(signer, control.network) if _can_presign(control.fs) else None, checksums=checksums)
-    return S3Store(bucket, prefix, control, data, control.way)
+    return S3Store(bucket, prefix, control, data, control.way, Credentials(options))
 
 
 def _filesystem(options: dict[str, Any], bucket: str, timeout: float) -> Any:
@@ -54,6 +56,7 @@ def _filesystem(options: dict[str, Any], bucket: str, timeout: float) -> Any:
     _check_types(options)
     options["config_kwargs"] = _with_defaults(dict(options.get("config_kwargs") or {}), options, bucket, timeout)
     options.update(use_listings_cache=False, skip_instance_cache=True, asynchronous=False)
+    use_to_the_end()
     fs = s3fs.S3FileSystem(**options)
     fs.retries = 1  # what failed is repeated above, with patience
     return fs
@@ -86,7 +89,7 @@ def _with_defaults(config: dict[str, Any], options: dict[str, Any], bucket: str,
     if _is_plain_bucket(bucket):
         # What botocore would choose too, except for presigned URLs, which get an older signature by default.
         config.setdefault("signature_version", "s3v4")
-    profile = _profile(options)
+    profile = profile_settings(options.get("profile"))
     if not _has_custom_endpoint(options, profile):
         # Else botocore would presign for another host, the global one, than it sends its own requests to.
         config["s3"] = {"addressing_style": "virtual", **(config.get("s3") or {})}
@@ -169,13 +172,3 @@ def _has_custom_endpoint(options: dict[str, Any], profile: dict[str, Any]) -> bo
         or profile.get("endpoint_url")
         or profile.get("services")
     )
-
-
-def _profile(options: dict[str, Any]) -> dict[str, Any]:
-    """The settings of the profile that is used, where this host has a file of them."""
-    if os.path.exists(os.path.expanduser(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config")):
-        from botocore.session import Session
-
-        with suppress(Exception):  # a profile that isn't there is told by the first request
-            return dict(Session(profile=options.get("profile")).get_scoped_config())
-    return {}

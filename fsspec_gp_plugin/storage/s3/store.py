@@ -15,6 +15,7 @@ from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import http_status, translated, translating
 from ..fallbacks import creating, delete_each, raise_failures
 from ..http.cancellation import Cancellation
+from ..renewing import Renewable
 from .answers import answered_size, no_object_missing, require_listing, require_range, writing
 from .duplicating import copied
 from .listing import entries_below
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
 
     from ..api import Store, Way
     from .control import Control
-    from .ways import Reading, S3Bytes
+    from .credentials import Credentials
+    from .readings import Reading
+    from .ways import S3Bytes
 
 _KEYS_A_DELETE = 1000
 _LOOKS = 5
 
 
-class S3Store:
+class S3Store(Renewable):
     """Objects of one bucket below a prefix."""
 
     capabilities = Capabilities(
@@ -44,8 +47,18 @@ class S3Store:
         max_parts=10_000,
     )
 
-    def __init__(self, bucket: str, prefix: str, control: Control, data: S3Bytes, way: Callable[[], Way]) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str,
+        control: Control,
+        data: S3Bytes,
+        way: Callable[[], Way],
+        credentials: Credentials,
+    ) -> None:
         """`control` makes the small requests, `data` those with bytes of objects; `way` tells how they travel."""
+        super().__init__(finds_credentials=credentials.are_found)
+        self._credentials = credentials
         self.control = control
         self.bytes = data
         self.way = way
@@ -250,6 +263,21 @@ class S3Store:
         """Make the client, which takes longer than many requests and makes none itself."""
         self.control.client()
 
+    def credentials_end(self) -> float | None:
+        return self._credentials.end()
+
+    def _go_on_with(self, fresh: S3Store) -> Callable[[], None]:
+        replaced = self.bytes, self.control
+        self.control, self.bytes, self.way = fresh.control, fresh.bytes, fresh.way
+        self._credentials = fresh._credentials
+
+        def close() -> None:
+            for one in replaced:
+                one.close()
+
+        return close
+
     def close(self) -> None:
+        self._close_replaced()
         self.bytes.close()
         self.control.close()

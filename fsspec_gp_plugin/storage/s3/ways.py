@@ -7,29 +7,30 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...checksum import crc32c, in_base64
-from ..errors import error_code, http_status
+from ...errors import CredentialsEnded
+from ..errors import error_code, http_status, translated
+from .readings import DirectReading, PlainReading
 from .signing import CannotPresignError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-    from ..http.answer import Answer
     from ..http.cancellation import Cancellation
     from .control import Control
     from .direct import Direct
+    from .readings import Reading
 
 _T = TypeVar("_T")
-_PIECE = 1 << 20
 # Answers of a store, or of what stands before it, that may mean "not in this way".
 _WAY_REFUSED = {"301", "307", "308", "400", "401", "403", "405", "411", "501", "505"}
 # They mean the bytes or the object, whichever way they came.
 _NOT_THE_WAY = {
-    "BadDigest", "EntityTooLarge", "EntityTooSmall", "IncompleteBody", "InvalidPart", "NoSuchUpload", "RequestTimeout",
-    "RequestTimeTooSkewed", "SlowDown", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch",
+    "BadDigest", "EntityTooLarge", "EntityTooSmall", "ExpiredToken", "IncompleteBody", "InvalidPart", "InvalidToken",
+    "InvalidTokenId", "NoSuchUpload", "RequestExpired", "RequestTimeout", "RequestTimeTooSkewed", "SlowDown",
+    "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch",
 }  # fmt: skip
 
 
@@ -110,6 +111,23 @@ class S3Bytes:
         return self._head(target)
 
     def _head(self, parameters: dict[str, str]) -> Mapping[str, str]:
+        try:
+            return self._asked_head(parameters)
+        except Exception as error:
+            if error_code(error) in ("400", "403"):
+                self._raise_ended(parameters, error)
+            raise
+
+    def _raise_ended(self, parameters: dict[str, str], refused: Exception) -> None:
+        """A refused HEAD has no words, and credentials that have ended must not count as ones that may not read."""
+        target = {name: value for name, value in parameters.items() if name != "ChecksumMode"}
+        try:
+            self.get(target, 0, 1, None).end()
+        except Exception as error:
+            if isinstance(translated(error, "", refused), CredentialsEnded):
+                raise
+
+    def _asked_head(self, parameters: dict[str, str]) -> Mapping[str, str]:
         def plain() -> Mapping[str, str]:
             return _headers(self._control.call("head_object", **parameters))
 
@@ -128,8 +146,8 @@ class S3Bytes:
     def get(self, target: dict[str, str], start: int, end: int, version: str | None) -> Reading:
         """Ask for bytes `start` to before `end`."""
         return self._either(
-            lambda direct: _DirectReading(direct.get(target, start, end, version)),
-            lambda: _PlainReading(self._control, target, start, end, version),
+            lambda direct: DirectReading(direct.get(target, start, end, version)),
+            lambda: PlainReading(self._control, target, start, end, version),
         )
 
     def _either(self, by_direct: Callable[[Direct], _T], plain: Callable[[], _T]) -> _T:
@@ -157,73 +175,6 @@ class S3Bytes:
         direct = self._direct
         if direct is not None:
             direct.close()
-
-
-class Reading:
-    """A range being read: the answer's status and headers, then its bytes."""
-
-    status: int
-    headers: Mapping[str, str]  # names in lower case
-
-    def pieces(self, into: memoryview) -> Iterator[int]:
-        """Fill the buffer, and let go of the connection; yields the bytes that came with each step."""
-        try:
-            while into:
-                count = self._read_into(into)
-                if not count:
-                    raise EOFError(f"{len(into)} bytes before the end of a range")
-                into = into[count:]
-                yield count
-        finally:
-            self.end()
-
-    def _read_into(self, into: memoryview) -> int:
-        raise NotImplementedError
-
-    def end(self) -> None:
-        """Let go of the connection."""
-        raise NotImplementedError
-
-
-class _DirectReading(Reading):
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        self.status, self.headers = answer.status, answer.headers
-
-    def _read_into(self, into: memoryview) -> int:
-        return self._answer.read_into(into)
-
-    def end(self) -> None:
-        self._answer.end()
-
-
-class _PlainReading(Reading):
-    def __init__(self, control: Control, target: dict[str, str], start: int, end: int, version: str | None) -> None:
-        self._control = control
-        pinned = {"IfMatch": version} if version else {}
-        answer = control.call("get_object", **target, Range=f"bytes={start}-{end - 1}", **pinned)
-        self._body = answer["Body"]
-        self.status = answer["ResponseMetadata"]["HTTPStatusCode"]
-        self.headers = _headers(answer)
-
-    def _read_into(self, into: memoryview) -> int:
-        reading = _gathered(self._body, min(_PIECE, len(into)))
-        piece: bytes = self._control.outcome(self._control.submit(reading), _PIECE)
-        into[: len(piece)] = piece
-        return len(piece)
-
-    def end(self) -> None:
-        with suppress(RuntimeError):  # the loop has ended
-            self._control.fs.loop.call_soon_threadsafe(self._body.close)
-
-
-async def _gathered(body: Any, size: int) -> bytes:
-    """Up to `size` bytes: the connection hands over a few kilobytes at a time."""
-    pieces = []
-    while size > 0 and (piece := await body.read(size)):
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)
 
 
 def is_md5(answer: Mapping[str, str], digest: bytes) -> bool:
