@@ -80,15 +80,30 @@ def _delete_found(store: Store, prefix: str, last: set[str] | None) -> int:
     """Delete what listings tell until they tell nothing. Reports and claims are put into a given set, and stay."""
     count = 0
     before: set[str] = set()
-    # A batch at a time: a backup may have millions of objects. Each listing begins anew, so that none is skipped.
-    while batch := set(islice(_found(store, prefix, last), _DELETED_AT_ONCE)):
-        left = before & batch
-        if left:
-            raise StorageError(f"{min(left)} is still there after it was deleted: the store retains it")
-        store.delete(batch)
-        count += len(batch)
-        before = batch
-    return count
+    # Each listing begins anew, so that nothing is skipped.
+    while True:
+        first: set[str] = set()
+        for batch in _batches(store, prefix, last):
+            left = before & batch
+            if left:
+                raise StorageError(f"{min(left)} is still there after it was deleted: the store retains it")
+            store.delete(batch)
+            count += len(batch)
+            first = first or batch
+        if not first:
+            return count
+        before = first
+
+
+def _batches(store: Store, prefix: str, last: set[str] | None) -> Iterator[set[str]]:
+    """Of one listing: a backup may have millions of objects. The first alone, as pages that follow may skip what moves
+    up to the place of what was deleted; but all of them where a listing reads whole directories, each time anew.
+    """
+    found = _found(store, prefix, last)
+    while batch := set(islice(found, _DELETED_AT_ONCE)):
+        yield batch
+        if store.capabilities.lists_by_prefix:
+            return
 
 
 def _found(store: Store, prefix: str, last: set[str] | None) -> Iterator[str]:

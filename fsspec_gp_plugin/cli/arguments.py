@@ -105,8 +105,8 @@ def _age(text: str) -> float:
 @contextmanager
 def opened(path: str, *, replica: bool = False) -> Iterator[tuple[Config, Store]]:
     """The configuration in a file, and its store, or those of its replica; what libraries say goes to the log."""
-    from ..log import Log, take_over_library_logging
     from ..backups.renewal import renewal, store_of
+    from ..log import Log, take_over_library_logging
     from ..storage.opening import patient
     from ..storage.patience import Patience
 

@@ -4,7 +4,10 @@ by one.
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import AlreadyExists, NotFound, StorageError, Unreachable
@@ -14,6 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from .api import ObjectInfo, PartWriter, Store
+
+_AT_ONCE = 8
+_KEYS_A_TURN = 1000
+# Seconds until a store that has no time is asked again.
+BUSY_PAUSE = 0.2
 
 
 def put_by_writer(writer: PartWriter, data: memoryview) -> ObjectInfo:
@@ -56,14 +64,41 @@ def delete_each(keys: Iterable[str], delete: Callable[[str], object], name: Call
     failed = []
     for key in keys:
         try:
-            with translating(f"can't delete {name(key)}"):
-                delete(key)
+            _delete_one(key, delete, name)
         except NotFound:
             pass
         except Unreachable:
             raise
         except StorageError as error:
             failed.append(str(error))
+    return failed
+
+
+def _delete_one(
+    key: str, delete: Callable[[str], object], name: Callable[[str], str], *, may_be_busy: bool = True
+) -> None:
+    """A store that answers, but has no time, is asked again: whoever repeats all of it would begin with the first key,
+    and hardly get through a thousand of them.
+    """
+    try:
+        with translating(f"can't delete {name(key)}"):
+            delete(key)
+    except Unreachable as error:
+        if not may_be_busy or not error.http_status:
+            raise
+        time.sleep(BUSY_PAUSE)
+        _delete_one(key, delete, name, may_be_busy=False)
+
+
+def delete_side_by_side(keys: Iterable[str], delete: Callable[[str], object], name: Callable[[str], str]) -> list[str]:
+    """As delete_each(), eight at a time."""
+    remaining = iter(keys)
+    failed: list[str] = []
+    with ThreadPoolExecutor(_AT_ONCE, "delete") as pool:
+        while batch := list(islice(remaining, _KEYS_A_TURN)):
+            shares = [batch[at::_AT_ONCE] for at in range(min(_AT_ONCE, len(batch)))]
+            for lines in pool.map(lambda share: delete_each(share, delete, name), shares):
+                failed += lines
     return failed
 
 

@@ -270,3 +270,16 @@ def test_a_signature_that_ends_within_a_stream_is_read_again(azure: Azurite, tmp
     assert content(store, "large") == DATA
     assert "the shared access signature has ended" in noted[0]
     store.close()
+
+
+def test_an_identity_without_credentials_is_told(azure: Azurite) -> None:
+    names = (
+        "workload_identity", "developer_cli", "cli", "powershell", "managed_identity", "visual_studio_code",
+        "shared_token_cache",
+    )  # fmt: skip
+    nobody = {f"exclude_{name}_credential": True for name in names}
+    store = open_store(azure.url, {"account_name": "somebody", **nobody})
+    with pytest.raises(CredentialsEnded, match=r"can't write abfs://.*DefaultAzureCredential") as caught:
+        store.put("small", memoryview(DATA))
+    assert "\n" not in str(caught.value)
+    store.close()

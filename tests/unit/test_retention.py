@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,9 @@ from fsspec_gp_plugin.keys import backup_prefix
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from fsspec_gp_plugin.storage.api import ObjectInfo
 
 FIRST = datetime(2026, 1, 1)
 Plans = dict[str, frozenset[str] | None]
@@ -168,3 +171,30 @@ def test_a_backup_that_is_half_deleted_is_incomplete() -> None:
     store.left = 100
     assert delete_all(store, prefix, lambda _: None) == 3
     assert not store.objects
+
+
+class _Reading(FakeStore):
+    """Reads its whole directory for each listing, as disks do; some objects it keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.capabilities = self.capabilities._replace(lists_by_prefix=False)
+        self.listings = 0
+
+    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+        self.listings += 1
+        return super().find(prefix, unfinished=unfinished)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        super().delete(key for key in keys if not key.endswith("kept"))
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_a_directory_is_not_read_anew_for_each_batch_of_a_deletion(kept: int) -> None:
+    store = _Reading()
+    prefix = backup_prefix(day(0))
+    store.objects = {f"{prefix}{n}": b"" for n in range(45_000)} | {f"{prefix}{n} kept": b"" for n in range(kept)}
+    with nullcontext() if not kept else pytest.raises(StorageError, match="kept is still there"):
+        assert delete_all(store, prefix, lambda _: None) == 45_000
+    assert len(store.objects) == kept
+    assert store.listings <= 3

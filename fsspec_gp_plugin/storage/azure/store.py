@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...checksum import crc32c
 from ...errors import NotFound, StorageError
 from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import error_code, http_status, translating
-from ..fallbacks import creating, delete_each, raise_failures
+from ..fallbacks import creating, delete_side_by_side, raise_failures
 from ..renewing import Renewable
 from .answers import PLACEHOLDER, ForeignAnswerError, is_object, object_info, require_azure, require_range
 from .directories import delete_empty
@@ -24,10 +22,6 @@ if TYPE_CHECKING:
     from ..api import Way
     from ..http.answer import Answer
     from .blobs import Blobs
-
-# Each deletion is a request of its own: many programs' credentials don't allow batches of them.
-_DELETIONS_AT_ONCE = 8
-_KEYS_A_DELETE = 1000
 
 
 class AzureStore(Renewable):
@@ -185,20 +179,8 @@ class AzureStore(Renewable):
                     yield ObjectInfo(key, entry.size, entry.etag, modified=entry.modified, archived=entry.archived)
 
     def delete(self, keys: Iterable[str]) -> None:
-        remaining = iter(keys)
-        failed: list[str] = []
-        while batch := list(islice(remaining, _KEYS_A_DELETE)):
-            if len(batch) == 1:
-                failed += self._delete(batch)
-                continue
-            with ThreadPoolExecutor(min(_DELETIONS_AT_ONCE, len(batch)), "delete") as pool:
-                shares = [batch[at::_DELETIONS_AT_ONCE] for at in range(min(_DELETIONS_AT_ONCE, len(batch)))]
-                for lines in pool.map(self._delete, shares):
-                    failed += lines
-        raise_failures(failed)
-
-    def _delete(self, keys: list[str]) -> list[str]:
-        return delete_each(keys, lambda key: self.blobs.delete(self.path(key)), self.name)
+        # Each deletion is a request of its own: many programs' credentials don't allow batches of them.
+        raise_failures(delete_side_by_side(keys, lambda key: self.blobs.delete(self.path(key)), self.name))
 
     def keeps_versions(self, prefix: str) -> bool:
         del prefix  # soft delete and versions are the account's own business

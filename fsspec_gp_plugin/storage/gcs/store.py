@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...checksum import crc32c, in_base64
 from ...errors import AccessDenied, NotFound, ObjectChanged, StorageError
 from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import http_status, translating
-from ..fallbacks import creating, delete_each, raise_failures
+from ..fallbacks import creating, delete_side_by_side, raise_failures
 from ..renewing import Renewable
 from .answers import described, described_by_headers, no_object_missing, require_range
 from .writer import GcsWriter
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from .requests import Requests
 
 _FIELDS = "name,size,generation,crc32c,timeCreated"
-_KEYS_AT_ONCE = 1000
-_THREADS = 8
 
 
 class GcsStore(Renewable):
@@ -160,14 +156,7 @@ class GcsStore(Renewable):
             asked["pageToken"] = str(token)
 
     def delete(self, keys: Iterable[str]) -> None:
-        remaining = iter(keys)
-        failed: list[str] = []
-        with ThreadPoolExecutor(_THREADS) as pool:
-            while batch := list(islice(remaining, _KEYS_AT_ONCE)):
-                shares = [batch[n::_THREADS] for n in range(_THREADS) if batch[n::_THREADS]]
-                for told in pool.map(lambda share: delete_each(share, self._delete, self.name), shares):
-                    failed += told
-        raise_failures(failed)
+        raise_failures(delete_side_by_side(keys, self._delete, self.name))
 
     def _delete(self, key: str) -> None:
         self.requests.send("DELETE", self.requests.object_url(self.bucket, self.path(key)))

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager, suppress
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...checksum import crc32c, from_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
 from ..api import Capabilities, ObjectInfo, Upload
-from ..errors import http_status, translated, translating
-from ..fallbacks import creating, delete_each, raise_failures
+from ..errors import http_status, translating
+from ..fallbacks import creating, raise_failures
 from ..http.cancellation import Cancellation
 from ..renewing import Renewable
 from .answers import answered_size, no_object_missing, require_listing, require_range, writing
+from .deletion import Deletion
 from .duplicating import copied
 from .listing import entries_below
 from .unfinished import abort_below, last_part_of, listed_below
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from .readings import Reading
     from .ways import S3Bytes
 
-_KEYS_A_DELETE = 1000
 _LOOKS = 5
 
 
@@ -64,6 +63,7 @@ class S3Store(Renewable):
         self.way = way
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
+        self._deletion = Deletion(control, bucket)
 
     def __repr__(self) -> str:
         return f"S3Store(s3://{self._bucket}/{self._prefix})"
@@ -171,33 +171,7 @@ class S3Store(Renewable):
                 yield ObjectInfo(key, entry.size, entry.etag, modified=entry.modified, archived=entry.archived)
 
     def delete(self, keys: Iterable[str]) -> None:
-        remaining = iter(keys)
-        failed: list[str] = []
-        while batch := list(islice(remaining, _KEYS_A_DELETE)):
-            failed += self._delete_batch(batch)
-        raise_failures(failed)
-
-    def _delete_batch(self, keys: list[str]) -> list[str]:
-        """Delete up to 1,000 objects, in one request where the store can; returns a line for each that failed."""
-        objects = [{"Key": self._prefix + key} for key in keys]
-        answer = None
-        if len(keys) > 1:
-            try:
-                answer = self.control.call(
-                    "delete_objects", Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True}
-                )
-            except Exception as error:
-                problem = translated(error, f"can't delete {self.name('')}")
-                if isinstance(problem, Unreachable):
-                    raise problem from error
-                # Not every store has bulk delete; what else is wrong shows below.
-        if answer is None:
-            return delete_each(keys, lambda key: self.control.call("delete_object", **self.target(key)), self.name)
-        return [
-            f"can't delete s3://{self._bucket}/{error.get('Key')}: {error.get('Code')}: {error.get('Message')}"
-            for error in answer.get("Errors", ())
-            if error.get("Code") != "NoSuchKey"
-        ]
+        raise_failures(self._deletion.delete(self._prefix + key for key in keys))
 
     def delete_empty_directories(self, prefix: str) -> None:
         pass
