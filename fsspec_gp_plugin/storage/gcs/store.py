@@ -14,7 +14,8 @@ from ...errors import AccessDenied, NotFound, ObjectChanged, StorageError
 from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import http_status, translating
 from ..fallbacks import creating, delete_each, raise_failures
-from .answers import described, described_by_headers, no_object_missing, require_range
+from ..http.ranges import require_range
+from .answers import GENERATION, described, described_by_headers, no_object_missing
 from .writer import GcsWriter
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ class GcsStore:
                     ) from error
                 raise
             try:
-                require_range(answer.headers, answer.status, start, end, info)
+                described_by_headers(info.key, answer.headers, answer.status)
+                require_range(info.key, answer.headers, (start, end), info.size, info.version, tag=GENERATION)
                 yield from answer.pieces(into)
             finally:
                 answer.end()
@@ -119,7 +121,7 @@ class GcsStore:
             with translating(f"can't read {self.name(key)}"):
                 info = described_by_headers(key, answer.headers, answer.status)
                 first = into[: info.size]
-                require_range(answer.headers, answer.status, 0, len(first), info)
+                require_range(key, answer.headers, (0, len(first)), info.size, info.version, tag=GENERATION)
         except BaseException:
             answer.end()
             raise

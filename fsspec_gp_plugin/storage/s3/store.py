@@ -15,7 +15,8 @@ from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import http_status, translated, translating
 from ..fallbacks import creating, delete_each, raise_failures
 from ..http.cancellation import Cancellation
-from .answers import answered_size, no_object_missing, require_listing, require_range, writing
+from ..http.ranges import require_range
+from .answers import answered_size, no_object_missing, require_listing, writing
 from .duplicating import copied
 from .listing import entries_below
 from .unfinished import abort_below, last_part_of, listed_below
@@ -104,7 +105,7 @@ class S3Store:
         with translating(f"can't read {self.name(info.key)}"):
             reading = self.bytes.get(self.target(info.key), start, end, info.version)
             try:
-                require_range(reading.headers, start, end, info)
+                require_range(info.key, reading.headers, (start, end), info.size, info.version)
                 yield from reading.pieces(into)
             finally:
                 reading.end()
@@ -122,7 +123,7 @@ class S3Store:
             with translating(f"can't read {self.name(key)}"):
                 info = ObjectInfo(key, answered_size(reading.headers, reading.status), reading.headers.get("etag"))
                 first = into[: info.size]
-                require_range(reading.headers, 0, len(first), info)
+                require_range(key, reading.headers, (0, len(first)), info.size, info.version)
         except BaseException:
             reading.end()
             raise

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...checksum import crc32c, in_base64
 from ..errors import error_code, http_status
+from ..http.ranges import if_match, opaque
 from .signing import CannotPresignError
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class _DirectReading(Reading):
 class _PlainReading(Reading):
     def __init__(self, control: Control, target: dict[str, str], start: int, end: int, version: str | None) -> None:
         self._control = control
-        pinned = {"IfMatch": version} if version else {}
+        pinned = {"IfMatch": version} if if_match(version) else {}
         answer = control.call("get_object", **target, Range=f"bytes={start}-{end - 1}", **pinned)
         self._body = answer["Body"]
         self.status = answer["ResponseMetadata"]["HTTPStatusCode"]
@@ -232,7 +233,7 @@ def is_md5(answer: Mapping[str, str], digest: bytes) -> bool:
         "x-amz-server-side-encryption", ""
     ).startswith("aws:kms"):
         return True  # the ETag says nothing then, and stores that encrypt so know how to take an object
-    return answer.get("etag", "").strip('"') == digest.hex()
+    return opaque(answer.get("etag")) == digest.hex()
 
 
 def _headers(answer: dict[str, Any]) -> Mapping[str, str]:
