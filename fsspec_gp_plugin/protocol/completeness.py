@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..backups.parallel import side_by_side
 from ..errors import NotFound
-from ..storage.reading import first_bytes
+from ..storage.reading import part_of
 
 if TYPE_CHECKING:
     from ..storage.api import Store
@@ -42,11 +42,14 @@ def require_backup(context: Context, store: Store, prefix: str, timestamp: str) 
 
 
 def _is_there(store: Store, key: str) -> bool:
-    """Whether there is such an object, with something in it: an empty one was put there to try the target."""
+    """Whether there is such an object, with something in it: an empty one was put there to try the target.
+
+    Its last byte can be read, also as a range: large objects are read so, and there are servers that send none.
+    """
     try:
         info = store.stat(key)
     except NotFound:
         return False
     if info.size:
-        first_bytes(store, info, 1)
+        part_of(store, info, info.size - 1, info.size)
     return info.size > 0

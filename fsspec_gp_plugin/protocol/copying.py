@@ -110,7 +110,7 @@ class Copying:
         except Unreachable:
             raise
         except StorageError as error:
-            if self._target.stat(found.key).version != found.version:
+            if found.version is not None and self._target.stat(found.key).version != found.version:
                 raise
             self._context.log.info(f"{found.key} is not at the replica as it was backed up: {error}")
             return False

@@ -1,8 +1,6 @@
-"""What error codes, HTTP statuses, classes of exceptions and system errors mean: our error, and where to look."""
+"""What error codes, HTTP statuses and classes of exceptions mean: our error, and where to look."""
 
 from __future__ import annotations
-
-import errno
 
 from ..errors import AccessDenied, CredentialsEnded, NotFound, ObjectChanged, StorageError, Unreachable
 
@@ -218,16 +216,3 @@ CLASSES: tuple[tuple[str, type[StorageError], str], ...] = (
     ("SMBException", Unreachable, "the connection failed"),
     ("TransportError", Unreachable, "the connection failed"),  # httpx's
 )
-
-ERRNO = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file would exceed the size limit",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "permission denied",
-    errno.EPERM: "not permitted",
-    errno.ENOTDIR: "a part of the path is a file, not a directory",
-    errno.EISDIR: "there is a directory of that name",
-    errno.EIO: "the disk reports an input/output error",
-    errno.ESTALE: "the network file system's handle is stale",
-}

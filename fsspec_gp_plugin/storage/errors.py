@@ -17,7 +17,6 @@ from .codes import (
     CLASSES,
     CODES,
     DENIED,
-    ERRNO,
     FTP,
     MAY_PASS,
     NO_CONNECTION,
@@ -25,6 +24,7 @@ from .codes import (
     PROXY_LOGIN,
     UNTRUSTED,
 )
+from .errnos import ERRNO, PASSING_ERRNO
 from .ntstatus import NTSTATUS
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def translated(error: BaseException, doing: str, before: BaseException | None = 
     if isinstance(error, PluginError):
         return error
     # In this order: an answer of the store says most, the name of a class least.
-    for kind in (_by_proxy, _by_code, _by_ftp, _by_ntstatus, _by_errno, _by_class):
+    for kind in (_by_proxy, _by_code, _by_ftp, _by_ntstatus, _by_errno, _by_class, _by_passing_errno):
         for cause in causes(error, before):
             found = kind(cause, doing)
             if found is not None:
@@ -104,12 +104,24 @@ def _by_ntstatus(cause: BaseException, doing: str) -> PluginError | None:
 
 
 def _by_errno(cause: BaseException, doing: str) -> PluginError | None:
-    number = getattr(cause, "errno", None)
-    # Only the system's own: TLS errors have numbers of another kind.
-    if isinstance(cause, OSError) and type(cause).__module__ == "builtins" and number in ERRNO:
+    number = _errno(cause)
+    if number in ERRNO:
         kind = AccessDenied if number in (errno.EACCES, errno.EPERM, errno.EROFS) else StorageError
         return kind(f"{doing}: {ERRNO[number]}")
     return None
+
+
+def _by_passing_errno(cause: BaseException, doing: str) -> PluginError | None:
+    # Last: the class of what holds it may tell where the connection was to lead.
+    text = PASSING_ERRNO.get(_errno(cause))
+    return Unreachable(f"{doing}: {text}{_detail(cause)}") if text else None
+
+
+def _errno(error: BaseException) -> int:
+    """The system's number of an error, or 0. TLS errors have numbers of another kind."""
+    if not isinstance(error, OSError) or type(error).__module__ != "builtins":
+        return 0
+    return error.errno or 0
 
 
 def _by_class(cause: BaseException, doing: str) -> PluginError | None:
@@ -153,7 +165,8 @@ def causes(error: BaseException | None, before: BaseException | None = None) -> 
         yield error
         came_of = error.__cause__
         # A connection that breaks while an answer is being handled, such as that a file is not there, is no part of it.
-        if not (error.__suppress_context__ or isinstance(error, ConnectionError | EOFError | TimeoutError)):
+        broke = isinstance(error, ConnectionError | EOFError | TimeoutError) or _errno(error) in PASSING_ERRNO
+        if not (error.__suppress_context__ or broke):
             came_of = came_of or error.__context__
         # httpcore's say what they came of in no other way.
         error = came_of or next((held for held in error.args if isinstance(held, BaseException)), None)

@@ -113,6 +113,8 @@ STORES = {
 # What a store has, by the first word of its name: tests go by these tables, not by what a store says of itself.
 # An object that was replaced is told from the new one.
 VERSIONED = {"fake", "fake-in-order", "file", "s3", "gcs", "azure"}
+# It tells versions, of one second or so.
+TELLS_VERSIONS = {*VERSIONED, "webdav"}
 # The parts of an object may be written at once and in any order.
 PARALLEL = {"fake", "s3", "azure"}
 # It keeps the checksum of an object.

@@ -17,6 +17,7 @@ from tests.contract.stores import (
     PARALLEL,
     STORES,
     TELLS_TIMES,
+    TELLS_VERSIONS,
     UNTESTED,
     VERSIONED,
     content,
@@ -38,7 +39,7 @@ def test_a_store_has_what_is_known_of_its_kind(store: Store, request: pytest.Fix
     assert store.capabilities.parallel_parts == (kind in PARALLEL)
     assert store.capabilities.creates == (kind in CREATES)
     assert store.capabilities.tested == (kind not in UNTESTED)
-    assert (store.stat(KEY).version is not None) == (kind in VERSIONED)
+    assert (store.stat(KEY).version is not None) == (kind in TELLS_VERSIONS)
 
 
 @pytest.mark.parametrize("size", [0, 1, 70_000, 3 << 20])

@@ -5,9 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import subprocess
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +13,7 @@ import pytest
 from tests.protocol.caller import Database, Plugin, write_config
 from tests.protocol.conftest import PART
 from tests.protocol.made_backups import PREFIX, T, back_up, call_hook, change_object, flipped, kept, manifests
+from tests.servers.web import Web
 
 if TYPE_CHECKING:
     from tests.protocol.conftest import Target
@@ -240,13 +238,19 @@ def test_a_backup_is_restored_and_verified_from_a_web_server_and_none_is_made_th
     """Whose listings tell no sizes."""
     path = local.database.table()
     back_up(local, {path: b"rows" * 1000})
-    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "disk"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        write_config(local.config, f"http://127.0.0.1:{server.server_port}")
+    with Web(tmp_path / "disk") as server:
+        write_config(local.config, server.endpoint)
         call_hook(local, "setup_plugin_for_restore")
         assert local.run("restore_data", path).succeeded().out == b"rows" * 1000
         local.database.timestamp = "20260102030406"
         local.run("setup_plugin_for_backup", local.database.directory(-1), "master").failed("is for restore only")
-        server.shutdown()
     assert ", verified" in local.database.log()
+
+
+def test_a_web_server_that_sends_no_ranges_is_found_before_any_data(local: Plugin, tmp_path: Path) -> None:
+    back_up(local, {local.database.table(): b"rows"})
+    with Web(tmp_path / "disk") as server:
+        server.sends_ranges = False
+        write_config(local.config, server.endpoint)
+        refused = local.run("setup_plugin_for_restore", local.database.directory(-1), "master")
+    refused.failed(server.endpoint, "the server sends no ranges", status=1)

@@ -65,6 +65,9 @@ def httpxs(held: Exception) -> Exception:
         (socket.gaierror(-2, "x"), Unreachable, "name can't be resolved"),
         (ConnectionResetError(errno.ECONNRESET, "x"), Unreachable, "connection failed"),
         (TimeoutError(), Unreachable, "in time"),
+        (OSError(errno.ENETUNREACH, "x"), Unreachable, "no route leads to the store ([Errno 101] x)"),
+        (OSError(errno.EMFILE, "x"), Unreachable, "this process has too many files open"),
+        (httpxs(OSError(errno.ENETUNREACH, "x")), Unreachable, "the connection failed ([Errno 101] x)"),
         (httpxs(ConnectionRefusedError(111, "refused")), Unreachable, "the connection failed (["),
         (httpxs(ssl.SSLCertVerificationError("unknown")), StorageError, "certificate is not trusted"),
         (httpx.ReadTimeout("slow"), Unreachable, "the connection failed (slow)"),
@@ -152,7 +155,20 @@ def test_what_was_handled_before_is_no_cause() -> None:
         raise ConnectionResetError("reset") from answer
 
 
-@pytest.mark.parametrize("broken", [ConnectionResetError(), EOFError(), TimeoutError()])
+NUMBERS = [
+    "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "EHOSTDOWN", "ENOBUFS", "ECONNABORTED", "ECONNRESET", "ECONNREFUSED",
+    "EPIPE", "ESHUTDOWN", "ETIMEDOUT", "ENOTCONN", "EADDRNOTAVAIL", "EMFILE", "ENFILE",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_the_networks_errors_and_limits_that_pass_are_repeated_for_every_store(name: str) -> None:
+    assert type(translated(OSError(getattr(errno, name), "x"), "can't write KEY")) is Unreachable
+
+
+@pytest.mark.parametrize(
+    "broken", [ConnectionResetError(), EOFError(), TimeoutError(), OSError(errno.ENETUNREACH, "x")], ids=repr
+)
 def test_a_connection_that_breaks_while_an_answer_is_handled_counts_and_not_the_answer(broken: Exception) -> None:
     """As when a directory is looked for because a file in it is not there."""
     broken.__context__ = s3_error("404")

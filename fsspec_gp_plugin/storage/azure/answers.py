@@ -8,8 +8,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ...checksum import from_base64
-from ...errors import ObjectChanged, StorageError
 from ..api import ObjectInfo
+from ..http.ranges import total_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,10 +44,10 @@ def require_azure(headers: Mapping[str, str]) -> None:
 def object_info(key: str, headers: Mapping[str, str], status: int) -> ObjectInfo:
     """What the answer to a HEAD or a ranged GET tells of an object."""
     etag = headers.get("etag")
-    told = headers.get("content-range", "").rpartition("/")[2] if status == 206 else headers.get("content-length")
-    if not etag or not told or not told.isdecimal():
+    size = total_size(headers, status)
+    if not etag or size is None:
         raise ForeignAnswerError("it tells no version, or no size of the object")
-    return ObjectInfo(key, int(told), etag, from_base64(headers.get(CRC)))
+    return ObjectInfo(key, size, etag, from_base64(headers.get(CRC)))
 
 
 def is_object(headers: Mapping[str, str]) -> bool:
@@ -58,21 +58,6 @@ def is_object(headers: Mapping[str, str]) -> bool:
 def is_directory(headers: Mapping[str, str]) -> bool:
     """Whether it is a directory."""
     return headers.get(_DIRECTORY, "").lower() == "true"
-
-
-def require_range(headers: Mapping[str, str], start: int, end: int, info: ObjectInfo) -> None:
-    """Whatever stands in between may ignore the Range header, and answer with other bytes of the right number."""
-    if info.version and headers.get("etag", info.version) != info.version:
-        raise ObjectChanged(f"can't read {info.key}: the object was replaced while it was being read")
-    told = headers.get("content-range")
-    if told is None:
-        if start == 0 and headers.get("content-length") == str(info.size) and end <= info.size:
-            return
-    elif told == f"bytes {start}-{end - 1}/{info.size}":
-        return
-    elif told.startswith(f"bytes {start}-{end - 1}/"):
-        raise ObjectChanged(f"can't read {info.key}: its size has changed, {told} instead of {info.size} bytes")
-    raise StorageError(f"can't read {info.key}: asked for bytes {start}-{end - 1}, the store gave {told or 'all'}")
 
 
 def time_told(headers: Mapping[str, str]) -> float:

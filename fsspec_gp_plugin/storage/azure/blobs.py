@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 
 from ...checksum import in_base64
 from ..api import Way
+from ..http.ranges import if_match
 from ..http.transport import Transport
 from .answers import CRC, PLACEHOLDER, WRITER, ForeignAnswerError, Refusal, require_azure, time_told
 from .authorization import SignatureEndedError
@@ -98,7 +99,7 @@ class Blobs:
 
     def get(self, name: str, start: int, end: int, version: str | None) -> Answer:
         """The answer to a read of bytes `start` to before `end` of that version; to be ended by the caller."""
-        headers = {"Range": f"bytes={start}-{end - 1}", **({"If-Match": version} if version else {})}
+        headers = {"Range": f"bytes={start}-{end - 1}", **if_match(version)}
         return self._exchange("GET", self._url(name), headers, None, expected=end - start)
 
     def delete(self, name: str, version: str | None = None) -> None:

@@ -10,8 +10,9 @@ from ...errors import NotFound, StorageError
 from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import error_code, http_status, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
+from ..http.ranges import require_range
 from ..renewing import Renewable
-from .answers import PLACEHOLDER, ForeignAnswerError, is_object, object_info, require_azure, require_range
+from .answers import PLACEHOLDER, ForeignAnswerError, is_object, object_info, require_azure
 from .directories import delete_empty
 from .unfinished import drop_below, names_below
 from .writer import AzureWriter
@@ -100,7 +101,7 @@ class AzureStore(Renewable):
             answer = self.blobs.get(self.path(info.key), start, end, info.version)
             try:
                 require_azure(answer.headers)
-                require_range(answer.headers, start, end, info)
+                require_range(info.key, answer.headers, (start, end), info.size, info.version)
                 yield from _pieces(answer, into)
             finally:
                 answer.end()
@@ -121,7 +122,7 @@ class AzureStore(Renewable):
                     raise NotFound(f"can't find {self.name(key)}: there is no such object")
                 info = object_info(key, answer.headers, answer.status)
                 first = into[: info.size]
-                require_range(answer.headers, 0, len(first), info)
+                require_range(key, answer.headers, (0, len(first)), info.size, info.version)
         except BaseException:
             answer.end()
             raise

@@ -7,12 +7,16 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ...checksum import from_base64
-from ...errors import NotFound, ObjectChanged, StorageError, Unreachable
+from ...errors import NotFound, StorageError, Unreachable
 from ..api import ObjectInfo
 from ..errors import translating
+from ..http.ranges import total_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+# A header of the answers with bytes.
+GENERATION = "x-goog-generation"
 
 
 @contextmanager
@@ -49,21 +53,11 @@ def _seconds(time: Any) -> float | None:
 
 def described_by_headers(key: str, headers: Mapping[str, str], status: int) -> ObjectInfo:
     """An object by the headers of an answer with bytes of it."""
-    told = headers.get("content-range", "").rpartition("/")[2] if status == 206 else headers.get("content-length")
-    generation = headers.get("x-goog-generation")
-    if not generation or not told or not told.isdecimal():
+    size = total_size(headers, status)
+    generation = headers.get(GENERATION)
+    if not generation or size is None:
         raise Unreachable(
             f"the answer with {key} tells neither size nor generation, so it is not the store's; check "
             "`endpoint_url` and the proxy"
         )
-    return ObjectInfo(key, int(told), generation)
-
-
-def require_range(headers: Mapping[str, str], status: int, start: int, end: int, info: ObjectInfo) -> None:
-    """The answer holds the bytes that were asked for, of the version that was asked for."""
-    found = described_by_headers(info.key, headers, status)
-    if info.version is not None and found.version != info.version:
-        raise ObjectChanged(f"can't read {info.key}: the object was replaced while it was being read")
-    told = headers.get("content-range", f"bytes 0-{info.size - 1}/{info.size}")
-    if found.size != info.size or not told.startswith(f"bytes {start}-{end - 1}/"):
-        raise StorageError(f"can't read {info.key}: asked for bytes {start}-{end - 1}, the store gave {told}")
+    return ObjectInfo(key, size, generation)

@@ -146,13 +146,15 @@ class Requests:
     ) -> tuple[int, Mapping[str, str], dict[str, Any]]:
         """As begin(), for answers that are short: status, headers and the JSON object in the body.
 
-        {} where the body is empty or no matter: of a deletion, or of an answer that is no success.
+        {} where the body is empty or no matter: of a deletion, which has none, or of an answer that is no success.
         """
         answer = self.begin(method, url, *arguments, **details)
         try:
             text = answer.text(_LARGEST_ANSWER + 1)
         finally:
             answer.end()
+        if method == "DELETE" and answer.status < 300 and text.strip() not in ("", "null"):  # null: of an emulator
+            raise ForeignAnswerError("a deletion is answered by nothing, and this is something")
         if not text or method == "DELETE" or answer.status >= 300:
             return answer.status, answer.headers, {}
         return answer.status, answer.headers, _object(text)

@@ -12,8 +12,9 @@ from ...errors import AccessDenied, NotFound, ObjectChanged, StorageError
 from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import http_status, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
+from ..http.ranges import require_range
 from ..renewing import Renewable
-from .answers import described, described_by_headers, no_object_missing, require_range
+from .answers import GENERATION, described, described_by_headers, no_object_missing
 from .writer import GcsWriter
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ class GcsStore(Renewable):
                     ) from error
                 raise
             try:
-                require_range(answer.headers, answer.status, start, end, info)
+                described_by_headers(info.key, answer.headers, answer.status)
+                require_range(info.key, answer.headers, (start, end), info.size, info.version, tag=GENERATION)
                 yield from answer.pieces(into)
             finally:
                 answer.end()
@@ -117,7 +119,7 @@ class GcsStore(Renewable):
             with translating(f"can't read {self.name(key)}"):
                 info = described_by_headers(key, answer.headers, answer.status)
                 first = into[: info.size]
-                require_range(answer.headers, answer.status, 0, len(first), info)
+                require_range(key, answer.headers, (0, len(first)), info.size, info.version, tag=GENERATION)
         except BaseException:
             answer.end()
             raise

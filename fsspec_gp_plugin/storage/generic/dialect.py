@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ...errors import PluginError
-    from ..api import Way
+    from ..api import ObjectInfo, Way
     from .output import Output
 
 _PIECE = 1 << 20
@@ -100,6 +100,10 @@ class Dialect:
             raise StorageError(f"can't tell the size of {self.place}{path}")
         return int(info["size"])
 
+    def look(self, fs: Any, path: str) -> tuple[int, str | None]:
+        """Bytes in a file, as by size(), and what tells this version of it from another, where that is told."""
+        return self.size(fs, path), None
+
     def rename(self, fs: Any, working: str, final: str) -> None:
         """Give the whole file its name, replacing what has it; at once where the filesystem can."""
         try:
@@ -142,6 +146,11 @@ class Dialect:
             if start:
                 file.seek(start)
             yield from _pieces(lambda _, size: file.read(size), into)
+
+    def read_version(self, fs: Any, path: str, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        """As read(), of a file that look() has told of: ObjectChanged where it tells versions and this is another."""
+        del info
+        return self.read(fs, path, start, into)
 
     # Directories
 

@@ -6,6 +6,7 @@ A transfer that was not read or sent to its end leaves the control connection in
 from __future__ import annotations
 
 import ftplib
+import re
 import socket
 import ssl
 from contextlib import suppress
@@ -156,7 +157,16 @@ def _was_reset(sock: socket.socket) -> bool:
 
 
 class _Plain(ftplib.FTP):
-    """FTP whose answers have an end."""
+    """FTP whose answers have an end, and that has one word for a file that is not there."""
+
+    def getresp(self) -> str:
+        try:
+            return super().getresp()
+        except ftplib.error_temp as error:
+            # rclone's server says 450, which others say while a file is busy.
+            if re.match("(?i)450.*(not found|no such|not exist)", str(error)):
+                raise ftplib.error_perm(f"550{str(error)[3:]}") from None  # noqa: S321 - an error's class
+            raise
 
     def getmultiline(self) -> str:
         lines = [self.getline()]

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import StorageError
 from ..api import Way
+from ..http.ranges import require_range, total_size
 from .read_only import ReadOnlyDialect
 from .web_page import names_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..api import ObjectInfo
 
 _LONGEST_CONNECT = 10.0
 _LARGEST_PAGE = 64 << 20
@@ -46,10 +48,13 @@ class HttpDialect(ReadOnlyDialect):
                 sync(fs.loop, session.close, timeout=1)
 
     def size(self, fs: Any, path: str) -> int:
+        return self.look(fs, path)[0]
+
+    def look(self, fs: Any, path: str) -> tuple[int, str | None]:
         from fsspec.asyn import sync
 
-        size: int = sync(fs.loop, self._size, fs, path)
-        return size
+        found: tuple[int, str | None] = sync(fs.loop, self._look, fs, path)
+        return found
 
     def entries(self, fs: Any, path: str) -> list[tuple[str, int | None]]:
         from fsspec.asyn import sync
@@ -78,40 +83,42 @@ class HttpDialect(ReadOnlyDialect):
                     raise StorageError(f"can't list {path}: its page has more than {_LARGEST_PAGE} bytes")
         return names_below(path, page.decode(errors="ignore"), simple=fs.simple_links)
 
-    def read(self, fs: Any, path: str, start: int, into: memoryview) -> Iterator[int]:
+    def read_version(self, fs: Any, path: str, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         from fsspec.asyn import sync
 
-        filled, error = sync(fs.loop, self._read, fs, path, start, into)
+        filled, error = sync(fs.loop, self._read, fs, path, info, start, into)
         if filled:
             yield filled
         if error is not None:
             raise error
 
-    async def _size(self, fs: Any, path: str) -> int:
+    async def _look(self, fs: Any, path: str) -> tuple[int, str | None]:
         # What is packed on its way has another length.
         session = await fs.set_session()
         async with session.head(
             path, allow_redirects=True, **self._keywords(fs, {"Accept-Encoding": "identity"})
         ) as answer:
             _require_success(path, answer)
-            if "Content-Length" in answer.headers:
-                return int(answer.headers["Content-Length"])
+            if (size := total_size(answer.headers, 200)) is not None:
+                return size, answer.headers.get("ETag")
         async with session.get(path, **self._keywords(fs, {"Range": "bytes=0-0"})) as answer:
             _require_success(path, answer)
-            total = answer.headers.get("Content-Range", "").rpartition("/")[2]
-            if not total.isdecimal():
+            size = total_size(answer.headers, answer.status)
+            if size is None:
                 raise StorageError(f"can't tell the size of {path}")
-            return int(total)
+            return size, answer.headers.get("ETag")
 
-    async def _read(self, fs: Any, path: str, start: int, into: memoryview) -> tuple[int, Exception | None]:
+    async def _read(
+        self, fs: Any, path: str, info: ObjectInfo, start: int, into: memoryview
+    ) -> tuple[int, Exception | None]:
         session = await fs.set_session()
         filled = 0
-        wanted = {"Range": f"bytes={start}-{start + len(into) - 1}", "Accept-Encoding": "identity"}
+        end = start + len(into)
+        wanted = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
         try:
             async with session.get(path, **self._keywords(fs, wanted)) as answer:
                 _require_success(path, answer)
-                if answer.status != 206 and start:
-                    raise StorageError(f"can't read {path}: the server sends no ranges")
+                require_range(path, answer.headers, (start, end), info.size, info.version)
                 while filled < len(into) and (piece := await answer.content.readany()):
                     piece = piece[: len(into) - filled]
                     into[filled : filled + len(piece)] = piece

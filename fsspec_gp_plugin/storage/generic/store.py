@@ -58,12 +58,12 @@ class FsspecStore:
 
     def stat(self, key: str) -> ObjectInfo:
         with self.connections.lease(f"can't find {self.name(key)}") as fs:
-            return ObjectInfo(key, self.dialect.size(fs, self.path(key)))
+            return ObjectInfo(key, *self.dialect.look(fs, self.path(key)))
 
     def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         if into:
             with self.connections.lease(f"can't read {self.name(info.key)}") as fs:
-                yield from self.dialect.read(fs, self.path(info.key), start, into)
+                yield from self.dialect.read_version(fs, self.path(info.key), info, start, into)
 
     def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
         return fetch_by_stat(self, key, into)

@@ -18,6 +18,7 @@ from .webdav_client import Webdav
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..api import ObjectInfo
     from .output import Output
     from .webdav_upload import ChunkedUpload
 
@@ -114,17 +115,20 @@ class WebdavDialect(TreeDialect):
         return _Output(fs, path)
 
     def size(self, fs: Webdav, path: str) -> int:
+        return self.look(fs, path)[0]
+
+    def look(self, fs: Webdav, path: str) -> tuple[int, str | None]:
         with _missing(path):
-            size = fs.size(path)
-        if size is None:
+            found = fs.look(path)
+        if found is None:
             raise FileNotFoundError(f"{path} is not a file")
-        return size
+        return found
 
     def rename(self, fs: Webdav, working: str, final: str) -> None:
         fs.rename(working, final)
 
-    def read(self, fs: Webdav, path: str, start: int, into: memoryview) -> Iterator[int]:
-        yield from fs.read(path, start, into)
+    def read_version(self, fs: Webdav, path: str, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        yield from fs.read(path, info, start, into)
 
     def entries(self, fs: Webdav, path: str) -> list[tuple[str, int | None]]:
         try:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.etree.ElementTree import ParseError
 
-from ...errors import StorageError, Unreachable
+from ...errors import Unreachable
+from ..http.ranges import opaque, require_range
 from ..plain_xml import require_plain
 from .webdav_upload import ChunkedUpload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ..api import ObjectInfo
 
 _RANGE_LIMIT = 256 << 10
 
@@ -28,11 +31,11 @@ class Webdav:
         self._client = fs.client
         self._made: set[str] = set()
 
-    def size(self, path: str) -> int | None:
-        """Bytes of a file, None of a directory."""
+    def look(self, path: str) -> tuple[int, str | None] | None:
+        """Bytes and ETag of a file, None of a directory."""
         found = self._found(path, {"Depth": "0"})
         properties = next(iter(found.values())).properties
-        return None if properties.collection else int(properties.content_length)
+        return None if properties.collection else (int(properties.content_length), properties.etag)
 
     def entries(self, path: str) -> list[tuple[str, int | None]]:
         """The names in a directory, with the bytes of files and None for directories."""
@@ -101,14 +104,17 @@ class Webdav:
         """Others may have removed what this one has made."""
         self._made.clear()
 
-    def read(self, path: str, start: int, into: memoryview) -> Iterator[int]:
-        """Fill the buffer from a byte on; yields how many came."""
-        headers = {"Range": f"bytes={start}-{start + len(into) - 1}", "Accept-Encoding": "identity"}
+    def read(self, path: str, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        """Fill the buffer from a byte on, from a file that is as it was looked at; yields how many came."""
+        end = start + len(into)
+        headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
         filled = 0
         with self._client.http.stream("GET", self._client.join_url(quote(path)), headers=headers) as answer:
-            if answer.status_code == 200 and start:
-                raise StorageError(f"can't read {path}: the server sends no ranges")
             answer.raise_for_status()
+            version = info.version
+            if opaque(answer.headers.get("etag")) != opaque(version) and self.look(path) == (info.size, version):
+                version = None  # of files it tells other ETags than with them
+            require_range(path, answer.headers, (start, end), info.size, version)
             for piece in answer.iter_raw(_RANGE_LIMIT):
                 count = min(len(piece), len(into) - filled)
                 into[filled : filled + count] = piece[:count]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ...errors import NotFound, ObjectChanged, StorageError, Unreachable
+from ...errors import NotFound, StorageError, Unreachable
 from ..errors import translating
+from ..http.ranges import total_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
-
-    from ..api import ObjectInfo
 
 # Each listing of objects, versions or uploads has some of them, also an empty one.
 _OF_LISTINGS = ("IsTruncated", "Name", "Bucket", "MaxKeys", "MaxUploads", "Contents", "Versions", "Uploads")
@@ -46,22 +45,7 @@ def answered_size(headers: Mapping[str, str], status: int) -> int:
     if not headers.get("etag"):
         # A page of some portal, not an object: all that speaks S3 has ETags.
         raise Unreachable("the answer has no ETag, so it is not the store's; check `endpoint_url` and the proxy")
-    told = headers.get("content-range", "").rpartition("/")[2] if status == 206 else headers.get("content-length")
-    if not told or not told.isdecimal():
+    size = total_size(headers, status)
+    if size is None:
         raise StorageError("the store does not tell the object's size")
-    return int(told)
-
-
-def require_range(headers: Mapping[str, str], start: int, end: int, info: ObjectInfo) -> None:
-    """A gateway that ignores the Range header would answer with other bytes of the right number."""
-    if info.version and headers.get("etag", info.version) != info.version:
-        raise ObjectChanged(f"can't read {info.key}: the object was replaced while it was being read")
-    told = headers.get("content-range")
-    if told is None:
-        if start == 0 and headers.get("content-length") == str(info.size) and end <= info.size:
-            return
-    elif told.startswith(f"bytes {start}-{end - 1}/"):
-        if told.endswith((f"/{info.size}", "/*")):
-            return
-        raise ObjectChanged(f"can't read {info.key}: its size has changed, {told} instead of {info.size} bytes")
-    raise StorageError(f"can't read {info.key}: asked for bytes {start}-{end - 1}, the store gave {told or 'all'}")
+    return size

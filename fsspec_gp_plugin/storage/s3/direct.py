@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..http.ranges import if_match
 from ..http.routes import UnknownProxyError
 from ..http.transport import Transport
 from .signing import CannotPresignError
@@ -69,7 +70,7 @@ class Direct:
 
     def get(self, target: dict[str, str], start: int, end: int, version: str | None) -> Answer:
         """The answer to a ranged read, of bytes `start` to before `end` of that version; to be ended by the caller."""
-        headers = {"Range": f"bytes={start}-{end - 1}", **({"If-Match": version} if version else {})}
+        headers = {"Range": f"bytes={start}-{end - 1}", **if_match(version)}
         return self._exchange(self._shared_request(target), headers, None, expected=end - start)
 
     @property

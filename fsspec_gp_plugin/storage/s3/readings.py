@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..http.ranges import if_match
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -59,7 +61,7 @@ class PlainReading(Reading):
 
     def __init__(self, control: Control, target: dict[str, str], start: int, end: int, version: str | None) -> None:
         self._control = control
-        pinned = {"IfMatch": version} if version else {}
+        pinned = {"IfMatch": version} if if_match(version) else {}
         answer = control.call("get_object", **target, Range=f"bytes={start}-{end - 1}", **pinned)
         self._body = answer["Body"]
         self.status = answer["ResponseMetadata"]["HTTPStatusCode"]

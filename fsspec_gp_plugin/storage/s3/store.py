@@ -14,8 +14,9 @@ from ..api import Capabilities, ObjectInfo, Upload
 from ..errors import http_status, translating
 from ..fallbacks import creating, raise_failures
 from ..http.cancellation import Cancellation
+from ..http.ranges import require_range
 from ..renewing import Renewable
-from .answers import answered_size, no_object_missing, require_listing, require_range, writing
+from .answers import answered_size, no_object_missing, require_listing, writing
 from .deletion import Deletion
 from .duplicating import copied
 from .listing import entries_below
@@ -117,7 +118,7 @@ class S3Store(Renewable):
         with translating(f"can't read {self.name(info.key)}"):
             reading = self.bytes.get(self.target(info.key), start, end, info.version)
             try:
-                require_range(reading.headers, start, end, info)
+                require_range(info.key, reading.headers, (start, end), info.size, info.version)
                 yield from reading.pieces(into)
             finally:
                 reading.end()
@@ -135,7 +136,7 @@ class S3Store(Renewable):
             with translating(f"can't read {self.name(key)}"):
                 info = ObjectInfo(key, answered_size(reading.headers, reading.status), reading.headers.get("etag"))
                 first = into[: info.size]
-                require_range(reading.headers, 0, len(first), info)
+                require_range(key, reading.headers, (0, len(first)), info.size, info.version)
         except BaseException:
             reading.end()
             raise

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ...checksum import crc32c, in_base64
 from ...errors import CredentialsEnded
 from ..errors import error_code, http_status, translated
+from ..http.ranges import opaque
 from .readings import DirectReading, PlainReading
 from .signing import CannotPresignError
 
@@ -183,7 +184,7 @@ def is_md5(answer: Mapping[str, str], digest: bytes) -> bool:
         "x-amz-server-side-encryption", ""
     ).startswith("aws:kms"):
         return True  # the ETag says nothing then, and stores that encrypt so know how to take an object
-    return answer.get("etag", "").strip('"') == digest.hex()
+    return opaque(answer.get("etag")) == digest.hex()
 
 
 def _headers(answer: dict[str, Any]) -> Mapping[str, str]:

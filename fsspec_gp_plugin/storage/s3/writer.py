@@ -13,6 +13,7 @@ from ...errors import StorageError, Unreachable
 from ..api import ObjectInfo
 from ..errors import error_code, http_status, translating, was_never_sent
 from ..http.cancellation import Cancellation
+from ..http.ranges import opaque
 from .answers import writing
 from .unfinished import abort_of
 
@@ -65,7 +66,8 @@ class S3Writer:
             etag = answer.get("etag")
             if not etag:
                 raise Unreachable("the answer to a part has no ETag, so it is not the store's")
-            self._parts[number] = _Part(etag, len(data), crc)
+            # A proxy may have marked it as weak; the store knows it without that.
+            self._parts[number] = _Part(etag.removeprefix("W/"), len(data), crc)
             self._unanswered.discard(asked)
 
     def complete(self, size: int) -> ObjectInfo:
@@ -129,14 +131,14 @@ class S3Writer:
         found = self._store.look_for(self._key)
         if found is None or found.size != size or (crc is not None and found.crc32c not in (None, crc)):
             return False
-        return (crc is not None and found.crc32c == crc) or (found.version or "").strip('"') == self._expected_etag()
+        return (crc is not None and found.crc32c == crc) or opaque(found.version) == self._expected_etag()
 
     def _expected_etag(self) -> str:
         """What stores make of the parts' ETags, which are their MD5: the MD5 of all of those."""
         digests = hashlib.md5(usedforsecurity=False)
         for _, part in sorted(self._parts.items()):
             with suppress(ValueError):
-                digests.update(bytes.fromhex(part.etag.strip('"')))
+                digests.update(bytes.fromhex(opaque(part.etag)))
         return f"{digests.hexdigest()}-{len(self._parts)}"
 
     def abort(self) -> None:
