@@ -17,6 +17,7 @@ from ..installation import bin_directory
 from ..log import Log
 from . import wire
 from .environment import digest
+from .listening import Listening
 from .registry import SUFFIX, Registry
 from .slots import Signs, slots
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from .slots import Slot
 
 CONTROL = ".control"
-_BACKLOG = 256
 _LOOK_SECONDS = 1.0
 # A worker that dies is replaced so long after its birth at the soonest; many in a row that die so young end the agent.
 _PAUSE_SECONDS = 5.0
@@ -46,12 +46,10 @@ class Server:
         after so many seconds without a command and without users. `config`: the configuration that is going to be used,
         or "". `stand_in`: a data command has started it, so it may be slower than a hook's, and serves no hooks.
         """
-        self._directory = directory
         self._lock = lock
-        self._name = name
         self._idle = idle
-        self._listener = self._listen(name)
-        self._control = self._listen(name + CONTROL)
+        self._sockets = [Listening(directory, one) for one in (name, name + CONTROL)]
+        self._listener, self._control = (one.socket for one in self._sockets)
         self._control.settimeout(_LOOK_SECONDS)
         self._slots: list[Slot] = slots(workers_for(len(os.sched_getaffinity(0))))
         self._alive, self._parent = os.pipe2(os.O_CLOEXEC)
@@ -67,15 +65,6 @@ class Server:
         self._ending = ""
         self._installed = _installation()
         self._log = Log()
-
-    def _listen(self, name: str) -> socket.socket:
-        # Whoever had the name is gone: we have the lock.
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self._directory)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(wire.address(self._directory, name))
-        listener.listen(_BACKLOG)
-        return listener
 
     def run(self, ready: int) -> int:
         """Serve, and tell `ready` so."""
@@ -100,6 +89,8 @@ class Server:
 
     def _look_around(self) -> None:
         self._reap()
+        if not self._ending and any(one.is_lost() for one in self._sockets):
+            self._end("its socket is gone")
         if self._ending:
             return
         for user in self._registry.forget_gone():
@@ -111,14 +102,6 @@ class Server:
             self._end("its installation was replaced")
         elif quiet > self._idle:
             self._end(f"no backup or restore needs it, and no command came for {quiet:.0f} s")
-        elif not self._still_ours():
-            self._end("its socket is gone")
-
-    def _still_ours(self) -> bool:
-        try:
-            return os.stat(self._name, dir_fd=self._directory).st_uid == os.geteuid()
-        except OSError:
-            return False
 
     def _reap(self) -> None:
         for slot in self._slots:
@@ -169,9 +152,8 @@ class Server:
     def _end(self, why: str) -> None:
         """Take no more clients; the workers end with their last command."""
         self._ending = why
-        for name in (self._name, self._name + CONTROL):
-            with suppress(OSError):
-                os.unlink(name, dir_fd=self._directory)
+        for one in self._sockets:
+            one.give_up_name()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         os.close(self._parent)

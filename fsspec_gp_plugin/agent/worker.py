@@ -5,7 +5,6 @@ Nobody waits for anybody: a thread is there for every command that was taken, an
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import select
@@ -41,6 +40,7 @@ _TIMESTAMP = re.compile(r"/([0-9]{14})(?:/|$)")
 # How long a client has for each of its messages.
 _PATIENCE = struct.pack("ll", 5, 0)
 _MOST_IDLE = 8
+_ACCEPT_PAUSE_SECONDS = 0.1
 
 
 class Refusal(Exception):
@@ -69,15 +69,16 @@ class Worker:
         self._ending = False
 
     def run(self, parent: int) -> None:
-        """Serve until the socket is shut down or `parent`, a pipe, is closed; then until the last command has ended."""
+        """Serve until `parent`, a pipe, is closed; then until the last command has ended."""
         take_over_library_logging(self._log)
         self._hire()
         poller = select.poll()
         poller.register(parent, select.POLLIN)
-        while not poller.poll(wire.ALIVE_SECONDS * 1000) and not self._ending:
+        while not poller.poll(wire.ALIVE_SECONDS * 1000):
             self._say_alive()
         self._ending = True
-        with suppress(OSError):  # by the parent, already
+        # It is the parent's, who has done so already or was killed: nobody else shuts down what all workers share.
+        with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         while self._busy:
             time.sleep(0.1)
@@ -120,12 +121,9 @@ class Worker:
         while not self._ending:
             try:
                 client = self._listener.accept()[0]
-            except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE):  # some will be closed
-                    time.sleep(0.1)
-                    continue
-                self._ending = True
-                return
+            except OSError:  # no memory or no descriptors, which pass, or the end, of which run() is told
+                time.sleep(_ACCEPT_PAUSE_SECONDS)
+                continue
             with self._lock:
                 self._waiting -= 1
                 self._busy += 1
@@ -204,11 +202,10 @@ class Worker:
         begun = line.say_begun if header_is_needed else lambda: None
         supplies = WarmSupplies(self._warm, config, line, self._memory, (pid, request.environment), begun)
         log = Log(pid=pid)
-        streams = Streams(*descriptors)
         try:
-            streams = Streams(
-                _unblocked(descriptors[0], os.O_RDONLY), _unblocked(descriptors[1], os.O_WRONLY), descriptors[2]
-            )
+            for number, flags in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
+                descriptors.append(_unblocked(descriptors[number], flags))
+            streams = Streams(*descriptors[3:])
             call = Call(streams, name, log=log, supplies=supplies)
             try:
                 context = call.run(arguments)
@@ -221,7 +218,7 @@ class Worker:
                 return call.ended_by(error)
         finally:
             log.close()
-            for fd in {*descriptors, streams.stdin, streams.stdout}:
+            for fd in set(descriptors):
                 with suppress(OSError):
                     os.close(fd)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -17,7 +18,7 @@ from tests.agent.conftest import write_config
 from tests.agent.played_client import PATIENCE, PlayedClient, request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tests.protocol.conftest import Target
@@ -28,7 +29,13 @@ import socket, struct, sys
 from fsspec_gp_plugin.agent import slots, wire, worker
 wire.ALIVE_SECONDS = float(sys.argv[3])
 worker._PATIENCE = struct.pack("ll", 600, 0)
-listener = socket.socket(fileno=int(sys.argv[1]))
+errors = [int(number) for number in sys.argv[4:]]
+class Listener(socket.socket):
+    def accept(self):
+        if errors:
+            raise OSError(errors.pop(), "from the test")
+        return super().accept()
+listener = Listener(fileno=int(sys.argv[1]))
 worker.Worker(listener, slots.slots(1)[0], 1, slots.Signs()).run(int(sys.argv[2]))
 """
 OFTEN, NEVER = 0.05, 3600.0
@@ -38,7 +45,9 @@ FILE = "/backups/20260102/20260102030405/gpbackup_0_20260102030405_16384"
 class Work:
     """The worker's process, and how to be its client."""
 
-    def __init__(self, folder: Path, alive: float, stack: ExitStack, environment: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, alive: float, stack: ExitStack, environment: dict[str, str], errors: Sequence[int] = ()
+    ) -> None:
         self.folder = folder
         self.environment = {"HOME": str(folder), **environment}
         self._stack = stack
@@ -51,7 +60,16 @@ class Work:
         ending, self._parent = os.pipe()
         self.process = stack.enter_context(
             subprocess.Popen(
-                [sys.executable, "-I", "-c", PROGRAM, str(listener.fileno()), str(ending), str(alive)],
+                [
+                    sys.executable,
+                    "-I",
+                    "-c",
+                    PROGRAM,
+                    str(listener.fileno()),
+                    str(ending),
+                    str(alive),
+                    *map(str, errors),
+                ],
                 env=self.environment,
                 pass_fds=[listener.fileno(), ending],
             )
@@ -74,13 +92,13 @@ class Work:
         client.hand_over([reads, *(os.open("/dev/null", os.O_WRONLY) for _ in range(2))])
         return client, feeds
 
-    def request(self, config: str = "config.yaml", **environment: str) -> bytes:
-        """For a backup_data to the disk, unless a configuration says otherwise."""
+    def request(self, config: str = "config.yaml", command: str = "backup_data", **environment: str) -> bytes:
+        """For a backup_data to the disk, unless a configuration or another command says otherwise."""
         path = self.folder / config
         if not path.exists():
             (self.folder / "disk").mkdir()
             write_config(path, f"file://{self.folder}/disk")
-        return request("backup_data", str(path), FILE, environment={**self.environment, **environment})
+        return request(command, str(path), FILE, environment={**self.environment, **environment})
 
     def end(self) -> None:
         """As when the agent's first process ends; it is over when nobody can connect any more."""
@@ -92,10 +110,10 @@ class Work:
 
 
 @contextmanager
-def working(folder: Path, alive: float = NEVER, **environment: str) -> Iterator[Work]:
-    """A worker; it says of each command that it goes on so often."""
+def working(folder: Path, alive: float = NEVER, *, errors: Sequence[int] = (), **environment: str) -> Iterator[Work]:
+    """A worker; it says of each command that it goes on so often. Its first clients are `errors` of accept()."""
     with ExitStack() as stack:
-        yield Work(folder, alive, stack, environment)
+        yield Work(folder, alive, stack, environment, errors)
 
 
 def test_a_command_that_takes_long_is_told_to_go_on(tmp_path: Path) -> None:
@@ -134,6 +152,33 @@ def test_more_than_64_commands_at_a_time_are_refused(tmp_path: Path) -> None:
         while (answer := work.client().ask(work.request())) == wire.REFUSED:
             pass
         assert answer == wire.TAKEN
+
+
+def test_after_an_error_of_accept_the_next_client_is_served(tmp_path: Path) -> None:
+    """The socket is every worker's: none shuts it down."""
+    with working(tmp_path, errors=[errno.ENOMEM, errno.ENOBUFS, errno.EMFILE, errno.ECONNABORTED]) as work:
+        for _ in range(2):
+            client, feeds = work.begun()
+            os.close(feeds)
+            assert client.hear_end() == 0
+        work.end()
+        assert work.process.wait(PATIENCE) == 0
+
+
+def test_a_command_that_fails_ends_though_nobody_reads_its_standard_error(tmp_path: Path) -> None:
+    """It would hold the caller's pipes, and the agent could not end."""
+    with working(tmp_path) as work:
+        reads, full = os.pipe()
+        os.set_blocking(full, False)
+        with suppress(BlockingIOError):
+            while os.write(full, b"x" * 4096):
+                pass
+        os.set_blocking(full, True)
+        client = work.client()
+        assert client.ask(work.request(command="restore_data")) == wire.TAKEN
+        client.hand_over([*(os.open("/dev/null", os.O_RDWR) for _ in range(2)), full])
+        assert client.hear_end() != 0
+        os.close(reads)
 
 
 def test_the_environment_counts_for_the_replica_too(tmp_path: Path) -> None:
