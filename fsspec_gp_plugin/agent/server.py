@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -63,11 +64,13 @@ class Server:
         self._due: dict[Slot, float] = {}  # when dead workers' successors may be born
         self._deaths = 0
         self._ending = ""
+        self._is_to_end = False
         self._installed = _installation()
         self._log = Log()
 
     def run(self, ready: int) -> int:
-        """Serve, and tell `ready` so."""
+        """Serve, and tell `ready` so. TERM is another word for "stop", but who needs it may start another one."""
+        signal.signal(signal.SIGTERM, self._note_term)
         for slot in self._slots:
             self._fork(slot)
         self._log.info(f"agent started, {len(self._slots)} workers, version {__version__}")
@@ -87,8 +90,13 @@ class Server:
         self._log.info(f"agent ended: {self._ending}, {sum(slot.served for slot in self._slots)} commands served")
         return 0
 
+    def _note_term(self, *_: object) -> None:
+        self._is_to_end = True
+
     def _look_around(self) -> None:
         self._reap()
+        if self._is_to_end and not self._ending:
+            self._end("it got SIGTERM")
         if not self._ending and any(one.is_lost() for one in self._sockets):
             self._end("its socket is gone")
         if self._ending:

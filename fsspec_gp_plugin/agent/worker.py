@@ -5,9 +5,11 @@ Nobody waits for anybody: a thread is there for every command that was taken, an
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import select
+import signal
 import socket
 import stat
 import struct
@@ -41,6 +43,9 @@ _TIMESTAMP = re.compile(r"/([0-9]{14})(?:/|$)")
 _PATIENCE = struct.pack("ll", 5, 0)
 _MOST_IDLE = 8
 _ACCEPT_PAUSE_SECONDS = 0.1
+_LOOK_SECONDS, _LAST_LOOK_SECONDS = 1.0, 0.1
+# From TERM to the abort of what still runs: systemd sends KILL after 90.
+DRAIN_SECONDS = 75.0
 
 
 class Refusal(Exception):
@@ -67,22 +72,32 @@ class Worker:
         self._lines: set[Line] = set()
         self._waiting = self._busy = 0
         self._ending = False
+        self._last_call = math.inf
 
     def run(self, parent: int) -> None:
-        """Serve until `parent`, a pipe, is closed; then until the last command has ended."""
+        """Serve until `parent`, a pipe, is closed, or TERM comes; then until the last command has ended. After TERM
+        they have `DRAIN_SECONDS`.
+        """
+        signal.signal(signal.SIGTERM, self._note_term)
         take_over_library_logging(self._log)
         self._hire()
         poller = select.poll()
         poller.register(parent, select.POLLIN)
-        while not poller.poll(wire.ALIVE_SECONDS * 1000):
-            self._say_alive()
+        said = time.monotonic()
+        while not self._ending or self._busy:
+            if poller.poll(1000 * (_LAST_LOOK_SECONDS if self._ending else min(_LOOK_SECONDS, wire.ALIVE_SECONDS))):
+                poller.unregister(parent)
+                self._ending = True
+                # By the parent, already, or it was killed. Else nobody shuts down what all workers share.
+                with suppress(OSError):
+                    self._listener.shutdown(socket.SHUT_RDWR)
+            if self._ending or time.monotonic() - said >= wire.ALIVE_SECONDS:
+                said = time.monotonic()
+                self._say_alive()
+
+    def _note_term(self, *_: object) -> None:
         self._ending = True
-        # It is the parent's, who has done so already or was killed: nobody else shuts down what all workers share.
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        while self._busy:
-            time.sleep(0.1)
-            self._say_alive()
+        self._last_call = min(self._last_call, time.monotonic() + DRAIN_SECONDS)
 
     def warm_up(self, path: str) -> None:
         """Make ready, in another thread, what the commands with a configuration need first."""
@@ -103,6 +118,8 @@ class Worker:
         with self._lock:
             lines = list(self._lines)
         for line in lines:
+            if time.monotonic() > self._last_call:
+                line.interrupt(signal.SIGTERM)
             line.say_alive()
 
     def _hire(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from fsspec_gp_plugin.agent import wire
 from fsspec_gp_plugin.agent.worker import MOST_STREAMS
-from tests.agent.conftest import write_config
+from tests.agent.conftest import wait_until, write_config
 from tests.agent.played_client import PATIENCE, PlayedClient, request
+from tests.protocol.conftest import PART
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,8 +30,9 @@ PROGRAM = """
 import socket, struct, sys
 from fsspec_gp_plugin.agent import slots, wire, worker
 wire.ALIVE_SECONDS = float(sys.argv[3])
+worker.DRAIN_SECONDS = float(sys.argv[4])
 worker._PATIENCE = struct.pack("ll", 600, 0)
-errors = [int(number) for number in sys.argv[4:]]
+errors = [int(number) for number in sys.argv[5:]]
 class Listener(socket.socket):
     def accept(self):
         if errors:
@@ -45,9 +48,7 @@ FILE = "/backups/20260102/20260102030405/gpbackup_0_20260102030405_16384"
 class Work:
     """The worker's process, and how to be its client."""
 
-    def __init__(
-        self, folder: Path, alive: float, stack: ExitStack, environment: dict[str, str], errors: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, settings: Sequence[float], environment: dict[str, str]) -> None:
         self.folder = folder
         self.environment = {"HOME": str(folder), **environment}
         self._stack = stack
@@ -60,16 +61,7 @@ class Work:
         ending, self._parent = os.pipe()
         self.process = stack.enter_context(
             subprocess.Popen(
-                [
-                    sys.executable,
-                    "-I",
-                    "-c",
-                    PROGRAM,
-                    str(listener.fileno()),
-                    str(ending),
-                    str(alive),
-                    *map(str, errors),
-                ],
+                [sys.executable, "-I", "-c", PROGRAM, str(listener.fileno()), str(ending), *map(str, settings)],
                 env=self.environment,
                 pass_fds=[listener.fileno(), ending],
             )
@@ -110,10 +102,14 @@ class Work:
 
 
 @contextmanager
-def working(folder: Path, alive: float = NEVER, *, errors: Sequence[int] = (), **environment: str) -> Iterator[Work]:
-    """A worker; it says of each command that it goes on so often. Its first clients are `errors` of accept()."""
+def working(
+    folder: Path, alive: float = NEVER, *, drain: float = NEVER, errors: Sequence[int] = (), **environment: str
+) -> Iterator[Work]:
+    """A worker; it says of each command that it goes on so often, and after TERM gives them `drain` seconds. Its first
+    clients are `errors` of accept().
+    """
     with ExitStack() as stack:
-        yield Work(folder, alive, stack, environment, errors)
+        yield Work(folder, stack, (alive, drain, *errors), environment)
 
 
 def test_a_command_that_takes_long_is_told_to_go_on(tmp_path: Path) -> None:
@@ -137,6 +133,38 @@ def test_a_worker_that_takes_no_more_lets_its_commands_end_and_says_that_they_go
         os.close(feeds)
         assert client.hear_end() == 0
         assert work.process.wait(PATIENCE) == 0
+
+
+def test_after_term_a_worker_takes_no_more_and_its_commands_end(tmp_path: Path) -> None:
+    with working(tmp_path) as work:
+        client, feeds = work.begun()
+        work.process.terminate()
+        answer = wire.TAKEN
+        while answer == wire.TAKEN:
+            another = work.client()
+            answer = another.ask(work.request())
+            another.close()
+        assert answer == wire.REFUSED
+        os.write(feeds, b"rows")
+        os.close(feeds)
+        assert client.hear_end() == 0
+        assert work.process.wait(PATIENCE) == 0
+    assert [path.read_bytes() for path in tmp_path.glob("disk/backups/*/*/gpbackup*")] == [b"rows"]
+
+
+def test_what_has_not_ended_long_after_term_is_taken_back(tmp_path: Path, target: Target) -> None:
+    """KILL would come next, and leave an unfinished upload."""
+    write_config(tmp_path / "config.yaml", target.url, target.options, backup_multipart_chunksize="5MB")
+    with working(tmp_path, drain=0.0) as work:
+        client, feeds = work.begun()
+        for _ in range(3 * PART >> 20):
+            os.write(feeds, os.urandom(1 << 20))
+        wait_until(target.unfinished_uploads)
+        work.process.terminate()
+        assert client.hear_end() == 128 + signal.SIGTERM
+        assert work.process.wait(PATIENCE) == 0
+        os.close(feeds)
+    assert target.keys() == []
 
 
 def test_more_than_64_commands_at_a_time_are_refused(tmp_path: Path) -> None:
