@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import __version__
+from ..control_group import ended_with, own_group
 from ..gpbackup_process import GpbackupProcess
 from ..installation import bin_directory
 from ..log import Log
@@ -65,6 +66,7 @@ class Server:
         self._deaths = 0
         self._ending = ""
         self._is_to_end = False
+        self._ended_with = ""
         self._installed = _installation()
         self._log = Log()
 
@@ -77,6 +79,10 @@ class Server:
         with suppress(OSError):  # whoever started us has gone
             os.write(ready, b"ready\n")
         _say_nothing()
+        # Only now, as it asks systemd, and hooks wait for us.
+        self._ended_with = ended_with(own_group())
+        if self._ended_with:
+            self._log.warning(f"agent: it ends with {self._ended_with}, and with it the streams of other runs")
         while self._born or (self._due and not self._ending):
             try:
                 with self._control.accept()[0] as line:
@@ -212,22 +218,10 @@ class Server:
             "signs": self._registry.described(),
             "stand_in": self._stand_in,
             "nice": os.getpriority(os.PRIO_PROCESS, 0),
-            "control_group": _control_group(),
+            "control_group": own_group(),
+            "ended_with": self._ended_with,
             "ending": self._ending,
         }
-
-
-def _control_group() -> str:
-    """The path of the control group, which limits this process and may end it with others; "" where there is none."""
-    try:
-        with open("/proc/self/cgroup", encoding="utf-8", errors="replace") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return ""
-    # The unified hierarchy is number 0; before it, that of systemd tells what belongs together.
-    found = [line.partition("::")[2] for line in lines if line.startswith("0::")]
-    found += [line.rpartition(":")[2] for line in lines if ":name=systemd:" in line]
-    return next((path for path in found if path), "")
 
 
 def _say_nothing() -> None:
