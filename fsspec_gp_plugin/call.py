@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # For taking back what other threads were sending when a command fails.
 _ABORT_SECONDS = 30.0
 _ABORT_SECONDS_AFTER_SIGNAL = 1.2
+# For whoever reads standard error to make room; the clients of the agent wait as long.
+_WRITE_SECONDS = 0.2
 
 
 class Call:
@@ -140,9 +142,18 @@ class Call:
         line = " ".join(in_one_line(scrub(f"{PROGRAM}: {self._name}: {message}")).split())
         # Before the log, which may lie on a file system that hangs.
         with suppress(OSError):  # nobody listens
-            os.write(self._streams.stderr, (line + "\n").encode(errors="backslashreplace"))
+            if _is_writable(self._streams.stderr):
+                os.write(self._streams.stderr, (line + "\n").encode(errors="backslashreplace"))
         if self._log is not None:
             self._log.error(f"{self._name} failed: {message}")
+
+
+def _is_writable(fd: int) -> bool:
+    import select
+
+    poller = select.poll()
+    poller.register(fd, select.POLLOUT)
+    return bool(poller.poll(_WRITE_SECONDS * 1000))
 
 
 def _interruption_behind(error: BaseException) -> Interrupted | None:

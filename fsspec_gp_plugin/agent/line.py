@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 _DONT_WAIT = 0x40  # MSG_DONTWAIT
+_READING = 0  # SHUT_RD
 
 
 class Line:
@@ -45,6 +46,14 @@ class Line:
         if word[:1] == INTERRUPT and word[1:] and word[1] in _SIGNALS:
             return word[1]
         return signal.SIGKILL  # what ends a client without a word
+
+    def interrupt(self, signum: int) -> None:
+        """End the command as that signal to its client would."""
+        with self._lock:
+            if self._signal is None:
+                self._signal = signum
+        with suppress(OSError):  # it is gone
+            self._line.shutdown(_READING)  # wakes who waits
 
     def say_alive(self) -> None:
         """So that the client waits on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -12,11 +13,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import __version__
+from ..control_group import ended_with, own_group
 from ..gpbackup_process import GpbackupProcess
 from ..installation import bin_directory
 from ..log import Log
 from . import wire
 from .environment import digest
+from .listening import Listening
 from .registry import SUFFIX, Registry
 from .slots import Signs, slots
 
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from .slots import Slot
 
 CONTROL = ".control"
-_BACKLOG = 256
 _LOOK_SECONDS = 1.0
 # A worker that dies is replaced so long after its birth at the soonest; many in a row that die so young end the agent.
 _PAUSE_SECONDS = 5.0
@@ -46,12 +48,10 @@ class Server:
         after so many seconds without a command and without users. `config`: the configuration that is going to be used,
         or "". `stand_in`: a data command has started it, so it may be slower than a hook's, and serves no hooks.
         """
-        self._directory = directory
         self._lock = lock
-        self._name = name
         self._idle = idle
-        self._listener = self._listen(name)
-        self._control = self._listen(name + CONTROL)
+        self._sockets = [Listening(directory, one) for one in (name, name + CONTROL)]
+        self._listener, self._control = (one.socket for one in self._sockets)
         self._control.settimeout(_LOOK_SECONDS)
         self._slots: list[Slot] = slots(workers_for(len(os.sched_getaffinity(0))))
         self._alive, self._parent = os.pipe2(os.O_CLOEXEC)
@@ -65,26 +65,24 @@ class Server:
         self._due: dict[Slot, float] = {}  # when dead workers' successors may be born
         self._deaths = 0
         self._ending = ""
+        self._is_to_end = False
+        self._ended_with = ""
         self._installed = _installation()
         self._log = Log()
 
-    def _listen(self, name: str) -> socket.socket:
-        # Whoever had the name is gone: we have the lock.
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self._directory)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(wire.address(self._directory, name))
-        listener.listen(_BACKLOG)
-        return listener
-
     def run(self, ready: int) -> int:
-        """Serve, and tell `ready` so."""
+        """Serve, and tell `ready` so. TERM is another word for "stop", but who needs it may start another one."""
+        signal.signal(signal.SIGTERM, self._note_term)
         for slot in self._slots:
             self._fork(slot)
         self._log.info(f"agent started, {len(self._slots)} workers, version {__version__}")
         with suppress(OSError):  # whoever started us has gone
             os.write(ready, b"ready\n")
         _say_nothing()
+        # Only now, as it asks systemd, and hooks wait for us.
+        self._ended_with = ended_with(own_group())
+        if self._ended_with:
+            self._log.warning(f"agent: it ends with {self._ended_with}, and with it the streams of other runs")
         while self._born or (self._due and not self._ending):
             try:
                 with self._control.accept()[0] as line:
@@ -98,8 +96,15 @@ class Server:
         self._log.info(f"agent ended: {self._ending}, {sum(slot.served for slot in self._slots)} commands served")
         return 0
 
+    def _note_term(self, *_: object) -> None:
+        self._is_to_end = True
+
     def _look_around(self) -> None:
         self._reap()
+        if self._is_to_end and not self._ending:
+            self._end("it got SIGTERM")
+        if not self._ending and any(one.is_lost() for one in self._sockets):
+            self._end("its socket is gone")
         if self._ending:
             return
         for user in self._registry.forget_gone():
@@ -111,14 +116,6 @@ class Server:
             self._end("its installation was replaced")
         elif quiet > self._idle:
             self._end(f"no backup or restore needs it, and no command came for {quiet:.0f} s")
-        elif not self._still_ours():
-            self._end("its socket is gone")
-
-    def _still_ours(self) -> bool:
-        try:
-            return os.stat(self._name, dir_fd=self._directory).st_uid == os.geteuid()
-        except OSError:
-            return False
 
     def _reap(self) -> None:
         for slot in self._slots:
@@ -169,9 +166,8 @@ class Server:
     def _end(self, why: str) -> None:
         """Take no more clients; the workers end with their last command."""
         self._ending = why
-        for name in (self._name, self._name + CONTROL):
-            with suppress(OSError):
-                os.unlink(name, dir_fd=self._directory)
+        for one in self._sockets:
+            one.give_up_name()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         os.close(self._parent)
@@ -222,22 +218,10 @@ class Server:
             "signs": self._registry.described(),
             "stand_in": self._stand_in,
             "nice": os.getpriority(os.PRIO_PROCESS, 0),
-            "control_group": _control_group(),
+            "control_group": own_group(),
+            "ended_with": self._ended_with,
             "ending": self._ending,
         }
-
-
-def _control_group() -> str:
-    """The path of the control group, which limits this process and may end it with others; "" where there is none."""
-    try:
-        with open("/proc/self/cgroup", encoding="utf-8", errors="replace") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return ""
-    # The unified hierarchy is number 0; before it, that of systemd tells what belongs together.
-    found = [line.partition("::")[2] for line in lines if line.startswith("0::")]
-    found += [line.rpartition(":")[2] for line in lines if ":name=systemd:" in line]
-    return next((path for path in found if path), "")
 
 
 def _say_nothing() -> None:

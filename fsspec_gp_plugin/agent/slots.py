@@ -24,8 +24,9 @@ class Slot:
         self._at = at
 
     def claim(self, pid: int) -> None:
-        """For a new process."""
-        self._write(pid, 0, self.served, time.monotonic())
+        """For a new process. It has not been busy: workers that die again and again keep no agent."""
+        _, _, served, last = self._read()
+        self._write(pid, 0, served, last)
 
     @property
     def pid(self) -> int:

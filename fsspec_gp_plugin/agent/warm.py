@@ -84,7 +84,11 @@ class Warm:
         if found is None or not found.holds(environment):
             asked = _Asked(environment)
             config = parse_config(path, text, asked)
-            found = _Read(config, asked.answers, _marks(config, environment))
+            # The text names the files. What they hold is read once more, as they may have been replaced meanwhile.
+            before = _marks(config, environment)
+            if any(before):
+                config = parse_config(path, text, asked)
+            found = _Read(config, asked.answers, before)
             if config.replica_problem:
                 return config  # what it wants may be there the next time
             with self._lock:
@@ -122,8 +126,11 @@ class Warm:
             kept.store.close()
 
     def drop(self, kept: _Kept) -> None:
-        """The next call gets another one: with new credentials, if those of this one are no longer good."""
+        """The next call gets another one, of a configuration that is read anew: with new credentials, if those of this
+        one are no longer good.
+        """
         with self._lock:
+            self._configs.clear()
             for identity in [identity for identity, one in self._stores.items() if one is kept]:
                 del self._stores[identity]
                 kept.dropped = True

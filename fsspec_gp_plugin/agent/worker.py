@@ -5,10 +5,11 @@ Nobody waits for anybody: a thread is there for every command that was taken, an
 
 from __future__ import annotations
 
-import errno
+import math
 import os
 import re
 import select
+import signal
 import socket
 import stat
 import struct
@@ -41,6 +42,10 @@ _TIMESTAMP = re.compile(r"/([0-9]{14})(?:/|$)")
 # How long a client has for each of its messages.
 _PATIENCE = struct.pack("ll", 5, 0)
 _MOST_IDLE = 8
+_ACCEPT_PAUSE_SECONDS = 0.1
+_LOOK_SECONDS, _LAST_LOOK_SECONDS = 1.0, 0.1
+# From TERM to the abort of what still runs: systemd sends KILL after 90.
+DRAIN_SECONDS = 75.0
 
 
 class Refusal(Exception):
@@ -67,21 +72,32 @@ class Worker:
         self._lines: set[Line] = set()
         self._waiting = self._busy = 0
         self._ending = False
+        self._last_call = math.inf
 
     def run(self, parent: int) -> None:
-        """Serve until the socket is shut down or `parent`, a pipe, is closed; then until the last command has ended."""
+        """Serve until `parent`, a pipe, is closed, or TERM comes; then until the last command has ended. After TERM
+        they have `DRAIN_SECONDS`.
+        """
+        signal.signal(signal.SIGTERM, self._note_term)
         take_over_library_logging(self._log)
         self._hire()
         poller = select.poll()
         poller.register(parent, select.POLLIN)
-        while not poller.poll(wire.ALIVE_SECONDS * 1000) and not self._ending:
-            self._say_alive()
+        said = time.monotonic()
+        while not self._ending or self._busy:
+            if poller.poll(1000 * (_LAST_LOOK_SECONDS if self._ending else min(_LOOK_SECONDS, wire.ALIVE_SECONDS))):
+                poller.unregister(parent)
+                self._ending = True
+                # By the parent, already, or it was killed. Else nobody shuts down what all workers share.
+                with suppress(OSError):
+                    self._listener.shutdown(socket.SHUT_RDWR)
+            if self._ending or time.monotonic() - said >= wire.ALIVE_SECONDS:
+                said = time.monotonic()
+                self._say_alive()
+
+    def _note_term(self, *_: object) -> None:
         self._ending = True
-        with suppress(OSError):  # by the parent, already
-            self._listener.shutdown(socket.SHUT_RDWR)
-        while self._busy:
-            time.sleep(0.1)
-            self._say_alive()
+        self._last_call = min(self._last_call, time.monotonic() + DRAIN_SECONDS)
 
     def warm_up(self, path: str) -> None:
         """Make ready, in another thread, what the commands with a configuration need first."""
@@ -102,6 +118,8 @@ class Worker:
         with self._lock:
             lines = list(self._lines)
         for line in lines:
+            if time.monotonic() > self._last_call:
+                line.interrupt(signal.SIGTERM)
             line.say_alive()
 
     def _hire(self) -> None:
@@ -120,12 +138,9 @@ class Worker:
         while not self._ending:
             try:
                 client = self._listener.accept()[0]
-            except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE):  # some will be closed
-                    time.sleep(0.1)
-                    continue
-                self._ending = True
-                return
+            except OSError:  # no memory or no descriptors, which pass, or the end, of which run() is told
+                time.sleep(_ACCEPT_PAUSE_SECONDS)
+                continue
             with self._lock:
                 self._waiting -= 1
                 self._busy += 1
@@ -204,11 +219,10 @@ class Worker:
         begun = line.say_begun if header_is_needed else lambda: None
         supplies = WarmSupplies(self._warm, config, line, self._memory, (pid, request.environment), begun)
         log = Log(pid=pid)
-        streams = Streams(*descriptors)
         try:
-            streams = Streams(
-                _unblocked(descriptors[0], os.O_RDONLY), _unblocked(descriptors[1], os.O_WRONLY), descriptors[2]
-            )
+            for number, flags in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
+                descriptors.append(_unblocked(descriptors[number], flags))
+            streams = Streams(*descriptors[3:])
             call = Call(streams, name, log=log, supplies=supplies)
             try:
                 context = call.run(arguments)
@@ -221,7 +235,7 @@ class Worker:
                 return call.ended_by(error)
         finally:
             log.close()
-            for fd in {*descriptors, streams.stdin, streams.stdout}:
+            for fd in set(descriptors):
                 with suppress(OSError):
                     os.close(fd)
 

@@ -16,6 +16,7 @@ from tests.agent.conftest import (
     opened,
     served,
     state,
+    status,
     streams,
     unread,
     wait_until,
@@ -158,17 +159,27 @@ def test_one_that_is_stopped_in_mid_stream_goes_on(installed: Plugin, agent: Age
     assert process.returncode == 0
 
 
-def test_stopping_it_lets_streams_end(installed: Plugin, target: Target, agent: Agent) -> None:
+@pytest.mark.parametrize("how", ["stop", "TERM"])
+def test_stopping_it_lets_streams_end(installed: Plugin, target: Target, agent: Agent, how: str) -> None:
+    """TERM as systemd sends it: to each process."""
     plugin = installed
     data = os.urandom(2 * PART)
     path = plugin.database.table()
     process = started_and_fed(plugin, path, 1000)
     wait_until_handed_over(agent, process)
-    assert agent.ask("stop")["ending"] == "it was stopped"
+    if how == "stop":
+        assert agent.ask("stop")["ending"] == "it was stopped"
+    else:
+        found = agent.ask("status")
+        for pid in (found["pid"], *found["workers"]):
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: status(plugin.database) is None)
     plugin.run("backup_data", plugin.database.table(1), stdin=b"meanwhile").succeeded()
     assert process.communicate(data, timeout=PATIENCE) == (b"", b"")
     assert process.returncode == 0
     assert len(target.keys()) == 2
+    reason = "it was stopped" if how == "stop" else "it got SIGTERM"
+    wait_until(lambda: f"agent ended: {reason}, 1 commands served" in plugin.database.log())
 
 
 def test_a_pause_of_the_compressor_is_no_end_of_the_stream(installed: Plugin, agent: Agent) -> None:

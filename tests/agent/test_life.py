@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -18,6 +19,7 @@ import pytest
 
 import fsspec_gp_plugin
 from fsspec_gp_plugin.agent import wire
+from fsspec_gp_plugin.agent.server import CONTROL
 from tests.agent.conftest import PATIENCE, hook, status, wait_until_gone, write_config
 from tests.protocol.agents import Agent
 from tests.protocol.caller import Plugin
@@ -86,20 +88,28 @@ def test_one_that_idles_leaves(database: Database) -> None:
     assert status(database) is None
 
 
-@pytest.mark.parametrize("how", ["removed", "another user's"])
-def test_one_whose_socket_is_gone_leaves(database: Database, how: str) -> None:
-    """Nobody could find it, and another one may be there instead."""
-    if how != "removed" and os.geteuid() != 0:
+@pytest.mark.parametrize("end", ["", CONTROL])
+@pytest.mark.parametrize("how", ["removed", "another user's", "another agent's"])
+def test_one_whose_socket_is_gone_leaves(database: Database, how: str, end: str) -> None:
+    """Nobody could find it, and another one may be there instead, whose socket stays."""
+    if how == "another user's" and os.geteuid() != 0:
         pytest.skip("only root can give files away")
     agent = Agent(database)
     pid = agent.ask("status")["pid"]
-    path = database.folder / "home/.fsspec_gp_plugin/agent" / wire.socket_name()
-    if how == "removed":
-        path.unlink()
-    else:
-        os.chown(path, 65534, 65534)
-    wait_until_gone(pid)
+    path = database.folder / "home/.fsspec_gp_plugin/agent" / (wire.socket_name() + end)
+    with socket.socket(socket.AF_UNIX) as other:
+        if how == "removed":
+            path.unlink()
+        elif how == "another user's":
+            os.chown(path, 65534, 65534)
+        else:
+            directory = wire.open_directory(agent.home)
+            other.bind(wire.address(directory, "other"))
+            os.rename("other", path.name, src_dir_fd=directory, dst_dir_fd=directory)
+            os.close(directory)
+        wait_until_gone(pid)
     assert "agent ended: its socket is gone" in database.log()
+    assert path.exists() is (how != "removed")
 
 
 def test_one_whose_installation_was_replaced_leaves(database: Database, tmp_path: Path) -> None:
@@ -142,7 +152,9 @@ def test_a_hook_with_another_environment_leaves_one_alone_that_is_needed(local: 
     database.extra["AWS_PROFILE"] = "another"
     hook(local, "setup_plugin_for_backup", "master", "20260102030406")
     assert first is not None
-    assert status(database) == {**first, "seconds": (status(database) or {})["seconds"]}
+    found = status(database)
+    assert found is not None
+    assert (found["pid"], found["users"], found["ending"]) == (first["pid"], first["users"], "")
     assert local.run("backup_data", database.table(), stdin=b"rows").succeeded().out == b""
     assert (status(database) or {})["served"] == 0
     del database.extra["AWS_PROFILE"]

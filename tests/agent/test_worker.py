@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,11 +15,12 @@ from typing import TYPE_CHECKING
 
 from fsspec_gp_plugin.agent import wire
 from fsspec_gp_plugin.agent.worker import MOST_STREAMS
-from tests.agent.conftest import write_config
+from tests.agent.conftest import wait_until, write_config
 from tests.agent.played_client import PATIENCE, PlayedClient, request
+from tests.protocol.conftest import PART
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tests.protocol.conftest import Target
@@ -27,8 +30,15 @@ PROGRAM = """
 import socket, struct, sys
 from fsspec_gp_plugin.agent import slots, wire, worker
 wire.ALIVE_SECONDS = float(sys.argv[3])
+worker.DRAIN_SECONDS = float(sys.argv[4])
 worker._PATIENCE = struct.pack("ll", 600, 0)
-listener = socket.socket(fileno=int(sys.argv[1]))
+errors = [int(number) for number in sys.argv[5:]]
+class Listener(socket.socket):
+    def accept(self):
+        if errors:
+            raise OSError(errors.pop(), "from the test")
+        return super().accept()
+listener = Listener(fileno=int(sys.argv[1]))
 worker.Worker(listener, slots.slots(1)[0], 1, slots.Signs()).run(int(sys.argv[2]))
 """
 OFTEN, NEVER = 0.05, 3600.0
@@ -38,7 +48,7 @@ FILE = "/backups/20260102/20260102030405/gpbackup_0_20260102030405_16384"
 class Work:
     """The worker's process, and how to be its client."""
 
-    def __init__(self, folder: Path, alive: float, stack: ExitStack, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, settings: Sequence[float], environment: dict[str, str]) -> None:
         self.folder = folder
         self.environment = {"HOME": str(folder), **environment}
         self._stack = stack
@@ -51,7 +61,7 @@ class Work:
         ending, self._parent = os.pipe()
         self.process = stack.enter_context(
             subprocess.Popen(
-                [sys.executable, "-I", "-c", PROGRAM, str(listener.fileno()), str(ending), str(alive)],
+                [sys.executable, "-I", "-c", PROGRAM, str(listener.fileno()), str(ending), *map(str, settings)],
                 env=self.environment,
                 pass_fds=[listener.fileno(), ending],
             )
@@ -74,13 +84,13 @@ class Work:
         client.hand_over([reads, *(os.open("/dev/null", os.O_WRONLY) for _ in range(2))])
         return client, feeds
 
-    def request(self, config: str = "config.yaml", **environment: str) -> bytes:
-        """For a backup_data to the disk, unless a configuration says otherwise."""
+    def request(self, config: str = "config.yaml", command: str = "backup_data", **environment: str) -> bytes:
+        """For a backup_data to the disk, unless a configuration or another command says otherwise."""
         path = self.folder / config
         if not path.exists():
             (self.folder / "disk").mkdir()
             write_config(path, f"file://{self.folder}/disk")
-        return request("backup_data", str(path), FILE, environment={**self.environment, **environment})
+        return request(command, str(path), FILE, environment={**self.environment, **environment})
 
     def end(self) -> None:
         """As when the agent's first process ends; it is over when nobody can connect any more."""
@@ -92,10 +102,14 @@ class Work:
 
 
 @contextmanager
-def working(folder: Path, alive: float = NEVER, **environment: str) -> Iterator[Work]:
-    """A worker; it says of each command that it goes on so often."""
+def working(
+    folder: Path, alive: float = NEVER, *, drain: float = NEVER, errors: Sequence[int] = (), **environment: str
+) -> Iterator[Work]:
+    """A worker; it says of each command that it goes on so often, and after TERM gives them `drain` seconds. Its first
+    clients are `errors` of accept().
+    """
     with ExitStack() as stack:
-        yield Work(folder, alive, stack, environment)
+        yield Work(folder, stack, (alive, drain, *errors), environment)
 
 
 def test_a_command_that_takes_long_is_told_to_go_on(tmp_path: Path) -> None:
@@ -121,6 +135,38 @@ def test_a_worker_that_takes_no_more_lets_its_commands_end_and_says_that_they_go
         assert work.process.wait(PATIENCE) == 0
 
 
+def test_after_term_a_worker_takes_no_more_and_its_commands_end(tmp_path: Path) -> None:
+    with working(tmp_path) as work:
+        client, feeds = work.begun()
+        work.process.terminate()
+        answer = wire.TAKEN
+        while answer == wire.TAKEN:
+            another = work.client()
+            answer = another.ask(work.request())
+            another.close()
+        assert answer == wire.REFUSED
+        os.write(feeds, b"rows")
+        os.close(feeds)
+        assert client.hear_end() == 0
+        assert work.process.wait(PATIENCE) == 0
+    assert [path.read_bytes() for path in tmp_path.glob("disk/backups/*/*/gpbackup*")] == [b"rows"]
+
+
+def test_what_has_not_ended_long_after_term_is_taken_back(tmp_path: Path, target: Target) -> None:
+    """KILL would come next, and leave an unfinished upload."""
+    write_config(tmp_path / "config.yaml", target.url, target.options, backup_multipart_chunksize="5MB")
+    with working(tmp_path, drain=0.0) as work:
+        client, feeds = work.begun()
+        for _ in range(3 * PART >> 20):
+            os.write(feeds, os.urandom(1 << 20))
+        wait_until(target.unfinished_uploads)
+        work.process.terminate()
+        assert client.hear_end() == 128 + signal.SIGTERM
+        assert work.process.wait(PATIENCE) == 0
+        os.close(feeds)
+    assert target.keys() == []
+
+
 def test_more_than_64_commands_at_a_time_are_refused(tmp_path: Path) -> None:
     assert MOST_STREAMS == 64
     with working(tmp_path) as work:
@@ -134,6 +180,33 @@ def test_more_than_64_commands_at_a_time_are_refused(tmp_path: Path) -> None:
         while (answer := work.client().ask(work.request())) == wire.REFUSED:
             pass
         assert answer == wire.TAKEN
+
+
+def test_after_an_error_of_accept_the_next_client_is_served(tmp_path: Path) -> None:
+    """The socket is every worker's: none shuts it down."""
+    with working(tmp_path, errors=[errno.ENOMEM, errno.ENOBUFS, errno.EMFILE, errno.ECONNABORTED]) as work:
+        for _ in range(2):
+            client, feeds = work.begun()
+            os.close(feeds)
+            assert client.hear_end() == 0
+        work.end()
+        assert work.process.wait(PATIENCE) == 0
+
+
+def test_a_command_that_fails_ends_though_nobody_reads_its_standard_error(tmp_path: Path) -> None:
+    """It would hold the caller's pipes, and the agent could not end."""
+    with working(tmp_path) as work:
+        reads, full = os.pipe()
+        os.set_blocking(full, False)
+        with suppress(BlockingIOError):
+            while os.write(full, b"x" * 4096):
+                pass
+        os.set_blocking(full, True)
+        client = work.client()
+        assert client.ask(work.request(command="restore_data")) == wire.TAKEN
+        client.hand_over([*(os.open("/dev/null", os.O_RDWR) for _ in range(2)), full])
+        assert client.hear_end() != 0
+        os.close(reads)
 
 
 def test_the_environment_counts_for_the_replica_too(tmp_path: Path) -> None:

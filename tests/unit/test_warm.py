@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from botocore.httpsession import where
@@ -15,6 +15,7 @@ from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.transfer.buffers import Memory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from fsspec_gp_plugin.transfer.pump import Alarm
@@ -61,6 +62,30 @@ def test_a_changed_file_of_secrets_is_read(tmp_path: Path) -> None:
         warm.config(path, {})
 
 
+class _Meanwhile(dict[str, str]):
+    """An environment during whose reading something happens, once."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        super().__init__()
+        self._happens = [happens]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        while self._happens:
+            self._happens.pop()()
+        return super().get(name, default)
+
+
+def test_a_file_of_secrets_that_is_replaced_while_it_is_read_counts(tmp_path: Path) -> None:
+    warm = Warm()
+    secrets, later = tmp_path / "secrets", tmp_path / "later"
+    path = write(tmp_path / "a.yaml", storage_options_file=str(secrets))
+    for file, key in ((secrets, "old"), (later, "new")):
+        file.touch(0o600)
+        file.write_text(f"key: {key}\n")
+    warm.config(path, _Meanwhile(lambda: later.rename(secrets)))
+    assert warm.config(path, {}).storage_options == {"key": "new"}
+
+
 def test_a_store_is_shared_by_calls_until_something_of_it_changes(tmp_path: Path) -> None:
     warm = Warm()
     path = write(tmp_path / "a.yaml", LITERAL)
@@ -81,7 +106,9 @@ def test_a_store_that_refused_is_made_anew_for_the_next_call(tmp_path: Path) -> 
     one = supplies(warm, path)
     first = one.store(warm.config(path, {}))
     one.let_go(first)
+    config = warm.config(path, {})
     one.distrust()
+    assert warm.config(path, {}) is not config
     assert supplies(warm, path).store(warm.config(path, {})) is not first
 
 

@@ -20,6 +20,7 @@ from ...config.loading import Config, executable_path, parse_config, read_config
 from ...config.storage_options import parse_mapping
 from ...config.strict import parse_strings
 from ...config.units import format_size
+from ...control_group import ended_with, own_group
 from ...errors import ConfigError, LocalFileError
 from ...installation import executable
 from ...integrity.catalog import DIRECTORY as CATALOGS
@@ -98,9 +99,7 @@ def _look_at_risks(steps: Steps, config: Config) -> None:
 def look_at_the_host(steps: Steps, config: Config | None) -> None:
     """All that a host needs whatever the target."""
     with steps.trying("environment") as step:
-        took = _in_a_wrong_environment()
-        step.told = "starts in an environment as the database's, with another Python's variables"
-        step.figures["start_seconds"] = round(took, 3)
+        _look_at_the_environment(step, config)
     with steps.trying("log") as step:
         log = Log()
         where = os.path.join(private.home(), "gpAdminLogs")
@@ -148,6 +147,17 @@ def look_at_the_host(steps: Steps, config: Config | None) -> None:
         step.figures = dict(found)
         if step.status == "ok":
             step.told = ", ".join(f"{name} {version}" for name, version in found.items())
+
+
+def _look_at_the_environment(step: Step, config: Config | None) -> None:
+    took = _in_a_wrong_environment()
+    step.told = "starts in an environment as the database's, with another Python's variables"
+    step.figures["start_seconds"] = round(took, 3)
+    if config is not None and config.agent and (what := ended_with(own_group())):
+        step.warn(
+            f"an agent that is started here ends with {what}, and with it the streams of other runs",
+            "set KillMode=process there, or name this user in KillExcludeUsers, or set `agent: off`",
+        )
 
 
 def _in_a_wrong_environment() -> float:
