@@ -188,35 +188,39 @@ def at(seconds: float) -> str:
 
 
 PROFILE = "[default]\naws_access_key_id = k\naws_secret_access_key = s\naws_session_token = t\n"
-# URL, options, variables, ~/.aws/credentials, and what is to be warned of.
-ENDS: dict[str, tuple[str, dict[str, Any], dict[str, str], str, str]] = {
-    "no end": ("s3://b/p", KEYS, {}, "", ""),
-    "an opaque token": ("s3://b/p", {**KEYS, "token": "FwoGZXIvYXdzE"}, {}, "", ""),
-    "a token": ("s3://b/p", {**KEYS, "token": token(7260)}, {}, "", "end in 2h.*; nothing renews them"),
-    "a token of days": ("s3://b/p", {**KEYS, "token": token(90_000)}, {}, "", ""),
-    "an old token": ("s3://b/p", {**KEYS, "token": token(-5)}, {}, "", "have ended; nothing renews them"),
-    "variables": (
-        "s3://b/p", {},
-        {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_CREDENTIAL_EXPIRATION": at(3660)}, "",
-        "end in 1h.*; nothing renews them",
-    ),
-    "a profile that is renewed": ("s3://b/p", {}, {}, f"{PROFILE}x_security_token_expires = {at(3000)}\n", ""),
-    "a profile that is not": (
-        "s3://b/p", {}, {}, f"{PROFILE}x_security_token_expires = {at(100)}\n",
-        "end in 1m.*; whatever renews them has not done so yet",
-    ),
-    "a signature": (
-        "abfs://data/p", {"account_name": "a", "sas_token": signed(3660)}, {}, "", "end in 1h.*; nothing renews them",
-    ),
-    "a signature of days": ("abfs://data/p", {"account_name": "a", "sas_token": signed(90_000)}, {}, "", ""),
-    "a key of Azure": ("abfs://data/p", {"account_name": "a", "account_key": "c2VjcmV0"}, {}, "", ""),
-    "nobody at Google": ("gs://b/p", {"token": "anon"}, {}, "", ""),
-}  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ENDS)
+def ends() -> dict[str, tuple[str, dict[str, Any], dict[str, str], str, str]]:
+    """URL, options, variables, ~/.aws/credentials, and what is to be warned of; by the time of the call."""
+    return {
+        "no end": ("s3://b/p", KEYS, {}, "", ""),
+        "an opaque token": ("s3://b/p", {**KEYS, "token": "FwoGZXIvYXdzE"}, {}, "", ""),
+        "a token": ("s3://b/p", {**KEYS, "token": token(7260)}, {}, "", "end in 2h.*; nothing renews them"),
+        "a token of days": ("s3://b/p", {**KEYS, "token": token(90_000)}, {}, "", ""),
+        "an old token": ("s3://b/p", {**KEYS, "token": token(-5)}, {}, "", "have ended; nothing renews them"),
+        "variables": (
+            "s3://b/p", {},
+            {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_CREDENTIAL_EXPIRATION": at(3660)}, "",
+            "end in 1h.*; nothing renews them",
+        ),
+        "a profile that is renewed": ("s3://b/p", {}, {}, f"{PROFILE}x_security_token_expires = {at(3000)}\n", ""),
+        "a profile that is not": (
+            "s3://b/p", {}, {}, f"{PROFILE}x_security_token_expires = {at(100)}\n",
+            "end in 1m.*; whatever renews them has not done so yet",
+        ),
+        "a signature": (
+            "abfs://data/p", {"account_name": "a", "sas_token": signed(3660)}, {}, "",
+            "end in 1h.*; nothing renews them",
+        ),
+        "a signature of days": ("abfs://data/p", {"account_name": "a", "sas_token": signed(90_000)}, {}, "", ""),
+        "a key of Azure": ("abfs://data/p", {"account_name": "a", "account_key": "c2VjcmV0"}, {}, "", ""),
+        "nobody at Google": ("gs://b/p", {"token": "anon"}, {}, "", ""),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ends())
 def test_an_end_that_is_near_is_warned_of(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    url, options, variables, text, words = ENDS[kind]
+    url, options, variables, text, words = ends()[kind]
     arrange(monkeypatch, tmp_path, variables, text)
     options = {**(FAR if url.startswith("s3") else {}), **options}
     config = load_config(str(write_config(tmp_path / "plugin.yaml", url, options)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fsspec_gp_plugin.errors import AccessDenied, StorageError
+from fsspec_gp_plugin.errors import AccessDenied, CredentialsEnded, StorageError
 from fsspec_gp_plugin.redaction import register_secrets, scrub
 from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.s3.own_signer import OwnSigner
@@ -100,7 +100,7 @@ def test_a_session_token_goes_with_the_keys(minio: Minio, signer: str) -> None:
         round_trip(store)
     assert len(heads(minio, prefix)) == 2
     with opened(minio, {**temporary, "token": "another"}, signer) as (store, _):
-        with pytest.raises(AccessDenied, match="renew the credentials") as caught:
+        with pytest.raises(CredentialsEnded, match="renew the credentials") as caught:
             store.put("small", memoryview(SMALL))
         assert "tried" not in str(caught.value)
 

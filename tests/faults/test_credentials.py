@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 
+from tests.contract.test_s3_options import session_credentials
 from tests.faults.conftest import BIG, digest, end, take
 from tests.protocol.caller import write_config
 from tests.protocol.waiting import wait_until
@@ -34,17 +35,7 @@ WAYS = ["options file", "profile"]
 @pytest.fixture(scope="module")
 def tokens(minio: Minio) -> list[dict[str, str]]:
     """Two pairs of keys with session tokens, which the server itself takes."""
-    from botocore.session import Session
-
-    client = Session().create_client(
-        "sts", "us-east-1", endpoint_url=minio.endpoint, aws_access_key_id=USER, aws_secret_access_key=PASSWORD
-    )
-    made = []
-    for name in ("old", "new"):
-        answer = client.assume_role(RoleArn="arn:xxx:xxx:xxx:xxxx", RoleSessionName=name, DurationSeconds=3600)
-        given = answer["Credentials"]
-        made.append({"key": given["AccessKeyId"], "secret": given["SecretAccessKey"], "token": given["SessionToken"]})
-    return made
+    return [session_credentials(minio) for _ in range(2)]
 
 
 class Renewed:
