@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..errors import Unreachable
+from .progress import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +21,15 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+# Attempts at one thing of which each sent a part of it and broke: enough for what has a chance of one in five.
+_MOST_BREAKS = 20
+
 
 class Patience(NamedTuple):
     """How long and how often to try again: `outage` seconds from the first failure on, at the most `retries` times.
+
+    Seconds in which bytes move don't count, and where a connection broke at work they begin anew, a limited number of
+    times.
 
     Between two attempts passes a random time around `first_pause` seconds, doubled each time up to `longest_pause`.
     `note` is told of each failure that is not the end. `outages`: what other commands of this host know of the target,
@@ -56,11 +63,21 @@ class Attempts:
         self._make_failing = failing
         self._failing: FailingRead | None = None
         self._failures = 0
-        self._since = 0.0
+        # Of the first failure; and since when the store counts as away.
+        self._failed = self._since = 0.0
+        self._begun = time.monotonic()
+        self._attempt = Attempt()
+
+    def begin(self) -> Attempt:
+        """An attempt begins only now: it was not the store that it has waited for."""
+        waited_for, self._attempt = self._attempt, Attempt()
+        self._since += self._attempt.begun - waited_for.begun
+        return self._attempt
 
     def progress(self) -> None:
         """The store was reached."""
         self._failures = 0
+        self._begun = time.monotonic()
         self.end()
         if self._patience.outages is not None:
             self._patience.outages.reached()
@@ -90,8 +107,12 @@ class Attempts:
         patience = self._patience
         now = time.monotonic()
         if self._failures == 0:
-            self._since = now
+            self._failed = self._since = now
             self._failing = self._make_failing()
+        elif self._attempt.broke(error):
+            self._since = now
+        else:
+            self._since += self._attempt.seconds_of_sending
         limit = self._require_time(error, now)
         if patience.retries is not None and self._failures >= patience.retries:
             raise error
@@ -104,6 +125,7 @@ class Attempts:
         patience.note(f"{error}; trying again in {pause:.1f} s ({self._failures})")
         if self._given_up.wait(pause):
             raise error
+        self._attempt = Attempt()
 
     def _require_time(self, error: Unreachable, now: float) -> float:
         """The seconds until the attempts may end; raises the error when they do now."""
@@ -112,7 +134,8 @@ class Attempts:
         if patience.outages is not None:
             limit, why = patience.outages.limit(limit)
         left = limit - waited
-        is_over = self._failures > 0 and left <= 0
+        broke_too_often = self._failures >= _MOST_BREAKS and now - self._failed >= limit
+        is_over = self._failures > 0 and (left <= 0 or broke_too_often)
         if self._failing is not None:
             self._failing.failed(error.http_status, now)
             if given_up := self._failing.why_given_up(now):
@@ -123,4 +146,4 @@ class Attempts:
             return left
         if patience.outages is not None and waited >= patience.outage:
             patience.outages.spent(waited)
-        raise type(error)(f"{error}; tried {self._failures + 1} times in {waited:.0f} s{why}") from error
+        raise type(error)(f"{error}; tried {self._failures + 1} times in {now - self._begun:.0f} s{why}") from error

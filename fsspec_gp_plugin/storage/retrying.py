@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
+from .link import Link
 from .patience import Attempts, Patience
 
 if TYPE_CHECKING:
@@ -151,14 +152,29 @@ class RetryingWriter:
         self.inner = inner
         self._patience = patience
         self._given_up = threading.Event()
+        self.link = Link()
 
     def write(self, number: int, data: memoryview) -> None:
-        self._patience.run(lambda: self.inner.write(number, data), self._given_up)
+        attempts = Attempts(self._patience, self._given_up)
+
+        def send() -> None:
+            with self.link.turn():
+                attempt = attempts.begin()
+                try:
+                    self.inner.write(number, data)
+                except Unreachable as error:
+                    if attempt.broke(error) and (told := self.link.broke(number, attempt.sent)):
+                        self._patience.note(told)
+                    raise
+                self.link.arrived(number)
+
+        attempts.run(send)
 
     def complete(self, size: int) -> ObjectInfo:
         return self._patience.run(lambda: self.inner.complete(size), self._given_up)
 
     def abort(self) -> None:
         self._given_up.set()
+        self.link.close()
         # A few times at the most: who aborts has no minutes, and after a signal not even seconds.
         Patience(outage=20.0, retries=4).run(self.inner.abort)
