@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+# For what nobody watches, and loses nothing by waiting: a store that is restarted, or a name that can't be resolved for
+# a while, shall not cost a night's backup.
+UNATTENDED_SECONDS = 120.0
+
 # Attempts at one thing of which each sent a part of it and broke: enough for what has a chance of one in five.
 _MOST_BREAKS = 20
 
@@ -33,7 +37,8 @@ class Patience(NamedTuple):
 
     Between two attempts passes a random time around `first_pause` seconds, doubled each time up to `longest_pause`.
     `note` is told of each failure that is not the end. `outages`: what other commands of this host know of the target,
-    which may make the time shorter.
+    which may make the time shorter. `is_hopeless`: whether nobody wants to wait for that failure to pass. `reached` is
+    called whenever the store has done something.
     """
 
     outage: float
@@ -42,6 +47,8 @@ class Patience(NamedTuple):
     longest_pause: float = 15.0
     note: Callable[[str], None] = lambda _: None
     outages: Outages | None = None
+    is_hopeless: Callable[[Unreachable], bool] = lambda _: False
+    reached: Callable[[], object] = lambda: None
 
     def run(self, action: Callable[[], _T], given_up: threading.Event | None = None) -> _T:
         """The action's result, of its first attempt that reaches the store. `given_up` ends the waiting."""
@@ -79,6 +86,7 @@ class Attempts:
         self._failures = 0
         self._begun = time.monotonic()
         self.end()
+        self._patience.reached()
         if self._patience.outages is not None:
             self._patience.outages.reached()
 
@@ -106,6 +114,8 @@ class Attempts:
         """Wait until another attempt makes sense; raises the error when none does."""
         patience = self._patience
         now = time.monotonic()
+        if patience.is_hopeless(error):
+            raise self._last(error, now) from error
         if self._failures == 0:
             self._failed = self._since = now
             self._failing = self._make_failing()
@@ -115,7 +125,7 @@ class Attempts:
             self._since += self._attempt.seconds_of_sending
         limit = self._require_time(error, now)
         if patience.retries is not None and self._failures >= patience.retries:
-            raise error
+            raise self._last(error, now) from error
         self._failures += 1
         pause = min(patience.longest_pause, patience.first_pause * 2 ** min(self._failures - 1, 30))
         # Jittered, so that a thousand processes which an outage stopped at once don't come back at once.
@@ -146,4 +156,17 @@ class Attempts:
             return left
         if patience.outages is not None and waited >= patience.outage:
             patience.outages.spent(waited)
-        raise type(error)(f"{error}; tried {self._failures + 1} times in {now - self._begun:.0f} s{why}") from error
+        raise self._last(error, now, why) from error
+
+    def _last(self, error: Unreachable, now: float, why: str = "") -> Unreachable:
+        """The error, with what the system says of it, and how often it was tried where that was more than once."""
+        from .reaching import passes_hardly
+
+        text = str(error)
+        if (cause := passes_hardly(error)) not in text:
+            text += f"; {cause}"
+        if self._failures:
+            text += f"; tried {self._failures + 1} times in {now - self._begun:.0f} s{why}"
+        last = type(error)(text)
+        last.http_status = error.http_status
+        return last

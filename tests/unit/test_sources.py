@@ -123,7 +123,7 @@ def test_in_the_midst_of_a_restore_the_first_target_is_waited_for_20_seconds_and
     assert site.supplies.timeouts[-1] == (SECOND, 60.0)
 
 
-def test_setup_waits_for_the_first_target_8_seconds_and_for_a_request_5(site: Site) -> None:
+def test_setup_waits_for_the_first_target_20_seconds_and_for_a_request_5(site: Site) -> None:
     set_up(site)
     assert site.supplies.timeouts[0] == (FIRST, 5.0)
-    assert patient(mirrored(site, "setup_plugin_for_restore").lead) == (site.first, 8)
+    assert patient(mirrored(site, "setup_plugin_for_restore").lead) == (site.first, 20)
