@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from .context import Context
 
 _DIRECTORY = "sources"
-# How long the first of two targets is waited for.
+# How long the first of two targets is waited for in the midst of a restore, and in a setup hook.
 _LEAD_OUTAGE_SECONDS = 20.0
-# And for how long one request of its may stand still, there and in a setup hook.
+_HOOK_OUTAGE_SECONDS = 8.0
+# And for how long one request of its may stand still.
 _LEAD_STILL_SECONDS = 15.0
 _HOOK_STILL_SECONDS = 5.0
 
@@ -67,7 +68,7 @@ def choose(context: Context, timestamp: str, require: Callable[[Store], None]) -
         require(context.store)
         return
     try:
-        require(context.targets.first(_LEAD_OUTAGE_SECONDS, _HOOK_STILL_SECONDS))
+        require(context.targets.first(_HOOK_OUTAGE_SECONDS, _HOOK_STILL_SECONDS))
     except (StorageError, ConfigError) as problem:
         try:
             require(context.targets.replica(context.outage))
