@@ -94,7 +94,7 @@ class RetryingStore:
         return self._attempts(info.key).run(lambda: self.inner.crc32c(info))
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        attempts = Attempts(self.patience)
+        attempts = Attempts(self.patience, self._given_up)
         seen: set[str] = set()
         while True:
             try:
@@ -106,6 +106,7 @@ class RetryingStore:
             except Unreachable as error:
                 attempts.failed(error)
             else:
+                attempts.progress()
                 return
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -113,7 +114,7 @@ class RetryingStore:
         failed: list[str] = []
         while batch := list(islice(remaining, _KEYS_A_DELETE)):
             try:
-                self.patience.run(lambda batch=batch: self.inner.delete(batch))  # type: ignore[misc]
+                self.patience.run(lambda batch=batch: self.inner.delete(batch), self._given_up)  # type: ignore[misc]
             except Unreachable:
                 raise
             except StorageError as error:
@@ -122,19 +123,19 @@ class RetryingStore:
             raise StorageError(failed[0] + (f" (and in {len(failed) - 1} more batches)" if len(failed) > 1 else ""))
 
     def keeps_versions(self, prefix: str) -> bool:
-        return self.patience.run(lambda: self.inner.keeps_versions(prefix))
+        return self.patience.run(lambda: self.inner.keeps_versions(prefix), self._given_up)
 
     def find_uploads(self, prefix: str) -> list[Upload]:
-        return self.patience.run(lambda: self.inner.find_uploads(prefix))
+        return self.patience.run(lambda: self.inner.find_uploads(prefix), self._given_up)
 
     def last_written(self, upload: Upload) -> float | None:
-        return self.patience.run(lambda: self.inner.last_written(upload))
+        return self.patience.run(lambda: self.inner.last_written(upload), self._given_up)
 
     def delete_unfinished(self, prefix: str) -> int:
-        return self.patience.run(lambda: self.inner.delete_unfinished(prefix))
+        return self.patience.run(lambda: self.inner.delete_unfinished(prefix), self._given_up)
 
     def delete_empty_directories(self, prefix: str) -> None:
-        self.patience.run(lambda: self.inner.delete_empty_directories(prefix))
+        self.patience.run(lambda: self.inner.delete_empty_directories(prefix), self._given_up)
 
     def way(self) -> Way | None:
         return self.inner.way()
@@ -164,7 +165,7 @@ class RetryingWriter:
                     self.inner.write(number, data)
                 except Unreachable as error:
                     if attempt.broke(error) and (told := self.link.broke(number, attempt.sent)):
-                        self._patience.note(told)
+                        self._patience.note(f"{error}; {told}")
                     raise
                 self.link.arrived(number)
 
