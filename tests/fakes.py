@@ -22,7 +22,7 @@ class FakeStore:
     `before` is called with (method, key, part number or start) before each step and may raise or wait; `calls` records
     them. A create() has two steps, `create` before and `created` after, where an error is an answer that got lost.
     Without `creates` it can't; with `ignores_condition` it replaces, as some stores do. `unfinished` are uploads,
-    each with when its last part came.
+    each with when its last part came. `send` is called with number and bytes of each part on its way here.
     """
 
     def __init__(
@@ -32,6 +32,8 @@ class FakeStore:
         parallel: bool = True,
         single_request_put: bool = True,
         max_parts: int | None = None,
+        min_part_size: int = 1,
+        send: Callable[[int, int], None] = lambda *_: None,
         piece: int = 1 << 20,
         creates: bool = True,
         ignores_condition: bool = False,
@@ -41,6 +43,7 @@ class FakeStore:
             parallel_reads=parallel,
             single_request_put=single_request_put,
             max_parts=max_parts,
+            min_part_size=min_part_size,
             creates=creates,
         )
         self.ignores_condition = ignores_condition
@@ -52,6 +55,7 @@ class FakeStore:
         self.flying = self.most_flying = 0
         self.piece = piece
         self._before = before
+        self.send = send
         self._lock = threading.Lock()
 
     def step(self, method: str, key: str, number: int = 0) -> None:
@@ -159,6 +163,7 @@ class _FakeWriter:
             store.most_flying = max(store.most_flying, store.flying)
         try:
             store.step("write", self._key, number)
+            store.send(number, len(data))
             if self._aborted:
                 raise StorageError("aborted")
             if not store.capabilities.parallel_parts and number > len(self._parts) + 1:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..storage.api import Store
 
-_OUTAGE_SECONDS = 30.0
+_ATTENDED_SECONDS = 30.0
 _DESCRIBE = "--describe-arguments"
 
 
@@ -103,20 +103,26 @@ def _age(text: str) -> float:
 
 
 @contextmanager
-def opened(path: str, *, replica: bool = False) -> Iterator[tuple[Config, Store]]:
-    """The configuration in a file, and its store, or those of its replica; what libraries say goes to the log."""
+def opened(path: str, *, replica: bool = False, attended: bool = True) -> Iterator[tuple[Config, Store]]:
+    """The configuration in a file, and its store, or those of its replica; what libraries say goes to the log.
+
+    `attended`: a person waits for it; else it may take longer to wait for a store that is away.
+    """
     from ..backups.renewal import renewal, store_of
     from ..log import Log, take_over_library_logging
     from ..storage.opening import patient
-    from ..storage.patience import Patience
+    from ..storage.patience import UNATTENDED_SECONDS
+    from .waiting import waiting_for
 
     config = load_config(os.path.abspath(path))
     if replica:
         config = required_replica(config)
     take_over_library_logging(Log(verbosity=config.logger_verbosity), keep_streams=True)
+    outage = _ATTENDED_SECONDS if attended else UNATTENDED_SECONDS
     bare = store_of(config)
-    store = patient(bare, Patience(_OUTAGE_SECONDS, config.max_retries, renew=renewal(config, bare)))
-    try:
-        yield config, store
-    finally:
-        store.close()
+    with waiting_for(config, outage, attended=attended) as patience:
+        store = patient(bare, patience._replace(renew=renewal(config, bare)))
+        try:
+            yield config, store
+        finally:
+            store.close()

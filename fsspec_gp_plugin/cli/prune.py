@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
             "name a policy: --keep-full N, --older-than AGE, or both, where a backup goes if both allow it"
         )
     policy = Policy(asked.keep_full, asked.older_than)
-    with opened(asked.config) as (config, store):
+    with opened(asked.config, attended=False) as (config, store):
         found = _Found(store, policy)
         stuck = found.stuck
         rows = [found.described(verdict) for verdict in found.verdicts]

@@ -20,6 +20,6 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 2:
         raise UsageError("expected CONFIG KEY")
     path, key = arguments
-    with opened(path) as (_, store):
+    with opened(path, attended=False) as (_, store):
         sys.stdout.buffer.write(first_bytes(store, store.stat(key)))
     return 0

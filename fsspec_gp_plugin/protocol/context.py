@@ -13,12 +13,13 @@ from ..backups.settings import download_settings, upload_settings
 from ..commands import COMMANDS
 from ..config.units import format_size
 from ..errors import LocalFileError, PluginError
+from ..storage.patience import UNATTENDED_SECONDS
 from ..transfer.download import Download
 from ..transfer.ending import heeding, start_or_run
 from ..transfer.relay import Relay
 from ..transfer.upload import Upload
 from .supplies import Supplies
-from .targets import OUTAGE_SECONDS, SHORT_OUTAGE_SECONDS, Targets
+from .targets import OUTAGE_SECONDS, Targets
 from .working_files import WorkingFiles, reading
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Context:
     @property
     def outage(self) -> float:
         """How many seconds the command waits for a store that is away."""
-        return OUTAGE_SECONDS if COMMANDS[self.command].is_patient else SHORT_OUTAGE_SECONDS
+        return OUTAGE_SECONDS if COMMANDS[self.command].is_patient else UNATTENDED_SECONDS
 
     @property
     def patient_store(self) -> Store:
@@ -248,9 +249,8 @@ class Context:
         self.targets.close()
 
     def last_words(self) -> None:
-        """Before a process ends that can't wait any longer: no working file stays, and what is still being taken back
-        counts as left behind. Takes no lock and waits for nothing.
-        """
+        """Before a process ends at once: no working file stays, and what is being taken back counts as left behind."""
+        # It takes no lock and waits for nothing.
         if self._uploads and not self._closed:
             self.left_behind.append(_NOT_IN_TIME)
         self._working_files.remove()

@@ -21,7 +21,7 @@ from ..redaction import scrub
 from .comparing import compared
 from .completeness import require_backup
 from .copying import COPIED, SENT, THERE, Copying
-from .targets import OUTAGE_SECONDS, SHORT_OUTAGE_SECONDS
+from .targets import OUTAGE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,7 +75,7 @@ def delete_replica(context: Context, timestamp: str) -> None:
     the backup whole. One that is gone already is no error.
     """
     prefix = keys.backup_prefix(timestamp)
-    source, target = context.targets.first(SHORT_OUTAGE_SECONDS), context.targets.replica(SHORT_OUTAGE_SECONDS)
+    source, target = context.targets.first(context.outage), context.targets.replica(context.outage)
     count = 0
     if _holds_anything(target, prefix):
         _require_copy(context, source, target, prefix)

@@ -15,7 +15,6 @@ from .. import private
 from ..errors import ConfigError, LocalFileError, NotFound, PluginError, StorageError
 from ..keys import timestamp_of
 from ..storage.mirrored import MirroredStore
-from .targets import SHORT_OUTAGE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,9 +23,10 @@ if TYPE_CHECKING:
     from .context import Context
 
 _DIRECTORY = "sources"
-# How long the first of two targets is waited for in the midst of a restore.
+# How long the first of two targets is waited for in the midst of a restore, and in a setup hook.
 _LEAD_OUTAGE_SECONDS = 20.0
-# And for how long one request of its may stand still, there and in a setup hook.
+_HOOK_OUTAGE_SECONDS = 8.0
+# And for how long one request of its may stand still.
 _LEAD_STILL_SECONDS = 15.0
 _HOOK_STILL_SECONDS = 5.0
 
@@ -68,10 +68,10 @@ def choose(context: Context, timestamp: str, require: Callable[[Store], None]) -
         require(context.store)
         return
     try:
-        require(context.targets.first(SHORT_OUTAGE_SECONDS, _HOOK_STILL_SECONDS))
+        require(context.targets.first(_HOOK_OUTAGE_SECONDS, _HOOK_STILL_SECONDS))
     except (StorageError, ConfigError) as problem:
         try:
-            require(context.targets.replica(SHORT_OUTAGE_SECONDS))
+            require(context.targets.replica(context.outage))
         except (StorageError, ConfigError) as second:
             raise type(problem)(f"{problem}; and at the replica: {second}") from problem
         context.log.warning(f"{timestamp} is read from the replica {context.config.replica.url}: {problem}")

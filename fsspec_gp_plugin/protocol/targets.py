@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from ..storage.failing_reads import Reads
 from ..storage.opening import patient
 from ..storage.outages import Outages
-from ..storage.patience import Patience
+from ..storage.patience import UNATTENDED_SECONDS, Patience
 from ..storage.retrying import RetryingStore
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # Data waits for a store that is away for 5 minutes, and a little more, so that the last attempt comes after them.
 OUTAGE_SECONDS = 330.0
-# What nothing depends on yet fails early, while somebody is watching; and where a replica has it all, too.
-SHORT_OUTAGE_SECONDS = 8.0
+# A thousand hosts call hooks at once, and shall not all come back at once: the first pause is around so many seconds.
+_UNATTENDED_PAUSE_SECONDS = 0.5
 
 
 class Targets:
@@ -68,13 +68,11 @@ class Targets:
                 except ConfigError as error:
                     of = "replica: " if replica else ""
                     raise ConfigError(f"configuration file {config.path}: {of}{error}") from error
-        patience = Patience(
-            outage,
-            config.max_retries,
-            note=self._note,
-            outages=self._outages(config),
-            renew=self._supplies.renewal(config, bare),
-        )
+        renew = self._supplies.renewal(config, bare)
+        outages = self._outages(config, leaves_notes=outage >= OUTAGE_SECONDS)
+        patience = Patience(outage, config.max_retries, note=self._note, outages=outages, renew=renew)
+        if outage == UNATTENDED_SECONDS:
+            patience = patience._replace(first_pause=_UNATTENDED_PAUSE_SECONDS)
         store = patient(bare, patience, Reads(config.place, gives_up=self._restores))
         self._patient.append(store)
         return store
@@ -91,8 +89,8 @@ class Targets:
         config = self._config()
         return outage if config.replica is not None else self._outages(config).limit(outage)[0]
 
-    def _outages(self, config: Config) -> Outages:
-        return Outages(config.place, self._note)
+    def _outages(self, config: Config, *, leaves_notes: bool = True) -> Outages:
+        return Outages(config.place, self._note, leaves_notes=leaves_notes)
 
     def close(self) -> None:
         """Repeat nothing any more, and let go of connections."""

@@ -31,10 +31,15 @@ _LOOK_SECONDS = 1.0
 class Outages:
     """The note on this host about one target, for one command; may be used by several threads."""
 
-    def __init__(self, place: Place, tell: Callable[[str], None] = lambda _: None) -> None:
-        """`tell` is told, as text, what can't be noted."""
+    def __init__(
+        self, place: Place, tell: Callable[[str], None] = lambda _: None, *, leaves_notes: bool = True
+    ) -> None:
+        """`tell` is told, as text, what can't be noted. Without `leaves_notes` the command waits for less than others
+        do, so that it makes no difference to them that it did in vain.
+        """
         self._place = place
         self._tell = tell
+        self._leaves_notes = leaves_notes
         self._name = place.name_of("target")
         self._path = ""
         self._next_look = 0.0
@@ -49,7 +54,7 @@ class Outages:
 
     def spent(self, seconds: float) -> None:
         """A command has waited for so many seconds, which are all that it had, in vain."""
-        if seconds <= AFTER_AN_OUTAGE_SECONDS:
+        if seconds <= AFTER_AN_OUTAGE_SECONDS or not self._leaves_notes:
             return
         from ..gpbackup_process import boot_id
 

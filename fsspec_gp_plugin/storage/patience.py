@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..errors import AccessDenied, CredentialsEnded, Unreachable
+from .progress import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,14 +21,25 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+# For what nobody watches, and loses nothing by waiting: a store that is restarted, or a name that can't be resolved for
+# a while, shall not cost a night's backup.
+UNATTENDED_SECONDS = 120.0
+
+# Attempts at one thing of which each sent a part of it and broke: enough for what has a chance of one in five.
+_MOST_BREAKS = 20
+
 
 class Patience(NamedTuple):
     """How long and how often to try again: `outage` seconds from the first failure on, at the most `retries` times.
 
+    Seconds in which bytes move don't count, and where a connection broke at work they begin anew, a limited number of
+    times.
+
     Between two attempts passes a random time around `first_pause` seconds, doubled each time up to `longest_pause`.
     `note` is told of each failure that is not the end. `outages`: what other commands of this host know of the target,
-    which may make the time shorter. `renew` obtains credentials again where those that there are have ended; without it
-    that is not repeated.
+    which may make the time shorter. `is_hopeless`: whether nobody wants to wait for that failure to pass. `reached` is
+    called whenever the store has done something. `renew` obtains credentials again where those that there are have
+    ended; without it that is not repeated.
     """
 
     outage: float
@@ -36,6 +48,8 @@ class Patience(NamedTuple):
     longest_pause: float = 15.0
     note: Callable[[str], None] = lambda _: None
     outages: Outages | None = None
+    is_hopeless: Callable[[Unreachable], bool] = lambda _: False
+    reached: Callable[[], object] = lambda: None
     renew: Callable[[], None] | None = None
 
     def run(self, action: Callable[[], _T], given_up: threading.Event | None = None) -> _T:
@@ -58,12 +72,23 @@ class Attempts:
         self._make_failing = failing
         self._failing: FailingRead | None = None
         self._failures = 0
-        self._since = 0.0
+        # Of the first failure; and since when the store counts as away.
+        self._failed = self._since = 0.0
+        self._begun = time.monotonic()
+        self._attempt = Attempt()
+
+    def begin(self) -> Attempt:
+        """An attempt begins only now: it was not the store that it has waited for."""
+        waited_for, self._attempt = self._attempt, Attempt()
+        self._since += self._attempt.begun - waited_for.begun
+        return self._attempt
 
     def progress(self) -> None:
         """The store was reached."""
         self._failures = 0
+        self._begun = time.monotonic()
         self.end()
+        self._patience.reached()
         if self._patience.outages is not None:
             self._patience.outages.reached()
 
@@ -93,12 +118,18 @@ class Attempts:
         if patience.renew is None and isinstance(error, CredentialsEnded):
             raise AccessDenied(str(error)) from error
         now = time.monotonic()
+        if patience.is_hopeless(error):
+            raise self._last(error, now) from error
         if self._failures == 0:
-            self._since = now
+            self._failed = self._since = now
             self._failing = self._make_failing()
+        elif self._attempt.broke(error):
+            self._since = now
+        else:
+            self._since += self._attempt.seconds_of_sending
         limit = self._require_time(error, now)
         if patience.retries is not None and self._failures >= patience.retries:
-            raise error
+            raise self._last(error, now) from error
         self._failures += 1
         pause = min(patience.longest_pause, patience.first_pause * 2 ** min(self._failures - 1, 30))
         # Jittered, so that a thousand processes which an outage stopped at once don't come back at once.
@@ -110,6 +141,7 @@ class Attempts:
             raise error
         if patience.renew is not None and isinstance(error, CredentialsEnded):
             patience.renew()
+        self._attempt = Attempt()
 
     def _require_time(self, error: Unreachable, now: float) -> float:
         """The seconds until the attempts may end; raises the error when they do now."""
@@ -118,7 +150,8 @@ class Attempts:
         if patience.outages is not None:
             limit, why = patience.outages.limit(limit)
         left = limit - waited
-        is_over = self._failures > 0 and left <= 0
+        broke_too_often = self._failures >= _MOST_BREAKS and now - self._failed >= limit
+        is_over = self._failures > 0 and (left <= 0 or broke_too_often)
         if self._failing is not None:
             self._failing.failed(error.http_status, now)
             if given_up := self._failing.why_given_up(now):
@@ -129,4 +162,17 @@ class Attempts:
             return left
         if patience.outages is not None and waited >= patience.outage and not isinstance(error, CredentialsEnded):
             patience.outages.spent(waited)
-        raise type(error)(f"{error}; tried {self._failures + 1} times in {waited:.0f} s{why}") from error
+        raise self._last(error, now, why) from error
+
+    def _last(self, error: Unreachable, now: float, why: str = "") -> Unreachable:
+        """The error, with what the system says of it, and how often it was tried where that was more than once."""
+        from .reaching import passes_hardly
+
+        text = str(error)
+        if (cause := passes_hardly(error)) not in text:
+            text += f"; {cause}"
+        if self._failures:
+            text += f"; tried {self._failures + 1} times in {now - self._begun:.0f} s{why}"
+        last = type(error)(text)
+        last.http_status = error.http_status
+        return last

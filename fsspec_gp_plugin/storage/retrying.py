@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
+from .link import Link
 from .patience import Attempts, Patience
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class RetryingStore:
         return self._attempts(info.key).run(lambda: self.inner.crc32c(info))
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        attempts = Attempts(self.patience)
+        attempts = Attempts(self.patience, self._given_up)
         seen: set[str] = set()
         while True:
             try:
@@ -105,6 +106,7 @@ class RetryingStore:
             except Unreachable as error:
                 attempts.failed(error)
             else:
+                attempts.progress()
                 return
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -112,7 +114,7 @@ class RetryingStore:
         failed: list[str] = []
         while batch := list(islice(remaining, _KEYS_A_DELETE)):
             try:
-                self.patience.run(lambda batch=batch: self.inner.delete(batch))  # type: ignore[misc]
+                self.patience.run(lambda batch=batch: self.inner.delete(batch), self._given_up)  # type: ignore[misc]
             except Unreachable:
                 raise
             except StorageError as error:
@@ -121,19 +123,19 @@ class RetryingStore:
             raise StorageError(failed[0] + (f" (and in {len(failed) - 1} more batches)" if len(failed) > 1 else ""))
 
     def keeps_versions(self, prefix: str) -> bool:
-        return self.patience.run(lambda: self.inner.keeps_versions(prefix))
+        return self.patience.run(lambda: self.inner.keeps_versions(prefix), self._given_up)
 
     def find_uploads(self, prefix: str) -> list[Upload]:
-        return self.patience.run(lambda: self.inner.find_uploads(prefix))
+        return self.patience.run(lambda: self.inner.find_uploads(prefix), self._given_up)
 
     def last_written(self, upload: Upload) -> float | None:
-        return self.patience.run(lambda: self.inner.last_written(upload))
+        return self.patience.run(lambda: self.inner.last_written(upload), self._given_up)
 
     def delete_unfinished(self, prefix: str) -> int:
-        return self.patience.run(lambda: self.inner.delete_unfinished(prefix))
+        return self.patience.run(lambda: self.inner.delete_unfinished(prefix), self._given_up)
 
     def delete_empty_directories(self, prefix: str) -> None:
-        self.patience.run(lambda: self.inner.delete_empty_directories(prefix))
+        self.patience.run(lambda: self.inner.delete_empty_directories(prefix), self._given_up)
 
     def way(self) -> Way | None:
         return self.inner.way()
@@ -151,14 +153,29 @@ class RetryingWriter:
         self.inner = inner
         self._patience = patience
         self._given_up = threading.Event()
+        self.link = Link()
 
     def write(self, number: int, data: memoryview) -> None:
-        self._patience.run(lambda: self.inner.write(number, data), self._given_up)
+        attempts = Attempts(self._patience, self._given_up)
+
+        def send() -> None:
+            with self.link.turn():
+                attempt = attempts.begin()
+                try:
+                    self.inner.write(number, data)
+                except Unreachable as error:
+                    if attempt.broke(error) and (told := self.link.broke(number, attempt.sent)):
+                        self._patience.note(f"{error}; {told}")
+                    raise
+                self.link.arrived(number)
+
+        attempts.run(send)
 
     def complete(self, size: int) -> ObjectInfo:
         return self._patience.run(lambda: self.inner.complete(size), self._given_up)
 
     def abort(self) -> None:
         self._given_up.set()
+        self.link.close()
         # A few times at the most: who aborts has no minutes, and after a signal not even seconds.
         Patience(outage=20.0, retries=4, renew=self._patience.renew).run(self.inner.abort)

@@ -53,16 +53,15 @@ class PartSchedule:
         """
         self._first = min(max(first, capabilities.min_part_size), capabilities.max_part_size)
         self._concurrency = concurrency if capabilities.parallel_parts else 1
-        self._largest = capabilities.max_part_size
+        self._smallest, self._largest = capabilities.min_part_size, capabilities.max_part_size
         self._memory_limit = memory_limit
         self._fixed = fixed
         self._asked_parts = max_parts
         self._limit = capabilities.max_parts if max_parts is None else max_parts
-        steps = [] if self._limit is None else self._steps(self._limit)
-        self._ends = list(accumulate(count for count, _ in steps))
-        self._sizes = [size for _, size in steps]
+        self._table = [] if self._limit is None else self._steps(self._limit)
+        self._ends = list(accumulate(count for count, _ in self._table))
         # Bytes of the longest stream that fits; None without a limit.
-        self.capacity = None if self._limit is None else _total(steps)
+        self.capacity = None if self._limit is None else _total(self._table)
 
     def _steps(self, limit: int) -> _Steps:
         if self._fixed:
@@ -82,7 +81,23 @@ class PartSchedule:
         if self._limit is None:
             return self._first
         step = bisect_left(self._ends, number)
-        return self._sizes[step] if step < len(self._sizes) else 0
+        return self._table[step][1] if step < len(self._table) else 0
+
+    def smaller(self, number: int, start: int, wanted: int) -> int:
+        """Bytes of part `number`, which begins at byte `start`, where `wanted` are less than size(): never so few that
+        the parts after it, in their own sizes, could not hold what they should.
+        """
+        size = self.size(number)
+        if self._fixed or wanted >= size:
+            return size
+        fewest = self._smallest
+        if self.capacity is not None:
+            after = sum(
+                min(count, max(0, end - number)) * size
+                for end, (count, size) in zip(self._ends, self._table, strict=True)
+            )
+            fewest = max(fewest, min(self.capacity, _PROMISED) - start - after)
+        return min(size, max(fewest, wanted // self._smallest * self._smallest))
 
     def buffers(self, number: int) -> int:
         """How many buffers of this part's size may exist: one being filled and at least one flying.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..storage.api import FileStore, ObjectInfo, PartWriter, Store
+    from ..storage.link import Link
     from .pump import Alarm
 
 
@@ -131,7 +132,7 @@ class Upload:
             sending.append(pool.submit(self._send, writer, number, buffer, filled))
             if ended or filled < len(buffer) or (following is None and self._is_end(stream, number)):
                 break
-            buffer = self._take(number + 1) if following is None else following
+            buffer = self._take(number + 1, total) if following is None else following
             filled = stream.fill(memoryview(buffer), more)
             following, more = None, 0
         for future in sending:
@@ -196,9 +197,13 @@ class Upload:
             )
         return True
 
-    def _take(self, number: int, *, must: bool = False) -> mmap.mmap:
+    def _take(self, number: int, start: int = 0, *, must: bool = False) -> mmap.mmap:
         self._raise_error()
-        return self._buffers.take(self._schedule.size(number), self._schedule.buffers(number), must=must)
+        size = self._schedule.size(number)
+        link: Link | None = getattr(self._writer, "link", None)  # of a writer that repeats what breaks
+        if link is not None and link.carries is not None:
+            size = self._schedule.smaller(number, start, link.carries)
+        return self._buffers.take(size, self._schedule.buffers(number), must=must)
 
     def _sleep(self) -> None:
         if self._bell is not None:

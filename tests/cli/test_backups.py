@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
+import socket
 import subprocess
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.cli.arranged import aged
+from tests.cli.terminal import Terminal
 from tests.protocol.caller import write_config
 from tests.servers.ports import closed_port
 
@@ -102,6 +108,55 @@ def test_a_target_out_of_reach_is_one_line(local: Plugin) -> None:
     options = {"endpoint_url": f"http://127.0.0.1:{closed_port()}", "key": "k", "secret": "s"}
     write_config(local.config, "s3://bucket/x", options, max_retries="1")
     local.run("list").failed(f"127.0.0.1:{closed_port()}", status=3)
+
+
+NO_NAME = ("http://no-such-host.invalid", "the host's name can't be resolved")
+REFUSES = ("http://127.0.0.1:{closed}", "nothing listens there")
+NO_TLS = ("https://127.0.0.1:{plain}", "speaks no TLS")
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    ("command", "endpoint", "told"),
+    [
+        ("list", *NO_NAME),
+        ("list", *REFUSES),
+        ("list", *NO_TLS),
+        ("verify", *REFUSES),
+        ("metrics", *NO_NAME),
+        ("cleanup", *NO_TLS),
+        ("doctor --quick", *NO_TLS),
+    ],
+)
+def test_who_waits_is_told_within_ten_seconds_what_hardly_passes(
+    local: Plugin, command: str, endpoint: str, told: str
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as plain:
+        Thread(target=plain.serve_forever).start()
+        place = endpoint.format(closed=closed_port(), plain=plain.server_port)
+        write_config(local.config, "s3://bucket/x", {"endpoint_url": place, "key": "k", "secret": "s"})
+        begun = time.monotonic()
+        done = local.run(*command.split())
+        seconds = time.monotonic() - begun
+        plain.shutdown()
+    assert done.status == 3
+    assert told in done.err + done.out.decode()
+    assert "tried" not in done.err + done.out.decode()
+    assert seconds < 10
+
+
+def test_a_terminal_tells_what_is_waited_for(local: Plugin) -> None:
+    """Nobody takes these connections; the line comes once, and the tries are counted right."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        options = {"endpoint_url": endpoint, "key": "k", "secret": "s"}
+        write_config(local.config, "s3://bucket/x", options, timeout="3s", max_retries="1")
+        terminal = Terminal([str(local.executable), "list", str(local.config)], local.database.environment())
+        assert terminal.end() == 3
+    assert terminal.screen.count("waiting for s3://bucket/x, 30 s at the most: ") == 1
+    assert "tried 2 times in " in terminal.screen
+    # Both attempts count, each of which took three seconds.
+    assert 6 <= int(re.findall(r"tried 2 times in (\d+) s", terminal.screen)[0]) <= 60
 
 
 def test_a_hostile_name_reaches_no_terminal(local: Plugin, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,20 +13,21 @@ from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol.context import Context
 from fsspec_gp_plugin.protocol.supplies import Supplies
-from fsspec_gp_plugin.protocol.targets import OUTAGE_SECONDS, SHORT_OUTAGE_SECONDS
+from fsspec_gp_plugin.protocol.targets import OUTAGE_SECONDS
 from fsspec_gp_plugin.storage import patience as patience_module
 from fsspec_gp_plugin.storage.http import answer
-from fsspec_gp_plugin.storage.patience import Patience
+from fsspec_gp_plugin.storage.patience import UNATTENDED_SECONDS, Patience
 from fsspec_gp_plugin.storage.retrying import RetryingStore
 from tests.fakes import FakeStore
 from tests.unit.clock import Clock, Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from fsspec_gp_plugin.config.loading import Config
 
-DATA_SECONDS, SHORT_SECONDS = 330, 8
+DATA_SECONDS, UNATTENDED = 330, 120
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def outlast(clock: Clock, patience: Patience, answer_seconds: float = 0.0) -> Wa
     return waiting
 
 
-@pytest.mark.parametrize("outage", [OUTAGE_SECONDS, SHORT_OUTAGE_SECONDS, 20.0])
+@pytest.mark.parametrize("outage", [OUTAGE_SECONDS, UNATTENDED_SECONDS, 8.0])
 def test_the_last_attempt_comes_when_the_outage_ends(clock: Clock, outage: float) -> None:
     """Not up to 22 seconds later: other programs count on the number."""
     for _ in range(50):
@@ -100,12 +102,34 @@ def context_of(command: str, config: Path) -> Context:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_moves_data_waits_five_and_a_half_minutes_and_all_else_eight_seconds(command: str, config: Path) -> None:
+def test_what_moves_data_waits_five_and_a_half_minutes_and_all_else_two(command: str, config: Path) -> None:
     moves_data = command.startswith(("backup_", "restore_", "replicate_"))
     store = context_of(command, config).store
     assert isinstance(store, RetryingStore)
-    assert store.patience.outage == (DATA_SECONDS if moves_data else SHORT_SECONDS)
+    assert store.patience.outage == (DATA_SECONDS if moves_data else UNATTENDED)
     assert store.patience.retries is None
+
+
+def test_hooks_of_a_thousand_hosts_do_not_come_back_at_once(clock: Clock, config: Path) -> None:
+    store = context_of("setup_plugin_for_backup", config).store
+    assert isinstance(store, RetryingStore)
+    pauses = [outlast(clock, store.patience._replace(outages=None)).pauses[0] for _ in range(1000)]
+    assert max(pauses) - min(pauses) > 0.4
+
+
+def test_a_hook_waits_for_a_name_that_can_not_be_resolved_and_a_port_that_refuses(clock: Clock, config: Path) -> None:
+    """What starts the database's host may start the resolver later."""
+    store = context_of("setup_plugin_for_backup", config).store
+    assert isinstance(store, RetryingStore)
+    for cause in (socket.gaierror(-2, "Name or service not known"), ConnectionRefusedError(111, "Connection refused")):
+        failing = iter([cause] * 5)
+
+        def attempt(failing: Iterator[OSError] = failing) -> str:
+            if (error := next(failing, None)) is None:
+                return "done"
+            raise Unreachable("can't connect") from error
+
+        assert store.patience._replace(outages=None).run(attempt, Waiting(clock)) == "done"
 
 
 def test_a_manifest_waits_as_long_as_the_data_that_it_is_of(config: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -31,6 +31,16 @@ class Faults:
         if method == self.method and self.left:
             self.left -= 1
             raise self.error("no answer")
+
+
+class Away(FakeStore):
+    """Can't be asked for anything."""
+
+    def _fail(self, *_: object, **__: object) -> NoReturn:
+        raise Unreachable("no answer")
+
+    find = find_uploads = delete = keeps_versions = _fail
+    delete_unfinished = delete_empty_directories = stat = _fail
 
 
 def patient(
@@ -193,6 +203,35 @@ def test_aborting_ends_the_waiting_of_the_others() -> None:
     writer.abort()
     assert ended.wait(20)
     assert inner.aborted == [KEY]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store: list(store.find("")),
+        lambda store: store.find_uploads(""),
+        lambda store: store.delete([KEY]),
+        lambda store: store.keeps_versions(""),
+        lambda store: store.delete_unfinished(""),
+        lambda store: store.delete_empty_directories(""),
+        lambda store: store.stat(KEY),
+    ],
+    ids=["find", "find_uploads", "delete", "keeps_versions", "delete_unfinished", "delete_empty_directories", "stat"],
+)
+def test_a_store_that_nobody_needs_any_more_is_not_waited_for(ask: Callable[[RetryingStore], object]) -> None:
+    """In the agent a thread may be asking it still, whose caller is gone."""
+    waiting, ended = threading.Event(), threading.Event()
+    store = RetryingStore(Away(), Patience(600, first_pause=60, note=lambda _: waiting.set()))
+
+    def asking() -> None:
+        with pytest.raises(Unreachable):
+            ask(store)
+        ended.set()
+
+    threading.Thread(target=asking, daemon=True).start()
+    assert waiting.wait(20)
+    store.give_up()
+    assert ended.wait(20)
 
 
 def test_each_failure_is_noted_with_what_follows() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
 from fsspec_gp_plugin.protocol import data, hooks
-from fsspec_gp_plugin.protocol.sources import source
+from fsspec_gp_plugin.protocol.sources import choose, source
 from fsspec_gp_plugin.storage.mirrored import MirroredStore
 from fsspec_gp_plugin.storage.retrying import RetryingStore
 from tests.fakes import FakeStore
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.api import ObjectInfo
+    from fsspec_gp_plugin.storage.api import ObjectInfo, Store
 
 TABLE = f"/data/gpseg0/{PREFIX}gpbackup_0_{T}_16384"
 DATA = b"data" * 1000
@@ -123,7 +123,14 @@ def test_in_the_midst_of_a_restore_the_first_target_is_waited_for_20_seconds_and
     assert site.supplies.timeouts[-1] == (SECOND, 60.0)
 
 
-def test_setup_waits_for_the_first_target_8_seconds_and_for_a_request_5(site: Site) -> None:
-    set_up(site)
-    assert site.supplies.timeouts[0] == (FIRST, 5.0)
-    assert patient(mirrored(site, "setup_plugin_for_restore").lead) == (site.first, 8)
+def test_setup_waits_for_the_first_target_8_seconds_and_for_a_request_5_and_then_for_the_copy(site: Site) -> None:
+    asked: list[Store] = []
+
+    def require(store: Store) -> None:
+        asked.append(store)
+        if len(asked) == 1:
+            raise Unreachable("no answer")
+
+    choose(site.context("setup_plugin_for_restore"), T, require)
+    assert [patient(store) for store in asked] == [(site.first, 8), (site.second, 120)]
+    assert site.supplies.timeouts == [(FIRST, 5.0), (SECOND, 60.0)]

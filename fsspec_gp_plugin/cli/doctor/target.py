@@ -19,9 +19,9 @@ from ...errors import AccessDenied, NotFound, PluginError, StorageError
 from ...redaction import scrub
 from ...storage.clock import clock_offset
 from ...storage.opening import open_store
-from ...storage.patience import Patience
-from ...storage.reaching import failed_step, look, may_still_write
+from ...storage.reaching import failed_step, look, may_still_write, meets_no_tls
 from ...storage.reading import first_bytes
+from ..waiting import waiting_for
 from .trials import MEASURING, TRYING, measure, try_each
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ...config.loading import Config
     from ...storage.api import FileStore, Store
+    from ...storage.patience import Patience
     from .steps import Step, Steps
 
 FOLDER = "fsspec_gp_plugin_doctor/"
@@ -48,6 +49,8 @@ _NEXT = {
     "connection": "check the endpoint's address and port, routes and firewalls of this host",
 }
 
+_NO_TLS = "write http:// instead of https:// in the endpoint, or name the port that speaks TLS"
+
 
 def all_steps(*, quick: bool) -> list[str]:
     """Their names, in order."""
@@ -60,14 +63,15 @@ def try_the_target(steps: Steps, config: Config, *, quick: bool, sees: tuple[str
     `sees`: a host that has written an object, the object's key, and its content, which this host must find. It then
     makes no missing directory, as that host has.
     """
+    with waiting_for(config, _OUTAGE_SECONDS) as patience:
+        _try(steps, config, patience, sees, quick=quick)
+
+
+def _try(steps: Steps, config: Config, patience: Patience, sees: tuple[str, str, str] | None, *, quick: bool) -> None:
     measuring = [] if quick else MEASURING
+    still = min(config.timeout, _LONGEST_STILL)
     try:
-        store = open_store(
-            config.url,
-            config.storage_options,
-            timeout=min(config.timeout, _LONGEST_STILL),
-            patience=Patience(_OUTAGE_SECONDS, config.max_retries),
-        )
+        store = open_store(config.url, config.storage_options, timeout=still, patience=patience)
     except PluginError as error:
         steps.failed("reach", error)
         steps.skip([*REACHING[1:], *TRYING, *measuring, *LAST], "the target can't be opened")
@@ -153,9 +157,13 @@ def _read_elsewhere(steps: Steps, store: Store, config: Config, prefix: str) -> 
 def _reach(steps: Steps, store: Store, key: str, *, may_make_root: bool) -> bool:
     """Whether the target answers and knows the credentials."""
     refused: AccessDenied | None = None
-    # What a directory lacks is told by the error alone.
-    places = {} if store.capabilities.descriptors else _NEXT
-    with steps.trying("reach", lambda error: places.get(failed_step(error), "")) as step:
+
+    def advice(error: PluginError) -> str:
+        if store.capabilities.descriptors:
+            return ""  # what a directory lacks is told by the error alone
+        return _NO_TLS if meets_no_tls(error) else _NEXT.get(failed_step(error), "")
+
+    with steps.trying("reach", advice) as step:
         started = time.monotonic()
         if may_make_root and store.capabilities.descriptors:
             cast("FileStore", store).make_root()

@@ -31,7 +31,10 @@ class GcsStore(Renewable):
     """Objects of one bucket below a prefix."""
 
     # An upload is one stream of bytes: its chunks come in order.
-    capabilities = Capabilities(parallel_parts=False, parallel_reads=True, creates=True, max_part_size=5 << 40)
+    # A session takes multiples of 256 KiB.
+    capabilities = Capabilities(
+        parallel_parts=False, parallel_reads=True, creates=True, min_part_size=256 << 10, max_part_size=5 << 40
+    )
 
     def __init__(self, bucket: str, prefix: str, requests: Requests, *, finds_credentials: bool = True) -> None:
         super().__init__(finds_credentials=finds_credentials)

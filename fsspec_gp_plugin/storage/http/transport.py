@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from ..progress import note_sent
 from .answer import Answer, Deadline
 from .connection import Response, request_head
 from .routes import is_of_tls
@@ -163,6 +164,7 @@ def _send(sock: socket.socket, head: bytes, body: memoryview, deadline: Deadline
         for at in range(0, len(body), _SLICE):
             deadline.set(sock)
             sock.sendall(body[at : at + _SLICE])
+            note_sent(min(_SLICE, len(body) - at))
     except OSError as error:
         if isinstance(error, (BrokenPipeError, ConnectionResetError)):
             return error
