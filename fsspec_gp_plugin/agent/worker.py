@@ -25,7 +25,7 @@ from ..process import Streams
 from ..protocol.supplies import Supplies
 from ..transfer.buffers import Memory
 from . import wire
-from .environment import relevant
+from .environment import place, protocols, relevant
 from .line import Line
 from .users import after_hook
 from .warm import Warm, WarmSupplies
@@ -62,6 +62,7 @@ class Worker:
         self._log = Log()
         self._warm = Warm()
         self._environment = dict(os.environ)
+        self._place = place()
         self._memory = Memory(0)
         self._lock = threading.Lock()
         self._lines: set[Line] = set()
@@ -184,11 +185,12 @@ class Worker:
         # It would not change what is made with mode 0600 and 0700.
         if request.umask & 0o700 or not request.cwd.startswith("/"):
             raise Refusal("its umask or directory is unusual")
+        if request.place != self._place:
+            raise Refusal("it has another mount, network or user namespace, or another root directory")
         config = self._warm.config(os.path.join(request.cwd, request.arguments[1]), request.environment)
         if not config.agent:
             raise Refusal("the agent is switched off")
-        for target in filter(None, (config, config.replica)):
-            protocol = target.url.partition("://")[0]
+        for protocol in protocols(config):
             if relevant(request.environment, protocol) != relevant(self._environment, protocol):
                 raise Refusal("it has another environment of credentials")
         self._memory.limit = config.agent_memory_limit // self._share
