@@ -92,6 +92,12 @@ def _counts(name: str, protocol: str) -> bool:
     return known is None and name != "PWD" and not name.startswith(("GP_", "PG")) and is_secret_key(name)
 
 
+def differing(one: Mapping[str, str], other: Mapping[str, str], config: Config) -> list[str]:
+    """The names of the variables that count for a configuration's targets, and are not the same in two environments."""
+    found = (relevant(one, protocol).items() ^ relevant(other, protocol).items() for protocol in protocols(config))
+    return sorted({name for pairs in found for name, _ in pairs})
+
+
 def digest(environment: Mapping[str, str], of: Iterable[str]) -> str:
     """What tells two processes' surroundings apart, without their secrets, where targets are of these protocols."""
     found = {(name, value) for protocol in of for name, value in relevant(environment, protocol).items()}

@@ -25,7 +25,8 @@ from ..process import Streams
 from ..protocol.supplies import Supplies
 from ..transfer.buffers import Memory
 from . import wire
-from .environment import place, protocols, relevant
+from .descriptors import Descriptors, most_of_stream
+from .environment import differing, place
 from .line import Line
 from .users import after_hook
 from .warm import Warm, WarmSupplies
@@ -64,6 +65,7 @@ class Worker:
         self._environment = dict(os.environ)
         self._place = place()
         self._memory = Memory(0)
+        self._descriptors = Descriptors()
         self._lock = threading.Lock()
         self._lines: set[Line] = set()
         self._waiting = self._busy = 0
@@ -138,6 +140,7 @@ class Worker:
                     self._serve(client, full=full)
             except Exception as error:  # noqa: BLE001 - whatever a client does, the others are served
                 self._log.error(f"agent: {type(error).__name__}: {error}")
+            self._descriptors.give_back()
             with self._lock:
                 self._busy -= 1
                 self._slot.busy = self._busy
@@ -190,9 +193,10 @@ class Worker:
         config = self._warm.config(os.path.join(request.cwd, request.arguments[1]), request.environment)
         if not config.agent:
             raise Refusal("the agent is switched off")
-        for protocol in protocols(config):
-            if relevant(request.environment, protocol) != relevant(self._environment, protocol):
-                raise Refusal("it has another environment of credentials")
+        if differing(request.environment, self._environment, config):
+            raise Refusal("it has another environment of credentials")
+        if not self._descriptors.promise(most_of_stream(config)):
+            raise Refusal("the agent has no descriptors left")
         self._memory.limit = config.agent_memory_limit // self._share
         if found := _TIMESTAMP.search(request.arguments[2]):
             self._signs.leave(int(found[1]))

@@ -53,6 +53,20 @@ def limit_descriptors(work: Work, most: int) -> int:
     return before
 
 
+def test_a_call_for_which_descriptors_might_not_suffice_is_refused(work: Work) -> None:
+    """Each may need 24; those that others may still open count as well."""
+    at_rest = open_descriptors(work)
+    limit_descriptors(work, at_rest + 20)
+    assert work.client().ask(work.request()) == wire.REFUSED
+    limit_descriptors(work, at_rest + 24 + 20)
+    first = taken(work)
+    assert work.client().ask(work.request()) == wire.REFUSED
+    first.close()
+    while (answer := work.client().ask(work.request())) == wire.REFUSED:
+        pass
+    assert answer == wire.TAKEN
+
+
 def test_what_the_client_has_taken_back_is_not_touched(work: Work, rows: int) -> None:
     client = taken(work)
     assert client.takes_back()
