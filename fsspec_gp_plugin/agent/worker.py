@@ -26,7 +26,8 @@ from ..process import Streams
 from ..protocol.supplies import Supplies
 from ..transfer.buffers import Memory
 from . import wire
-from .environment import relevant
+from .descriptors import Descriptors, most_of_stream
+from .environment import differing, place
 from .line import Line
 from .users import after_hook
 from .warm import Warm, WarmSupplies
@@ -67,7 +68,9 @@ class Worker:
         self._log = Log()
         self._warm = Warm()
         self._environment = dict(os.environ)
+        self._place = place()
         self._memory = Memory(0)
+        self._descriptors = Descriptors()
         self._lock = threading.Lock()
         self._lines: set[Line] = set()
         self._waiting = self._busy = 0
@@ -152,6 +155,7 @@ class Worker:
                     self._serve(client, full=full)
             except Exception as error:  # noqa: BLE001 - whatever a client does, the others are served
                 self._log.error(f"agent: {type(error).__name__}: {error}")
+            self._descriptors.give_back()
             with self._lock:
                 self._busy -= 1
                 self._slot.busy = self._busy
@@ -199,13 +203,15 @@ class Worker:
         # It would not change what is made with mode 0600 and 0700.
         if request.umask & 0o700 or not request.cwd.startswith("/"):
             raise Refusal("its umask or directory is unusual")
+        if request.place != self._place:
+            raise Refusal("it has another mount, network or user namespace, or another root directory")
         config = self._warm.config(os.path.join(request.cwd, request.arguments[1]), request.environment)
         if not config.agent:
             raise Refusal("the agent is switched off")
-        for target in filter(None, (config, config.replica)):
-            protocol = target.url.partition("://")[0]
-            if relevant(request.environment, protocol) != relevant(self._environment, protocol):
-                raise Refusal("it has another environment of credentials")
+        if differing(request.environment, self._environment, config):
+            raise Refusal("it has another environment of credentials")
+        if not self._descriptors.promise(most_of_stream(config)):
+            raise Refusal("the agent has no descriptors left")
         self._memory.limit = config.agent_memory_limit // self._share
         if found := _TIMESTAMP.search(request.arguments[2]):
             self._signs.leave(int(found[1]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.agent.conftest import CLIENTS, by, served, write_config
+from tests.agent.conftest import CLIENTS, by, hook, served, write_config
 from tests.protocol.agents import Agent
 from tests.protocol.conftest import PART
 from tests.protocol.test_bad_input import mount
@@ -92,6 +92,22 @@ def test_what_it_must_not_serve_runs_by_itself_with_the_same_result(
     plugin.run("list_directory").succeeded()
     plugin.run("delete_backup", database.timestamp).succeeded()
     assert served(agent) == 1
+
+
+def test_variables_that_its_target_does_not_ask_for_do_not_count(local: Plugin, agent: Agent) -> None:
+    """The agent's environment is that of a session by ssh, with a ticket of its own; the server's has a proxy."""
+    local.database.extra |= {
+        "KRB5CCNAME": "FILE:/tmp/krb5cc_1000_Xy",
+        "https_proxy": "http://proxy.example:3128",
+        "CREDENTIALS_DIRECTORY": "/run/credentials/database.service",
+        "AWS_SECRET_ACCESS_KEY": "another",
+        "PIP_TOKEN": "token",
+    }
+    hook(local, "setup_plugin_for_backup", "master")
+    assert agent.ask("status")["users"] == ["backup 20260102030405 coordinator"]
+    before = served(agent)
+    local.run("backup_data", local.database.table(), stdin=b"rows").succeeded()
+    assert served(agent) == before + 1
 
 
 def test_a_value_from_the_environment_is_the_callers(local: Plugin, agent: Agent, tmp_path: Path) -> None:
