@@ -102,7 +102,7 @@ class GcsStore:
                     ) from error
                 raise
             try:
-                described_by_headers(info.key, answer.headers, answer.status)
+                described_by_headers(info.key, answer.headers, answer.status)  # else it is not the store's
                 require_range(info.key, answer.headers, (start, end), info.size, info.version, tag=GENERATION)
                 yield from answer.pieces(into)
             finally:
