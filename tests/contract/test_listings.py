@@ -117,6 +117,46 @@ def test_a_listing_is_read_to_its_last_page(kind: str, server: Pages, opened: Ca
     assert all(asked["prefix"] == "target/backups/" for asked in server.asked)
 
 
+def page_of_version_1(asked: dict[str, str]) -> str:
+    """Two names that follow the marker."""
+    after = [name for name in NAMES if name > asked.get("marker", "")]
+    return _listed(after[:2], more=len(after) > 2)
+
+
+def _listed(names: list[str], *, more: bool, token: str = "") -> str:
+    contents = "".join(f"<Contents><Key>{name}</Key><Size>1</Size></Contents>" for name in names)
+    following = f"<NextContinuationToken>{token}</NextContinuationToken>" if token else ""
+    return f"<ListBucketResult><IsTruncated>{str(more).lower()}</IsTruncated>{following}{contents}</ListBucketResult>"
+
+
+VERSION_2 = {
+    "refuses it as not implemented": lambda _: (501, "<Error><Code>NotImplemented</Code></Error>"),
+    "refuses its parameter": lambda _: (400, "<Error><Code>InvalidArgument</Code></Error>"),
+    "answers in the first version": lambda _: (200, _listed(NAMES[:2], more=True)),
+    "gives the same page for another token": lambda asked: (
+        200,
+        _listed(NAMES[:2], more=True, token=f"after {asked.get('continuation-token', '')}"),
+    ),
+}
+
+
+@pytest.mark.parametrize("answer", VERSION_2.values(), ids=VERSION_2)
+def test_a_store_without_the_second_version_of_listings_is_listed_by_the_first(
+    answer: Callable[[dict[str, str]], tuple[int, str]], server: Pages, opened: Callable[[str], Any]
+) -> None:
+    """As old releases of Ceph are."""
+    server.answer = lambda asked: answer(asked) if "list-type" in asked else (200, page_of_version_1(asked))
+    assert [f"target/{one.key}" for one in opened("s3").find("backups/")] == NAMES
+    assert len(server.asked) <= len(NAMES)
+
+
+def test_what_a_store_refuses_of_both_versions_is_told_once(server: Pages, opened: Callable[[str], Any]) -> None:
+    server.answer = lambda _: (400, "<Error><Code>AuthorizationHeaderMalformed</Code></Error>")
+    with pytest.raises(StorageError, match="the region is wrong"):
+        list(opened("s3").find("backups/"))
+    assert len(server.asked) == 2
+
+
 def test_an_upload_whose_beginning_got_lost_is_ended_and_not_those_of_longer_keys(
     server: Pages, opened: Callable[[str], Any]
 ) -> None:
@@ -204,15 +244,16 @@ def test_neither_uploads_nor_versions_are_told_by_what_is_no_listing(
         getattr(opened(kind), method)("")
 
 
-def test_a_page_of_a_portal_is_no_proof_of_googles_that_an_object_is_deleted(
-    server: Pages, opened: Callable[[str], Any]
+@pytest.mark.parametrize(("kind", "right"), [("gcs", (204, "")), ("hdfs", (200, '{"boolean": true}'))])
+def test_a_page_of_a_portal_is_no_proof_that_an_object_is_deleted(
+    kind: str, right: tuple[int, str], server: Pages, opened: Callable[[str], Any]
 ) -> None:
     for body in ("<html><body>welcome</body></html>", "{}"):
         server.answer = lambda _, body=body: (200, body)  # type: ignore[misc]
-        with pytest.raises(Unreachable, match="the answer is not the store's"):
-            opened("gcs").delete(["a"])
-    server.answer = lambda _: (204, "")
-    opened("gcs").delete(["a"])
+        with pytest.raises(Unreachable, match="the answer is not the"):
+            opened(kind).delete(["a"])
+    server.answer = lambda _: right
+    opened(kind).delete(["a"])
 
 
 def test_a_listing_of_googles_that_has_no_objects_is_empty(server: Pages, opened: Callable[[str], Any]) -> None:

@@ -47,6 +47,7 @@ class Uploads(Gateway):
         self.completing = ""
         self.done = False
         self.checks = self.tells = True  # the CRC-32C of parts, and of objects
+        self.echoes = True  # the CRC-32C of a part that it was sent with
         self.encrypts = False  # so that an object's ETag says nothing of its bytes
         self.goes_away = self.is_away = False  # once an object is complete, and from then on
         self.is_cut_off = False  # the connection ends instead of the answer to a part
@@ -98,7 +99,9 @@ class _Multipart(_Handler, BaseHTTPRequestHandler):
             return None
         self.server.uploads["1"][int(self.asked["partNumber"])] = data
         self.server.md5s[int(self.asked["partNumber"])] = self.headers["Content-MD5"]
-        return self.answer(200, b"", ETag=f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"')
+        crc = self.headers["x-amz-checksum-crc32c"]
+        told = {"x-amz-checksum-crc32c": crc} if crc and self.server.echoes else {}
+        return self.answer(200, b"", ETag=f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"', **told)
 
     def do_HEAD(self) -> None:
         if self.server.is_away:

@@ -103,7 +103,7 @@ class GcsStore(Renewable):
                     ) from error
                 raise
             try:
-                described_by_headers(info.key, answer.headers, answer.status)
+                described_by_headers(info.key, answer.headers, answer.status)  # else it is not the store's
                 require_range(info.key, answer.headers, (start, end), info.size, info.version, tag=GENERATION)
                 yield from answer.pieces(into)
             finally:

@@ -111,8 +111,8 @@ class Webdav:
         filled = 0
         with self._client.http.stream("GET", self._client.join_url(quote(path)), headers=headers) as answer:
             answer.raise_for_status()
-            version = info.version
-            if opaque(answer.headers.get("etag")) != opaque(version) and self.look(path) == (info.size, version):
+            version, told = info.version, answer.headers.get("etag")
+            if version and told and opaque(told) != opaque(version) and self.look(path) == (info.size, version):
                 version = None  # of files it tells other ETags than with them
             require_range(path, answer.headers, (start, end), info.size, version)
             for piece in answer.iter_raw(_RANGE_LIMIT):

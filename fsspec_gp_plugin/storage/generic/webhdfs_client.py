@@ -63,7 +63,7 @@ class WebHdfs:
 
     def make_directories(self, path: str) -> None:
         """Make a directory and those above it."""
-        if _is_false(self._ask("PUT", "MKDIRS", path)):
+        if not _told(self._ask("PUT", "MKDIRS", path), "boolean"):
             raise HdfsError(200, "ParentNotDirectoryException", f"{path} can't be made")
 
     def create(self, path: str, data: memoryview) -> None:
@@ -77,15 +77,16 @@ class WebHdfs:
     def rename(self, source: str, target: str) -> None:
         """Give a file another name, in place of what has it."""
         answer = self._ask("PUT", "RENAME", source, destination=target, renameoptions="OVERWRITE")
-        if _is_false(answer):
+        body = _read(answer, _LARGEST_MESSAGE)
+        if body and not _in_json(body, "boolean"):
             # HttpFS knows no options: there it must go first.
             self.delete(target)
-            if _is_false(self._ask("PUT", "RENAME", source, destination=target)):
+            if not _told(self._ask("PUT", "RENAME", source, destination=target), "boolean"):
                 raise HdfsError(200, "", f"{source} can't be renamed")
 
     def rename_if_free(self, source: str, target: str) -> bool:
         """Give a file another name unless something has it; tells whether it was free."""
-        if not _is_false(self._ask("PUT", "RENAME", source, destination=target)):
+        if _told(self._ask("PUT", "RENAME", source, destination=target), "boolean"):
             return True
         # It says no more than that it did nothing.
         try:
@@ -96,7 +97,7 @@ class WebHdfs:
 
     def delete(self, path: str) -> bool:
         """Remove a file, or a directory that is empty; tells whether there was one."""
-        return not _is_false(self._ask("DELETE", "DELETE", path, recursive="false"))
+        return bool(_told(self._ask("DELETE", "DELETE", path, recursive="false"), "boolean"))
 
     def cancel(self) -> None:
         """Make what another thread sends or reads fail, now and from here on."""
@@ -232,19 +233,17 @@ def _read(answer: Any, most: int) -> bytes:
 
 def _told(answer: Any, *names: str) -> Any:
     """What stands below these names in the answer's JSON."""
+    return _in_json(_read(answer, _LARGEST_LISTING), *names)
+
+
+def _in_json(body: bytes, *names: str) -> Any:
     try:
-        found = json.loads(_read(answer, _LARGEST_LISTING))
+        found = json.loads(body)
         for name in names:
             found = found[name]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Unreachable("the answer is not the name node's; check `host`, `port` and the proxy") from None
     return found
-
-
-def _is_false(answer: Any) -> bool:
-    """Some operations say by a word in a good answer that they did nothing."""
-    body = _read(answer, _LARGEST_MESSAGE)
-    return bool(body) and json.loads(body).get("boolean") is False
 
 
 def _remote(status: int, text: str) -> HdfsError:

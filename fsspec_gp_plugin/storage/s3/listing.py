@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import StorageError, Unreachable
-from ..errors import translating
+from ..errors import http_status, translating
 from .answers import no_object_missing, require_listing
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 # Glacier's instant retrieval is not among them. Of intelligent tiering's own archives a listing doesn't tell.
 _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
+_V1, _V2 = "list_objects", "list_objects_v2"
+# Of stores that know the first version only.
+_REFUSALS = ("400", "405", "501")
 
 
 class Entry(NamedTuple):
@@ -32,32 +35,66 @@ class Entry(NamedTuple):
 def entries_below(control: Control, bucket: str, prefix: str) -> Iterator[Entry]:
     """All objects whose keys begin with the prefix, page after page."""
     doing = f"can't list s3://{bucket}/{prefix}"
-    token: dict[str, str] = {}
-    while True:
-        asked = {"Bucket": bucket, "Prefix": prefix, **token}
-        with no_object_missing(doing):
-            page = control.call("list_objects_v2", **asked)
-            require_listing(page)
+    for request, page in _pages(control, {"Bucket": bucket, "Prefix": prefix}, doing):
         contents = page.get("Contents", ())
         archived = {entry["Key"] for entry in contents if entry.get("StorageClass") in _ARCHIVES}
         if archived:
-            archived -= _restored(control, asked, doing)
+            archived -= _restored(control, request, doing)
         for entry in contents:
             written = entry.get("LastModified")
             modified = written.timestamp() if written else None
             yield Entry(entry["Key"], entry["Size"], entry.get("ETag"), modified, entry["Key"] in archived)
+
+
+class _Request(NamedTuple):
+    method: str
+    parameters: dict[str, Any]
+
+
+def _pages(control: Control, asked: dict[str, Any], doing: str) -> Iterator[tuple[_Request, dict[str, Any]]]:
+    """Each request and its page: by the second version of listings, or by the first where a store refuses that one, or
+    does not go on with it.
+    """
+    method = _V2
+    place: dict[str, str] = {}
+    first = last = ""  # keys of the page before
+    while True:
+        request = _Request(method, {**asked, **place})
+        try:
+            with no_object_missing(doing):
+                page = control.call(method, **request.parameters)
+                require_listing(page)
+        except StorageError as error:
+            if method == _V1 or place or http_status(error) not in _REFUSALS:
+                raise
+            method = _V1
+            continue
+        keys = [entry["Key"] for entry in page.get("Contents", ())]
+        if keys and method == _V2 and keys[0] == first:  # the same page again
+            method, place = _V1, {"Marker": last}
+            continue
+        if keys and keys[0] <= place.get("Marker", ""):
+            raise StorageError(f"{doing}: the store gives the same page again")
+        yield request, page
         if not page.get("IsTruncated"):
             return
-        if page.get("NextContinuationToken") in (None, "", token.get("ContinuationToken")):
+        if keys:
+            first, last = keys[0], keys[-1]
+        token = page.get("NextContinuationToken")
+        if method == _V2 and token and token != place.get("ContinuationToken"):
+            place = {"ContinuationToken": token}
+            continue
+        marker = page.get("NextMarker") or last
+        if marker <= place.get("Marker", ""):
             raise StorageError(f"{doing}: the store says there is more, but not how to get it")
-        token = {"ContinuationToken": page["NextContinuationToken"]}
+        method, place = _V1, {"Marker": marker}
 
 
-def _restored(control: Control, asked: dict[str, Any], doing: str) -> set[str]:
+def _restored(control: Control, request: _Request, doing: str) -> set[str]:
     """The keys of a page whose objects have been restored for a time. None where the store doesn't tell."""
     try:
         with translating(doing):
-            page = control.call("list_objects_v2", **asked, OptionalObjectAttributes=["RestoreStatus"])
+            page = control.call(request.method, **request.parameters, OptionalObjectAttributes=["RestoreStatus"])
     except Unreachable:
         raise
     except StorageError:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .ways import S3Bytes
 
 _LOOKS = 5
+_WITHOUT_CHECKSUMS = "`config_kwargs: {request_checksum_calculation: when_required}` in storage_options"
 
 
 class S3Store(Renewable):
@@ -195,16 +196,17 @@ class S3Store(Renewable):
         if found is None:
             raise StorageError(f"can't write {name}: the store acknowledged it, and it is not there")
         if found.size != written.size:
-            problem = f"can't write {name}: the store held {found.size} bytes of {written.size}"
+            problem, cure = f"can't write {name}: the store held {found.size} bytes of {written.size}", ""
         elif None not in (found.crc32c, written.crc32c) and found.crc32c != written.crc32c:
             problem = f"can't write {name}: the store held bytes of another checksum"
+            cure = f". A store that says so of every object takes checksums and loses them: set {_WITHOUT_CHECKSUMS}"
         else:
             return found
         try:
             self.delete([written.key])
         except StorageError as error:
             raise StorageError(f"{problem}; it could not be removed: {error}") from error
-        raise StorageError(f"{problem}; removed")
+        raise StorageError(f"{problem}; removed{cure}")
 
     def look_for(self, key: str) -> ObjectInfo | None:
         """An object that should be there, as the store may take some seconds to show it; None when it is not."""

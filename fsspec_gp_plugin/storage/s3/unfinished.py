@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # Of a bucket with the unfinished uploads of many others: 1,000 a page.
 _MOST_PAGES = 10
-_ENDED = ("NoSuchUpload", "404")
+# What stores say of an upload that is none any more.
+ENDED = ("NoSuchUpload", "404")
 
 
 class Listed(NamedTuple):
@@ -60,7 +61,7 @@ def last_part_of(control: Control, target: dict[str, str], upload_id: str) -> fl
             with translating(doing):
                 page = control.call("list_parts", **target, UploadId=upload_id, PartNumberMarker=marker)
         except StorageError as error:
-            if error_code(error) in _ENDED:
+            if error_code(error) in ENDED:
                 raise NotFound(f"{doing}: it has ended meanwhile") from error
             raise
         times += [part["LastModified"].timestamp() for part in page.get("Parts", ()) if part.get("LastModified")]
@@ -79,7 +80,7 @@ def _abort(control: Control, bucket: str, found: list[Listed]) -> int:
                 control.call("abort_multipart_upload", Bucket=bucket, Key=one.key, UploadId=one.upload_id)
         except StorageError as error:
             # Somebody else has ended it meanwhile.
-            if error_code(error) not in _ENDED:
+            if error_code(error) not in ENDED:
                 failed = error
     if failed is not None:
         raise failed

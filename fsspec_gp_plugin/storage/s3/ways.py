@@ -44,7 +44,7 @@ class S3Bytes:
         self._direct = direct
         # Once something has worked, a refusal means the request, not the way.
         self._direct_works = False
-        self._crc_works = checksums is True
+        self.crc_required = self._crc_works = checksums is True
         self.crc_wanted = checksums is not False
 
     @property
@@ -59,7 +59,7 @@ class S3Bytes:
             try:
                 answer = self._send("put_object", data, cancellation, {**parameters, "ChecksumCRC32C": crc})
             except Exception as error:
-                if self._crc_works or not _may_mean_the_way(error):
+                if self._crc_works or not may_mean_the_way(error):
                     raise
             else:
                 self._crc_works = True
@@ -79,7 +79,7 @@ class S3Bytes:
                     "create_multipart_upload", **parameters, ChecksumAlgorithm="CRC32C", ChecksumType="FULL_OBJECT"
                 )
             except Exception as error:
-                if self._crc_works or not _may_mean_the_way(error):
+                if self._crc_works or not may_mean_the_way(error):
                     raise
             else:
                 self._crc_works = self._crc_works or answer.get("ChecksumAlgorithm") == "CRC32C"
@@ -104,7 +104,7 @@ class S3Bytes:
             try:
                 return self._head({**target, "ChecksumMode": "ENABLED"})
             except Exception as error:
-                if not _may_mean_the_way(error):
+                if not may_mean_the_way(error):
                     raise
             headers = self._head(target)
             self.crc_wanted = False
@@ -160,7 +160,7 @@ class S3Bytes:
             except CannotPresignError:
                 return plain()
             except Exception as error:
-                if self._direct_works or not _may_mean_the_way(error):
+                if self._direct_works or not may_mean_the_way(error):
                     raise
             else:
                 self._direct_works = True
@@ -192,7 +192,8 @@ def _headers(answer: dict[str, Any]) -> Mapping[str, str]:
     return headers
 
 
-def _may_mean_the_way(error: BaseException) -> bool:
+def may_mean_the_way(error: BaseException) -> bool:
+    """Whether a request was refused for how it was made, and not for what it was about."""
     return http_status(error) in _WAY_REFUSED and error_code(error) not in _NOT_THE_WAY
 
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...checksum import combined, crc32c, in_base64
 from ...errors import StorageError, Unreachable
 from ..api import ObjectInfo
-from ..errors import error_code, http_status, translating, was_never_sent
+from ..errors import error_code, http_status, translated, translating, was_never_sent
 from ..http.cancellation import Cancellation
 from ..http.ranges import opaque
 from .answers import writing
-from .unfinished import abort_of
+from .unfinished import ENDED, abort_of
+from .ways import may_mean_the_way
 
 if TYPE_CHECKING:
     from .store import S3Store
@@ -56,19 +57,51 @@ class S3Writer:
 
     def write(self, number: int, data: memoryview) -> None:
         with writing(self._store.name(self._key)):
-            begun = self._begin()
-            crc = crc32c(data) if begun.crc else None
-            asked = object()
-            self._unanswered.add(asked)
+            while not self._has_written(self._begin(), number, data):
+                pass
+
+    def _has_written(self, begun: _Begun, number: int, data: memoryview) -> bool:
+        """Send a part. False where another upload has taken the place of that one, so that it must be sent again."""
+        crc = crc32c(data) if begun.crc else None
+        asked = object()
+        self._unanswered.add(asked)
+        try:
             answer = self._store.bytes.upload_part(
                 data, self._cancellation, crc=crc, **self._target, UploadId=begun.upload_id, PartNumber=number
             )
-            etag = answer.get("etag")
-            if not etag:
-                raise Unreachable("the answer to a part has no ETag, so it is not the store's")
+        except Exception:
+            if self._begun is begun:
+                raise
+            return False
+        etag = answer.get("etag")
+        if not etag:
+            raise Unreachable("the answer to a part has no ETag, so it is not the store's")
+        self._unanswered.discard(asked)
+        # All that look at it give it back: what is given back is what most programs complete an upload with.
+        is_checked = crc is None or answer.get("x-amz-checksum-crc32c") == in_base64(crc)
+        with self._beginning:
+            if self._begun is begun and not is_checked and not self._parts:
+                self._give_up_crc(begun)
+            if self._begun is not begun:
+                return False
             # A proxy may have marked it as weak; the store knows it without that.
             self._parts[number] = _Part(etag.removeprefix("W/"), len(data), crc)
-            self._unanswered.discard(asked)
+            return True
+
+    def _give_up_crc(self, begun: _Begun) -> None:
+        """Begin anew without checksums that the store takes and does not look at, as no part counts yet."""
+        data = self._store.bytes
+        if data.crc_required:
+            return
+        try:
+            self._store.control.call("abort_multipart_upload", **self._target, UploadId=begun.upload_id)
+        except Exception as error:
+            if isinstance(translated(error, ""), Unreachable):
+                raise
+            if error_code(error) not in ENDED:
+                return  # it may not be aborted, and so goes on
+        data.crc_wanted = False
+        self._begun = None
 
     def complete(self, size: int) -> ObjectInfo:
         if not self._parts:  # S3 takes no multipart upload without parts
@@ -109,22 +142,36 @@ class S3Writer:
         ]
         self._completing = True
         try:
-            answer = self._store.control.call_slow(
-                "complete_multipart_upload",
-                **self._target,
-                UploadId=begun.upload_id,
-                MultipartUpload={"Parts": listed},
-                **whole,
-            )
+            answer = self._ask_to_complete(begun, listed, whole)
         except Exception as error:
             # An earlier attempt, whose answer got lost, may have done it.
-            if error_code(error) not in ("NoSuchUpload", "404") or not self._is_there(size, crc):
+            if error_code(error) not in ENDED or not self._is_there(size, crc):
                 raise
         else:
             if not answer.get("ETag") and not self._is_there(size, crc):
                 # Whoever answered was no S3.
                 raise Unreachable(f"can't write {self._store.name(self._key)}: the answer has no ETag")
         return crc
+
+    def _ask_to_complete(self, begun: _Begun, listed: list[dict[str, Any]], whole: dict[str, Any]) -> dict[str, Any]:
+        def ask(**checksum: str) -> dict[str, Any]:
+            parts = {"Parts": listed}
+            answer: dict[str, Any] = self._store.control.call_slow(
+                "complete_multipart_upload",
+                **self._target,
+                UploadId=begun.upload_id,
+                MultipartUpload=parts,
+                **checksum,
+            )
+            return answer
+
+        try:
+            return ask(**whole)
+        except Exception as error:
+            if not whole or self._store.bytes.crc_required or not may_mean_the_way(error):
+                raise
+        # Its parts were checked, and what it tells of the whole object is compared.
+        return ask()
 
     def _is_there(self, size: int, crc: int | None) -> bool:
         """Whether the object at the key is this upload's: by size, checksum, and the ETag that its parts give."""
@@ -163,11 +210,13 @@ class S3Writer:
                 self._store.control.call("abort_multipart_upload", **self._target, UploadId=upload_id)
                 self._removed = True
             except Exception as error:
-                if error_code(error) in ("NoSuchUpload", "404"):
-                    if self._completing and not self._removed:
-                        raise StorageError("it was being completed, so the whole object may be visible") from error
-                    return
-                raise
+                if self._removed and not isinstance(translated(error, ""), Unreachable):
+                    return  # whatever it says of what is gone
+                if error_code(error) not in ENDED:
+                    raise
+                if self._completing:
+                    raise StorageError("it was being completed, so the whole object may be visible") from error
+                return
             if not self._unanswered:
                 return
             time.sleep(0.05)
@@ -198,7 +247,7 @@ class S3Writer:
                     if not http_status(error).startswith("4") and not was_never_sent(error):
                         self._lost_an_answer = True
                     raise
-                crc = answer.get("ChecksumAlgorithm") == "CRC32C"
+                crc = self._store.bytes.crc_wanted and answer.get("ChecksumAlgorithm") == "CRC32C"
                 self._begun = _Begun(upload_id, crc, crc and answer.get("ChecksumType") == "FULL_OBJECT")
             return self._begun
 
