@@ -22,7 +22,6 @@ class HangingFileSystem(LocalFileSystem):  # type: ignore[misc]
     """
 
     protocol = "hanging"
-    root_marker = "/"
 
     def __init__(self, *, where: str = "", folder: str = "", how: str = "hang", **options: Any) -> None:
         super().__init__(**options)
