@@ -18,13 +18,15 @@ RELEASE = threading.Event()
 
 class HangingFileSystem(LocalFileSystem):  # type: ignore[misc]
     """`where`: the calls that hang, or do something else, such as "write"; `folder`: as many of them as it has files.
-    `how`: "hang", "reset", or "work", which lasts three seconds.
+    `how`: "hang", "reset", or "work", which lasts three seconds. `block`: bytes that a file keeps in memory before it
+    writes them.
     """
 
     protocol = "hanging"
 
-    def __init__(self, *, where: str = "", folder: str = "", how: str = "hang", **options: Any) -> None:
+    def __init__(self, *, where: str = "", folder: str = "", how: str = "hang", block: int = 0, **options: Any) -> None:
         super().__init__(**options)
+        self.block = block
         self._where, self._folder, self._how = where, Path(folder), how
         self.at("constructor")
 
@@ -85,10 +87,19 @@ class HangingFile:
     def __init__(self, fs: HangingFileSystem, path: str, mode: str) -> None:
         self._fs = fs
         self._file = open(path, mode)  # noqa: SIM115 - closed by close()
+        self._kept = bytearray()
 
     def write(self, data: bytes) -> int:
         self._fs.at("write")
-        return self._file.write(data)
+        self._kept += data
+        if len(self._kept) >= self._fs.block:
+            self._flush()
+        return len(data)
+
+    def _flush(self) -> None:
+        if self._kept:
+            self._file.write(self._kept)
+            self._kept = bytearray()
 
     def read(self, size: int) -> bytes:
         self._fs.at("read")
@@ -100,4 +111,5 @@ class HangingFile:
 
     def close(self) -> None:
         self._fs.at("close")
+        self._flush()
         self._file.close()

@@ -1,7 +1,8 @@
-"""A filesystem of fsspec whose calls never return: no call of gpbackup's hangs with it."""
+"""A filesystem of fsspec whose calls never return hangs no call of gpbackup's; one that needs much memory is told."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -58,16 +59,19 @@ class Place:
         self.plugin = Plugin(database, database.folder / "plugin.yaml", executable)
         self.agent = Agent(database, "hanging", executable=executable) if agent else None
 
-    def hang(self, where: str, times: int, **options: str) -> None:
-        """So many calls of a kind, from now on."""
-        hanging = {"where": where, "folder": str(self.calls)}
+    def hang(self, where: str, times: int, *, block: int = 0, **options: str) -> None:
+        """So many calls of a kind, from now on. `block`: bytes that files keep before they write them."""
+        hanging = {"where": where, "folder": str(self.calls), "block": block}
         settings = {"timeout": "1s", "agent": "on" if self.agent else "off", **options}
         write_config(self.plugin.config, f"hanging://{self._root}", hanging, **settings)
         for number in range(times):
             (self.calls / str(number)).touch()
 
+    def files(self) -> list[str]:
+        return [path.name for path in self._root.rglob("*") if path.is_file()]
+
     def visible(self) -> list[str]:
-        return [path.name for path in self._root.rglob("*") if path.is_file() and path.suffix != ".part"]
+        return [name for name in self.files() if not name.endswith(".part")]
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "agent"])
@@ -125,3 +129,26 @@ def test_a_signal_ends_a_backup_in_time_whose_write_never_returns(place: Place) 
     process.send_signal(signal.SIGTERM)
     assert end(process, seconds=2.5).status == 128 + signal.SIGTERM
     assert place.visible() == []
+
+
+KEPT = "this filesystem keeps what it is given in memory until a file is whole"
+
+
+@pytest.mark.parametrize(("block", "is_told"), [(1 << 30, True), (20 << 20, False), (0, False)])
+def test_setup_warns_of_a_filesystem_that_keeps_streams_in_memory_once_a_backup(
+    place: Place, block: int, is_told: bool
+) -> None:
+    place.hang("", 0, block=block, timeout="60s")
+    place.plugin.setup("setup_plugin_for_backup")
+    lines = [line for line in place.plugin.database.log().splitlines() if KEPT in line]
+    assert ["WARNING" in line for line in lines] == [True] * is_told
+    assert not [name for name in place.files() if "probe" in name]
+
+
+@pytest.mark.parametrize("place", [False], indirect=True, ids=["plain"])
+def test_doctor_warns_of_a_filesystem_that_keeps_streams_in_memory(place: Place) -> None:
+    place.hang("", 0, block=1 << 30, timeout="60s")
+    doctor = place.plugin.run("doctor", "--json")
+    steps = {step["step"]: step for step in json.loads(doctor.out)["steps"]}
+    assert steps["multipart"]["status"] == "warning"
+    assert KEPT in steps["multipart"]["told"]
