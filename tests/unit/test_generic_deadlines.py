@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -234,3 +234,25 @@ def test_a_call_that_works_for_longer_than_the_limit_is_let_work(place: Place) -
 def test_a_store_that_is_forgotten_leaves_no_thread(place: Place) -> None:
     place.store("").put(KEY, DATA)
     wait_for(lambda: not threads())
+
+
+class OfOneThread(HangingFileSystem):
+    """As one whose library keeps its connection for the thread that made it."""
+
+    def __init__(self, **options: Any) -> None:
+        self._thread = threading.get_ident()
+        super().__init__(**options)
+
+    def at(self, where: str) -> None:
+        assert threading.get_ident() == self._thread, where
+
+
+def test_all_calls_come_from_the_thread_that_made_the_filesystem(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules["fsspec.registry"]._registry, "hanging", OfOneThread)
+    store = place.store("")
+    thread = threading.Thread(target=store.put, args=(KEY, DATA))
+    thread.start()
+    thread.join()
+    assert [info.key for info in store.find("backups/")] == [KEY]
+    store.delete([KEY])
+    store.close()

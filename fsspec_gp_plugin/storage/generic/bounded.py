@@ -138,7 +138,6 @@ class Bounded:
             return
         left.add(self._calls)
         self._calls.put(Call(partial(_end, self.filesystem, self._file)))
-        self._file = None
         self._calls.put(None)
         if call is not None and not call.done.is_set():
             call.is_late = True
