@@ -70,6 +70,9 @@ class Place:
     def files(self) -> list[str]:
         return [path.name for path in self._root.rglob("*") if path.is_file()]
 
+    def sizes(self) -> list[int]:
+        return [path.stat().st_size for path in self._root.rglob("*") if path.is_file()]
+
     def visible(self) -> list[str]:
         return [name for name in self.files() if not name.endswith(".part")]
 
@@ -152,3 +155,14 @@ def test_doctor_warns_of_a_filesystem_that_keeps_streams_in_memory(place: Place)
     steps = {step["step"]: step for step in json.loads(doctor.out)["steps"]}
     assert steps["multipart"]["status"] == "warning"
     assert KEPT in steps["multipart"]["told"]
+
+
+@pytest.mark.parametrize("place", [False], indirect=True, ids=["plain"])
+def test_a_backup_that_gets_no_second_buffer_goes_on_and_logs_it_once(place: Place) -> None:
+    place.hang("", 0, backup_multipart_chunksize="256MB", timeout="60s")
+    path = place.plugin.database.table()
+    line = place.plugin.command("backup_data", path)
+    place.plugin.shell(f"ulimit -v 600000; head -c 300000000 /dev/zero | {line}").succeeded()
+    assert place.sizes() == [300_000_000]
+    log = place.plugin.database.log()
+    assert log.count("the system refuses memory for another buffer of 262,144 KiB, so the stream goes on with 1") == 1
