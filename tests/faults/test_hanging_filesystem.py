@@ -159,10 +159,10 @@ def test_doctor_warns_of_a_filesystem_that_keeps_streams_in_memory(place: Place)
 
 @pytest.mark.parametrize("place", [False], indirect=True, ids=["plain"])
 def test_a_backup_that_gets_no_second_buffer_goes_on_and_logs_it_once(place: Place) -> None:
-    place.hang("", 0, backup_multipart_chunksize="256MB", timeout="60s")
+    place.hang("", 0, backup_multipart_chunksize="512MB", timeout="60s")
     path = place.plugin.database.table()
     line = place.plugin.command("backup_data", path)
-    place.plugin.shell(f"ulimit -v 600000; head -c 300000000 /dev/zero | {line}").succeeded()
-    assert place.sizes() == [300_000_000]
+    place.plugin.shell(f"ulimit -v 1000000; head -c 540000000 /dev/zero | {line}").succeeded()
+    assert place.sizes() == [540_000_000]
     log = place.plugin.database.log()
-    assert log.count("the system refuses memory for another buffer of 262,144 KiB, so the stream goes on with 1") == 1
+    assert log.count("the system refuses memory for another buffer of 524,288 KiB, so the stream goes on with 1") == 1
