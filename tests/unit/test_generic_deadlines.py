@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -256,3 +257,25 @@ def test_all_calls_come_from_the_thread_that_made_the_filesystem(place: Place, m
     assert [info.key for info in store.find("backups/")] == [KEY]
     store.delete([KEY])
     store.close()
+
+
+FORKED = """
+import os, sys
+from fsspec_gp_plugin.storage.opening import open_store
+from fsspec_gp_plugin.storage.patience import Patience
+
+options = {"path": sys.argv[1], "target_protocol": "file"}
+store = open_store("dir://", options, timeout=600, patience=Patience(outage=60, first_pause=0.01))
+store.put("key", memoryview(b"data"))
+pid = os.fork()
+if not pid:
+    os._exit(store.stat("key").size)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_process_that_was_forked_makes_connections_of_its_own(tmp_path: Path) -> None:
+    """The threads of those that it has inherited are not there."""
+    line = [sys.executable, "-W", "ignore", "-c", FORKED, str(tmp_path)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=AT_ONCE, check=False)
+    assert (done.returncode, done.stdout) == (0, "4\n"), done.stderr
