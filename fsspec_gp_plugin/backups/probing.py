@@ -16,9 +16,10 @@ from ..errors import AccessDenied, NotFound, PluginError, StorageError
 from ..integrity.manifest import FOLDER
 from ..storage.reading import fetched, part_of
 from .parallel import side_by_side
+from .spooling import tell_spooling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ..storage.api import ObjectInfo, Store
 
@@ -30,9 +31,10 @@ _LOOKS = 5
 _RANGE = (1000, _BLOCK + 1000)
 
 
-def probe(store: Store, prefix: str, note: Note) -> None:
+def probe(store: Store, prefix: str, note: Note, warn: Note | None = None) -> None:
     """Do with a large object below the prefix what a backup and a restore will do; StorageError for what does not work.
-    Claim and mark, which lie there already, have shown the way of small ones.
+    Claim and mark, which lie there already, have shown the way of small ones. `warn` is for what costs too much to be
+    looked for on each host.
 
     Credentials that may only write are enough for a backup, so reading, listing and deleting may be denied.
     """
@@ -50,6 +52,8 @@ def probe(store: Store, prefix: str, note: Note) -> None:
             tried.write_parts()
             tried.read()
             tried.list()
+        if warn is not None:
+            tell_spooling(store, tried, warn)
     finally:
         tried.delete()
 
@@ -75,7 +79,7 @@ class Probe:
         self._info: ObjectInfo | None = None
         self.aborted, self.written = f"{prefix}{name}_aborted", f"{prefix}{name}_written"
 
-    def abort(self, blocks: list[bytes]) -> None:
+    def abort(self, blocks: Iterable[bytes]) -> None:
         """Begin an upload of those blocks, and take it back."""
         writer = self._store.begin(self.aborted)
         try:

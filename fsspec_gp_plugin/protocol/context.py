@@ -143,6 +143,7 @@ class Context:
             self._note_left_behind,
             alarm=self._supplies.alarm,
             memory=self._supplies.memory,
+            tell=self.log.info,
         )
         with self._registered(upload):
             return upload.run(source)
@@ -187,6 +188,7 @@ class Context:
             alarm=self._supplies.alarm,
             memory=self._supplies.memory,
             begun=self._note_first_byte,
+            tell=self.log.info,
         )
 
     def _note_first_byte(self) -> None:
@@ -212,9 +214,7 @@ class Context:
         return fetched
 
     def wait_for(self, work: Callable[[], _T]) -> _T:
-        """The result of work that waits for a store, or for another process. A signal ends the waiting, also in the
-        agent, where the work goes on by itself for a while.
-        """
+        """The result of work that may wait. A signal ends the waiting; in the agent the work then goes on alone."""
         return heeding(self._supplies.alarm, work)
 
     def require_wanted(self) -> None:

@@ -49,7 +49,7 @@ def setup_plugin_for_backup(context: Context, directory: str, scope: str, conten
         ):
             if is_first:
                 begin_journal(context, timestamp)
-                probe(context.store, prefix, context.log.info)
+                probe(context.store, prefix, context.log.info, context.log.warning if is_coordinator else None)
         if is_coordinator:
             take_back_uploads(context, keys.local_run(directory)[0])
     _done(context, timestamp, scope, content)

@@ -65,28 +65,38 @@ def let_go(error: BaseException | None) -> None:
 class Buffers:
     """A bounded stock of equal buffers, reused."""
 
-    def __init__(self, wait: Callable[[], None], ring: Callable[[], None], memory: Memory | None = None) -> None:
-        """`wait` sleeps until `ring` is called, and raises when waiting on is pointless; `memory` is shared."""
+    def __init__(
+        self,
+        wait: Callable[[], None],
+        ring: Callable[[], None],
+        memory: Memory | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`wait` sleeps until `ring` is called, and raises when waiting on is pointless; `memory` is shared; `tell` is
+        called once if the system refuses memory.
+        """
         self._wait = wait
         self._ring = ring
         self._memory = memory
+        self._tell = tell
+        self._told = False
         self._lock = threading.Lock()
         self._free: list[mmap.mmap] = []
         self._out = 0
         self._taken = 0
         self._closed = False
 
-    def take(self, size: int, most: int, *, must: bool = False) -> mmap.mmap:
+    def take(self, size: int, most: int) -> mmap.mmap:
         """A buffer of `size` bytes, when fewer than `most` are out. Sizes may only grow.
 
-        One that `must` be had is had though the memory that is shared is used up: without it the stream can't go on.
+        MemoryError where the system gives none though none is out, so that nothing can move.
         """
-        while (buffer := self.take_now(size, most, must=must)) is None:
+        while (buffer := self.take_now(size, most)) is None:
             self._wait()
         return buffer
 
     def take_now(self, size: int, most: int, *, must: bool = False) -> mmap.mmap | None:
-        """A buffer if there is one now."""
+        """As take(), a buffer if there is one now. `must`: also though the memory that is shared is used up."""
         with self._lock:
             if self._out >= most:
                 return None
@@ -102,11 +112,22 @@ class Buffers:
                     buffer = mmap.mmap(-1, size)
                 except OSError as error:
                     self._count(-size)
-                    raise MemoryError from error
+                    if not self._out:
+                        raise MemoryError from error
+                    self._tell_refused(size)
+                    return None
             else:
                 return None
             self._out += 1
             return buffer
+
+    def _tell_refused(self, size: int) -> None:
+        if not self._told:
+            self._told = True
+            self._tell(
+                f"the system refuses memory for another buffer of {size >> 10:,} KiB, so the stream goes on with "
+                f"{self._out}, and slower"
+            )
 
     def give_back(self, buffer: mmap.mmap) -> None:
         """Return a buffer that nobody looks at any more."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import select
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
@@ -24,6 +23,7 @@ from .schedule import BUFFER_BUDGET
 from .spans import Fetch, fetches
 from .throttle import Throttle
 from .wanted import require_crc, require_size, require_within
+from .workers import Workers
 
 if TYPE_CHECKING:
     import mmap
@@ -71,9 +71,10 @@ class Download:
         alarm: Alarm | None = None,
         memory: Memory | None = None,
         begun: Callable[[], None] = lambda: None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Touches nothing yet. `alarm` ends it where no signal does; `memory` is what it shares with other streams;
-        `begun` is called just before the first bytes are written.
+        `begun` is called just before the first bytes are written; `tell` is told what makes it slow.
         """
         self._alarm = alarm
         self._begun = begun
@@ -84,7 +85,7 @@ class Download:
         self._concurrency = min(settings.concurrency, buffers) if store.capabilities.parallel_reads else 1
         self._window = min(self._concurrency + _AHEAD, buffers)
         self._throttle = Throttle(settings.max_bandwidth, sleep=partial(pause, alarm=alarm))
-        self._buffers = Buffers(self._wait, lambda: None, memory)
+        self._buffers = Buffers(self._wait, lambda: None, memory, tell)
         self._flying: deque[Flight] = deque()
         self._written = 0
         self._crc: int | None = 0 if settings.checksum else None
@@ -139,7 +140,7 @@ class Download:
             self._run(pool, info, spans)
         return Downloaded(self._written, None)
 
-    def _asked(self, pool: ThreadPoolExecutor, request: Callable[[], _T]) -> _T:
+    def _asked(self, pool: Workers, request: Callable[[], _T]) -> _T:
         """A small request's answer, awaited like the bytes: a reader that goes meanwhile ends it."""
         future = pool.submit(request)
         future.add_done_callback(self._bell.ring)
@@ -188,9 +189,9 @@ class Download:
         return Downloaded(copying.size + held, crc)
 
     @contextmanager
-    def _flights(self) -> Iterator[ThreadPoolExecutor]:
+    def _flights(self) -> Iterator[Workers]:
         """Threads for ranged reads. On the way out they are left alone: one may wait for a store that hangs."""
-        pool = ThreadPoolExecutor(self._concurrency)
+        pool = Workers(self._concurrency)
         try:
             with Bell(self._alarm) as self._bell:
                 self._poller = self._bell.watch(self._sink, 0)
@@ -202,7 +203,7 @@ class Download:
             pool.shutdown(wait=False, cancel_futures=True)
             self._buffers.close()
 
-    def _run(self, pool: ThreadPoolExecutor, info: ObjectInfo, spans: Iterable[tuple[int, int]]) -> None:
+    def _run(self, pool: Workers, info: ObjectInfo, spans: Iterable[tuple[int, int]]) -> None:
         for fetch in fetches(spans, self._read_size):
             while (buffer := self._buffers.take_now(self._read_size, self._window)) is None:
                 self._write_head()

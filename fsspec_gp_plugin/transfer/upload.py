@@ -8,7 +8,6 @@ Memory: schedule.buffers() × part size. Where objects are files, the kernel cop
 from __future__ import annotations
 
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -21,10 +20,12 @@ from .ending import settled, taken_back
 from .pump import Bell, Source, input_failed, pause, widen_pipe
 from .schedule import BUFFER_BUDGET, PartSchedule
 from .throttle import Throttle
+from .workers import Workers
 
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from ..storage.api import FileStore, ObjectInfo, PartWriter, Store
     from ..storage.link import Link
@@ -58,9 +59,10 @@ class Upload:
         *,
         alarm: Alarm | None = None,
         memory: Memory | None = None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`note` is told what could not be cleaned up after a failure; `alarm` ends it where no signal does;
-        `memory` is what it shares with other streams.
+        `memory` is what it shares with other streams; `tell` is told what makes it slow.
         """
         self._store = store
         self._key = key
@@ -78,7 +80,7 @@ class Upload:
         self._error: BaseException | None = None
         self._alarm = alarm
         self._bell: Bell | None = None
-        self._buffers = Buffers(self._sleep, self._wake, memory)
+        self._buffers = Buffers(self._sleep, self._wake, memory, tell)
         self._writer: PartWriter | None = None
         self._visible: ObjectInfo | None = None
 
@@ -89,7 +91,7 @@ class Upload:
         visible and nothing is left behind.
         """
         # One thread a part in flight; they start when there is work.
-        pool = ThreadPoolExecutor(max_workers=max(1, self._schedule.buffers(1) - 1))
+        pool = Workers(max_workers=max(1, self._schedule.buffers(1) - 1))
         try:
             with Bell(self._alarm) as self._bell:
                 if self._store.capabilities.descriptors:
@@ -106,18 +108,19 @@ class Upload:
             if self._error is not None:  # it knows of buffers, and ours would keep them
                 self._error = StorageError(f"{self._key}: the upload has ended")
 
-    def _run(self, source: int, pool: ThreadPoolExecutor, bell: Bell) -> ObjectInfo:
+    def _run(self, source: int, pool: Workers, bell: Bell) -> ObjectInfo:
         stream = Source(source, bell, self._raise_error, self._throttle)
         buffer = self._take(1)
         filled = stream.fill(memoryview(buffer))
         following, more, ended = None, 0, False
         if filled == len(buffer):
             widen_pipe(source)
-            # One look ahead: a stream that ends with its first part is still a small object.
-            following = self._take(2, must=True)
-            more = stream.read(memoryview(following))
-            ended = not more
-        if not more and self._store.capabilities.single_request_put:
+            # One look ahead, if there is memory: a stream that ends with its first part is still a small object.
+            following = self._buffers.take_now(self._schedule.size(2), self._schedule.buffers(2), must=True)
+            if following is not None:
+                more = stream.read(memoryview(following))
+                ended = not more
+        if (ended or filled < len(buffer)) and self._store.capabilities.single_request_put:
             data = memoryview(buffer)[:filled]
             crc = crc32c(data) if self._settings.checksum else None
             return settled(pool.submit(self._make_visible, lambda: self._store.put(self._key, data), crc), bell)
@@ -144,7 +147,7 @@ class Upload:
                 crc = combined(crc, part, size)
         return settled(pool.submit(self._make_visible, lambda: writer.complete(total), crc), bell)
 
-    def _run_by_descriptor(self, source: int, pool: ThreadPoolExecutor, bell: Bell) -> ObjectInfo:
+    def _run_by_descriptor(self, source: int, pool: Workers, bell: Bell) -> ObjectInfo:
         """Where the object is a file, its bytes need no buffers of ours."""
         store = cast("FileStore", self._store)
         self._writer = writer = store.begin(self._key)
@@ -197,13 +200,13 @@ class Upload:
             )
         return True
 
-    def _take(self, number: int, start: int = 0, *, must: bool = False) -> mmap.mmap:
+    def _take(self, number: int, start: int = 0) -> mmap.mmap:
         self._raise_error()
         size = self._schedule.size(number)
         link: Link | None = getattr(self._writer, "link", None)  # of a writer that repeats what breaks
         if link is not None and link.carries is not None:
             size = self._schedule.smaller(number, start, link.carries)
-        return self._buffers.take(size, self._schedule.buffers(number), must=must)
+        return self._buffers.take(size, self._schedule.buffers(number))
 
     def _sleep(self) -> None:
         if self._bell is not None:

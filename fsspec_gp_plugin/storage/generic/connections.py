@@ -68,7 +68,8 @@ class Connections:
     def give_back(self, fs: Any) -> None:
         """It works and nothing is under way on it."""
         with self._lock:
-            if not self._closed and len(self._idle) < _MOST_IDLE:
+            # One that was given up in a call whose error somebody took for an answer is over.
+            if not self._closed and len(self._idle) < _MOST_IDLE and not getattr(fs, "is_over", False):
                 self._idle.append(fs)
                 return
         self._dialect.disconnect(fs)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...errors import StorageError, Unreachable
+from .bounded import Bounded
 from .output import FileOutput
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _PIECE = 1 << 20
 
 
 class Dialect:
-    """Any filesystem, by plain fsspec calls. Subclasses do better what theirs can do better.
+    """Any filesystem, by plain fsspec calls that end in time. Subclasses do better what theirs can do better.
 
     `fs` is always what connect() gave, used by one thread at a time and by one file at a time: the store leases
     connections. Paths are those of the filesystem. Methods raise what the library raises, and FileNotFoundError for
@@ -53,17 +54,14 @@ class Dialect:
 
     def connect(self) -> Any:
         """A fresh connection: a filesystem, or anything else that the other methods understand."""
-        return self._make()
+        return Bounded(self._make, self.timeout)
 
     def disconnect(self, fs: Any) -> None:
         """Close a connection without waiting for anything; raises nothing.
 
         Called from any thread, also to end a call that hangs on that connection in another one.
         """
-        with suppress(Exception):
-            close = getattr(fs, "close", None)
-            if callable(close):
-                close()
+        fs.let_go()
 
     def explain(self, error: Exception, doing: str) -> PluginError | None:
         """Our error for an exception that storage.errors does not know; None leaves it to them."""
@@ -75,16 +73,17 @@ class Dialect:
     def make_directories(self, fs: Any, path: str) -> None:
         """Make a directory and those above it. It may be there already, or be made by others at the same time."""
         try:
-            fs.makedirs(path, exist_ok=True)
+            fs.call("makedirs", path, exist_ok=True)
         except NotImplementedError:
             pass
         except FileExistsError:
-            if not fs.isdir(path):
+            if not fs.call("isdir", path):
                 raise
 
     def create(self, fs: Any, path: str) -> Output:
         """An empty working file, open. An earlier attempt may have made it already, and written nothing."""
-        return FileOutput(fs.open(path, "wb"))
+        fs.open(path, "wb")
+        return FileOutput(fs)
 
     def resume(self, fs: Any, path: str) -> Output:
         """The working file, open at its end; or anywhere in it for a positional dialect."""
@@ -92,13 +91,14 @@ class Dialect:
 
     def size(self, fs: Any, path: str) -> int:
         """Bytes in a file now, not as some cache remembers it; FileNotFoundError where there is none."""
-        fs.invalidate_cache()
-        info = fs.info(path)
+        fs.call("invalidate_cache")
+        info = fs.call("info", path)
         if info.get("type") != "file":
             raise FileNotFoundError(f"{path} is not a file")
         if info.get("size") is None:
             raise StorageError(f"can't tell the size of {self.place}{path}")
-        return int(info["size"])
+        fs.last_size = int(info["size"])
+        return int(fs.last_size)
 
     def look(self, fs: Any, path: str) -> tuple[int, str | None]:
         """Bytes in a file, as by size(), and what tells this version of it from another, where that is told."""
@@ -110,9 +110,12 @@ class Dialect:
             self._move(fs, working, final)
         except Exception:
             # Few of these filesystems rename onto an existing file.
-            if not fs.exists(final) or not fs.exists(working):
+            if fs.is_over or not fs.call("exists", final) or not fs.call("exists", working):
                 raise
-            fs.rm_file(final)
+            try:
+                fs.call("rm_file", final)
+            except TimeoutError as error:
+                raise StorageError(f"{self.place}{final} was being removed, so it may still disappear") from error
             self._move(fs, working, final)
 
     def rename_if_free(self, fs: Any, working: str, final: str) -> None:
@@ -124,12 +127,12 @@ class Dialect:
     def _move(self, fs: Any, working: str, final: str) -> None:
         from fsspec import AbstractFileSystem
 
-        if type(fs).mv is AbstractFileSystem.mv:
+        if type(fs.filesystem).mv is AbstractFileSystem.mv:
             # fsspec's own mv takes names for patterns, where ? and * have a meaning.
-            fs.cp_file(working, final)
-            fs.rm_file(working)
+            fs.call("cp_file", working, final, moving=fs.last_size)
+            fs.call("rm_file", working)
         else:
-            fs.mv(working, final)
+            fs.call("mv", working, final, moving=fs.last_size)
 
     # Reading
 
@@ -138,14 +141,20 @@ class Dialect:
 
         A connection that ends early raises after what came was yielded. So does a file that is too short.
         """
-        if getattr(fs, "async_impl", False):
+        if getattr(fs.filesystem, "async_impl", False):
             # One request a piece; its file object would read ahead more than is wanted.
-            yield from _pieces(lambda done, size: fs.cat_file(path, start=start + done, end=start + done + size), into)
+            yield from _pieces(
+                lambda done, size: fs.call("cat_file", path, start=start + done, end=start + done + size), into
+            )
             return
-        with fs.open(path, "rb") as file:
+        fs.open(path, "rb")
+        try:
             if start:
-                file.seek(start)
-            yield from _pieces(lambda _, size: file.read(size), into)
+                fs.call_file("seek", start)
+            yield from _pieces(lambda _, size: fs.call_file("read", size), into)
+        finally:
+            if not fs.is_over:
+                fs.close_file()
 
     def read_version(self, fs: Any, path: str, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         """As read(), of a file that look() has told of: ObjectChanged where it tells versions and this is another."""
@@ -159,13 +168,13 @@ class Dialect:
         from fsspec import AbstractFileSystem
         from fsspec.asyn import AsyncFileSystem
 
-        fs.invalidate_cache()
-        kind = type(fs)
+        fs.call("invalidate_cache")
+        kind = type(fs.filesystem)
         theirs = (AbstractFileSystem.find, AsyncFileSystem.find)
-        own = kind.find not in theirs or (fs.async_impl and kind._find is not AsyncFileSystem._find)  # noqa: SLF001
+        own = kind.find not in theirs or (fs.filesystem.async_impl and kind._find is not AsyncFileSystem._find)  # noqa: SLF001
         if own:
             with suppress(FileNotFoundError):
-                for name, info in fs.find(path, detail=True).items():
+                for name, info in fs.call("find", path, detail=True).items():
                     yield name, self._told_size(fs, name, info)
             return
         # Not by fsspec's walk(), which takes a connection that broke for an empty directory.
@@ -181,7 +190,7 @@ class Dialect:
     def entries(self, fs: Any, path: str) -> list[tuple[str, int | None]]:
         """Path and size of what a directory holds, None for the size of a directory. Nothing where it is not there."""
         try:
-            found = fs.ls(path, detail=True)
+            found = fs.call("ls", path, detail=True)
         except (FileNotFoundError, NotADirectoryError):
             return []
         entries = ((str(info["name"]), info) for info in found)
@@ -200,17 +209,17 @@ class Dialect:
 
     def remove(self, fs: Any, path: str) -> None:
         """Remove a file; FileNotFoundError where there is none."""
-        fs.rm_file(path)
+        fs.call("rm_file", path)
 
     def remove_directory(self, fs: Any, path: str) -> None:
         """Remove a directory if it is empty; raises, or does nothing, if it is not."""
         from fsspec.asyn import AsyncFileSystem
 
-        if isinstance(fs, AsyncFileSystem):
+        if isinstance(fs.filesystem, AsyncFileSystem):
             return  # object stores, where rmdir may mean the bucket
         # Asked first: not every filesystem refuses to remove a directory that holds something.
-        if not fs.ls(path, detail=False):
-            fs.rmdir(path)
+        if not fs.call("ls", path, detail=False):
+            fs.call("rmdir", path)
 
 
 def _pieces(read: Callable[[int, int], bytes], into: memoryview) -> Iterator[int]:

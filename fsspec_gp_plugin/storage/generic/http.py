@@ -9,6 +9,7 @@ from ...errors import StorageError
 from ..api import Way
 from ..http.ranges import require_range, total_size
 from .read_only import ReadOnlyDialect
+from .tree import TreeDialect
 from .web_page import names_below
 
 if TYPE_CHECKING:
@@ -31,13 +32,12 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> HttpDiale
     return dialect
 
 
-class HttpDialect(ReadOnlyDialect):
+class HttpDialect(ReadOnlyDialect, TreeDialect):
     """Files on a web server. fsspec's own reads take a whole file into memory where a server sends no ranges, and
     its sizes take a connection that breaks for a file that is not there.
     """
 
     parallel_reads = True
-    tested = True
 
     def disconnect(self, fs: Any) -> None:
         from fsspec.asyn import sync

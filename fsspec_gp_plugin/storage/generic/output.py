@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .bounded import Bounded
+
+_PIECE = 8 << 20
 
 
 class Output(Protocol):
@@ -38,32 +43,34 @@ class Output(Protocol):
 class FileOutput:
     """A file object of fsspec, which only appends and commits what it has when it is closed."""
 
-    def __init__(self, file: Any) -> None:
-        """`file` is open for writing and positioned at its end."""
-        self.file = file
+    def __init__(self, fs: Bounded) -> None:
+        """On it the file is open for writing, positioned at its end."""
+        self._fs = fs
+        self._written = 0
 
     def write(self, data: memoryview, offset: int) -> None:
         del offset
         while data:
-            # Not every file object takes a memoryview, and some keep what they are given.
-            written = self.file.write(bytes(data))
-            if not isinstance(written, int) or written >= len(data):
-                return
-            if written <= 0:
+            # Not every file object takes a memoryview, and some keep what they are given. One whose call never ends
+            # keeps no more than this.
+            piece = bytes(data[:_PIECE])
+            # What it has gathered it may send now.
+            written = self._fs.call_file("write", piece, moving=len(piece) + (self._fs.unsent() or 0))
+            count = min(written, len(piece)) if isinstance(written, int) else len(piece)
+            if count <= 0:
                 raise OSError("the file takes no more bytes")
-            data = data[written:]
+            self._written += count
+            data = data[count:]
 
     def close(self) -> None:
-        self.file.close()
+        kept = self._fs.unsent()
+        # Where it does not tell, it may send all of them only now.
+        self._fs.close_file(moving=self._written if kept is None else kept)
 
     def cancel(self) -> None:
         pass
 
     def drop(self) -> bool:
         with suppress(Exception):
-            self.file.discard()
-            self.file.closed = True  # or its finaliser would flush
-            return True
-        with suppress(Exception):
-            self.file.close()
-        return True
+            self._fs.discard_file()
+        return not self._fs.is_over

@@ -43,3 +43,6 @@ class ReadOnlyDialect(Dialect):
     def remove(self, fs: Any, path: str) -> None:
         del fs, path
         raise StorageError(self.remark)
+
+    def remove_directory(self, fs: Any, path: str) -> None:
+        del fs, path

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..http.routes import CannotConnectError
-from ..http.watchdog import Watchdog
+from ..http.watchdog import WATCHDOG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,6 @@ class SmbSession:
         """Connects with the first call."""
         self._target = target
         self.host = target.host
-        self._watchdog = Watchdog()
         # smbclient's own idea of the connections that there are, for this session alone.
         self._cache: dict[str, Any] = {}
 
@@ -58,7 +57,7 @@ class SmbSession:
         target = self._target
         try:
             sock = self._connected()
-            self._watchdog.add(sock, time.monotonic() + target.timeout)
+            WATCHDOG.add(sock, time.monotonic() + target.timeout)
             try:
                 yield {
                     "username": target.user,
@@ -69,7 +68,7 @@ class SmbSession:
                     "connection_cache": self._cache,
                 }
             finally:
-                self._watchdog.discard(sock)
+                WATCHDOG.discard(sock)
         except (SMBOSError, SMBResponseException):
             raise
         except OSError as error:
@@ -115,11 +114,11 @@ class SmbSession:
             except ValueError as error:  # its word for a connection that was not made
                 raise CannotConnectError(str(error)) from error
             sock = _socket(connection)
-            self._watchdog.add(sock, time.monotonic() + target.timeout)
+            WATCHDOG.add(sock, time.monotonic() + target.timeout)
             try:
                 Session(connection, target.user, target.password, require_encryption=target.encrypt is True).connect()
             finally:
-                self._watchdog.discard(sock)
+                WATCHDOG.discard(sock)
         except BaseException:
             with suppress(Exception):
                 connection.disconnect(close=False)

@@ -48,10 +48,10 @@ class FsspecStore:
         return self.dialect.place + self.path(key)
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        return put_by_writer(self.begin(key), data)
+        return put_by_writer(FsspecWriter(self, key, repeated=True), data)
 
     def create(self, key: str, data: memoryview) -> ObjectInfo:
-        return put_by_writer(FsspecWriter(self, key, replaces=False), data)
+        return put_by_writer(FsspecWriter(self, key, replaces=False, repeated=True), data)
 
     def begin(self, key: str) -> FsspecWriter:
         return FsspecWriter(self, key)

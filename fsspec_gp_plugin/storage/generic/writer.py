@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import random
-import secrets
 import threading
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ...errors import AlreadyExists, NotFound, StorageError, Unreachable
-from ...keys import unfinished_key
 from ..api import ObjectInfo
+from .working_file import WorkingFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +16,6 @@ if TYPE_CHECKING:
     from .output import Output
     from .store import FsspecStore
 
-_CONTENTION_SECONDS = 20.0
 # What abort() leaves a call that is under way to end by itself; after a signal there is less than a second for all.
 _GRACE_SECONDS = 0.3
 _BREAK_SECONDS = 2.0
@@ -29,22 +25,26 @@ class FsspecWriter:
     """One file being written, part after part.
 
     It keeps a connection of its own from the first part on. When that breaks, the next attempt connects again and,
-    where the dialect resumes, asks for the file's size before it goes on.
+    where the dialect resumes, asks for the file's size before it goes on. Elsewhere it begins another file, as long as
+    it needs nothing but the part that it is given: a call that was given up may still write to the one before.
     """
 
-    def __init__(self, store: FsspecStore, key: str, *, replaces: bool = True) -> None:
-        """Touches nothing yet. Without `replaces`, complete() is AlreadyExists where there is a file of that name."""
+    def __init__(self, store: FsspecStore, key: str, *, replaces: bool = True, repeated: bool = False) -> None:
+        """Touches nothing yet. Without `replaces`, complete() is AlreadyExists where there is a file of that name.
+        `repeated`: the caller, who has all that was written, does it again by another writer after what may pass.
+        """
         self._store = store
         self._dialect = store.dialect
         self._key = key
         self._final = store.path(key)
-        self._working = store.path(unfinished_key(key, secrets.token_hex(6)))
+        self._working = WorkingFile(store, key)
+        self._earlier: list[WorkingFile] = []  # of attempts that were given up
         self._replaces = replaces
+        self._repeated = repeated
         self._doing = f"can't {'write' if replaces else 'create'} {store.name(key)}"
         self._fs: Any = None
         self._output: Output | None = None
-        self._created = self._closed = self._renaming = self._done = self._aborted = self._abandoned = False
-        self._unanswered = False
+        self._closed = self._renaming = self._done = self._aborted = self._abandoned = False
         self._failure = ""
         self._last_part = 0
         self._end = 0  # of the parts that were written
@@ -76,11 +76,11 @@ class FsspecWriter:
             output.close()
             self._closed = True
         fs = self._connection()
-        if self._renaming and self._size(fs, self._working) is None:
+        if self._renaming and self._size(fs, self._working.path) is None:
             # An earlier attempt, whose answer got lost, has renamed it.
             self._require_size(fs, self._final, size)
         else:
-            self._require_size(fs, self._working, size)
+            self._require_size(fs, self._working.path, size)
             self._check()
             self._renaming = True
             self._rename(fs)
@@ -89,13 +89,16 @@ class FsspecWriter:
         self._done = True
         self._fs = None
         self._store.connections.give_back(fs)
+        self._working.created = False  # it has its name
+        with suppress(StorageError):  # cleaning up finds what stays
+            self._remove()
 
     def _rename(self, fs: Any) -> None:
         if self._replaces:
-            self._dialect.rename(fs, self._working, self._final)
+            self._dialect.rename(fs, self._working.path, self._final)
             return
         try:
-            self._dialect.rename_if_free(fs, self._working, self._final)
+            self._dialect.rename_if_free(fs, self._working.path, self._final)
         except FileExistsError as error:
             raise AlreadyExists(f"{self._doing}: there is a file of that name") from error
 
@@ -121,19 +124,20 @@ class FsspecWriter:
 
     def _remove(self) -> None:
         self._release()
-        if not self._created:
-            return
-        doing = f"can't remove {self._dialect.place}{self._working}"
-        try:
-            with self._store.connections.lease(doing) as fs:
-                self._dialect.remove(fs, self._working)
-        except NotFound:
-            if self._renaming:
-                raise StorageError(
-                    f"{self._store.name(self._key)} was being completed, so the whole object may be visible"
-                ) from None
-            if self._unanswered:
-                raise StorageError(f"{self._working} was being made, so it may still appear") from None
+        failure: StorageError | None = None
+        for file in (self._working, *self._earlier):
+            try:
+                file.remove()
+            except Unreachable:
+                raise
+            except NotFound:
+                if self._renaming:
+                    name = self._store.name(self._key)
+                    failure = StorageError(f"{name} was being completed, so the whole object may be visible")
+            except StorageError as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
     def _release(self) -> None:
         """Let go of file and connection, which others may use if nothing went wrong on it."""
@@ -155,45 +159,21 @@ class FsspecWriter:
         if self._output is not None:
             return self._output, self._end
         fs = self._connection()
-        if not self._created:
-            self._output = self._create(fs)
+        if not self._working.created:
+            self._output = self._working.create(fs, self._check, self._doing)
             return self._output, 0
-        size = self._size(fs, self._working)
+        size = self._size(fs, self._working.path)
         if size is None and not self._end:
             # The request that should have made it got lost.
-            self._output = self._create(fs)
+            self._output = self._working.create(fs, self._check, self._doing)
             return self._output, 0
         if size is None or not self._end <= size <= self._end + more:
             raise StorageError(
                 f"{self._doing}: {size or 0} bytes are there after the connection broke, "
                 f"where {self._end} were acknowledged and {more} more were on their way"
             )
-        self._output = self._dialect.resume(fs, self._working)
+        self._output = self._dialect.resume(fs, self._working.path)
         return self._output, self._end if self._dialect.positional else size
-
-    def _create(self, fs: Any) -> Output:
-        directory = self._working.rpartition("/")[0]
-        deadline = time.monotonic() + _CONTENTION_SECONDS
-        make = self._dialect.directories_first
-        while True:
-            self._check()
-            try:
-                if make:
-                    self._dialect.make_directories(fs, directory)
-                # Or it may be, now or later: a lost answer does not tell.
-                self._created = self._unanswered = True
-                output = self._dialect.create(fs, self._working)
-                self._unanswered = False
-                return output
-            except FileNotFoundError:
-                # Another process removed a directory, empty as it was, between two calls: all hosts of a
-                # cluster probe the same target at once.
-                self._created = self._unanswered = False
-                if time.monotonic() > deadline:
-                    raise StorageError(f"{self._doing}: its directory is removed again and again") from None
-                if make:
-                    time.sleep(random.uniform(0, 0.02))  # noqa: S311 - so that they don't meet again
-                make = True
 
     def _connection(self) -> Any:
         self._check()
@@ -223,9 +203,12 @@ class FsspecWriter:
         except Unreachable as error:
             self._disconnect()
             # Of what an open file has taken nobody knows how much arrived; before and after it all is clear.
-            if self._created and not self._closed and not self._dialect.resumes:
-                self._failure = str(error)
-                raise StorageError(str(error)) from error
+            if self._working.created and not self._closed and not self._dialect.resumes:
+                if self._end and not self._repeated:
+                    self._failure = str(error)
+                    raise StorageError(str(error)) from error
+                self._earlier.append(self._working)
+                self._working = WorkingFile(self._store, self._key)
             raise
         except Exception as error:
             self._failure = str(error)

@@ -16,7 +16,7 @@ from ..progress import note_sent
 from .answer import Answer, Deadline
 from .connection import Response, request_head
 from .routes import is_of_tls
-from .watchdog import Watchdog
+from .watchdog import WATCHDOG
 
 if TYPE_CHECKING:
     import socket
@@ -43,7 +43,6 @@ class Transport:
         # Connections, and since when they have been idle.
         self._idle: dict[Route, list[tuple[socket.socket, float]]] = {}
         self._lock = threading.Lock()
-        self._watchdog = Watchdog()
         # The last answer's Date, and this host's time when it came.
         self.heard: tuple[str, float] | None = None
 
@@ -88,7 +87,7 @@ class Transport:
         cancellation: Cancellation | None,
     ) -> Answer:
         def release(is_free: bool) -> None:
-            self._watchdog.discard(sock)
+            WATCHDOG.discard(sock)
             if cancellation is not None:
                 cancellation.discard(sock)
             if is_free:
@@ -98,7 +97,7 @@ class Transport:
 
         try:
             # A little later, for what the deadline can't see: a head that comes line by line.
-            self._watchdog.add(sock, deadline.end + deadline.stall / 2)
+            WATCHDOG.add(sock, deadline.end + deadline.stall / 2)
             if cancellation is not None:
                 cancellation.add(sock)
             length = {} if body is None else {"Content-Length": str(len(body))}

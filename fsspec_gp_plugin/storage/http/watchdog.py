@@ -5,6 +5,7 @@ A socket's own limit is for one call, and who answers with a byte now and then n
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -12,9 +13,13 @@ from contextlib import suppress
 
 
 class Watchdog:
-    """A thread that shuts sockets down at the end of their time; started with the first of them."""
+    """A thread that shuts sockets down at the end of their time; started with the first of them, and kept."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """A process that was forked has none of the sockets, and no such thread."""
         self._ends: dict[socket.socket, float] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -46,3 +51,8 @@ class Watchdog:
                         socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not a TLS socket's own, see cancellation
                 next_end = min(self._ends.values(), default=None)
                 self._changed.wait(None if next_end is None else max(0.01, next_end - now))
+
+
+# One for the whole process, whose thread outlives those that it worked for.
+WATCHDOG = Watchdog()
+os.register_at_fork(after_in_child=WATCHDOG.reset)

@@ -1,0 +1,101 @@
+"""Where the system gives a stream no more memory or threads, it goes on with those that it has."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+LIMITED = """
+import os, resource, sys, threading, time
+from fsspec_gp_plugin.storage.api import Capabilities, ObjectInfo
+from fsspec_gp_plugin.transfer.download import Download, DownloadSettings
+from fsspec_gp_plugin.transfer.upload import Upload, UploadSettings
+
+stack, part, room = (int(number) << 20 for number in sys.argv[2:])
+size = os.fstat(0).st_size
+
+class Slow:
+    # Needs no memory for what it is given, and gives zeros.
+    capabilities = Capabilities(parallel_parts=True, parallel_reads=True)
+    written = 0
+
+    def begin(self, key):
+        return self
+
+    def write(self, number, data):
+        time.sleep(0.05)
+        self.written += len(data)
+
+    def complete(self, size):
+        assert self.written == size
+        return ObjectInfo("key", size)
+
+    def abort(self):
+        pass
+
+    def fetch(self, key, into):
+        return ObjectInfo(key, size), self.read(None, 0, into)
+
+    def read(self, info, start, into):
+        time.sleep(0.05)
+        yield len(into)
+
+    def crc32c(self, info):
+        return None
+
+threading.stack_size(stack)
+notes = []
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+resource.setrlimit(resource.RLIMIT_AS, (used + room, resource.RLIM_INFINITY))
+if sys.argv[1] == "upload":
+    sent = Upload(Slow(), "key", UploadSettings(part, 4, 8 * part), notes.append, tell=notes.append).run(0)
+else:
+    sent = Download(Slow(), 1, DownloadSettings(part, 4, 8 * part), tell=notes.append).whole("key")
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert sent.size == size
+print(*notes, sep="\\n", file=sys.stderr)
+"""
+
+
+def move(way: str, size: int, *, stack: int, part: int, room: int) -> str:
+    """Move so many MiB through a process that gets no more than `room`; what it tells. Sizes are MiB."""
+    with tempfile.TemporaryFile() as source:
+        source.truncate(size << 20)
+        done = subprocess.run(
+            [sys.executable, "-c", LIMITED, way, str(stack), str(part), str(room)],
+            stdin=source,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+            env={
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "MALLOC_ARENA_MAX": "1",
+            },  # the heap of a thread would reserve what the test counts
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    return done.stderr.strip()
+
+
+@pytest.mark.parametrize("way", ["upload", "download"])
+def test_a_buffer_that_the_system_refuses_is_waited_for_and_told_once(way: str) -> None:
+    told = move(way, 130, stack=1, part=32, room=56)
+    assert (
+        told == "the system refuses memory for another buffer of 32,768 KiB, so the stream goes on with 1, and slower"
+    )
+
+
+def test_a_stream_fails_that_gets_no_buffer_at_all() -> None:
+    with pytest.raises(AssertionError, match="MemoryError"):
+        move("upload", 130, stack=1, part=32, room=24)
+
+
+@pytest.mark.parametrize("way", ["upload", "download"])
+def test_a_thread_that_the_system_refuses_is_done_without(way: str) -> None:
+    assert move(way, 8, stack=64, part=1, room=112) == ""
