@@ -113,7 +113,7 @@ STORES = {
     "s3 by s3fs": _s3_by_s3fs,
     "s3 patiently": _s3_patiently,
     "gcs": _gcs("gcs"),
-    "gcs-in-parts": _gcs("gcs_in_parts"),
+    "gcs_in_parts": _gcs("gcs_in_parts"),
     "azure": _on_server("azure"),
     "azure patiently": _on_server("azure", Patience(outage=5)),
     "sftp": _on_server("sftp"),
@@ -126,20 +126,20 @@ STORES = {
 
 # What a store has, by the first word of its name: tests go by these tables, not by what a store says of itself.
 # An object that was replaced is told from the new one.
-VERSIONED = {"fake", "fake-in-order", "file", "s3", "gcs", "gcs-in-parts", "azure"}
+VERSIONED = {"fake", "fake-in-order", "file", "s3", "gcs", "gcs_in_parts", "azure"}
 # The parts of an object may be written at once and in any order.
-PARALLEL = {"fake", "s3", "gcs-in-parts", "azure"}
+PARALLEL = {"fake", "s3", "gcs_in_parts", "azure"}
 # It keeps the checksum of an object.
-TELLS_CRC = {"s3", "gcs", "gcs-in-parts", "azure"}
+TELLS_CRC = {"s3", "gcs", "gcs_in_parts", "azure"}
 # It lists the uploads that nobody ended; those in TELLS_BEGIN say since when they are.
-SHOWS_UPLOADS = {"s3", "gcs-in-parts", "azure"}
-TELLS_BEGIN = {"s3", "gcs-in-parts"}
+SHOWS_UPLOADS = {"s3", "gcs_in_parts", "azure"}
+TELLS_BEGIN = {"s3", "gcs_in_parts"}
 # It makes an object only where there is none, when asked to.
-CREATES = {"fake", "fake-in-order", "file", "s3", "gcs", "gcs-in-parts", "azure", "sftp", "hdfs", "smb"}
+CREATES = {"fake", "fake-in-order", "file", "s3", "gcs", "gcs_in_parts", "azure", "sftp", "hdfs", "smb"}
 # Filesystems of fsspec that have nothing of their own here.
 UNTESTED = {"memory", "generic"}
 # A listing tells when objects were written.
-TELLS_TIMES = {"file", "s3", "gcs", "gcs-in-parts", "azure"}
+TELLS_TIMES = {"file", "s3", "gcs", "gcs_in_parts", "azure"}
 
 
 def in_table(table: set[str]) -> list[str]:

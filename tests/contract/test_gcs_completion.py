@@ -29,7 +29,6 @@ pytestmark = pytest.mark.usefixtures("quiet_environment")
 @pytest.fixture
 def proxy(front: Front) -> Iterator[Proxy]:
     with Proxy(front.endpoint) as running:
-        front.seen_at = running.endpoint
         yield running
 
 

@@ -41,7 +41,6 @@ def front(gcs: Gcs) -> Iterator[Front]:
 @pytest.fixture
 def proxy(front: Front) -> Iterator[Proxy]:
     with Proxy(front.endpoint) as running:
-        front.seen_at = running.endpoint
         yield running
 
 

@@ -33,7 +33,7 @@ class Session:
 
 
 class Front(ThreadingHTTPServer):
-    """Listens on a loopback port; `seen_at` is how clients reach it, where that is another address."""
+    """Listens on a loopback port."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -41,7 +41,7 @@ class Front(ThreadingHTTPServer):
     def __init__(self, target: str, port: int = 0, handler: type[Handler] | None = None) -> None:
         super().__init__(("127.0.0.1", port), handler or Handler)
         self.target = urlsplit(target).netloc
-        self.endpoint = self.seen_at = f"http://127.0.0.1:{self.server_address[1]}"
+        self.endpoint = f"http://127.0.0.1:{self.server_address[1]}"
         self.sessions: dict[str, Session] = {}
         self.lock = threading.Lock()
 
@@ -68,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
         elif asked.get("uploadType") == "resumable":
             number = str(len(self.server.sessions))
             self.server.sessions[number] = Session(parts.path.split("/")[5], asked["name"])
-            self._answer(200, b"", Location=f"{self.server.seen_at}{_SESSION}{number}")
+            self._answer(200, b"", Location=f"http://{self.headers['Host']}{_SESSION}{number}")
         else:
             headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
             self._answer(*self._ask(self.command, self.path, body, headers))
@@ -96,19 +96,22 @@ class Handler(BaseHTTPRequestHandler):
             return
         content += body[len(content) - start :]
         if is_whole and total != "*" and int(total) == len(content):
-            query = urlencode({"uploadType": "media", "name": session.name})
-            path = f"/upload/storage/v1/b/{session.bucket}/o?{query}"
-            status, answer, _ = self._ask("POST", path, bytes(content), {"Content-Type": "application/octet-stream"})
-            assert status == 200, answer
-            session.resource = answer
+            session.resource = self._make(session.bucket, session.name, bytes(content))
             content.clear()
-            self._answer(200, answer)
+            self._answer(200, session.resource)
             return
         del content[len(content) - len(content) % _GRAIN :]
         if not is_whole:
             self.close_connection = True
             return
         self._answer(308, b"", {"Range": f"bytes=0-{len(content) - 1}"} if content else None)
+
+    def _make(self, bucket: str, name: str, content: bytes) -> bytes:
+        """Have the fake make an object; returns its resource."""
+        path = f"/upload/storage/v1/b/{bucket}/o?{urlencode({'uploadType': 'media', 'name': name})}"
+        status, answer, _ = self._ask("POST", path, content, {"Content-Type": "application/octet-stream"})
+        assert status == 200, answer
+        return answer
 
     def _body(self) -> tuple[bytearray, bool]:
         """What arrives of the request's body, and whether that is all of it."""

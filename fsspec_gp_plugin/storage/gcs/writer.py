@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import StorageError
+from ..errors import http_status
 from .parts import PartsRefusedError, PartsWriter
 from .resumable import ResumableWriter
 
@@ -39,7 +40,8 @@ class GcsWriter:
             self._inner.write(number, data)
         if self._refusal is not None:  # and a session works
             self._store.takes_parts = False
-            self.note(f"{self._refusal}; it goes in one session, part after part")
+            cure = " (check the permissions storage.multipartUploads.*)" if http_status(self._refusal) == "403" else ""
+            self.note(f"{self._refusal}{cure}; it goes in one session, part after part")
             self._refusal = None
 
     def complete(self, size: int) -> ObjectInfo:
