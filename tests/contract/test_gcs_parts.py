@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
+from fsspec_gp_plugin.errors import AccessDenied, StorageError, Unreachable
 from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.patience import Patience
 from tests.contract.stores import KEY, content, keys
-from tests.servers import gcs_parts
 from tests.servers.faults import Answer, Flip, Request
 from tests.servers.proxy import Proxy
 
@@ -33,9 +31,8 @@ pytestmark = pytest.mark.usefixtures("quiet_environment")
 
 
 @pytest.fixture
-def front(gcs: Gcs) -> Iterator[Front]:
-    with gcs_parts.running(gcs.endpoint) as running:
-        yield running
+def front(parts_front: Front) -> Front:
+    return parts_front
 
 
 @pytest.fixture
@@ -271,29 +268,11 @@ def test_an_abort_ends_a_part_that_is_on_its_way(store: Any, front: Front, proxy
     assert (len(failed), front.uploads) == (1, {})
 
 
-def test_uploads_that_nobody_ended_are_found_on_all_pages_and_aborted(store: Any, front: Front) -> None:
-    front.page = 2
-    names = [f"backups/20260101/2026010112000{n}/gpbackup & <{n}>" for n in range(5)]
-    for name in names:
-        store.begin(name).write(1, memoryview(b"x"))
-    assert sorted(upload.key for upload in store.find_uploads("backups/")) == names
-    assert store.find_uploads("elsewhere/") == []
-    writer = store.begin(KEY)
-    for number in range(1, 6):
-        writer.write(number, memoryview(b"x"))
-    [upload] = [one for one in store.find_uploads("backups/") if one.key == KEY]
-    [held] = [one for one in front.uploads.values() if one.key.endswith(KEY)]
-    held.parts[5].arrived += 100
-    assert store.last_written(upload) == pytest.approx(held.parts[5].arrived, abs=1)
-    assert upload.started == pytest.approx(time.time(), abs=60)
-    assert store.delete_unfinished("backups/") == 6
-    assert front.uploads == {}
-    with pytest.raises(NotFound, match="it has ended meanwhile"):
-        store.last_written(upload)
-
-
-def test_a_bucket_that_is_not_there_is_told(target: Gcs) -> None:
-    store = open_store("gs://no-such-bucket/x", target.options)
-    with pytest.raises(StorageError, match="the bucket does not exist"):
-        store.find_uploads("")
+def test_whoever_asks_is_charged_where_it_is_said(target: Gcs, proxy: Proxy) -> None:
+    store = open_store(target.url, {**target.options, "requester_pays": "our-project"})
+    written(store).complete(len(DATA))
+    store.find_uploads("")
+    uploads = [request for request in proxy.requests if "upload" in request.path]
+    assert len(uploads) == 5
+    assert {request.headers.get("x-goog-user-project") for request in uploads} == {"our-project"}
     store.close()

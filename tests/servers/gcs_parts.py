@@ -14,15 +14,15 @@ import signal
 import sys
 import threading
 import time
-from base64 import b64encode
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from fsspec_gp_plugin.checksum import crc32c
+from fsspec_gp_plugin.checksum import crc32c, in_base64
 from tests.servers import gcs_sessions
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class _Handler(gcs_sessions.Handler):
             raise _Refused(400, "InvalidArgument")
         crc = crc32c(memoryview(body))
         said = self.headers.get("x-goog-hash")
-        if said is not None and said != f"crc32c={b64encode(crc.to_bytes(4, 'big')).decode()}":
+        if said is not None and said != f"crc32c={in_base64(crc)}":
             raise _Refused(400, "BadDigest")
         etag = f'"{crc:08x}{len(body):x}"'
         with self.server.lock:
@@ -171,15 +171,16 @@ class _Handler(gcs_sessions.Handler):
             data = [part.data for part in chosen if part is not None]
             if any(len(one) < _LEAST for one in data[:-1]):
                 raise _Refused(400, "EntityTooSmall")
-            self._make(upload.bucket, upload.key, b"".join(data))
+            self._make(upload.bucket, upload.key, data)
             del self.server.uploads[upload_id]
         self._xml(200, "CompleteMultipartUploadResult", f"<Key>{escape(upload.key)}</Key><ETag>&quot;x&quot;</ETag>")
 
-    def _make(self, bucket: str, name: str, content: bytes) -> bytes:
+    def _make(self, bucket: str, name: str, pieces: list[bytearray]) -> bytes:
         if not self.server.forgets:
-            return super()._make(bucket, name, content)
-        crc = b64encode(crc32c(content).to_bytes(4, "big")).decode()
-        told = {"name": name, "size": str(len(content)), "generation": "1", "crc32c": crc}
+            return super()._make(bucket, name, pieces)
+        crc = reduce(lambda before, piece: crc32c(memoryview(piece), before), pieces, 0)
+        size = sum(map(len, pieces))
+        told = {"name": name, "size": str(size), "generation": "1", "crc32c": in_base64(crc)}
         self.server.described[name] = answer = json.dumps(told).encode()
         return answer
 

@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         content += body[len(content) - start :]
         if is_whole and total != "*" and int(total) == len(content):
-            session.resource = self._make(session.bucket, session.name, bytes(content))
+            session.resource = self._make(session.bucket, session.name, [content])
             content.clear()
             self._answer(200, session.resource)
             return
@@ -106,10 +106,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         self._answer(308, b"", {"Range": f"bytes=0-{len(content) - 1}"} if content else None)
 
-    def _make(self, bucket: str, name: str, content: bytes) -> bytes:
-        """Have the fake make an object; returns its resource."""
+    def _make(self, bucket: str, name: str, pieces: list[bytearray]) -> bytes:
+        """Have the fake make an object of these bytes; returns its resource."""
         path = f"/upload/storage/v1/b/{bucket}/o?{urlencode({'uploadType': 'media', 'name': name})}"
-        status, answer, _ = self._ask("POST", path, content, {"Content-Type": "application/octet-stream"})
+        status, answer, _ = self._ask("POST", path, b"".join(pieces), {"Content-Type": "application/octet-stream"})
         assert status == 200, answer
         return answer
 

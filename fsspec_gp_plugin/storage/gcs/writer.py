@@ -39,10 +39,11 @@ class GcsWriter:
                 raise StorageError(f"can't write {self._store.name(self._key)}: aborted") from None
             self._inner.write(number, data)
         if self._refusal is not None:  # and a session works
+            why, self._refusal = self._refusal, None
+            if self._store.takes_parts is None:
+                cure = " (check the permissions storage.multipartUploads.*)" if http_status(why) == "403" else ""
+                self.note(f"{why}{cure}; it goes in one session, part after part")
             self._store.takes_parts = False
-            cure = " (check the permissions storage.multipartUploads.*)" if http_status(self._refusal) == "403" else ""
-            self.note(f"{self._refusal}{cure}; it goes in one session, part after part")
-            self._refusal = None
 
     def complete(self, size: int) -> ObjectInfo:
         return self._inner.complete(size)

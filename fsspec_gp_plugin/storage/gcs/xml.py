@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # A page of a listing has at most a thousand names of at most a kilobyte.
 _LARGEST_ANSWER = 8 << 20
+_XML = "application/xml"
 
 
 class Xml:
@@ -39,9 +40,20 @@ class Xml:
         """The headers of an answer whose body is no matter. Refusal when it is no success."""
         return self._exchange(method, key, query, body, headers, cancellation)[0]
 
-    def ask(self, method: str, key: str, query: str, root: str, body: memoryview | None = None) -> Element:
-        """The document of an answer, whose outermost element must be `root`; its names are without their namespace."""
-        _, text = self._exchange(method, key, query, body)
+    def ask(
+        self,
+        method: str,
+        key: str,
+        query: str,
+        root: str,
+        body: memoryview | None = None,
+        kind: str = "application/xml",
+    ) -> Element:
+        """The document of an answer, whose outermost element must be `root`; its names are without their namespace.
+
+        `kind`: of the body, or, where an upload begins, of the object.
+        """
+        _, text = self._exchange(method, key, query, body, {} if body is None else {"Content-Type": kind})
         try:
             require_plain(text.encode())
             document = fromstring(text)  # noqa: S314 - no entities, see above
