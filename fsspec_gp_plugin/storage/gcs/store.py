@@ -45,7 +45,7 @@ class GcsStore:
     def __init__(self, bucket: str, prefix: str, requests: Requests) -> None:
         self.bucket = bucket
         self.requests = requests
-        self.xml = Xml(requests, bucket)
+        self.xml = Xml(lambda: self.requests, bucket)
         self._prefix = f"{prefix}/" if prefix else ""
         # Whether it takes uploads in parts; None until the first one shows it.
         self.takes_parts: bool | None = None

@@ -9,7 +9,7 @@ from ..plain_xml import NotPlainError, require_plain
 from .requests import ForeignAnswerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from xml.etree.ElementTree import Element
 
     from ..http.cancellation import Cancellation
@@ -23,8 +23,8 @@ _XML = "application/xml"
 class Xml:
     """Requests on one bucket."""
 
-    def __init__(self, requests: Requests, bucket: str) -> None:
-        """`requests` makes them."""
+    def __init__(self, requests: Callable[[], Requests], bucket: str) -> None:
+        """`requests` gives what makes them now."""
         self._requests = requests
         self._bucket = bucket
 
@@ -76,9 +76,10 @@ class Xml:
         headers: Mapping[str, str] | None = None,
         cancellation: Cancellation | None = None,
     ) -> tuple[Mapping[str, str], str]:
-        url = self._requests.xml_url(self._bucket, key, query)
-        asked = {**self._requests.charged, **(headers or {})}
-        answer = self._requests.begin(method, url, asked, body, cancellation=cancellation)
+        requests = self._requests()
+        url = requests.xml_url(self._bucket, key, query)
+        asked = {**requests.charged, **(headers or {})}
+        answer = requests.begin(method, url, asked, body, cancellation=cancellation)
         try:
             return answer.headers, answer.text(_LARGEST_ANSWER)
         finally:
