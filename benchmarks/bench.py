@@ -13,7 +13,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.measure import Target, Task
+    from tests.servers.gcs import Gcs
     from tests.servers.minio import Minio
 
+_Server = TypeVar("_Server", "Minio", "Gcs")
 ROOT = Path(__file__).resolve().parent.parent
 OBJECT = "/data/gpseg0/backups/20260102/20260102030405/gpbackup_0_20260102030405"
 KEY = "/".join(OBJECT.split("/")[-4:])
@@ -135,7 +137,7 @@ class Peer:
 
 
 @contextmanager
-def link(server: Minio, rate: str = RATE, delay: int = DELAY) -> Iterator[Minio]:
+def link(server: _Server, rate: str = RATE, delay: int = DELAY) -> Iterator[_Server]:
     """The same server behind a proxy that slows every connection down as a cloud does."""
     if importlib.util.find_spec("tests.servers.proxy") is None:
         raise Skipped("tests/servers/proxy.py is not there")

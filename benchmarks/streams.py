@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import disk, stores, tables
+from benchmarks import disk, google, stores, tables
 from benchmarks.bench import Bench, Report, Skipped
 from fsspec_gp_plugin.config.units import parse_size
 
@@ -23,6 +23,7 @@ SCENARIOS = {
     "minio": (stores.plain, "1G", 5),
     "tls": (stores.tls, "1G", 5),
     "link": (stores.cloud, "1G", 3),
+    "google": (google.google, "1G", 3),
     "disk": (disk.disk, "4G", 5),
     "memory": (disk.memory, "20G", 1),
     "subset": (stores.subset, "2G", 3),

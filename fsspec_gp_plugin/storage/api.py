@@ -7,11 +7,11 @@ All methods may be called from any thread.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
 class ObjectInfo(NamedTuple):
@@ -74,6 +74,8 @@ class Capabilities(NamedTuple):
     is promised here; any other filesystem of fsspec may keep less, or nothing for other processes, as one in memory
     does. `lists_by_prefix`: a listing of some names of a directory costs less than one of all. Sizes are bytes;
     parts that shrink are multiples of `min_part_size`. `max_parts` is None where the store has no limit.
+    `first_part_shows`: what is said here of parts is not sure before the first part of an object was written, and no
+    other may be before; the store's capabilities are others then.
     """
 
     parallel_parts: bool
@@ -86,6 +88,7 @@ class Capabilities(NamedTuple):
     min_part_size: int = 1
     max_part_size: int = 5 << 30
     max_parts: int | None = None
+    first_part_shows: bool = False
 
 
 class PartWriter(Protocol):
@@ -115,10 +118,20 @@ class PartWriter(Protocol):
         ...
 
 
+@runtime_checkable
+class TellingWriter(PartWriter, Protocol):
+    """A writer that may find out something of the store that its administrator should know; `note` is told that."""
+
+    note: Callable[[str], None]
+
+
 class Store(Protocol):
     """A place for objects below one URL."""
 
-    capabilities: Capabilities
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do, as far as is known by now."""
+        ...
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
         """Store a whole object, replacing one of that key: visible whole, or not at all. May be repeated."""

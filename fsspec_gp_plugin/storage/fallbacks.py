@@ -94,11 +94,18 @@ def delete_side_by_side(keys: Iterable[str], delete: Callable[[str], object], na
     """As delete_each(), eight at a time."""
     remaining = iter(keys)
     failed: list[str] = []
-    with ThreadPoolExecutor(_AT_ONCE, "delete") as pool:
+    pool = ThreadPoolExecutor(_AT_ONCE, "delete")
+    try:
         while batch := list(islice(remaining, _KEYS_A_TURN)):
             shares = [batch[at::_AT_ONCE] for at in range(min(_AT_ONCE, len(batch)))]
-            for lines in pool.map(lambda share: delete_each(share, delete, name), shares):
+            tell = map if len(shares) == 1 else pool.map
+            for lines in tell(lambda share: delete_each(share, delete, name), shares):
                 failed += lines
+    except BaseException as error:
+        # Whoever tries again begins when all have ended; a signal waits for nobody.
+        pool.shutdown(wait=isinstance(error, StorageError), cancel_futures=True)
+        raise
+    pool.shutdown()
     return failed
 
 

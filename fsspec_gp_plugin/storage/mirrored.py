@@ -11,7 +11,7 @@ from ..errors import AccessDenied, ConfigError, NotFound, ObjectChanged, PluginE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .api import ObjectInfo, PartWriter, Store, Upload, Way
+    from .api import Capabilities, ObjectInfo, PartWriter, Store, Upload, Way
 
 _T = TypeVar("_T")
 _LACKS = (NotFound, AccessDenied)
@@ -48,8 +48,11 @@ class MirroredStore:
         self._lock = threading.Lock()
         self._note = note
         self._lost = lost
+
+    @property
+    def capabilities(self) -> Capabilities:
         # Descriptors are of one target alone.
-        self.capabilities = lead.capabilities._replace(descriptors=False)
+        return self._lead.capabilities._replace(descriptors=False)
 
     @property
     def lead(self) -> Store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.parsers import expat
 
 _LARGEST = 64 << 20
@@ -43,3 +44,9 @@ def require_plain(text: bytes) -> None:
         parser.Parse(text, True)
     except expat.ExpatError:
         return
+
+
+def element(name: str, text: str) -> str:
+    """What stands in the first element of that name, in a short answer that may be no XML; "" where there is none."""
+    found = re.search(f"<{name}>([^<]*)</{name}>", text)
+    return found.group(1) if found else ""

@@ -10,13 +10,14 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
+from .api import TellingWriter
 from .link import Link
 from .patience import Attempts, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .api import ObjectInfo, PartWriter, Store, Upload, Way
+    from .api import Capabilities, ObjectInfo, PartWriter, Store, Upload, Way
     from .failing_reads import Reads
 
 _KEYS_A_DELETE = 1000
@@ -31,7 +32,10 @@ class RetryingStore:
         self.patience = patience
         self._reads = reads
         self._given_up = threading.Event()
-        self.capabilities = inner.capabilities
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.inner.capabilities
 
     def __repr__(self) -> str:
         return f"RetryingStore({self.inner!r})"
@@ -49,7 +53,10 @@ class RetryingStore:
         return self.patience.run(lambda: self.inner.create(key, data), self._given_up)
 
     def begin(self, key: str) -> RetryingWriter:
-        return RetryingWriter(self.inner.begin(key), self.patience)
+        writer = self.inner.begin(key)
+        if isinstance(writer, TellingWriter):
+            writer.note = self.patience.note
+        return RetryingWriter(writer, self.patience)
 
     def stat(self, key: str) -> ObjectInfo:
         return self._attempts(key).run(lambda: self.inner.stat(key))

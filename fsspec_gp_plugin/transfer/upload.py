@@ -68,14 +68,7 @@ class Upload:
         self._key = key
         self._note = note
         self._settings = settings
-        self._schedule = PartSchedule(
-            settings.part_size,
-            settings.concurrency,
-            store.capabilities,
-            memory_limit=settings.memory_limit,
-            fixed=settings.fixed,
-            max_parts=settings.max_parts,
-        )
+        self._schedule = self._made_schedule()
         self._throttle = Throttle(settings.max_bandwidth, sleep=partial(pause, alarm=alarm))
         self._error: BaseException | None = None
         self._alarm = alarm
@@ -83,6 +76,13 @@ class Upload:
         self._buffers = Buffers(self._sleep, self._wake, memory, tell)
         self._writer: PartWriter | None = None
         self._visible: ObjectInfo | None = None
+
+    def _made_schedule(self) -> PartSchedule:
+        wanted, able = self._settings, self._store.capabilities
+        return PartSchedule(
+            wanted.part_size, wanted.concurrency, able,
+            memory_limit=wanted.memory_limit, fixed=wanted.fixed, max_parts=wanted.max_parts,
+        )  # fmt: skip
 
     def run(self, source: int) -> ObjectInfo:
         """Send everything that descriptor `source` yields as one object; returns what the store holds.
@@ -131,6 +131,7 @@ class Upload:
         while filled:
             number += 1
             total += filled
+            self._wait_for_those_before(sending, bell)
             sending = [future for future in sending if not future.done()]
             sending.append(pool.submit(self._send, writer, number, buffer, filled))
             if ended or filled < len(buffer) or (following is None and self._is_end(stream, number)):
@@ -146,6 +147,16 @@ class Upload:
             for _, (part, size) in sorted(self._crcs.items()):
                 crc = combined(crc, part, size)
         return settled(pool.submit(self._make_visible, lambda: writer.complete(total), crc), bell)
+
+    def _wait_for_those_before(self, sending: list[Future[None]], bell: Bell) -> None:
+        """Where parts come one after another, or where the first has to show what the store can."""
+        capabilities = self._store.capabilities
+        if capabilities.parallel_parts and not capabilities.first_part_shows:
+            return
+        for future in sending:
+            bell.result_of(future, self._raise_error)
+        if self._store.capabilities != capabilities:
+            self._schedule = self._made_schedule()
 
     def _run_by_descriptor(self, source: int, pool: Workers, bell: Bell) -> ObjectInfo:
         """Where the object is a file, its bytes need no buffers of ours."""

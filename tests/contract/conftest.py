@@ -10,7 +10,7 @@ import pytest
 from tests.contract.stores import STORES
 from tests.isolation import known_secrets, own_home
 from tests.servers import azurite as azurite_server
-from tests.servers import certificates, gcs_sessions
+from tests.servers import certificates, gcs_parts, gcs_sessions
 from tests.servers import minio as minio_server
 from tests.servers.fixtures import azurite_program, minio_program
 
@@ -51,6 +51,13 @@ def azure_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
 def front(gcs: Gcs) -> Iterator[Front]:
     """Resumable uploads as Google has them, before a fake-gcs-server, which lacks them."""
     with gcs_sessions.running(gcs.endpoint) as running:
+        yield running
+
+
+@pytest.fixture
+def parts_front(gcs: Gcs) -> Iterator[gcs_parts.Front]:
+    """Uploads in parts as Google has them."""
+    with gcs_parts.running(gcs.endpoint) as running:
         yield running
 
 

@@ -89,6 +89,19 @@ def _on_server(name: str, patience: Patience | None = None) -> Callable[[pytest.
     return opened
 
 
+def _gcs(name: str) -> Callable[[pytest.FixtureRequest, Path], Store]:
+    """A store that has found out whether the server takes uploads in parts."""
+
+    def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+        store = _on_server(name)(request, tmp_path)
+        writer = store.begin("the first")
+        writer.write(1, memoryview(b"part"))
+        writer.abort()
+        return store
+
+    return opened
+
+
 STORES = {
     "fake": _fake,
     "fake-in-order": _fake_in_order,
@@ -99,7 +112,8 @@ STORES = {
     "s3 signed by s3fs": _s3_signed_by_s3fs,
     "s3 by s3fs": _s3_by_s3fs,
     "s3 patiently": _s3_patiently,
-    "gcs": _on_server("gcs"),
+    "gcs": _gcs("gcs"),
+    "gcs_in_parts": _gcs("gcs_in_parts"),
     "azure": _on_server("azure"),
     "azure patiently": _on_server("azure", Patience(outage=5)),
     "sftp": _on_server("sftp"),
@@ -112,22 +126,22 @@ STORES = {
 
 # What a store has, by the first word of its name: tests go by these tables, not by what a store says of itself.
 # An object that was replaced is told from the new one.
-VERSIONED = {"fake", "fake-in-order", "file", "s3", "gcs", "azure"}
+VERSIONED = {"fake", "fake-in-order", "file", "s3", "gcs", "gcs_in_parts", "azure"}
 # It tells versions, of one second or so.
 TELLS_VERSIONS = {*VERSIONED, "webdav"}
 # The parts of an object may be written at once and in any order.
-PARALLEL = {"fake", "s3", "azure"}
+PARALLEL = {"fake", "s3", "gcs_in_parts", "azure"}
 # It keeps the checksum of an object.
-TELLS_CRC = {"s3", "gcs", "azure"}
+TELLS_CRC = {"s3", "gcs", "gcs_in_parts", "azure"}
 # It lists the uploads that nobody ended; those in TELLS_BEGIN say since when they are.
-SHOWS_UPLOADS = {"s3", "azure"}
-TELLS_BEGIN = {"s3"}
+SHOWS_UPLOADS = {"s3", "gcs_in_parts", "azure"}
+TELLS_BEGIN = {"s3", "gcs_in_parts"}
 # It makes an object only where there is none, when asked to.
-CREATES = {"fake", "fake-in-order", "file", "s3", "gcs", "azure", "sftp", "hdfs", "smb"}
+CREATES = {"fake", "fake-in-order", "file", "s3", "gcs", "gcs_in_parts", "azure", "sftp", "hdfs", "smb"}
 # Filesystems of fsspec that have nothing of their own here.
 UNTESTED = {"memory", "generic"}
 # A listing tells when objects were written.
-TELLS_TIMES = {"file", "s3", "gcs", "azure"}
+TELLS_TIMES = {"file", "s3", "gcs", "gcs_in_parts", "azure"}
 
 
 def in_table(table: set[str]) -> list[str]:

@@ -33,7 +33,10 @@ pytestmark = pytest.mark.usefixtures("quiet_environment")
 
 @pytest.fixture
 def store(front: Front, gcs: Gcs, tmp_path: Path) -> Iterator[Any]:
-    opened = open_store(f"{gcs.url}/gcs/{tmp_path.name}", {**gcs.options, "endpoint_url": front.endpoint}, timeout=5)
+    opened: Any = open_store(
+        f"{gcs.url}/gcs/{tmp_path.name}", {**gcs.options, "endpoint_url": front.endpoint}, timeout=5
+    )
+    opened.takes_parts = False  # as it finds out there
     yield opened
     opened.close()
 

@@ -29,14 +29,14 @@ pytestmark = pytest.mark.usefixtures("quiet_environment")
 @pytest.fixture
 def proxy(front: Front) -> Iterator[Proxy]:
     with Proxy(front.endpoint) as running:
-        front.seen_at = running.endpoint
         yield running
 
 
 @pytest.fixture
 def store(proxy: Proxy, gcs: Gcs, tmp_path: Path) -> Iterator[Any]:
     url = f"{gcs.url}/completion/{tmp_path.name}"
-    opened = open_store(url, {**gcs.options, "endpoint_url": proxy.endpoint}, timeout=5)
+    opened: Any = open_store(url, {**gcs.options, "endpoint_url": proxy.endpoint}, timeout=5)
+    opened.takes_parts = False  # as it finds out there
     yield opened
     opened.close()
 
@@ -119,7 +119,8 @@ def test_an_upload_that_was_being_completed_when_the_store_went_away_is_told_and
 
 def test_an_object_that_may_not_be_looked_for_is_told_as_visible(store: Any, front: Front, proxy: Proxy) -> None:
     writer = written(store)
-    proxy.faults += [lost(done=True), Answer(lambda request: request.method == "GET", status=403, times=None)]
+    denied = Answer(lambda request: request.method == "GET", status=403, body="you may not", times=None)
+    proxy.faults += [lost(done=True), denied]
     with pytest.raises(Unreachable):
         writer.complete(len(DATA))
     front.sessions.clear()

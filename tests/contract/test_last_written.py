@@ -1,4 +1,4 @@
-"""When the last part of an upload arrived that nobody has ended: S3 lists them."""
+"""When the last part of an upload arrived that nobody has ended: S3 and Google list them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from tests.servers.pages import Pages
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.servers.gcs import Gcs
+    from tests.servers.gcs_parts import Front
     from tests.servers.minio import Minio
 
 KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000_16384"
@@ -74,3 +76,41 @@ def test_the_last_of_all_pages_of_parts_counts() -> None:
         server.answer = lambda _: (200, pages["0"]) if len(server.asked) < 20 else (500, "")
         assert store.last_written(Upload(KEY, 1.0, "its id")) is not None
         store.close()
+
+
+def test_google_lists_uploads_on_all_pages_and_they_are_aborted(gcs: Gcs, parts_front: Front, tmp_path: Path) -> None:
+    front, options = parts_front, {**gcs.options, "endpoint_url": parts_front.endpoint}
+    store = open_store(f"{gcs.url}/unfinished/{tmp_path.name}", options)
+    front.page = 2
+    names = [f"backups/20260101/2026010112000{n}/gpbackup & <{n}>" for n in range(5)]
+    for name in names:
+        store.begin(name).write(1, memoryview(b"x"))
+    assert sorted(upload.key for upload in store.find_uploads("backups/")) == names
+    assert store.find_uploads("elsewhere/") == []
+    writer = store.begin(KEY)
+    for number in range(1, 6):
+        writer.write(number, memoryview(b"x"))
+    [upload] = [one for one in store.find_uploads("backups/") if one.key == KEY]
+    [held] = [one for one in front.uploads.values() if one.key.endswith(KEY)]
+    held.parts[3].arrived += 100
+    assert upload.started == pytest.approx(held.begun, abs=1)
+    assert store.last_written(upload) == pytest.approx(held.parts[3].arrived, abs=1)
+    front.denied = {"listParts"}
+    with pytest.raises(AccessDenied):
+        store.last_written(upload)
+    assert store.delete_unfinished("backups/") == 6
+    assert front.uploads == {}
+    with pytest.raises(NotFound, match="it has ended meanwhile"):
+        store.last_written(upload)
+    store.close()
+    store = open_store("gs://no-such-bucket/x", options)
+    with pytest.raises(StorageError, match="the bucket does not exist"):
+        store.find_uploads("")
+    store.close()
+
+
+def test_a_server_that_knows_no_uploads_in_parts_has_none(gcs: Gcs) -> None:
+    store = open_store(gcs.url, gcs.options)
+    assert store.find_uploads("") == []
+    assert store.delete_unfinished("") == 0
+    store.close()

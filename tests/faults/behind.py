@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.servers import ftp as ftp_server
-from tests.servers import gcs_sessions
+from tests.servers import gcs_parts, gcs_sessions
 from tests.servers.fixtures import require_package
 from tests.servers.ports import reserve_port
 from tests.servers.proxy import Proxy
@@ -50,11 +50,18 @@ class Behind:
 
 @contextmanager
 def gcs(request: pytest.FixtureRequest) -> Iterator[Behind]:
-    """With resumable uploads as Google has them. Clients are told where their uploads go on: at the proxy."""
+    """With resumable uploads as Google has them."""
     server = request.getfixturevalue("gcs")
     with gcs_sessions.running(server.endpoint) as front, Proxy(front.endpoint) as proxy:
-        front.seen_at = proxy.endpoint
         yield Behind(proxy, server.url, {**server.options, "endpoint_url": proxy.endpoint}, server.options)
+
+
+@contextmanager
+def gcs_in_parts(request: pytest.FixtureRequest) -> Iterator[Behind]:
+    server = request.getfixturevalue("gcs")
+    with gcs_parts.running(server.endpoint) as front, Proxy(front.endpoint) as proxy:
+        direct = {**server.options, "endpoint_url": front.endpoint}
+        yield Behind(proxy, server.url, {**server.options, "endpoint_url": proxy.endpoint}, direct)
 
 
 @contextmanager
@@ -110,6 +117,7 @@ def ftp(request: pytest.FixtureRequest) -> Iterator[Behind]:
 
 BEHIND: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Behind]]] = {
     "gcs": gcs,
+    "gcs_in_parts": gcs_in_parts,
     "sftp": sftp,
     "hdfs": hdfs,
     "smb": smb,

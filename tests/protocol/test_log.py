@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.protocol.caller import Plugin, write_config
+from tests.protocol.conftest import unique_prefix
 from tests.servers.ports import closed_port
 
 if TYPE_CHECKING:
     from tests.protocol.caller import Database
     from tests.protocol.conftest import Target
+    from tests.servers.gcs import Gcs
 
 LINE = re.compile(
     r"[0-9]{8}:[0-9]{2}:[0-9]{2}:[0-9]{2} fsspec_gp_plugin:[^: ]+:[^: ]+:[0-9]{6,}-\[(INFO|DEBUG|ERROR)\]:-(.+)"
@@ -103,3 +105,11 @@ def test_secrets_reach_neither_log_nor_message(target: Target, database: Databas
     told += database.log()
     for word in (secret, token, "another%2Fsecret"):
         assert word not in told
+
+
+def test_a_store_that_takes_no_parts_side_by_side_is_told_in_one_line(gcs: Gcs, database: Database) -> None:
+    plugin = Plugin(database, write_config(database.folder / "c.yaml", f"{gcs.url}/{unique_prefix()}", gcs.options))
+    plugin.run("backup_data", database.table(), stdin=b"x" * (20 << 20)).succeeded()
+    told, done = database.log().splitlines()
+    assert re.search(r"\[INFO\]:-can't begin an upload in parts of gs://.* 404.*; it goes in one session", told), told
+    assert ":-backup_data " in done

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from tests.servers import azurite as azurite_server
-from tests.servers import certificates
+from tests.servers import certificates, gcs_parts
 from tests.servers import ftp as ftp_server
 from tests.servers import gcs as gcs_server
 from tests.servers import hdfs as hdfs_server
@@ -65,6 +66,13 @@ def gcs_program() -> str:
 def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcs]:
     with gcs_server.running(gcs_program(), tmp_path_factory.mktemp("gcs")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def gcs_in_parts(gcs: Gcs) -> Iterator[Gcs]:
+    """The same with uploads in parts, as Google has them."""
+    with gcs_parts.running(gcs.endpoint) as front:
+        yield replace(gcs, endpoint=front.endpoint)
 
 
 def azurite_program() -> str:

@@ -6,13 +6,10 @@ The executable is built by scripts/test from the Go module; GP_PLUGIN_FAKE_GCS n
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003 - of a variable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 from urllib.request import Request, urlopen
 
 from tests.servers.ports import reserve_port
@@ -20,11 +17,9 @@ from tests.servers.program import Program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 BUCKET = "gp-backups"
-
-# By endpoint, as that is all that a test may know of a server.
-_LOGS: dict[str, Path] = {}
 
 
 @dataclass(frozen=True)
@@ -38,12 +33,6 @@ class Gcs:
     def options(self) -> dict[str, Any]:
         """storage_options for gcsfs."""
         return {"endpoint_url": self.endpoint, "token": "anon"}
-
-
-def begun_uploads(endpoint: str) -> list[str]:
-    """The names of all objects whose resumable uploads have ever begun there. The service lists none."""
-    lines = _LOGS[endpoint].read_text(errors="replace")
-    return [unquote(name) for name in re.findall(r"POST [^ ]*uploadType=resumable&name=([^ &]+)", lines)]
 
 
 def executable() -> str | None:
@@ -67,8 +56,7 @@ def running(program: str, folder: Path) -> Iterator[Gcs]:
     def ready() -> None:
         urlopen(f"{endpoint}/_internal/healthcheck", timeout=2).close()  # noqa: S310 - our own
 
-    with Program([program, *words, "-external-url", endpoint], folder, ready) as process:
-        _LOGS[endpoint] = process.log
+    with Program([program, *words, "-external-url", endpoint], folder, ready):
         body = f'{{"name": "{BUCKET}"}}'.encode()
         with urlopen(Request(f"{endpoint}/storage/v1/b?project=test", body, {"Content-Type": "application/json"})):  # noqa: S310 - our own
             pass

@@ -33,15 +33,15 @@ class Session:
 
 
 class Front(ThreadingHTTPServer):
-    """Listens on a loopback port; `seen_at` is how clients reach it, where that is another address."""
+    """Listens on a loopback port."""
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, target: str, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(self, target: str, port: int = 0, handler: type[Handler] | None = None) -> None:
+        super().__init__(("127.0.0.1", port), handler or Handler)
         self.target = urlsplit(target).netloc
-        self.endpoint = self.seen_at = f"http://127.0.0.1:{self.server_address[1]}"
+        self.endpoint = f"http://127.0.0.1:{self.server_address[1]}"
         self.sessions: dict[str, Session] = {}
         self.lock = threading.Lock()
 
@@ -49,11 +49,14 @@ class Front(ThreadingHTTPServer):
         """Connections break here on purpose."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     server: Front
     protocol_version = "HTTP/1.1"
 
     def _any(self) -> None:
+        self._serve()
+
+    def _serve(self) -> None:
         parts = urlsplit(self.path)
         asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
         body, is_whole = self._body()
@@ -65,14 +68,14 @@ class _Handler(BaseHTTPRequestHandler):
         elif asked.get("uploadType") == "resumable":
             number = str(len(self.server.sessions))
             self.server.sessions[number] = Session(parts.path.split("/")[5], asked["name"])
-            self._answer(200, b"", Location=f"{self.server.seen_at}{_SESSION}{number}")
+            self._answer(200, b"", Location=f"http://{self.headers['Host']}{_SESSION}{number}")
         else:
             headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
             self._answer(*self._ask(self.command, self.path, body, headers))
 
     do_GET = do_POST = do_PUT = do_DELETE = _any  # noqa: N815 - the names that http.server calls
 
-    def _session(self, number: str, body: bytes, is_whole: bool) -> None:
+    def _session(self, number: str, body: bytearray, is_whole: bool) -> None:
         session = self.server.sessions.get(number)
         if session is None:
             self._answer(404, b"")
@@ -84,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._receive(session, body, is_whole)
 
-    def _receive(self, session: Session, body: bytes, is_whole: bool) -> None:
+    def _receive(self, session: Session, body: bytearray, is_whole: bool) -> None:
         span, _, total = self.headers["Content-Range"].removeprefix("bytes ").partition("/")
         content = session.content
         start = len(content) if span == "*" else int(span.partition("-")[0])
@@ -93,13 +96,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         content += body[len(content) - start :]
         if is_whole and total != "*" and int(total) == len(content):
-            query = urlencode({"uploadType": "media", "name": session.name})
-            path = f"/upload/storage/v1/b/{session.bucket}/o?{query}"
-            status, answer, _ = self._ask("POST", path, bytes(content), {"Content-Type": "application/octet-stream"})
-            assert status == 200, answer
-            session.resource = answer
+            session.resource = self._make(session.bucket, session.name, [content])
             content.clear()
-            self._answer(200, answer)
+            self._answer(200, session.resource)
             return
         del content[len(content) - len(content) % _GRAIN :]
         if not is_whole:
@@ -107,17 +106,25 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer(308, b"", {"Range": f"bytes=0-{len(content) - 1}"} if content else None)
 
-    def _body(self) -> tuple[bytes, bool]:
-        """What arrives of the request's body, and whether that is all of it."""
-        left = int(self.headers.get("Content-Length") or 0)
-        body = bytearray()
-        with suppress(OSError):
-            while left > 0 and (piece := self.rfile.read1(min(left, 1 << 16))):
-                body += piece
-                left -= len(piece)
-        return bytes(body), left == 0
+    def _make(self, bucket: str, name: str, pieces: list[bytearray]) -> bytes:
+        """Have the fake make an object of these bytes; returns its resource."""
+        path = f"/upload/storage/v1/b/{bucket}/o?{urlencode({'uploadType': 'media', 'name': name})}"
+        status, answer, _ = self._ask("POST", path, b"".join(pieces), {"Content-Type": "application/octet-stream"})
+        assert status == 200, answer
+        return answer
 
-    def _ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
+    def _body(self) -> tuple[bytearray, bool]:
+        """What arrives of the request's body, and whether that is all of it."""
+        body = bytearray(int(self.headers.get("Content-Length") or 0))
+        filled = 0
+        with suppress(OSError), memoryview(body) as view:
+            while filled < len(body) and (count := self.rfile.readinto1(view[filled:])):
+                filled += count
+        return (body if filled == len(body) else body[:filled]), filled == len(body)
+
+    def _ask(
+        self, method: str, path: str, body: bytes | bytearray, headers: dict[str, str]
+    ) -> tuple[int, bytes, dict[str, str]]:
         there = http.client.HTTPConnection(self.server.target, timeout=30)
         try:
             there.request(method, path, body or None, headers)

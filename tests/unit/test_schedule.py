@@ -303,7 +303,7 @@ def reference() -> str:
     lines = ["**10,000 parts** (S3):", "", *_table(PartSchedule(8 * MB, 4, S3), 10_000), ""]
     lines += ["**50,000 parts** (Azure):", "", *_table(PartSchedule(8 * MB, 4, AZURE), 50_000), ""]
     lines += ["**1,000 parts** (`max_parts: 1000`):", "", *_table(thousand, 1000), ""]
-    lines += ["**No limit** (disk, Google), parts in parallel, and one after another:", ""]
+    lines += ["**No limit** (disk, Google where it takes no parts), parts in parallel, and one after another:", ""]
     lines += [*_table(thousand, 0), _without_limit(PartSchedule(8 * MB, 4, UNLIMITED))]
     lines += [_without_limit(PartSchedule(8 * MB, 4, IN_ORDER)), ""]
     lines += ["What `memory_limit` does to a stream into 10,000 parts:", ""]

@@ -40,10 +40,10 @@ def described(key: str, resource: Any) -> ObjectInfo:
         raise Unreachable(
             f"the answer about {key} describes no object, so it is not the store's; check `endpoint_url` and the proxy"
         ) from None
-    return ObjectInfo(key, size, generation, from_base64(resource.get("crc32c")), _seconds(resource.get("timeCreated")))
+    return ObjectInfo(key, size, generation, from_base64(resource.get("crc32c")), seconds(resource.get("timeCreated")))
 
 
-def _seconds(time: Any) -> float | None:
+def seconds(time: Any) -> float | None:
     """Seconds since 1970 of a time such as `2026-01-02T03:04:05.678Z`, all of which are UTC."""
     try:
         return datetime.strptime(time[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc).timestamp()

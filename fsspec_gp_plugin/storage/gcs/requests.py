@@ -10,8 +10,11 @@ from urllib.parse import quote, urlencode
 from ...errors import ConfigError
 from ...redaction import scrub
 from ..api import Way
+from ..codes import CODES
 from ..http.routes import UnknownProxyError
 from ..http.transport import Transport
+from ..multipart import UPLOAD_ENDED
+from ..plain_xml import element
 from .authorization import authorize, end_of
 
 if TYPE_CHECKING:
@@ -42,8 +45,9 @@ class Refusal(Exception):
     """An answer that is no success, as storage.errors understands it: by `status` and `error_code`."""
 
     def __init__(self, status: int, text: str) -> None:
-        """`text` is the answer's body: JSON, or whatever a gateway sends instead."""
-        reason = message = ""
+        """`text` is the answer's body: JSON, or XML of that API, or whatever a gateway sends instead."""
+        reason = element("Code", text)
+        message = element("Message", text)
         try:
             error = json.loads(text)["error"]
             message = str(error["message"])
@@ -53,11 +57,9 @@ class Refusal(Exception):
             message = message or " ".join(scrub(text).split())[:200]
         super().__init__(f"HTTP status {status}{f': {message}' if message else ''}")
         self.status = status
-        self.error_code = "authError" if status == 401 else reason if reason in _REASONS else ""
-
-
-# Those that say more than the status does.
-_REASONS = {"retentionPolicyNotMet", "objectUnderActiveHold", "userProjectMissing", "rateLimitExceeded"}
+        # Those that say more than the status does.
+        known = reason if reason in CODES or reason in UPLOAD_ENDED else ""
+        self.error_code = "authError" if status == 401 else known
 
 
 class Requests:
@@ -100,6 +102,17 @@ class Requests:
         """The address where uploads begin."""
         base = str(self.fs.base).replace("/storage/v1/", "/upload/storage/v1/")
         return self._url(f"{base}b/{quote(bucket, safe='')}/o", parameters)
+
+    def xml_url(self, bucket: str, key: str, query: str) -> str:
+        """The address of an object, or of its bucket where `key` is "", in the XML API."""
+        base = str(self.fs.base).replace("/storage/v1/", "/")
+        return f"{base}{quote(bucket, safe='')}{f'/{quote(key)}' if key else ''}?{query}"
+
+    @property
+    def charged(self) -> dict[str, str]:
+        """Headers of requests of the XML API: whom to charge, where the requester pays."""
+        project = self.fs._get_params({}).get("userProject")  # noqa: SLF001 - as below
+        return {"x-goog-user-project": project} if project else {}
 
     def _url(self, address: str, parameters: dict[str, str]) -> str:
         # gcsfs adds whom to charge, where the requester pays.

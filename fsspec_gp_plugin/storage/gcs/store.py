@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING
 
 from ...checksum import crc32c, in_base64
 from ...errors import AccessDenied, NotFound, ObjectChanged, StorageError
-from ..api import Capabilities, ObjectInfo, Upload
+from ..api import ObjectInfo, Upload
 from ..errors import http_status, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
 from ..http.ranges import require_range
 from ..renewing import Renewable
 from .answers import GENERATION, described, described_by_headers, no_object_missing
+from .parts import PARALLEL
+from .resumable import SERIAL, ResumableWriter
+from .unfinished import abort_listed, last_part_of, listed_below
 from .writer import GcsWriter
+from .xml import Xml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ..api import Store, Way
+    from ..api import Capabilities, Store, Way
     from ..http.answer import Answer
     from .requests import Requests
 
@@ -30,20 +34,29 @@ _FIELDS = "name,size,generation,crc32c,timeCreated"
 class GcsStore(Renewable):
     """Objects of one bucket below a prefix."""
 
-    # An upload is one stream of bytes: its chunks come in order.
-    # A session takes multiples of 256 KiB.
-    capabilities = Capabilities(
-        parallel_parts=False, parallel_reads=True, creates=True, min_part_size=256 << 10, max_part_size=5 << 40
-    )
-
     def __init__(self, bucket: str, prefix: str, requests: Requests, *, finds_credentials: bool = True) -> None:
         super().__init__(finds_credentials=finds_credentials)
         self.bucket = bucket
         self.requests = requests
+        self.xml = Xml(lambda: self.requests, bucket)
         self._prefix = f"{prefix}/" if prefix else ""
+        # Whether it takes uploads in parts; None until the first one shows it.
+        self.takes_parts: bool | None = None
 
     def __repr__(self) -> str:
         return f"GcsStore(gs://{self.bucket}/{self._prefix})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do, as far as is known by now."""
+        if self.takes_parts is False:
+            return SERIAL
+        return PARALLEL._replace(first_part_shows=self.takes_parts is None)
+
+    @property
+    def place(self) -> str:
+        """Where whole keys begin, for messages."""
+        return f"gs://{self.bucket}/"
 
     @property
     def heard(self) -> tuple[str, float] | None:
@@ -79,8 +92,8 @@ class GcsStore(Renewable):
         with creating(self.name(key)):
             return self._put(key, data, ifGenerationMatch="0")
 
-    def begin(self, key: str) -> GcsWriter:
-        return GcsWriter(self, key)
+    def begin(self, key: str) -> GcsWriter | ResumableWriter:
+        return ResumableWriter(self, key) if self.takes_parts is False else GcsWriter(self, key)
 
     def stat(self, key: str) -> ObjectInfo:
         with self._finding(key):
@@ -179,15 +192,16 @@ class GcsStore(Renewable):
         return bool(page.get("items"))
 
     def find_uploads(self, prefix: str) -> list[Upload]:
-        del prefix  # as below
-        return []
+        found = listed_below(self.xml, self.path(prefix), self.place)
+        return [Upload(one.key[len(self._prefix) :], one.started, one.upload_id) for one in found]
 
     def last_written(self, upload: Upload) -> float | None:
-        return upload.started
+        path, name = self.path(upload.key), self.name(upload.key)
+        return last_part_of(self.xml, path, upload.upload_id, name) or upload.started
 
     def delete_unfinished(self, prefix: str) -> int:
-        del prefix  # Google lists no sessions, charges nothing for them, and ends them after a week
-        return 0
+        # Sessions are not listed: Google charges nothing for them, and ends them after a week.
+        return abort_listed(self.xml, listed_below(self.xml, self.path(prefix), self.place), self.place)
 
     def delete_empty_directories(self, prefix: str) -> None:
         pass

@@ -13,7 +13,7 @@ from ..errors import translated
 from ..fallbacks import BUSY_PAUSE, delete_side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .control import Control
 
@@ -23,8 +23,8 @@ _KEYS_A_REQUEST = 1000
 class Deletion:
     """Deletes objects of one bucket. Remembers whether the store does so in bulk."""
 
-    def __init__(self, control: Control, bucket: str) -> None:
-        """Makes no request yet."""
+    def __init__(self, control: Callable[[], Control], bucket: str) -> None:
+        """`control` gives what makes requests now. Makes none yet."""
         self._control = control
         self._bucket = bucket
         self._in_bulk = True
@@ -67,12 +67,11 @@ class Deletion:
         return failed
 
     def _request(self, keys: list[str]) -> Any:
+        control = self._control()
         # Many stores want this and nothing newer, and Amazon takes it; botocore sends a CRC-32 alone.
-        self._control.client().meta.events.register(
-            "before-call.s3.DeleteObjects", _add_md5, unique_id="fsspec_gp_plugin"
-        )
+        control.client().meta.events.register("before-call.s3.DeleteObjects", _add_md5, unique_id="fsspec_gp_plugin")
         listed = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
-        return self._control.call("delete_objects", Bucket=self._bucket, Delete=listed)
+        return control.call("delete_objects", Bucket=self._bucket, Delete=listed)
 
     def _problem(self, told: dict[str, str]) -> PluginError:
         """Why one of many was not deleted, as if it had been asked for alone."""
@@ -81,7 +80,7 @@ class Deletion:
         return translated(ClientError({"Error": told}, "DeleteObjects"), f"can't delete {self._name(told.get('Key'))}")
 
     def _delete_one(self, key: str) -> None:
-        self._control.call("delete_object", Bucket=self._bucket, Key=key)
+        self._control().call("delete_object", Bucket=self._bucket, Key=key)
 
     def _name(self, key: str | None) -> str:
         return f"s3://{self._bucket}/{key}"

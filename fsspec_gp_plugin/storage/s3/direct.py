@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..http.ranges import if_match
 from ..http.routes import UnknownProxyError
 from ..http.transport import Transport
+from ..plain_xml import element
 from .signing import CannotPresignError
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Refusal(Exception):
 
     def __init__(self, status: int, text: str) -> None:
         """`text` is the answer's body: XML, or whatever a gateway sends instead."""
-        code = _element("Code", text)
-        message = _element("Message", text)
+        code = element("Code", text)
+        message = element("Message", text)
         super().__init__(f"HTTP status {status}{f', {code}' if code else ''}{f': {message}' if message else ''}")
         self.response = {
             "Error": {"Code": code, "Message": message},
@@ -120,8 +120,3 @@ class Direct:
         """Close the kept connections."""
         if self._transport is not None:
             self._transport.forget()
-
-
-def _element(name: str, text: str) -> str:
-    found = re.search(f"<{name}>([^<]*)</{name}>", text)
-    return found.group(1) if found else ""

@@ -65,7 +65,7 @@ class S3Store(Renewable):
         self.way = way
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        self._deletion = Deletion(control, bucket)
+        self._deletion = Deletion(lambda: self.control, bucket)
 
     def __repr__(self) -> str:
         return f"S3Store(s3://{self._bucket}/{self._prefix})"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import AccessDenied, NotFound, StorageError
 from ..errors import error_code, translating
+from ..multipart import UPLOAD_ENDED, Listed, abort_each
 from .answers import no_object_missing, require_listing
 
 if TYPE_CHECKING:
@@ -17,16 +18,6 @@ if TYPE_CHECKING:
 
 # Of a bucket with the unfinished uploads of many others: 1,000 a page.
 _MOST_PAGES = 10
-# What stores say of an upload that is none any more.
-ENDED = ("NoSuchUpload", "404")
-
-
-class Listed(NamedTuple):
-    """An upload in a bucket: its whole key, its id, and when it was begun, in seconds since 1970."""
-
-    key: str
-    upload_id: str
-    started: float | None
 
 
 def listed_below(control: Control, bucket: str, prefix: str) -> list[Listed]:
@@ -61,7 +52,7 @@ def last_part_of(control: Control, target: dict[str, str], upload_id: str) -> fl
             with translating(doing):
                 page = control.call("list_parts", **target, UploadId=upload_id, PartNumberMarker=marker)
         except StorageError as error:
-            if error_code(error) in ENDED:
+            if error_code(error) in UPLOAD_ENDED:
                 raise NotFound(f"{doing}: it has ended meanwhile") from error
             raise
         times += [part["LastModified"].timestamp() for part in page.get("Parts", ()) if part.get("LastModified")]
@@ -72,19 +63,10 @@ def last_part_of(control: Control, target: dict[str, str], upload_id: str) -> fl
 
 
 def _abort(control: Control, bucket: str, found: list[Listed]) -> int:
-    """One that can't be aborted is an error, after all were tried."""
-    failed: StorageError | None = None
-    for one in found:
-        try:
-            with translating(f"can't abort an upload of s3://{bucket}/{one.key}"):
-                control.call("abort_multipart_upload", Bucket=bucket, Key=one.key, UploadId=one.upload_id)
-        except StorageError as error:
-            # Somebody else has ended it meanwhile.
-            if error_code(error) not in ENDED:
-                failed = error
-    if failed is not None:
-        raise failed
-    return len(found)
+    def abort(one: Listed) -> None:
+        control.call("abort_multipart_upload", Bucket=bucket, Key=one.key, UploadId=one.upload_id)
+
+    return abort_each(found, abort, f"s3://{bucket}/")
 
 
 def _listed(control: Control, bucket: str, prefix: str, pages: int | None) -> Iterator[Listed]:
