@@ -28,11 +28,13 @@ from ..transfer.buffers import Memory
 from . import wire
 from .environment import relevant
 from .line import Line
+from .refusals import CONFIGURATION, ENDS, ENVIRONMENT, FULL, HOOK, OFF, UNUSUAL, VERSION, Refusal
 from .users import after_hook
 from .warm import Warm, WarmSupplies
 
 if TYPE_CHECKING:
     from ..config.loading import Config
+    from .refusals import Refusals
     from .slots import Signs, Slot
 
 COMMANDS = {name: command for name, command in commands.COMMANDS.items() if command.is_for_agent}
@@ -48,18 +50,16 @@ _LOOK_SECONDS, _LAST_LOOK_SECONDS = 1.0, 0.1
 DRAIN_SECONDS = 75.0
 
 
-class Refusal(Exception):
-    """Why a client has to run its command itself."""
-
-
 class Worker:
     """Serves the clients of one listening socket, which other processes may share."""
 
-    def __init__(self, listener: socket.socket, slot: Slot, share: int, signs: Signs, *, hooks: bool = True) -> None:
-        """`slot` is where others see how busy it is, `signs` where they see which backups' commands come; it may use
-        one of `share` parts of the agent's memory. Without `hooks` it refuses these.
+    def __init__(
+        self, listener: socket.socket, slot: Slot, share: int, seen: tuple[Signs, Refusals], *, hooks: bool = True
+    ) -> None:
+        """`slot` is where others see how busy it is, `seen` where they see which backups' commands come, and what it
+        does not serve; it may use one of `share` parts of the agent's memory. Without `hooks` it refuses these.
         """
-        self._signs = signs
+        self._signs, self._refusals = seen
         self._hooks = hooks
         self._listener = listener
         self._slot = slot
@@ -169,7 +169,9 @@ class Worker:
             try:
                 config = self._accepted(request, full=full)
             except (Refusal, ConfigError) as error:
-                self._log.verbose(f"agent: process {pid} runs by itself: {error}")
+                refusal = error if isinstance(error, Refusal) else Refusal(CONFIGURATION, str(error))
+                if self._refusals.add(self._slot.number, refusal.reason):
+                    self._log.info(f"agent: {request.arguments[0]} of process {pid} runs by itself: {refusal}")
                 client.sendall(wire.REFUSED)
                 return
             client.sendall(wire.TAKEN)
@@ -191,21 +193,22 @@ class Worker:
     def _accepted(self, request: wire.Request, *, full: bool) -> Config:
         """The configuration of a request that this process can serve as the client itself would; else Refusal."""
         if full or self._ending:
-            raise Refusal("the agent is full")
+            raise Refusal(ENDS if self._ending else FULL)
         if request.version != __version__ or request.arguments[0] not in COMMANDS or len(request.arguments) < 3:
-            raise Refusal("it is of another version")
+            raise Refusal(VERSION)
         if not self._hooks and COMMANDS[request.arguments[0]].is_hook:
-            raise Refusal("a stand-in serves no hooks")
+            raise Refusal(HOOK)
         # It would not change what is made with mode 0600 and 0700.
         if request.umask & 0o700 or not request.cwd.startswith("/"):
-            raise Refusal("its umask or directory is unusual")
+            raise Refusal(UNUSUAL)
         config = self._warm.config(os.path.join(request.cwd, request.arguments[1]), request.environment)
         if not config.agent:
-            raise Refusal("the agent is switched off")
+            raise Refusal(OFF)
         for target in filter(None, (config, config.replica)):
             protocol = target.url.partition("://")[0]
-            if relevant(request.environment, protocol) != relevant(self._environment, protocol):
-                raise Refusal("it has another environment of credentials")
+            theirs, ours = (relevant(one, protocol) for one in (request.environment, self._environment))
+            if theirs != ours:
+                raise Refusal(ENVIRONMENT, ", ".join(sorted(dict(theirs.items() ^ ours.items()))))
         self._memory.limit = config.agent_memory_limit // self._share
         if found := _TIMESTAMP.search(request.arguments[2]):
             self._signs.leave(int(found[1]))
