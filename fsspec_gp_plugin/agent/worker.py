@@ -11,7 +11,6 @@ import re
 import select
 import signal
 import socket
-import stat
 import struct
 import threading
 import time
@@ -26,6 +25,7 @@ from ..process import Streams
 from ..protocol.supplies import Supplies
 from ..transfer.buffers import Memory
 from . import wire
+from .caller import be_as_nice_as, nice_value, unblocked
 from .environment import relevant
 from .line import Line
 from .refusals import CONFIGURATION, ENDS, ENVIRONMENT, FULL, HOOK, OFF, UNUSUAL, VERSION, Refusal
@@ -71,6 +71,7 @@ class Worker:
         self._lock = threading.Lock()
         self._lines: set[Line] = set()
         self._waiting = self._busy = 0
+        self._nice = nice_value()
         self._ending = False
         self._last_call = math.inf
 
@@ -155,7 +156,8 @@ class Worker:
             with self._lock:
                 self._busy -= 1
                 self._slot.busy = self._busy
-                if self._waiting >= _MOST_IDLE or self._ending:
+                is_spent = nice_value() != self._nice and self._waiting
+                if self._waiting >= _MOST_IDLE or self._ending or is_spent:
                     return
                 self._waiting += 1
 
@@ -183,6 +185,7 @@ class Worker:
             self._lines.add(line)
         status = 1
         try:
+            be_as_nice_as(pid)
             status = self._run(request, config, line, descriptors, pid)
         finally:
             with self._lock:
@@ -224,7 +227,7 @@ class Worker:
         log = Log(pid=pid)
         try:
             for number, flags in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
-                descriptors.append(_unblocked(descriptors[number], flags))
+                descriptors.append(unblocked(descriptors[number], flags))
             streams = Streams(*descriptors[3:])
             call = Call(streams, name, log=log, supplies=supplies)
             try:
@@ -241,13 +244,3 @@ class Worker:
             for fd in set(descriptors):
                 with suppress(OSError):
                     os.close(fd)
-
-
-def _unblocked(fd: int, flags: int) -> int:
-    """A pipe, opened anew so that waiting for it is ours to end; others that have it open don't notice. Anything else
-    as it is.
-    """
-    if stat.S_ISFIFO(os.fstat(fd).st_mode):
-        with suppress(OSError):  # it belongs to another user
-            return os.open(f"/proc/self/fd/{fd}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
-    return fd

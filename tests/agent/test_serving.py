@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fsspec_gp_plugin.agent.refusals import CONFIGURATION, ENVIRONMENT, OFF, UNUSUAL
-from tests.agent.conftest import CLIENTS, by, hook, served, write_config
+from tests.agent.conftest import CLIENTS, PATIENCE, by, hook, served, wait_until, wait_until_handed_over, write_config
 from tests.protocol.agents import Agent
 from tests.protocol.conftest import PART
 from tests.protocol.test_bad_input import mount
@@ -97,6 +98,34 @@ def test_what_it_must_not_serve_runs_by_itself_with_the_same_result(
     told = database.log().split("runs by itself: ")[1:]
     assert [line.partition("\n")[0].split(":")[0] for line in told] == [ENVIRONMENT, UNUSUAL, OFF, CONFIGURATION]
     assert f"{ENVIRONMENT}: AWS_SECRET_ACCESS_KEY\n" in told[0]
+
+
+def test_a_call_has_the_nice_value_of_its_caller(local: Plugin, agent: Agent) -> None:
+    """That of the database's server is the administrator's choice. It ends with the call."""
+    database = local.database
+    own = agent.ask("status")["nice"]
+    workers = agent.ask("status")["workers"]
+    for more in (7, 0):
+        process = subprocess.Popen(
+            ["nice", "-n", str(more), *local.command("backup_data", database.table(more)).split()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=database.environment(),
+        )
+        wait_until_handed_over(agent, process)
+        wait_until(partial(_have_nice_values, workers, {own, min(19, own + more)}))
+        assert process.communicate(b"rows", timeout=PATIENCE) == (b"", b"")
+        assert process.returncode == 0
+
+
+def _have_nice_values(processes: list[int], expected: set[int]) -> bool:
+    """Whether their threads have those, and no others."""
+    found = set()
+    for path in (path for pid in processes for path in Path(f"/proc/{pid}/task").glob("*/stat")):
+        with suppress(OSError):  # it has ended
+            found.add(int(path.read_text().rpartition(") ")[2].split()[16]))
+    return found == expected
 
 
 def test_why_calls_are_not_served_is_counted_and_told_once_a_run(local: Plugin, agent: Agent) -> None:
