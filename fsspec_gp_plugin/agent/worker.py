@@ -5,6 +5,7 @@ Nobody waits for anybody: a thread is there for every command that was taken, an
 
 from __future__ import annotations
 
+import _thread
 import math
 import os
 import re
@@ -130,7 +131,7 @@ class Worker:
                 return
             self._waiting += 1
         try:
-            threading.Thread(target=self._work, daemon=True).start()
+            _thread.start_new_thread(self._work, ())  # a Thread would be waited for until it runs
         except RuntimeError:  # the system gives no more threads: whoever ends first waits for the next
             with self._lock:
                 self._waiting -= 1
