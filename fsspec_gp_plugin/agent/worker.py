@@ -173,9 +173,10 @@ class Worker:
                 config = self._accepted(request, full=full)
             except (Refusal, ConfigError) as error:
                 refusal = error if isinstance(error, Refusal) else Refusal(CONFIGURATION, str(error))
-                if self._refusals.add(self._slot.number, refusal.reason):
-                    self._log.info(f"agent: {request.arguments[0]} of process {pid} runs by itself: {refusal}")
+                is_news = self._refusals.add(self._slot.number, refusal.reason)
                 client.sendall(wire.REFUSED)
+                if is_news:  # it waits no more, should the log hang
+                    self._log.info(f"agent: {request.arguments[0]} of process {pid} runs by itself: {refusal}")
                 return
             client.sendall(wire.TAKEN)
             descriptors = wire.read_descriptors(client)
