@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -30,9 +31,7 @@
 #endif
 
 #include "gzip_header.h"
-
-static char request[8 + 262144];
-static size_t used = 8;
+#include "request.h"
 
 static long long now(void) {
     struct timespec time;
@@ -68,35 +67,6 @@ static bool is_for_agent(int argc, char **argv) {
     for (int fd = 0; fd < 3; fd++)
         found = found && fstat(fd, &status) == 0 && !S_ISDIR(status.st_mode);
     return found;
-}
-
-static bool add(const char *field) {
-    size_t size = strlen(field) + 1;
-    if (size > sizeof request - used)
-        return false;
-    memcpy(request + used, field, size);
-    used += size;
-    return true;
-}
-
-static bool is_put_together(int argc, char **argv) {
-    char number[24];
-    mode_t mask = umask(077); /* there is no other way to ask for it */
-    umask(mask);
-    snprintf(number, sizeof number, "%o", mask);
-    if (!add(VERSION) || !add(number) || getcwd(request + used, sizeof request - used) == NULL)
-        return false;
-    used += strlen(request + used) + 1;
-    snprintf(number, sizeof number, "%d", argc - 1);
-    bool fits = add(number);
-    for (int i = 1; fits && i < argc; i++)
-        fits = add(argv[i]);
-    for (char **each = environ; fits && *each != NULL; each++) /* the server's COPY statement may be of any length */
-        fits = strchr(*each, '=') == NULL || strncmp(*each, "GP_QUERY_STRING=", 16) == 0 || add(*each);
-    uint32_t size = htole32((uint32_t)(used - 8));
-    memcpy(request, "FGP1", 4);
-    memcpy(request + 4, &size, 4);
-    return fits;
 }
 
 /* A connection to an agent of our own user, or -1. What is left open here is closed by exec(). */
@@ -142,8 +112,9 @@ static bool is_taken(int agent, long long until) {
     return is_ready(agent, POLLIN, until) && recv(agent, &answer, 1, MSG_DONTWAIT) == 1 && answer == 'T';
 }
 
-static bool is_handed_over(int agent, long long until) {
-    static const int fds[] = {0, 1, 2};
+/* The token comes with them: who reads it, the agent or we, runs the call, and nobody else does. */
+static bool is_handed_over(int agent, int token, long long until) {
+    const int fds[] = {0, 1, 2, token};
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {0};
     struct iovec go = {.iov_base = (char[]){'G'}, .iov_len = 1};
     struct msghdr message = {.msg_iov = &go, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
@@ -154,11 +125,11 @@ static bool is_handed_over(int agent, long long until) {
 }
 
 /* The database's server passes its files on; those of a dropped table would keep their space while we wait. */
-static void close_inherited(int agent, int signals) {
+static void close_inherited(int agent, int signals, int token) {
     DIR *listing = opendir("/proc/self/fd");
     for (struct dirent *each; listing != NULL && (each = readdir(listing)) != NULL;) {
         int fd = atoi(each->d_name);
-        if (fd > 2 && fd != agent && fd != signals && fd != dirfd(listing))
+        if (fd > 2 && fd != agent && fd != signals && fd != token && fd != dirfd(listing))
             close(fd);
     }
     if (listing != NULL)
@@ -173,8 +144,15 @@ static int failed(const char *what, const char *whom, const char *reason) {
     return 1;
 }
 
-/* The exit status of a call that the agent has. */
-static int end_of(const char *command, int agent, int signals) {
+/* Whether the agent can't touch any more what it was given, as it has not begun. */
+static bool is_taken_back(int token) {
+    uint64_t one;
+    return read(token, &one, sizeof one) == sizeof one;
+}
+
+/* The exit status of a call that was handed over, or -1: it can run alone. */
+static int end_of(const char *command, int agent, int signals, int token) {
+    bool is_file = strcmp(command, "backup_file") == 0 || strcmp(command, "restore_file") == 0;
     struct signalfd_siginfo got = {0};
     bool is_last = false;
     for (long long until = now() + SILENCE_MS;;) {
@@ -185,12 +163,17 @@ static int end_of(const char *command, int agent, int signals) {
                                 got.ssi_signo == SIGINT ? "interrupted by SIGINT" : "interrupted by SIGHUP");
             return 128 + (int)got.ssi_signo;
         }
-        if (ready <= 0)
-            return failed("", command, "the agent does not answer; run it again");
-        if (polled[0].revents != 0) {
-            unsigned char byte;
-            if (recv(agent, &byte, 1, MSG_DONTWAIT) != 1 || !(is_last || byte == '.' || byte == 'B' || byte == 'E'))
-                return failed("", command, "the agent ended before the command did; run it again");
+        unsigned char byte = '.';
+        bool is_heard = ready > 0 && polled[0].revents != 0;
+        if (ready <= 0 || (is_heard && (recv(agent, &byte, 1, MSG_DONTWAIT) != 1 ||
+                                        !(is_last || byte == '.' || byte == 'B' || byte == 'E')))) {
+            /* A file is still whole, whatever became of the call. */
+            if (!got.ssi_signo && (is_file || is_taken_back(token)))
+                return -1;
+            return failed("", command, ready <= 0 ? "the agent does not answer; run it again" :
+                                                    "the agent ended before the command did; run it again");
+        }
+        if (is_heard) {
             if (is_last)
                 return byte;
             is_last = byte == 'E';
@@ -204,7 +187,7 @@ static int end_of(const char *command, int agent, int signals) {
     }
 }
 
-/* The exit status of a call that the agent took, or -1: nothing was handed over, and all is as it was. */
+/* The exit status of a call that the agent took, or -1: nothing of it was used up, and all is as it was. */
 static int status_by_agent(int argc, char **argv, const struct stat *bin) {
     static const int stopping[] = {SIGTERM, SIGINT, SIGHUP};
     sigset_t taken, before;
@@ -221,13 +204,16 @@ static int status_by_agent(int argc, char **argv, const struct stat *bin) {
     /* Blocked, even an ignored one is kept for signalfd(). */
     sigprocmask(SIG_BLOCK, &taken, &before);
     int signals = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (signals < 0 || !is_handed_over(agent, until)) {
-        sigprocmask(SIG_SETMASK, &before, NULL);
-        return -1;
+    int token = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    int status = -1;
+    if (signals >= 0 && token >= 0 && is_handed_over(agent, token, until)) {
+        close_inherited(agent, signals, token);
+        header_is_needed = needs_gzip_header(argv);
+        status = end_of(argv[1], agent, signals, token);
     }
-    close_inherited(agent, signals);
-    header_is_needed = needs_gzip_header(argv);
-    return end_of(argv[1], agent, signals);
+    if (status < 0)
+        sigprocmask(SIG_SETMASK, &before, NULL);
+    return status;
 }
 
 int main(int argc, char **argv) {

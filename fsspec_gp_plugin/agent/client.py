@@ -19,6 +19,7 @@ COMMANDS = (
 )  # fmt: skip
 STOPPING = {_signal.SIGTERM: "SIGTERM", _signal.SIGINT: "SIGINT", _signal.SIGHUP: "SIGHUP"}
 LONGEST_REQUEST = 262144
+PLACE = ("/proc/self/ns/mnt", "/proc/self/ns/net", "/proc/self/ns/user", "/")  # as in environment.py
 PACKAGES = ""  # the directory of a bundle's, whose interpreter is the host's; the launcher sets it
 ANSWER_SECONDS = 2  # from connect() until the call is taken
 SILENCE_SECONDS = 120.0  # a sign of life comes every 20 s
@@ -32,7 +33,7 @@ header_is_needed = False
 
 
 class Alone(Exception):
-    """The call is not for the agent, or was not taken: nothing was handed over."""
+    """The call is not for the agent, or was not taken: nothing of it was used up."""
 
 
 def main(args: list[str]) -> None:
@@ -40,14 +41,16 @@ def main(args: list[str]) -> None:
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         # Python's own way with Ctrl-C is a traceback.
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
     try:
-        agent, taken = handed_over(args)
+        handed = handed_over(args)
     except (Alone, OSError):
+        handed = None
+    status = status_by(*handed, args[0]) if handed else -1
+    if status < 0:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         run_alone(args)
-    else:
-        global header_is_needed
-        header_is_needed = needs_gzip_header(args)
-        posix._exit(status_by(agent, taken, args[0]))
+    posix._exit(status)
 
 
 def run_alone(args: list[str]) -> None:
@@ -65,9 +68,7 @@ def needs_gzip_header(args: list[str]) -> bool:
     name, _, suffix = args[2].rpartition("/")[2].rpartition(".")
     words = name.split("_")
     return (
-        args[0] == "restore_data"
-        and suffix == "gz"
-        and words[0] == "gpbackup"
+        (args[0], suffix, words[0]) == ("restore_data", "gz", "gpbackup")
         and len(words) in (3, 4)
         and words[1].removeprefix("-").isdecimal()
         and len(words[2]) == 14
@@ -79,22 +80,14 @@ def give_header() -> None:
     """Let gpbackup_helper read a header before it looks at standard error."""
     if header_is_needed:
         try:
-            _thread.start_new_thread(write_header, ())  # it waits where the pipe is full
+            _thread.start_new_thread(write, (1, GZIP_HEADER))  # it waits where the pipe is full
         except RuntimeError:
-            write_header()
+            write(1, GZIP_HEADER)
         time.sleep(HEADER_SECONDS)
 
 
-def write_header() -> None:
-    """The header, if anybody reads it."""
-    try:
-        posix.write(1, GZIP_HEADER)
-    except OSError:
-        pass
-
-
-def handed_over(args: list[str]) -> tuple[_socket.socket, list[int]]:
-    """The connection to an agent that took the call, and the signals that count, now blocked."""
+def handed_over(args: list[str]) -> tuple[_socket.socket, list[int], int]:
+    """The connection to an agent that took the call, the signals that count, now blocked, and the token."""
     if len(args) < 3 or args[0] not in COMMANDS or "--help" in args or "-h" in args:
         raise Alone
     for fd in (0, 1, 2):
@@ -111,29 +104,38 @@ def handed_over(args: list[str]) -> tuple[_socket.socket, list[int]]:
         raise Alone
     taken = [s for s in STOPPING if s == _signal.SIGTERM or _signal.getsignal(s) != _signal.SIG_IGN]
     # Blocked, even an ignored one is kept for sigwait().
-    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, taken)
-    try:
-        end_by(until, agent)
-        fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2))
-        agent.sendmsg([b"G"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
-    except (Alone, OSError):
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-        raise
-    return agent, taken
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, taken)
+    # Who reads it, the agent or we, runs the call, and nobody else does.
+    token = posix.eventfd(1, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK)
+    fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2, token))
+    end_by(until, agent)
+    agent.sendmsg([b"G"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
+    global header_is_needed
+    header_is_needed = needs_gzip_header(args)
+    return agent, taken, token
 
 
 def request(args: list[str]) -> bytes:
     """The whole call but its descriptors."""
     mask = posix.umask(0o077)  # there is no other way to ask for it
     posix.umask(mask)
-    fields = [VERSION.encode(), b"%o" % mask, posix.getcwdb(), b"%d" % len(args)]
+    fields = [VERSION.encode(), b"%o" % mask, posix.getcwdb(), b"".join(map(identity, PLACE)), b"%d" % len(args)]
     fields += [arg.encode("utf-8", "surrogateescape") for arg in args]
     # The server's COPY statement may be of any length.
     fields += [name + b"=" + value for name, value in posix.environ.items() if name != b"GP_QUERY_STRING"]
     body = b"\0".join(fields) + b"\0"
     if len(body) > LONGEST_REQUEST:
         raise Alone
-    return b"FGP1" + len(body).to_bytes(4, "little") + body
+    return b"FGP2" + len(body).to_bytes(4, "little") + body
+
+
+def identity(path: str) -> bytes:
+    """What tells a namespace or directory from others; the same for all where there is none."""
+    try:
+        status = posix.stat(path)
+    except OSError:
+        return b"0:0 "
+    return b"%x:%x " % (status.st_dev, status.st_ino)
 
 
 def connected() -> _socket.socket:
@@ -162,15 +164,12 @@ def connected() -> _socket.socket:
 
 def end_by(moment: float, agent: _socket.socket) -> None:
     """Let what is done next on the connection end by then."""
-    left = moment - time.monotonic()
-    if left <= 0:
-        raise Alone
-    agent.settimeout(left)
+    agent.settimeout(max(0.0, moment - time.monotonic()))
 
 
-def status_by(agent: _socket.socket, taken: list[int], command: str) -> int:
-    """The exit status of a call that the agent has, whatever happens to it."""
-    close_inherited(agent.fileno())
+def status_by(agent: _socket.socket, taken: list[int], token: int, command: str) -> int:
+    """The exit status of a call that was handed over, whatever happens to it; -1 where it can run alone."""
+    close_inherited(agent.fileno(), token)
     try:
         _thread.start_new_thread(pass_on_signal, (taken, agent, command))
     except RuntimeError:
@@ -178,36 +177,45 @@ def status_by(agent: _socket.socket, taken: list[int], command: str) -> int:
         _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, taken)
     agent.settimeout(SILENCE_SECONDS)
-    is_last = False
+    is_last = silent = False
     global header_is_needed
     while True:
         try:
             byte = agent.recv(1)
-        except TimeoutError:
-            give_header()
-            tell(f"{command}: the agent does not answer; run it again")
-            return 1
-        except OSError:
+        except OSError as error:
             byte = b""
+            silent = isinstance(error, TimeoutError)
         if is_last and byte:
             return byte[0]
         if byte == b"B":
             header_is_needed = False
         elif byte not in (b".", b"E"):
+            # A file is still whole, whatever became of the call.
+            if taken and (command in ("backup_file", "restore_file") or is_taken_back(token)):
+                return -1
             give_header()
-            tell(f"{command}: the agent ended before the command did; run it again")
+            why = "does not answer" if silent else "ended before the command did"
+            tell(f"{command}: the agent {why}; run it again")
             return 1
         is_last = byte == b"E"
 
 
-def close_inherited(agent: int) -> None:
+def is_taken_back(token: int) -> bool:
+    """Whether the agent can't touch any more what it was given, as it has not begun."""
+    try:
+        return posix.eventfd_read(token) == 1
+    except OSError:
+        return False
+
+
+def close_inherited(*kept: int) -> None:
     """Close what the database's server passed on: a dropped table's files would keep their space while we wait."""
     try:
         names = posix.listdir("/proc/self/fd")
     except OSError:
         return  # too many are open
     for name in names:
-        if int(name) > 2 and int(name) != agent:
+        if int(name) > 2 and int(name) not in kept:
             try:
                 posix.close(int(name))
             except OSError:
@@ -217,32 +225,33 @@ def close_inherited(agent: int) -> None:
 def pass_on_signal(taken: list[int], agent: _socket.socket, command: str) -> None:
     """Wait, in a thread, for a signal and tell the agent; end the process when the agent does not."""
     signum = _signal.sigwait(taken)
-    try:
-        agent.send(bytes([ord("I"), signum]))
-    except OSError:
-        pass  # the main thread sees why
+    taken.clear()  # only the first counts, and the call does not begin anew
+    write(agent.fileno(), b"I" + bytes([signum]))
     pause = HEADER_SECONDS if header_is_needed else 0.0
     time.sleep(LAST_SECONDS - pause)
-    told = _thread.allocate_lock()
-    told.acquire()
 
     def last_words() -> None:
         give_header()
         tell(f"{command}: interrupted by {STOPPING[signum]}")
-        told.release()
+        posix._exit(128 + signum)
 
     try:
         _thread.start_new_thread(last_words, ())
     except RuntimeError:
         last_words()
-    told.acquire(timeout=WRITE_SECONDS + pause)
+    time.sleep(WRITE_SECONDS + pause)
     posix._exit(128 + signum)
 
 
 def tell(text: str) -> None:
-    """One line on standard error, if anybody reads it."""
+    """One line on standard error."""
+    write(2, f"fsspec_gp_plugin: {text}\n".encode("utf-8", "surrogateescape"))
+
+
+def write(fd: int, data: bytes) -> None:
+    """Write it, if anybody reads."""
     try:
-        posix.write(2, f"fsspec_gp_plugin: {text}\n".encode("utf-8", "surrogateescape"))
+        posix.write(fd, data)
     except OSError:
         pass
 

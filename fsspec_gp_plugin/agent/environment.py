@@ -1,32 +1,77 @@
-"""Which variables of an environment may decide where bytes go and with whose credentials.
+"""What of a process's surroundings may decide where bytes go and with whose credentials.
 
-The agent has those of the hook that started it. A caller that has others runs by itself, and gets what it asked for.
+The agent has the surroundings of the hook that started it. A caller that has others runs by itself, and gets what it
+asked for.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+from contextlib import suppress
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..redaction import is_secret_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-_NAMES = {
-    "HOME", "OPENSSL_CONF", "OPENSSL_MODULES", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC", "RES_OPTIONS", "LOCALDOMAIN",
-    "HOSTALIASES", "XDG_CONFIG_HOME",
-}  # fmt: skip
-_BEGINNINGS = (
-    "AWS_", "BOTO_", "FSSPEC_", "S3FS_", "GCSFS_", "GOOGLE_", "GCLOUD_", "CLOUDSDK_", "GCE_", "GCS_", "AZURE_", "MSI_",
-    "IDENTITY_", "IMDS_", "ARM_", "KRB5", "HADOOP_", "HDFS_", "SMB_", "FTP_", "OSS_", "HF_", "LAKECTL_", "GITHUB_",
-    "DROPBOX_", "OCI_", "WEBDAV_", "STORAGE_EMULATOR",
+    from ..config.loading import Config
+
+# Names of variables, in capitals. All that goes by the network asks the first ones, and HTTP the second ones, too.
+_NETWORK = (
+    "OPENSSL_CONF", "OPENSSL_MODULES", "SSL_CERT_FILE", "SSL_CERT_DIR", "RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES",
+    "FSSPEC_*",
 )  # fmt: skip
-_ENDS = ("_PROXY", "_CA_BUNDLE")
+_WEB = (*_NETWORK, "*_PROXY", "*_CA_BUNDLE", "NETRC")
+_AMAZON = ("AWS_*", "BOTO_*", "S3FS_*")
+_GOOGLE = ("GOOGLE_*", "GCLOUD_*", "CLOUDSDK_*", "GCE_*", "GCS_*", "GCSFS_*", "STORAGE_EMULATOR*")
+_AZURE = ("AZURE_*", "MSI_*", "IDENTITY_*", "IMDS_*", "ARM_*")
+_KERBEROS = ("KRB5*",)
+# Google's libraries take Amazon's credentials where its identities are federated.
+_OF_PROTOCOLS = {
+    ("file", "local"): (),
+    ("s3", "s3a"): (*_WEB, *_AMAZON),
+    ("gs", "gcs"): (*_WEB, *_GOOGLE, "NO_GCE_CHECK", *_AMAZON),
+    ("abfs", "abfss", "az"): (*_WEB, *_AZURE),
+    ("http", "https"): _WEB,
+    ("webdav",): (*_WEB, "WEBDAV_*"),
+    ("webhdfs",): (*_WEB, *_KERBEROS, "HADOOP_*", "HDFS_*"),
+    ("sftp", "ssh"): (*_NETWORK, *_KERBEROS, "SSH_AUTH_SOCK"),
+    ("smb",): (*_NETWORK, *_KERBEROS, "SMB_*"),
+    ("ftp",): (*_NETWORK, "FTP_*"),
+}
+_PATTERNS = {protocol: ("HOME", *names) for group, names in _OF_PROTOCOLS.items() for protocol in group}
+# Of protocols whose libraries nobody here knows; and all that looks like a secret.
+_CAREFUL = (
+    "HOME", "XDG_CONFIG_HOME", *_WEB, *_AMAZON, *_GOOGLE, *_AZURE, *_KERBEROS, "HADOOP_*", "HDFS_*", "SMB_*", "FTP_*",
+    "OSS_*", "HF_*", "LAKECTL_*", "GITHUB_*", "DROPBOX_*", "OCI_*", "WEBDAV_*",
+)  # fmt: skip
+SEEN = ("/proc/self/ns/mnt", "/proc/self/ns/net", "/proc/self/ns/user", "/")
 
 
-def relevant(environment: Mapping[str, str], protocol: str = "") -> dict[str, str]:
+def place() -> str:
+    """Whose files, network and users this process sees: the identities of its namespaces and its root directory. The
+    same for all where there are no such namespaces. Both clients tell theirs.
+    """
+    found = []
+    for path in SEEN:
+        device = inode = 0
+        with suppress(OSError):
+            status = os.stat(path)
+            device, inode = status.st_dev, status.st_ino
+        found.append(f"{device:x}:{inode:x} ")
+    return "".join(found)
+
+
+def protocols(config: Config) -> list[str]:
+    """Of the targets of a configuration."""
+    return [target.url.partition("://")[0] for target in (config, config.replica) if target is not None]
+
+
+def relevant(environment: Mapping[str, str], protocol: str) -> dict[str, str]:
     """Those variables that count, for URLs of that protocol, after what the launcher in bin/ does to them."""
     return _relevant(frozenset(environment.items()), protocol)
 
@@ -34,23 +79,27 @@ def relevant(environment: Mapping[str, str], protocol: str = "") -> dict[str, st
 @lru_cache(maxsize=64)  # the same for all tables of a session, and it would cost a tenth of a small one
 def _relevant(variables: frozenset[tuple[str, str]], protocol: str) -> dict[str, str]:
     environment = dict(variables)
-    found = {name: value for name, value in environment.items() if _counts(name)}
+    found = {name: value for name, value in environment.items() if _counts(name.upper(), protocol)}
     if found.get("OPENSSL_CONF", "").startswith(f"{environment.get('GPHOME') or '/nowhere'}/"):
         del found["OPENSSL_CONF"]
-    # It differs from one login to the next, and only one protocol asks it.
-    if protocol in ("sftp", "ssh") and "SSH_AUTH_SOCK" in environment:
-        found["SSH_AUTH_SOCK"] = environment["SSH_AUTH_SOCK"]
     return found
 
 
-def _counts(name: str) -> bool:
-    upper = name.upper()
-    if upper in _NAMES or upper.startswith(_BEGINNINGS) or upper.endswith(_ENDS):
+def _counts(name: str, protocol: str) -> bool:
+    known = _PATTERNS.get(protocol)
+    if any(fnmatchcase(name, pattern) for pattern in known or _CAREFUL):
         return True
-    return upper != "PWD" and not upper.startswith(("GP_", "PG")) and is_secret_key(name)
+    return known is None and name != "PWD" and not name.startswith(("GP_", "PG")) and is_secret_key(name)
 
 
-def digest(environment: Mapping[str, str]) -> str:
-    """What tells two environments apart, without their secrets."""
-    lines = sorted(f"{name}={value}\0" for name, value in relevant(environment).items())
-    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+def differing(one: Mapping[str, str], other: Mapping[str, str], config: Config) -> list[str]:
+    """The names of the variables that count for a configuration's targets, and are not the same in two environments."""
+    found = (relevant(one, protocol).items() ^ relevant(other, protocol).items() for protocol in protocols(config))
+    return sorted({name for pairs in found for name, _ in pairs})
+
+
+def digest(environment: Mapping[str, str], of: Iterable[str]) -> str:
+    """What tells two processes' surroundings apart, without their secrets, where targets are of these protocols."""
+    found = {(name, value) for protocol in of for name, value in relevant(environment, protocol).items()}
+    lines = [place(), *(f"{name}={value}" for name, value in sorted(found))]
+    return hashlib.sha256("\0".join(lines).encode(errors="surrogateescape")).hexdigest()

@@ -5,15 +5,17 @@ from __future__ import annotations
 import mmap
 
 FULL = "the agent is full"
+DESCRIPTORS = "the agent has no descriptors left"
 ENDS = "the agent ends"
 VERSION = "it is of another version"
 HOOK = "a stand-in serves no hooks"
 UNUSUAL = "its umask or directory is unusual"
+PLACE = "it has another mount, network or user namespace, or another root directory"
 OFF = "the agent is switched off"
 ENVIRONMENT = "it has another environment of credentials"
 CONFIGURATION = "its configuration can't be used"
 OTHER = "another reason"
-REASONS = (FULL, ENDS, VERSION, HOOK, UNUSUAL, OFF, ENVIRONMENT, CONFIGURATION, OTHER)
+REASONS = (FULL, DESCRIPTORS, ENDS, VERSION, HOOK, UNUSUAL, PLACE, OFF, ENVIRONMENT, CONFIGURATION, OTHER)
 
 
 class Refusal(Exception):

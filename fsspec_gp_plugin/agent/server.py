@@ -204,18 +204,18 @@ class Server:
             self._end("a hook with another environment starts another one")
         if what == "replace" and self._stand_in and not self._ending:
             self._end("a hook starts another one in its place")
-        return self._status()
+        return self._status(asked)
 
     def _serves(self, asked: dict[str, Any]) -> bool:
         """Whether a hook's backup or restore can be served by this agent."""
-        is_same = asked["environment"] == digest(os.environ) and asked["version"] == __version__
+        is_same = asked["environment"] == digest(os.environ, asked["protocols"]) and asked["version"] == __version__
         return is_same and not self._stand_in and not self._ending
 
-    def _status(self) -> dict[str, Any]:
+    def _status(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {
             "pid": os.getpid(),
             "version": __version__,
-            "environment": digest(os.environ),
+            "environment": digest(os.environ, asked.get("protocols", ())),
             "seconds": round(time.monotonic() - self._started),
             "workers": [slot.pid for slot in self._slots],
             "streams": sum(slot.busy for slot in self._slots),

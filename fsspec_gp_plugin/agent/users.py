@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__, keys
 from ..commands import COMMANDS
 from . import wire
-from .environment import digest
+from .environment import digest, protocols
 from .server import CONTROL
 from .starting import Birth, replace_dead_agent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..config.loading import Config
     from ..protocol.context import Context
 
 _START_SECONDS = 20.0
@@ -43,7 +44,11 @@ class Attendance:
         command = COMMANDS[context.command]
         try:
             if command.is_hook:
-                if context.command.startswith("setup_") and arguments[2:3] != ["segment"] and not _is_usable():
+                if (
+                    context.command.startswith("setup_")
+                    and arguments[2:3] != ["segment"]
+                    and not _is_usable(context.config)
+                ):
                     self._birth = Birth(context.config)
             elif command.is_for_agent:
                 replace_dead_agent(context.config)
@@ -103,24 +108,25 @@ def ask(question: dict[str, Any]) -> dict[str, Any]:
         os.close(directory)
 
 
-def _ours() -> dict[str, str]:
+def _ours(config: Config) -> dict[str, str]:
     """What an agent must have in common with this process to serve its backup or restore."""
-    return {"version": __version__, "environment": digest(os.environ)}
+    return {"version": __version__, "environment": digest(os.environ, protocols(config))}
 
 
-def _is_usable() -> bool:
+def _is_usable(config: Config) -> bool:
     """Whether there is an agent for this process."""
     try:
-        found = ask({"do": "status"})
+        found = ask({"do": "status", "protocols": protocols(config)})
     except (OSError, ValueError, wire.WireError):
         return False
-    return _ours().items() <= found.items() and not found.get("stand_in") and not found.get("ending")
+    return _ours(config).items() <= found.items() and not found.get("stand_in") and not found.get("ending")
 
 
 def _register(context: Context, user: str, birth: Birth | None) -> None:
     process = context.gpbackup
-    ours = _ours()
-    question = {"do": "use", "user": user, "process": process and process.to_json(), **ours}
+    ours = _ours(context.config)
+    question: dict[str, Any] = {"do": "use", "user": user, "process": process and process.to_json(), **ours}
+    question["protocols"] = protocols(context.config)
     end = time.monotonic() + _START_SECONDS
     births = 0
     while time.monotonic() < end:

@@ -2,7 +2,10 @@
 
 1. The client sends what is called, and where. No descriptors yet: an agent that is stopped would hold the pipes.
 2. The agent answers TAKEN, or REFUSED; after that, or silence, the client runs the command itself.
-3. The client sends GO and its descriptors 0 to 2. From here on bytes may be taken.
+3. The client sends GO, its descriptors 0 to 2 and a token, an event descriptor that counts one. The agent takes the
+   token as soon as it has the descriptors, and only then uses them. A client that loses the agent, or hears nothing,
+   takes the token back: where it gets it the agent never had the call, and the client runs the command itself. It
+   does so also where the agent has begun with a file, which is still whole.
 4. The agent sends ALIVE now and then, and at last ENDED and the exit status. The client sends INTERRUPT and a signal's
    number when it gets one. Where gprestore would wait for ever for a stream without a first byte (gzip_header.py), the
    agent sends BEGUN just before that byte: a client that has not seen it and loses the agent gives the header.
@@ -13,12 +16,13 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 
 from .. import installation, private
 from ..errors import LocalFileError, PluginError
 
-MAGIC = b"FGP1"
+MAGIC = b"FGP2"
 LONGEST_REQUEST = 256 << 10
 TAKEN, REFUSED, GO, ALIVE, BEGUN, ENDED, INTERRUPT = b"T", b"N", b"G", b".", b"B", b"E", b"I"
 # A client that has heard nothing for 120 seconds gives up.
@@ -31,11 +35,14 @@ class WireError(PluginError):
 
 @dataclass(frozen=True)
 class Request:
-    """One command that a client asks for: its arguments, the command's name first, and the caller's surroundings."""
+    """One command that a client asks for: its arguments, the command's name first, and the caller's surroundings;
+    `place` as environment.place() gives it.
+    """
 
     version: str
     umask: int
     cwd: str
+    place: str
     arguments: list[str]
     environment: dict[str, str]
 
@@ -83,13 +90,13 @@ def read_request(line: socket.socket) -> Request:
     body = _read(line, length)
     texts = body.decode("utf-8", "surrogateescape").split("\0")
     try:
-        version, umask, cwd, count = texts[:4]
-        rest = texts[4:-1]
+        version, umask, cwd, place, count = texts[:5]
+        rest = texts[5:-1]
         arguments = rest[: int(count)]
         if texts[-1] or not arguments or len(arguments) != int(count):
             raise ValueError
         environment = dict(text.partition("=")[::2] for text in rest[int(count) :])
-        return Request(version, int(umask, 8), cwd, arguments, environment)
+        return Request(version, int(umask, 8), cwd, place, arguments, environment)
     except ValueError:
         raise WireError("a request that can't be understood") from None
 
@@ -106,10 +113,15 @@ def _read(line: socket.socket, count: int) -> bytes:
 
 
 def read_descriptors(line: socket.socket) -> list[int]:
-    """The descriptors 0 to 2 of the client, which it sends with GO; WireError when it has gone or sends others."""
-    word, descriptors, _, _ = socket.recv_fds(line, 1, 3, socket.MSG_CMSG_CLOEXEC)
-    if word != GO or len(descriptors) != 3:
-        for fd in descriptors:
-            os.close(fd)
-        raise WireError("the client has gone")
-    return descriptors
+    """The descriptors 0 to 2 of the client, whose call is ours from now on; WireError where it is not, as the client
+    has gone, has sent others or not all arrived, or runs its command itself.
+    """
+    word, descriptors, _, _ = socket.recv_fds(line, 1, 4, socket.MSG_CMSG_CLOEXEC)
+    is_ours = False
+    with suppress(OSError):  # the client has taken the token back
+        is_ours = word == GO and len(descriptors) == 4 and os.eventfd_read(descriptors[3]) == 1
+    for fd in descriptors[3 if is_ours else 0 :]:
+        os.close(fd)
+    if not is_ours:
+        raise WireError("the client has gone, or not all of its descriptors arrived")
+    return descriptors[:3]

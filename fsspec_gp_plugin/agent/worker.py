@@ -27,9 +27,10 @@ from ..protocol.supplies import Supplies
 from ..transfer.buffers import Memory
 from . import wire
 from .caller import be_as_nice_as, nice_value, unblocked
-from .environment import relevant
+from .descriptors import Descriptors, most_of_stream
+from .environment import differing, place
 from .line import Line
-from .refusals import CONFIGURATION, ENDS, ENVIRONMENT, FULL, HOOK, OFF, UNUSUAL, VERSION, Refusal
+from .refusals import CONFIGURATION, DESCRIPTORS, ENDS, ENVIRONMENT, FULL, HOOK, OFF, PLACE, UNUSUAL, VERSION, Refusal
 from .users import after_hook
 from .warm import Warm, WarmSupplies
 
@@ -68,7 +69,9 @@ class Worker:
         self._log = Log()
         self._warm = Warm()
         self._environment = dict(os.environ)
+        self._place = place()
         self._memory = Memory(0)
+        self._descriptors = Descriptors()
         self._lock = threading.Lock()
         self._lines: set[Line] = set()
         self._waiting = self._busy = 0
@@ -154,6 +157,7 @@ class Worker:
                     self._serve(client, full=full)
             except Exception as error:  # noqa: BLE001 - whatever a client does, the others are served
                 self._log.error(f"agent: {type(error).__name__}: {error}")
+            self._descriptors.give_back()
             with self._lock:
                 self._busy -= 1
                 self._slot.busy = self._busy
@@ -206,14 +210,15 @@ class Worker:
         # It would not change what is made with mode 0600 and 0700.
         if request.umask & 0o700 or not request.cwd.startswith("/"):
             raise Refusal(UNUSUAL)
+        if request.place != self._place:
+            raise Refusal(PLACE)
         config = self._warm.config(os.path.join(request.cwd, request.arguments[1]), request.environment)
         if not config.agent:
             raise Refusal(OFF)
-        for target in filter(None, (config, config.replica)):
-            protocol = target.url.partition("://")[0]
-            theirs, ours = (relevant(one, protocol) for one in (request.environment, self._environment))
-            if theirs != ours:
-                raise Refusal(ENVIRONMENT, ", ".join(sorted(dict(theirs.items() ^ ours.items()))))
+        if names := differing(request.environment, self._environment, config):
+            raise Refusal(ENVIRONMENT, ", ".join(names))
+        if not self._descriptors.promise(most_of_stream(config)):
+            raise Refusal(DESCRIPTORS)
         self._memory.limit = config.agent_memory_limit // self._share
         if found := _TIMESTAMP.search(request.arguments[2]):
             self._signs.leave(int(found[1]))

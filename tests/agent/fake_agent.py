@@ -26,6 +26,7 @@ class Request:
     version: str
     umask: int
     cwd: str
+    place: str
     arguments: list[str]
     environment: list[str]
     size: int
@@ -79,6 +80,7 @@ class Conversation:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.descriptors: list[int] = []
+        self._token: list[int] = []
 
     def __enter__(self) -> Conversation:
         return self
@@ -89,33 +91,43 @@ class Conversation:
     def request(self) -> Request:
         """Step 1, which comes with no descriptors."""
         head = self._read(8)
-        assert head[:4] == b"FGP1"
+        assert head[:4] == b"FGP2"
         size = int.from_bytes(head[4:], "little")
         assert size <= 262144
         fields = self._read(size).decode("utf-8", "surrogateescape").split("\0")
         assert fields.pop() == ""
-        version, umask, cwd, count = fields[:4]
-        rest = fields[4:]
-        return Request(version, int(umask, 8), cwd, rest[: int(count)], rest[int(count) :], size)
+        version, umask, cwd, place, count = fields[:5]
+        rest = fields[5:]
+        return Request(version, int(umask, 8), cwd, place, rest[: int(count)], rest[int(count) :], size)
 
     def say(self, answer: bytes) -> None:
         """Any bytes at any time."""
         self.connection.sendall(answer)
 
-    def take(self, answer: bytes = b"T", *, keep: bool = False) -> Request:
+    def take(self, answer: bytes = b"T", *, keep: bool = False, begin: bool = True) -> Request:
         """Steps 1 to 3."""
         request = self.request()
         self.say(answer)
-        self.handed_over(keep=keep)
+        self.handed_over(keep=keep, begin=begin)
         return request
 
-    def handed_over(self, *, keep: bool = False) -> None:
+    def handed_over(self, *, keep: bool = False, begin: bool = True) -> None:
         """Step 3. The descriptors are closed unless the agent is to keep them: no reader would see an end."""
-        word, self.descriptors, _, _ = socket.recv_fds(self.connection, 1, 10, socket.MSG_CMSG_CLOEXEC)
+        word, received, _, _ = socket.recv_fds(self.connection, 1, 10, socket.MSG_CMSG_CLOEXEC)
+        self.descriptors, self._token = received[:3], received[3:]
         assert word == b"G"
-        assert len(self.descriptors) == 3
+        assert len(received) == 4
+        if begin:
+            assert self.begins()
         if not keep:
             self.release()
+
+    def begins(self) -> bool:
+        """Whether the call is the agent's, which it may use from then on."""
+        try:
+            return os.eventfd_read(self._token[0]) == 1
+        except BlockingIOError:
+            return False
 
     def hear(self) -> bytes:
         """What the client says until it has gone."""
@@ -151,6 +163,9 @@ class Conversation:
     def vanish(self) -> None:
         """As when the agent is killed."""
         self.release()
+        for fd in self._token:
+            os.close(fd)
+        self._token = []
         self.connection.close()
 
     def release(self) -> None:

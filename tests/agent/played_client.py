@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fsspec_gp_plugin import __version__
 from fsspec_gp_plugin.agent import wire
+from fsspec_gp_plugin.agent.environment import place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
 PATIENCE = 60.0
 
 
-def request(*arguments: str, environment: Mapping[str, str], version: str = __version__) -> bytes:
-    """A client's first message."""
-    fields = [version, "22", "/", str(len(arguments)), *arguments, *(f"{n}={v}" for n, v in environment.items())]
+def request(
+    *arguments: str, environment: Mapping[str, str], version: str = __version__, seen: str | None = None
+) -> bytes:
+    """A client's first message; `seen`: its place, unless it is ours."""
+    fields = [version, "22", "/", place() if seen is None else seen, str(len(arguments)), *arguments]
+    fields += [f"{name}={value}" for name, value in environment.items()]
     body = "".join(f"{field}\0" for field in fields).encode()
     return wire.MAGIC + len(body).to_bytes(4, "little") + body
 
@@ -30,10 +34,11 @@ class PlayedClient:
         """Connect."""
         self._line = socket.socket(socket.AF_UNIX)
         self._line.settimeout(PATIENCE)
+        self._token = os.eventfd(1, os.EFD_NONBLOCK)
         try:
             self._line.connect(address)
         except OSError:
-            self._line.close()
+            self.close()
             raise
 
     def ask(self, message: bytes) -> bytes:
@@ -46,9 +51,16 @@ class PlayedClient:
 
     def hand_over(self, descriptors: Sequence[int]) -> None:
         """Let the command begin; the agent has the descriptors then, and we no more."""
-        socket.send_fds(self._line, [wire.GO], descriptors)
+        socket.send_fds(self._line, [wire.GO], [*descriptors, self._token])
         for fd in descriptors:
             os.close(fd)
+
+    def takes_back(self) -> bool:
+        """Whether the agent has not begun, and can't any more."""
+        try:
+            return os.eventfd_read(self._token) == 1
+        except BlockingIOError:
+            return False
 
     def hear(self) -> bytes:
         """The next byte."""
@@ -63,4 +75,6 @@ class PlayedClient:
 
     def close(self) -> None:
         """Go away."""
-        self._line.close()
+        if self._line.fileno() >= 0:
+            self._line.close()
+            os.close(self._token)

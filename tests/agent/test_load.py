@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -66,6 +67,22 @@ def test_hundreds_of_tables_16_at_a_time(installed: Plugin, target: Target, agen
     assert len(target.keys()) == 400
     assert served(agent) == 500
     assert streams(agent) == 0
+
+
+def test_streams_for_which_it_has_no_descriptors_run_by_themselves(
+    installed: Plugin, target: Target, agent: Agent
+) -> None:
+    for worker in agent.ask("status")["workers"]:
+        hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)[1]
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (70, hard))
+    data = os.urandom(3 * PART)
+    processes = [started_and_fed(installed, installed.database.table(number), PART) for number in range(14)]
+    with ThreadPoolExecutor(len(processes)) as pool:
+        ended = list(pool.map(lambda process: process.communicate(data, timeout=PATIENCE), processes))
+    assert set(ended) == {(b"", b"")}
+    assert {process.returncode for process in processes} == {0}
+    assert len(target.keys()) == len(processes)
+    assert 0 < served(agent) < len(processes)
 
 
 MB = 10**6

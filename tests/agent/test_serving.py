@@ -150,6 +150,22 @@ def test_why_calls_are_not_served_is_counted_and_told_once_a_run(local: Plugin, 
     assert f"3 commands served, 6 not, as {UNUSUAL}" in database.log()
 
 
+def test_variables_that_its_target_does_not_ask_for_do_not_count(local: Plugin, agent: Agent) -> None:
+    """The agent's environment is that of a session by ssh, with a ticket of its own; the server's has a proxy."""
+    local.database.extra |= {
+        "KRB5CCNAME": "FILE:/tmp/krb5cc_1000_Xy",
+        "https_proxy": "http://proxy.example:3128",
+        "CREDENTIALS_DIRECTORY": "/run/credentials/database.service",
+        "AWS_SECRET_ACCESS_KEY": "another",
+        "PIP_TOKEN": "token",
+    }
+    hook(local, "setup_plugin_for_backup", "master")
+    assert agent.ask("status")["users"] == ["backup 20260102030405 coordinator"]
+    before = served(agent)
+    local.run("backup_data", local.database.table(), stdin=b"rows").succeeded()
+    assert served(agent) == before + 1
+
+
 def test_a_value_from_the_environment_is_the_callers(local: Plugin, agent: Agent, tmp_path: Path) -> None:
     """Two callers with one configuration and two values of `${NAME}` get what each asked for."""
     for name in ("one", "two"):

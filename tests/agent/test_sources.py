@@ -8,10 +8,10 @@ from fnmatch import fnmatch
 
 import fsspec_gp_plugin
 from fsspec_gp_plugin import commands
-from fsspec_gp_plugin.agent import client, wire, worker
+from fsspec_gp_plugin.agent import client, environment, wire, worker
 from tests.agent.clients.installations import LAUNCHER, SOURCES
 
-IN_C = (SOURCES / "client.c").read_text() + (SOURCES / "gzip_header.h").read_text()
+IN_C = "".join((SOURCES / name).read_text() for name in ("client.c", "gzip_header.h", "request.h"))
 DATA = {"backup_data", "restore_data", "restore_data_subset", "backup_file", "restore_file"}
 HOOKS = {f"{step}_plugin_for_{kind}" for step in ("setup", "cleanup") for kind in ("backup", "restore")}
 
@@ -65,3 +65,8 @@ def test_the_client_in_python_is_of_the_packages_version() -> None:
 def test_the_client_in_python_reads_as_long_a_request_as_the_agent() -> None:
     [most] = re.findall(r"(?m)^static char request\[8 \+ ([0-9]+)\];", IN_C)
     assert client.LONGEST_REQUEST == int(most) == wire.LONGEST_REQUEST
+
+
+def test_all_mean_the_same_place() -> None:
+    [paths] = re.findall(r"parts\[\] = \{(.*?)\};", IN_C)
+    assert tuple(re.findall(r'"(.*?)"', paths)) == client.PLACE == environment.SEEN

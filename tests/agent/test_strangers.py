@@ -33,8 +33,8 @@ def test_garbage_on_its_sockets_does_no_harm(local: Plugin, agent: Agent) -> Non
             b"",
             b"\0" * 100,
             b"GET / HTTP/1.0\r\n\r\n",
-            b"FGP1\xff\xff\xff\xff",
-            b"FGP1\x04\0\0\0a\0b\0",
+            b"FGP2\xff\xff\xff\xff",
+            b"FGP2\x04\0\0\0a\0b\0",
             b"{}\n",
         ):
             with socket.socket(socket.AF_UNIX) as line:

@@ -81,7 +81,7 @@ class Work:
         client = self.client()
         assert client.ask(self.request()) == wire.TAKEN
         reads, feeds = os.pipe()
-        client.hand_over([reads, *(os.open("/dev/null", os.O_WRONLY) for _ in range(2))])
+        hand_over(client, reads)
         return client, feeds
 
     def request(self, config: str = "config.yaml", command: str = "backup_data", **environment: str) -> bytes:
@@ -99,6 +99,11 @@ class Work:
             while True:
                 self.client().close()
                 time.sleep(0.01)
+
+
+def hand_over(client: PlayedClient, reads: int) -> None:
+    """Let the command begin, whose input is a pipe."""
+    client.hand_over([reads, *(os.open("/dev/null", os.O_WRONLY) for _ in range(2))])
 
 
 @contextmanager

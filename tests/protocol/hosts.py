@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shlex
 import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,8 @@ from tests.protocol.caller import Database, Plugin, Result, write_config
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Mounts what is asked for, in pairs, then runs the last argument by a shell, as ssh does.
-_SCRIPT = 'while [ $# -gt 1 ]; do mount --bind "$1" "$2" || exit 99; shift 2; done; exec bash -c "$1"'
+# Takes its name, mounts what is asked for, in pairs, and keeps the namespaces until its input ends.
+_SCRIPT = 'hostname "$1"; shift; while [ $# -gt 0 ]; do mount --bind "$1" "$2" || exit 99; shift 2; done; echo; read _'
 
 
 @dataclass
@@ -25,6 +24,7 @@ class Host:
     plugin: Plugin
     name: str
     mounts: list[tuple[Path, Path]] = field(default_factory=list)
+    _kept: subprocess.Popen[bytes] | None = None
 
     @property
     def database(self) -> Database:
@@ -35,28 +35,32 @@ class Host:
         """A command of the plugin there, with `home` as HOME, or the passwd file's."""
         line = " ".join([str(self.plugin.executable), words[0], str(self.plugin.config), *words[1:]])
         environment = self.database.environment() | ({"HOME": home} if home else {})
-        mounts = [str(path) for pair in self.mounts for path in pair]
         done = subprocess.run(
-            # A name of its own, too: two hosts have two.
-            [
-                "unshare",
-                "-m",
-                "-u",
-                "bash",
-                "-c",
-                f"hostname {shlex.quote(self.name)} && {_SCRIPT}",
-                "host",
-                *mounts,
-                line,
-            ],
+            ["nsenter", "-t", self._keeper(), "-m", "-u", f"-w{self.database.folder}/home", "bash", "-c", line],
             input=stdin,
             capture_output=True,
             env=environment,
-            cwd=self.database.folder / "home",
             timeout=120,
             check=False,
         )
         return Result(done.returncode, done.stdout, done.stderr.decode())
+
+    def _keeper(self) -> str:
+        """The process that keeps the host's namespaces: an agent serves none but its own."""
+        if self._kept is None:
+            mounts = [str(path) for pair in self.mounts for path in pair]
+            # A name of its own, too: two hosts have two.
+            command = ["unshare", "-m", "-u", "sh", "-c", _SCRIPT, "host", self.name, *mounts]
+            self._kept = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            assert self._kept.stdout is not None
+            assert self._kept.stdout.readline() == b"\n"
+        return str(self._kept.pid)
+
+    def close(self) -> None:
+        """Nobody needs it any more."""
+        if self._kept is not None:
+            self._kept.communicate()
+            self._kept = None
 
     def hook(self, name: str, scope: str, segment: int = 0) -> Result:
         """A hook as gpbackup calls it there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from tests.protocol.hosts import Host, make_host
 from tests.protocol.made_backups import PREFIX, T, manifests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.protocol.caller import Result
     from tests.protocol.conftest import Target
@@ -25,13 +26,15 @@ NOT_SEEN = "this host does not see what the coordinator wrote"
 
 
 @pytest.fixture(params=["off", "on"], ids=["alone", "agent"])
-def make(request: pytest.FixtureRequest, tmp_path: Path, target: Target) -> Maker:
+def make(request: pytest.FixtureRequest, tmp_path: Path, target: Target) -> Iterator[Maker]:
     """Makes hosts whose configuration is the target's, unless it is told another."""
+    with ExitStack() as stack:
 
-    def made(name: str, url: str = target.url, **others: Any) -> Host:
-        return make_host(tmp_path, name, url, target.options, agent=request.param, agent_idle="60s", **others)
+        def made(name: str, url: str = target.url, **others: Any) -> Host:
+            host = make_host(tmp_path, name, url, target.options, agent=request.param, agent_idle="60s", **others)
+            return stack.enter_context(closing(host))
 
-    return made
+        yield made
 
 
 def objects(target: Target) -> dict[str, bytes]:
@@ -104,8 +107,8 @@ def test_a_host_that_writes_to_another_place_is_refused(make: Maker, target: Tar
     other.hook("cleanup_plugin_for_backup", "segment_host").failed(NOT_SEEN)
     assert objects(target) == before
     # When the share is mounted, the hook may be run again.
-    repaired = Host(coordinator.plugin, "segments", coordinator.mounts)
-    repaired.hook("setup_plugin_for_backup", "segment_host").succeeded()
+    with closing(Host(coordinator.plugin, "segments", coordinator.mounts)) as repaired:
+        repaired.hook("setup_plugin_for_backup", "segment_host").succeeded()
 
 
 def test_the_second_cluster_of_one_second_is_refused_and_touches_nothing(make: Maker, target: Target) -> None:

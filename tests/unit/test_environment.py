@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
 import pytest
 
-from fsspec_gp_plugin.agent.environment import digest, relevant
+from fsspec_gp_plugin.agent.environment import digest, place, relevant
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # As in a server's process, and different there from those of a login.
 EVERYWHERE = {
@@ -28,9 +36,16 @@ EVERYWHERE = {
 }
 
 
-def test_what_differs_from_process_to_process_does_not_count() -> None:
-    assert relevant(EVERYWHERE) == {}
-    assert digest(EVERYWHERE) == digest({})
+# Where nobody here knows what the filesystem asks.
+UNKNOWN = "oss"
+EACH = ["file", "s3", "gs", "abfs", "sftp", "smb", "ftp", "webdav", "webhdfs", "https", UNKNOWN]
+
+
+@pytest.mark.parametrize("protocol", EACH)
+def test_what_differs_from_process_to_process_does_not_count(protocol: str) -> None:
+    asked = {"SSH_AUTH_SOCK": "/tmp/ssh-1/agent.1"} if protocol == "sftp" else {}
+    assert relevant(EVERYWHERE, protocol) == asked
+    assert (digest(EVERYWHERE, [protocol]) == digest({}, [protocol])) is (not asked)
 
 
 @pytest.mark.parametrize(
@@ -42,12 +57,51 @@ def test_what_differs_from_process_to_process_does_not_count() -> None:
     ],
 )  # fmt: skip
 def test_what_may_decide_about_credentials_and_ways_counts(name: str) -> None:
-    assert relevant({**EVERYWHERE, name: "x"}) == {name: "x"}
-    assert digest({name: "x"}) != digest({name: "y"})
-    assert "x" * 8 not in digest({name: "x" * 8})
+    assert relevant({**EVERYWHERE, name: "x"}, UNKNOWN) == {name: "x"}
+    assert digest({name: "x"}, [UNKNOWN]) != digest({name: "y"}, [UNKNOWN])
+    assert "x" * 8 not in digest({name: "x" * 8}, [UNKNOWN])
 
 
-def test_another_openssl_configuration_counts_and_ssh_s_agent_only_for_ssh() -> None:
-    assert relevant({**EVERYWHERE, "OPENSSL_CONF": "/etc/own.cnf"}) == {"OPENSSL_CONF": "/etc/own.cnf"}
-    assert relevant(EVERYWHERE, "s3") == {}
-    assert relevant(EVERYWHERE, "sftp") == {"SSH_AUTH_SOCK": "/tmp/ssh-1/agent.1"}
+@pytest.mark.parametrize(
+    ("name", "protocols"),
+    [
+        ("HOME", EACH),
+        ("FSSPEC_FTP_HOST", [protocol for protocol in EACH if protocol != "file"]),
+        ("SSL_CERT_FILE", [protocol for protocol in EACH if protocol != "file"]),
+        ("https_proxy", ["s3", "gs", "abfs", "webdav", "webhdfs", "https", UNKNOWN]),
+        ("AWS_CA_BUNDLE", ["s3", "gs", "abfs", "webdav", "webhdfs", "https", UNKNOWN]),
+        ("AWS_PROFILE", ["s3", "gs", UNKNOWN]),
+        ("GOOGLE_APPLICATION_CREDENTIALS", ["gs", UNKNOWN]),
+        ("AZURE_CLIENT_SECRET", ["abfs", UNKNOWN]),
+        ("KRB5CCNAME", ["sftp", "smb", "webhdfs", UNKNOWN]),
+        ("HADOOP_CONF_DIR", ["webhdfs", UNKNOWN]),
+        ("SSH_AUTH_SOCK", ["sftp"]),
+        ("CREDENTIALS_DIRECTORY", [UNKNOWN]),
+        ("XDG_SESSION_COOKIE", [UNKNOWN]),
+        ("PIP_TOKEN", [UNKNOWN]),
+    ],
+)
+def test_a_variable_counts_where_it_is_asked(name: str, protocols: list[str]) -> None:
+    assert [protocol for protocol in EACH if name in relevant({name: "x"}, protocol)] == protocols
+    told = [protocol for protocol in EACH if digest({name: "x"}, [protocol]) != digest({name: "y"}, [protocol])]
+    assert told == protocols
+
+
+def test_every_target_s_variables_count() -> None:
+    one, other = {"AWS_PROFILE": "x"}, {"AWS_PROFILE": "y"}
+    assert digest(one, ["file", "gs"]) != digest(other, ["file", "gs"])
+    assert digest(one, ["file", "sftp"]) == digest(other, ["file", "sftp"])
+
+
+def test_another_openssl_configuration_counts() -> None:
+    assert relevant({**EVERYWHERE, "OPENSSL_CONF": "/etc/own.cnf"}, "s3") == {"OPENSSL_CONF": "/etc/own.cnf"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the root directory")
+def test_another_root_directory_is_another_place(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from fsspec_gp_plugin.agent.environment import place; os.chroot(sys.argv[1]); print(place())"
+    )
+    done = subprocess.run([sys.executable, "-Ic", program, tmp_path], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[3] == f"{tmp_path.stat().st_dev:x}:{tmp_path.stat().st_ino:x}"
+    assert done.stdout.split() != place().split()
