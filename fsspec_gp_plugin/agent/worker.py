@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .. import __version__, commands, gzip_header
+from .. import gzip_header
 from ..call import Call
 from ..errors import AccessDenied, ConfigError
 from ..log import Log, take_over_library_logging
@@ -26,11 +26,10 @@ from ..process import Streams
 from ..protocol.supplies import Supplies
 from ..transfer.buffers import Memory
 from . import wire
+from .admission import COMMANDS, Admission
 from .caller import be_as_nice_as, nice_value, unblocked
-from .descriptors import Descriptors, most_of_stream
-from .environment import differing, place
 from .line import Line
-from .refusals import CONFIGURATION, DESCRIPTORS, ENDS, ENVIRONMENT, FULL, HOOK, OFF, PLACE, UNUSUAL, VERSION, Refusal
+from .refusals import CONFIGURATION, ENDS, FULL, Refusal
 from .users import after_hook
 from .warm import Warm, WarmSupplies
 
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from .refusals import Refusals
     from .slots import Signs, Slot
 
-COMMANDS = {name: command for name, command in commands.COMMANDS.items() if command.is_for_agent}
 MOST_STREAMS = 64
 # Of the backup that a local path of gpbackup's belongs to.
 _TIMESTAMP = re.compile(r"/([0-9]{14})(?:/|$)")
@@ -62,16 +60,13 @@ class Worker:
         does not serve; it may use one of `share` parts of the agent's memory. Without `hooks` it refuses these.
         """
         self._signs, self._refusals = seen
-        self._hooks = hooks
         self._listener = listener
         self._slot = slot
         self._share = share
         self._log = Log()
         self._warm = Warm()
-        self._environment = dict(os.environ)
-        self._place = place()
+        self._admission = Admission(self._warm, hooks=hooks)
         self._memory = Memory(0)
-        self._descriptors = Descriptors()
         self._lock = threading.Lock()
         self._lines: set[Line] = set()
         self._waiting = self._busy = 0
@@ -109,7 +104,7 @@ class Worker:
 
         def work() -> None:
             with suppress(Exception):  # whoever needs it will say so
-                config = self._warm.config(path, self._environment)
+                config = self._warm.config(path, os.environ)
                 kept = self._warm.take(config, Supplies())
                 make_client = getattr(kept.store, "warm_up", None)
                 if make_client is not None:
@@ -157,7 +152,7 @@ class Worker:
                     self._serve(client, full=full)
             except Exception as error:  # noqa: BLE001 - whatever a client does, the others are served
                 self._log.error(f"agent: {type(error).__name__}: {error}")
-            self._descriptors.give_back()
+            self._admission.descriptors.give_back()
             with self._lock:
                 self._busy -= 1
                 self._slot.busy = self._busy
@@ -200,25 +195,9 @@ class Worker:
             line.end(status)
 
     def _accepted(self, request: wire.Request, *, full: bool) -> Config:
-        """The configuration of a request that this process can serve as the client itself would; else Refusal."""
         if full or self._ending:
             raise Refusal(ENDS if self._ending else FULL)
-        if request.version != __version__ or request.arguments[0] not in COMMANDS or len(request.arguments) < 3:
-            raise Refusal(VERSION)
-        if not self._hooks and COMMANDS[request.arguments[0]].is_hook:
-            raise Refusal(HOOK)
-        # It would not change what is made with mode 0600 and 0700.
-        if request.umask & 0o700 or not request.cwd.startswith("/"):
-            raise Refusal(UNUSUAL)
-        if request.place != self._place:
-            raise Refusal(PLACE)
-        config = self._warm.config(os.path.join(request.cwd, request.arguments[1]), request.environment)
-        if not config.agent:
-            raise Refusal(OFF)
-        if names := differing(request.environment, self._environment, config):
-            raise Refusal(ENVIRONMENT, ", ".join(names))
-        if not self._descriptors.promise(most_of_stream(config)):
-            raise Refusal(DESCRIPTORS)
+        config = self._admission.config_of(request)
         self._memory.limit = config.agent_memory_limit // self._share
         if found := _TIMESTAMP.search(request.arguments[2]):
             self._signs.leave(int(found[1]))
