@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.agent.conftest import (
+    CLIENTS,
     PATIENCE,
+    by,
     ended,
     is_gone,
     opened,
+    require_compiled_client,
     served,
     state,
     status,
@@ -21,6 +25,7 @@ from tests.agent.conftest import (
     unread,
     wait_until,
     wait_until_handed_over,
+    write_config,
 )
 from tests.protocol.conftest import PART
 from tests.protocol.test_interruption import started_and_fed
@@ -104,6 +109,25 @@ def test_when_a_worker_is_killed_its_clients_say_so_and_nothing_becomes_visible(
     assert served(agent) == now + 1
     plugin.run("delete_backup", plugin.database.timestamp).succeeded()
     assert target.keys() == []
+
+
+@pytest.mark.parametrize("which", CLIENTS)
+def test_when_a_worker_is_killed_its_files_are_stored_all_the_same(local: Plugin, agent: Agent, which: str) -> None:
+    """So slowly that the worker dies in the midst."""
+    if which == "installed":
+        require_compiled_client()
+    database = local.database
+    write_config(local.config, f"file://{database.folder}/disk", max_bandwidth="1MB")
+    path = Path(database.file(f"gpbackup_{database.timestamp}_toc.yaml"))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(os.urandom(2_000_000))
+    process = by(local, which).start("backup_file", str(path))
+    wait_until(lambda: streams(agent) == 1)
+    for worker in agent.ask("status")["workers"]:
+        os.kill(worker, signal.SIGKILL)
+    assert ended(process) == (0, "")
+    assert served(agent) == 0
+    assert (database.folder / "disk" / database.key(str(path))).read_bytes() == path.read_bytes()
 
 
 def test_when_the_agent_is_killed_its_streams_go_on(installed: Plugin, target: Target, agent: Agent) -> None:

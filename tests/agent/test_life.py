@@ -131,33 +131,33 @@ def test_one_whose_installation_was_replaced_leaves(database: Database, tmp_path
     assert "its installation was replaced" in database.log()
 
 
-def test_a_hook_with_another_environment_replaces_one_that_nobody_needs(local: Plugin) -> None:
-    database = local.database
+def test_a_hook_with_another_environment_replaces_one_that_nobody_needs(installed: Plugin) -> None:
+    database = installed.database
     first = Agent(database).ask("status")
-    database.extra["AWS_PROFILE"] = "another"
-    hook(local, "setup_plugin_for_backup", "master")
+    database.extra["AWS_EC2_METADATA_DISABLED"] = "true"
+    hook(installed, "setup_plugin_for_backup", "master")
     found = status(database)
     assert found is not None
     assert found["pid"] != first["pid"]
-    local.run("backup_data", database.table(), stdin=b"rows").succeeded()
+    installed.run("backup_data", database.table(), stdin=b"rows").succeeded()
     found = status(database)
     assert found is not None
     assert found["served"] == 1
 
 
-def test_a_hook_with_another_environment_leaves_one_alone_that_is_needed(local: Plugin) -> None:
-    database = local.database
-    hook(local, "setup_plugin_for_backup", "master")
+def test_a_hook_with_another_environment_leaves_one_alone_that_is_needed(installed: Plugin) -> None:
+    database = installed.database
+    hook(installed, "setup_plugin_for_backup", "master")
     first = status(database)
-    database.extra["AWS_PROFILE"] = "another"
-    hook(local, "setup_plugin_for_backup", "master", "20260102030406")
+    database.extra["AWS_EC2_METADATA_DISABLED"] = "true"
+    hook(installed, "setup_plugin_for_backup", "master", "20260102030406")
     assert first is not None
     found = status(database)
     assert found is not None
     assert (found["pid"], found["users"], found["ending"]) == (first["pid"], first["users"], "")
-    assert local.run("backup_data", database.table(), stdin=b"rows").succeeded().out == b""
+    assert installed.run("backup_data", database.table(), stdin=b"rows").succeeded().out == b""
     assert (status(database) or {})["served"] == 0
-    del database.extra["AWS_PROFILE"]
+    del database.extra["AWS_EC2_METADATA_DISABLED"]
 
 
 def test_after_a_kill_9_the_next_hook_starts_another(local: Plugin) -> None:
