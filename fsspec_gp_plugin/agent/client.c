@@ -168,7 +168,7 @@ static int end_of(const char *command, int agent, int signals, int token) {
         if (ready <= 0 || (is_heard && (recv(agent, &byte, 1, MSG_DONTWAIT) != 1 ||
                                         !(is_last || byte == '.' || byte == 'B' || byte == 'E')))) {
             /* A file is still whole, whatever became of the call. */
-            if (!got.ssi_signo && (is_file || is_taken_back(token)))
+            if (!got.ssi_signo && (is_taken_back(token) || is_file))
                 return -1;
             return failed("", command, ready <= 0 ? "the agent does not answer; run it again" :
                                                     "the agent ended before the command did; run it again");

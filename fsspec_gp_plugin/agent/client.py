@@ -191,7 +191,7 @@ def status_by(agent: _socket.socket, taken: list[int], token: int, command: str)
             header_is_needed = False
         elif byte not in (b".", b"E"):
             # A file is still whole, whatever became of the call.
-            if taken and (command in ("backup_file", "restore_file") or is_taken_back(token)):
+            if taken and (is_taken_back(token) or command in ("backup_file", "restore_file")):
                 return -1
             give_header()
             why = "does not answer" if silent else "ended before the command did"

@@ -20,6 +20,7 @@ from ..log import Log
 from . import wire
 from .environment import digest
 from .listening import Listening
+from .refusals import Refusals
 from .registry import SUFFIX, Registry
 from .slots import Signs, slots
 
@@ -59,6 +60,7 @@ class Server:
         self._stand_in = stand_in
         self._config = config
         self._signs = Signs()
+        self._refusals = Refusals(len(self._slots))
         self._registry = Registry(directory, name + SUFFIX, self._signs)
         self._last_user = time.monotonic()
         self._born: dict[int, float] = {}
@@ -93,7 +95,9 @@ class Server:
                 self._log.error(f"agent: {error}")
                 time.sleep(_LOOK_SECONDS)
             self._look_around()
-        self._log.info(f"agent ended: {self._ending}, {sum(slot.served for slot in self._slots)} commands served")
+        counts = [f"{sum(slot.served for slot in self._slots)} commands served"]
+        counts += [f"{count} not, as {reason}" for reason, count in self._refusals.counts().items()]
+        self._log.info(f"agent ended: {self._ending}, {', '.join(counts)}")
         return 0
 
     def _note_term(self, *_: object) -> None:
@@ -153,7 +157,8 @@ class Server:
             _say_nothing()
             from .worker import Worker
 
-            worker = Worker(self._listener, slot, len(self._slots), self._signs, hooks=not self._stand_in)
+            seen = self._signs, self._refusals
+            worker = Worker(self._listener, slot, len(self._slots), seen, hooks=not self._stand_in)
             if self._config:
                 worker.warm_up(self._config)
             worker.run(self._alive)
@@ -187,6 +192,7 @@ class Server:
 
     def _done(self, what: str, asked: dict[str, Any]) -> dict[str, Any]:
         if what == "use" and self._serves(asked):
+            self._refusals.tell_again()
             self._registry.add(str(asked["user"]), GpbackupProcess.from_json(asked.get("process")))
         if what == "release":
             self._registry.remove(str(asked["user"]))
@@ -214,6 +220,7 @@ class Server:
             "workers": [slot.pid for slot in self._slots],
             "streams": sum(slot.busy for slot in self._slots),
             "served": sum(slot.served for slot in self._slots),
+            "refused": self._refusals.counts(),
             "users": sorted(self._registry.users),
             "signs": self._registry.described(),
             "stand_in": self._stand_in,

@@ -18,10 +18,11 @@ _MOST_SIGNS = 128
 class Slot:
     """One worker's numbers. Only that worker writes them."""
 
-    def __init__(self, memory: mmap.mmap, at: int) -> None:
-        """`memory` is shared by the processes; the slot is at that byte."""
+    def __init__(self, memory: mmap.mmap, number: int) -> None:
+        """`memory` is shared by the processes; the slot is the one of that number."""
         self._memory = memory
-        self._at = at
+        self.number = number
+        self._at = number * _SLOT.size
 
     def claim(self, pid: int) -> None:
         """For a new process. It has not been busy: workers that die again and again keep no agent."""
@@ -68,7 +69,7 @@ class Slot:
 def slots(count: int) -> list[Slot]:
     """So many, in new memory that processes forked from now on share."""
     memory = mmap.mmap(-1, max(mmap.PAGESIZE, count * _SLOT.size))
-    return [Slot(memory, number * _SLOT.size) for number in range(count)]
+    return [Slot(memory, number) for number in range(count)]
 
 
 class Signs:

@@ -52,8 +52,8 @@ class Attendance:
                     self._birth = Birth(context.config)
             elif command.is_for_agent:
                 replace_dead_agent(context.config)
-        except (OSError, wire.WireError) as error:
-            context.log.verbose(f"no agent on this host: {error}")
+        except Exception as error:  # noqa: BLE001 - also an answer that has not the form of ours
+            _note_absence(context, error)
 
     def after(self, context: Context, arguments: Sequence[str]) -> None:
         """After a command that has succeeded."""
@@ -76,13 +76,17 @@ def after_hook(context: Context, directory: str, scope: str, *, birth: Birth | N
         elif (left := ask({"do": "release", "user": user})).get("stand_in") and left["users"]:
             ask({"do": "replace"})
             _start(context, Birth(context.config), time.monotonic() + _START_SECONDS)
-    except (OSError, ValueError, wire.WireError) as error:
-        context.log.verbose(f"no agent on this host: {error}")
+    except Exception as error:  # noqa: BLE001 - also an answer that has not the form of ours
+        _note_absence(context, error)
+
+
+def _note_absence(context: Context, error: Exception) -> None:
+    context.log.verbose(f"no agent on this host: {type(error).__name__}: {error}")
 
 
 def release_run(timestamp: str) -> None:
     """Release the backup of a run that somebody knows to have ended, and has removed."""
-    with suppress(OSError, ValueError, wire.WireError):
+    with suppress(Exception):
         for user in ask({"do": "status"})["users"]:
             if user.startswith(f"backup {timestamp} "):
                 ask({"do": "release", "user": user})

@@ -5,20 +5,20 @@ Nobody waits for anybody: a thread is there for every command that was taken, an
 
 from __future__ import annotations
 
+import _thread
 import math
 import os
 import re
 import select
 import signal
 import socket
-import stat
 import struct
 import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .. import __version__, commands, gzip_header
+from .. import gzip_header
 from ..call import Call
 from ..errors import AccessDenied, ConfigError, CredentialsEnded
 from ..log import Log, take_over_library_logging
@@ -26,17 +26,18 @@ from ..process import Streams
 from ..protocol.supplies import Supplies
 from ..transfer.buffers import Memory
 from . import wire
-from .descriptors import Descriptors, most_of_stream
-from .environment import differing, place
+from .admission import COMMANDS, Admission
+from .caller import be_as_nice_as, nice_value, unblocked
 from .line import Line
+from .refusals import CONFIGURATION, ENDS, FULL, Refusal
 from .users import after_hook
 from .warm import Warm, WarmSupplies
 
 if TYPE_CHECKING:
     from ..config.loading import Config
+    from .refusals import Refusals
     from .slots import Signs, Slot
 
-COMMANDS = {name: command for name, command in commands.COMMANDS.items() if command.is_for_agent}
 MOST_STREAMS = 64
 # Of the backup that a local path of gpbackup's belongs to.
 _TIMESTAMP = re.compile(r"/([0-9]{14})(?:/|$)")
@@ -49,31 +50,27 @@ _LOOK_SECONDS, _LAST_LOOK_SECONDS = 1.0, 0.1
 DRAIN_SECONDS = 75.0
 
 
-class Refusal(Exception):
-    """Why a client has to run its command itself."""
-
-
 class Worker:
     """Serves the clients of one listening socket, which other processes may share."""
 
-    def __init__(self, listener: socket.socket, slot: Slot, share: int, signs: Signs, *, hooks: bool = True) -> None:
-        """`slot` is where others see how busy it is, `signs` where they see which backups' commands come; it may use
-        one of `share` parts of the agent's memory. Without `hooks` it refuses these.
+    def __init__(
+        self, listener: socket.socket, slot: Slot, share: int, seen: tuple[Signs, Refusals], *, hooks: bool = True
+    ) -> None:
+        """`slot` is where others see how busy it is, `seen` where they see which backups' commands come, and what it
+        does not serve; it may use one of `share` parts of the agent's memory. Without `hooks` it refuses these.
         """
-        self._signs = signs
-        self._hooks = hooks
+        self._signs, self._refusals = seen
         self._listener = listener
         self._slot = slot
         self._share = share
         self._log = Log()
         self._warm = Warm()
-        self._environment = dict(os.environ)
-        self._place = place()
+        self._admission = Admission(self._warm, hooks=hooks)
         self._memory = Memory(0)
-        self._descriptors = Descriptors()
         self._lock = threading.Lock()
         self._lines: set[Line] = set()
         self._waiting = self._busy = 0
+        self._nice = nice_value()
         self._ending = False
         self._last_call = math.inf
 
@@ -107,7 +104,7 @@ class Worker:
 
         def work() -> None:
             with suppress(Exception):  # whoever needs it will say so
-                config = self._warm.config(path, self._environment)
+                config = self._warm.config(path, os.environ)
                 kept = self._warm.take(config, Supplies())
                 make_client = getattr(kept.store, "warm_up", None)
                 if make_client is not None:
@@ -132,7 +129,7 @@ class Worker:
                 return
             self._waiting += 1
         try:
-            threading.Thread(target=self._work, daemon=True).start()
+            _thread.start_new_thread(self._work, ())  # a Thread would be waited for until it runs
         except RuntimeError:  # the system gives no more threads: whoever ends first waits for the next
             with self._lock:
                 self._waiting -= 1
@@ -155,11 +152,12 @@ class Worker:
                     self._serve(client, full=full)
             except Exception as error:  # noqa: BLE001 - whatever a client does, the others are served
                 self._log.error(f"agent: {type(error).__name__}: {error}")
-            self._descriptors.give_back()
+            self._admission.descriptors.give_back()
             with self._lock:
                 self._busy -= 1
                 self._slot.busy = self._busy
-                if self._waiting >= _MOST_IDLE or self._ending:
+                is_spent = nice_value() != self._nice and self._waiting
+                if self._waiting >= _MOST_IDLE or self._ending or is_spent:
                     return
                 self._waiting += 1
 
@@ -173,8 +171,11 @@ class Worker:
             try:
                 config = self._accepted(request, full=full)
             except (Refusal, ConfigError) as error:
-                self._log.verbose(f"agent: process {pid} runs by itself: {error}")
+                refusal = error if isinstance(error, Refusal) else Refusal(CONFIGURATION, str(error))
+                is_news = self._refusals.add(self._slot.number, refusal.reason)
                 client.sendall(wire.REFUSED)
+                if is_news:  # it waits no more, should the log hang
+                    self._log.info(f"agent: {request.arguments[0]} of process {pid} runs by itself: {refusal}")
                 return
             client.sendall(wire.TAKEN)
             descriptors = wire.read_descriptors(client)
@@ -185,6 +186,7 @@ class Worker:
             self._lines.add(line)
         status = 1
         try:
+            be_as_nice_as(pid)
             status = self._run(request, config, line, descriptors, pid)
         finally:
             with self._lock:
@@ -193,25 +195,9 @@ class Worker:
             line.end(status)
 
     def _accepted(self, request: wire.Request, *, full: bool) -> Config:
-        """The configuration of a request that this process can serve as the client itself would; else Refusal."""
         if full or self._ending:
-            raise Refusal("the agent is full")
-        if request.version != __version__ or request.arguments[0] not in COMMANDS or len(request.arguments) < 3:
-            raise Refusal("it is of another version")
-        if not self._hooks and COMMANDS[request.arguments[0]].is_hook:
-            raise Refusal("a stand-in serves no hooks")
-        # It would not change what is made with mode 0600 and 0700.
-        if request.umask & 0o700 or not request.cwd.startswith("/"):
-            raise Refusal("its umask or directory is unusual")
-        if request.place != self._place:
-            raise Refusal("it has another mount, network or user namespace, or another root directory")
-        config = self._warm.config(os.path.join(request.cwd, request.arguments[1]), request.environment)
-        if not config.agent:
-            raise Refusal("the agent is switched off")
-        if differing(request.environment, self._environment, config):
-            raise Refusal("it has another environment of credentials")
-        if not self._descriptors.promise(most_of_stream(config)):
-            raise Refusal("the agent has no descriptors left")
+            raise Refusal(ENDS if self._ending else FULL)
+        config = self._admission.config_of(request)
         self._memory.limit = config.agent_memory_limit // self._share
         if found := _TIMESTAMP.search(request.arguments[2]):
             self._signs.leave(int(found[1]))
@@ -227,7 +213,7 @@ class Worker:
         log = Log(pid=pid)
         try:
             for number, flags in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
-                descriptors.append(_unblocked(descriptors[number], flags))
+                descriptors.append(unblocked(descriptors[number], flags))
             streams = Streams(*descriptors[3:])
             call = Call(streams, name, log=log, supplies=supplies)
             try:
@@ -244,13 +230,3 @@ class Worker:
             for fd in set(descriptors):
                 with suppress(OSError):
                     os.close(fd)
-
-
-def _unblocked(fd: int, flags: int) -> int:
-    """A pipe, opened anew so that waiting for it is ours to end; others that have it open don't notice. Anything else
-    as it is.
-    """
-    if stat.S_ISFIFO(os.fstat(fd).st_mode):
-        with suppress(OSError):  # it belongs to another user
-            return os.open(f"/proc/self/fd/{fd}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
-    return fd

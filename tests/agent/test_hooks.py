@@ -7,10 +7,14 @@ import os
 import shutil
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
+from fsspec_gp_plugin.agent import wire
+from fsspec_gp_plugin.agent.server import CONTROL
 from tests.agent.conftest import PATIENCE, hook, opened, status, wait_until, write_config
 from tests.protocol.agents import Agent
 
@@ -38,6 +42,32 @@ def test_all_hooks_of_a_run_but_the_first_are_served(installed: Plugin, target: 
     assert sum(key.endswith(".manifest.gz") for key in target.keys()) == 1  # noqa: SIM118
     state = database.folder / "home/.fsspec_gp_plugin"
     assert not [path for path in (state / "manifests").iterdir() if path.suffix in (".db", ".user")]
+
+
+@pytest.mark.parametrize("answer", [b"[]\n", b"{}\n", b'{"stand_in": true}\n', b"\n", b""])
+def test_no_answer_of_another_form_fails_a_hook(local: Plugin, answer: bytes) -> None:
+    """Whatever listens there: without it each hook does its own work."""
+    agent = Agent(local.database)
+    directory = wire.open_directory(agent.home)
+    agent.stop()
+    with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor() as pool:
+        listener.bind(wire.address(directory, wire.socket_name() + CONTROL))
+        os.close(directory)
+        listener.listen()
+
+        def give_answers() -> None:
+            with suppress(OSError):  # the test has ended
+                while True:
+                    with listener.accept()[0] as line:
+                        line.recv(4096)
+                        line.sendall(answer)
+
+        pool.submit(give_answers)
+        try:
+            for step in ("setup", "cleanup"):
+                hook(local, f"{step}_plugin_for_backup", "master")
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_hook_has_the_environment_of_its_caller(local: Plugin, tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.agent.conftest import CLIENTS, by, hook, served, write_config
+from fsspec_gp_plugin.agent.refusals import CONFIGURATION, ENVIRONMENT, OFF, UNUSUAL
+from tests.agent.conftest import CLIENTS, PATIENCE, by, hook, served, wait_until, wait_until_handed_over, write_config
 from tests.protocol.agents import Agent
 from tests.protocol.conftest import PART
 from tests.protocol.test_bad_input import mount
@@ -92,6 +94,60 @@ def test_what_it_must_not_serve_runs_by_itself_with_the_same_result(
     plugin.run("list_directory").succeeded()
     plugin.run("delete_backup", database.timestamp).succeeded()
     assert served(agent) == 1
+    assert agent.ask("status")["refused"] == {UNUSUAL: 1, OFF: 1, ENVIRONMENT: 1, CONFIGURATION: 2}
+    told = database.log().split("runs by itself: ")[1:]
+    assert [line.partition("\n")[0].split(":")[0] for line in told] == [ENVIRONMENT, UNUSUAL, OFF, CONFIGURATION]
+    assert f"{ENVIRONMENT}: AWS_SECRET_ACCESS_KEY\n" in told[0]
+
+
+def test_a_call_has_the_nice_value_of_its_caller(local: Plugin, agent: Agent) -> None:
+    """That of the database's server is the administrator's choice. It ends with the call."""
+    database = local.database
+    own = agent.ask("status")["nice"]
+    workers = agent.ask("status")["workers"]
+    for more in (7, 0):
+        process = subprocess.Popen(
+            ["nice", "-n", str(more), *local.command("backup_data", database.table(more)).split()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=database.environment(),
+        )
+        wait_until_handed_over(agent, process)
+        wait_until(partial(_have_nice_values, workers, {own, min(19, own + more)}))
+        assert process.communicate(b"rows", timeout=PATIENCE) == (b"", b"")
+        assert process.returncode == 0
+
+
+def _have_nice_values(processes: list[int], expected: set[int]) -> bool:
+    """Whether their threads have those, and no others."""
+    found = set()
+    for path in (path for pid in processes for path in Path(f"/proc/{pid}/task").glob("*/stat")):
+        with suppress(OSError):  # it has ended
+            found.add(int(path.read_text().rpartition(") ")[2].split()[16]))
+    return found == expected
+
+
+def test_why_calls_are_not_served_is_counted_and_told_once_a_run(local: Plugin, agent: Agent) -> None:
+    database = local.database
+
+    def refused(count: int) -> int:
+        for _ in range(count):
+            local.shell(f"umask 0700; {local.command('restore_data', path)}").succeeded()
+        return database.log().count(f"runs by itself: {UNUSUAL}")
+
+    hook(local, "setup_plugin_for_backup", "master")
+    path = database.table()
+    local.run("backup_data", path, stdin=b"rows").succeeded()
+    assert refused(3) == 1
+    hook(local, "setup_plugin_for_backup", "master", "20260102030406")
+    assert refused(3) == 2
+    shown = subprocess.run(
+        [local.executable, "agent", "status"], env=database.environment(), capture_output=True, text=True, check=True
+    ).stdout
+    assert f"not served: 6, as {UNUSUAL}\n" in shown
+    agent.stop()
+    assert f"3 commands served, 6 not, as {UNUSUAL}" in database.log()
 
 
 def test_variables_that_its_target_does_not_ask_for_do_not_count(local: Plugin, agent: Agent) -> None:

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 
 import fsspec_gp_plugin
 from fsspec_gp_plugin import commands
-from fsspec_gp_plugin.agent import client, environment, wire, worker
+from fsspec_gp_plugin.agent import admission, client, environment, wire, worker
 from tests.agent.clients.installations import LAUNCHER, SOURCES
 
 IN_C = "".join((SOURCES / name).read_text() for name in ("client.c", "gzip_header.h", "request.h"))
@@ -28,7 +28,7 @@ def test_all_name_the_same_commands_for_the_agent() -> None:
     [case] = re.findall(r"(?m)^ *([\w*]+(?: \| [\w*]+)+)\)$", LAUNCHER.read_text())
     patterns = case.split(" | ")
     assert {name for name, command in commands.COMMANDS.items() if command.is_for_agent} == DATA | HOOKS
-    assert set(worker.COMMANDS) == DATA | HOOKS
+    assert set(admission.COMMANDS) == DATA | HOOKS
     assert sorted(client.COMMANDS) == sorted(DATA | HOOKS)
     assert sorted(re.findall(r'"(\w+)"', array)) == sorted(DATA | HOOKS)
     known = commands.COMMANDS

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Nothing of a test depends on how long a client may take for its messages.
 PROGRAM = """
 import socket, struct, sys
-from fsspec_gp_plugin.agent import slots, wire, worker
+from fsspec_gp_plugin.agent import refusals, slots, wire, worker
 wire.ALIVE_SECONDS = float(sys.argv[3])
 worker.DRAIN_SECONDS = float(sys.argv[4])
 worker._PATIENCE = struct.pack("ll", 600, 0)
@@ -39,7 +39,7 @@ class Listener(socket.socket):
             raise OSError(errors.pop(), "from the test")
         return super().accept()
 listener = Listener(fileno=int(sys.argv[1]))
-worker.Worker(listener, slots.slots(1)[0], 1, slots.Signs()).run(int(sys.argv[2]))
+worker.Worker(listener, slots.slots(1)[0], 1, (slots.Signs(), refusals.Refusals(1))).run(int(sys.argv[2]))
 """
 OFTEN, NEVER = 0.05, 3600.0
 FILE = "/backups/20260102/20260102030405/gpbackup_0_20260102030405_16384"

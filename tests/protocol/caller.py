@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from fsspec_gp_plugin.agent.worker import COMMANDS
+from fsspec_gp_plugin.agent.admission import COMMANDS
 from tests.protocol.agents import EXECUTABLE, Agent, ask_agent
 
 if TYPE_CHECKING:

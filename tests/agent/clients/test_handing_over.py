@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 FILE = "/backups/20260102/20260102030405/gpbackup_20260102030405_toc.yaml"
 HOOK = ("setup_plugin_for_backup", "/c.yaml", "/backups/20260102/20260102030405", "master")
-SILENT = [Limits(silence=0.3)]
 
 
 @pytest.mark.parametrize("said", [b"", b"N", b".", b"E", b"\0"], ids=repr)
@@ -36,7 +35,7 @@ def test_one_whose_descriptors_the_agent_never_took_runs_alone(caller: Caller, f
     caller.ran_alone(process)
 
 
-@pytest.mark.parametrize("limits", SILENT, ids=["0.3 s"])
+@pytest.mark.parametrize("limits", [Limits(silence=0.3)], ids=["0.3 s"])
 def test_an_agent_that_says_nothing_can_not_begin_after_the_client_has(caller: Caller, fake: FakeAgent) -> None:
     process = caller.start()
     with fake.accept() as conversation:
@@ -64,7 +63,7 @@ def test_a_file_is_begun_anew_wherever_the_agent_has_ended(
     caller.ran_alone(process, command, "/c.yaml", FILE)
 
 
-@pytest.mark.parametrize("limits", SILENT, ids=["0.3 s"])
+@pytest.mark.parametrize("limits", [Limits(silence=2)], ids=["2 s"])
 def test_a_file_is_begun_anew_where_the_agent_does_not_answer(caller: Caller, fake: FakeAgent) -> None:
     words = ("restore_file", "/c.yaml", FILE)
     process = caller.start(*words)
