@@ -14,6 +14,7 @@ from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.patience import Patience
 from tests.contract.stores import KEY, content, keys
 from tests.servers.faults import Answer, Flip, Request
+from tests.servers.ports import closed_port
 from tests.servers.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -276,3 +277,10 @@ def test_whoever_asks_is_charged_where_it_is_said(target: Gcs, proxy: Proxy) -> 
     assert len(uploads) == 5
     assert {request.headers.get("x-goog-user-project") for request in uploads} == {"our-project"}
     store.close()
+
+
+def test_other_credentials_count_for_parts_too(store: Any, target: Gcs) -> None:
+    renewed: Any = open_store(target.url, {**target.options, "endpoint_url": f"http://127.0.0.1:{closed_port()}"})
+    renewed.renew(lambda: store)
+    written(renewed).complete(len(DATA))
+    assert content(renewed) == DATA

@@ -7,12 +7,14 @@ import threading
 from base64 import b64encode
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fsspec_gp_plugin.errors import StorageError, Unreachable
+from fsspec_gp_plugin.storage.opening import open_store
 from tests.contract.test_s3_gateways import Gateway, _Handler, store_at
+from tests.servers.ports import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,3 +144,12 @@ def test_one_alone_is_asked_for_again_too(gateway: Deleting) -> None:
     delete(gateway, 80)
     assert len(gateway.objects) == COUNT - 80
     assert gateway.asked == 83
+
+
+def test_other_credentials_count_for_deletions_in_bulk_too(gateway: Deleting) -> None:
+    nowhere = {"endpoint_url": f"http://127.0.0.1:{closed_port()}", "key": "a", "secret": "b"}
+    store: Any = open_store("s3://bucket", nowhere)
+    store.renew(lambda: store_at(gateway))
+    store.delete(str(n) for n in range(COUNT))
+    assert gateway.objects == {}
+    store.close()
