@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -53,3 +54,37 @@ def test_an_abort_that_can_not_know_whether_a_file_appears_says_so(tmp_path: Pat
     assert len(errors) == 1
     # Whoever made it late, and still runs, takes it back.
     assert [path for path in (tmp_path / "root").rglob("*") if path.is_file()] == []
+
+
+class LateServer(Dialect):
+    """Makes a file some time after its client has broken off: when it is asked `late` times to remove it."""
+
+    creates_late = True
+
+    def __init__(self, made: Path, late: int) -> None:
+        super().__init__(lambda: fsspec.filesystem("file", skip_instance_cache=True))
+        self._made = made
+        self._late = late
+        self.looks = 0
+
+    def remove(self, fs: Any, path: str) -> None:
+        if path.endswith(".part"):
+            self.looks += 1
+            if self.looks == 1:
+                os.rename(path, self._made)
+            elif self.looks == self._late:
+                os.rename(self._made, path)
+        super().remove(fs, path)
+
+
+# The fifth look is an abort's last.
+@pytest.mark.parametrize("late", [3, 7])
+def test_a_file_that_a_server_makes_after_its_client_has_gone_is_removed(tmp_path: Path, late: int) -> None:
+    dialect = LateServer(tmp_path / "made", late)
+    store = FsspecStore(dialect, f"{tmp_path}/root")
+    writer = store.begin("folder/key")
+    writer.write(1, memoryview(b"data"))
+    writer.abort()
+    store.delete(["folder/other"])
+    assert dialect.looks == late
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -34,6 +34,8 @@ class Dialect:
     positional = False
     # Whether rename_if_free() works.
     creates = False
+    # Whether a file may come after the request for it was broken off, as a server reads that only then.
+    creates_late = False
     # Whether it is of one kind of filesystem that the tests know, as those are that have a dialect of their own.
     tested = False
     # Whether several ranges at once, each on a connection of its own, are faster than one.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .dialect import Dialect
+    from .working_file import WorkingFile
 
 
 class FsspecStore:
@@ -34,6 +35,8 @@ class FsspecStore:
             creates=dialect.creates,
             tested=dialect.tested,
         )
+        # Working files that were to be removed and were not there, and that a slow server may still make.
+        self.late: list[WorkingFile] = []
         self._root = root.rstrip("/")
 
     def __repr__(self) -> str:
@@ -101,6 +104,10 @@ class FsspecStore:
             with self.connections.lease(f"can't delete {self.name(key)}") as fs:
                 self.dialect.remove(fs, self.path(key))
 
+        late, self.late = self.late, []
+        for file in late:
+            with suppress(StorageError):
+                file.remove()
         raise_failures(delete_each(keys, delete, self.name))
 
     def delete_empty_directories(self, prefix: str) -> None:

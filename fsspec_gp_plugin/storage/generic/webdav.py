@@ -77,6 +77,8 @@ def _trusting(authorities: str) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=authorities)
 
 
+# So long at the most a request that is broken off keeps its connection.
+_BROKEN_SECONDS = 0.5
 # Its constructor hands them to the HTTP client, which does not know them.
 _FOR_FSSPEC = ("skip_instance_cache", "use_listings_cache", "listings_expiry_time", "max_paths", "asynchronous")
 
@@ -89,6 +91,7 @@ class WebdavDialect(TreeDialect):
 
     resumes = True  # while only the first part was sent
     positional = True
+    creates_late = True
 
     def __init__(self, make: Callable[[], Webdav], timeout: float, place: str) -> None:
         """Connects to nothing yet."""
@@ -171,7 +174,8 @@ class _Output:
             self._upload.give_up()
 
     def drop(self) -> bool:
-        self.cancel()
+        if self._upload is not None:
+            self._upload.give_up(wait=_BROKEN_SECONDS)
         return True
 
 

@@ -47,8 +47,8 @@ class ChunkedUpload:
         self._ended.wait()
         self._raise(ended=True)
 
-    def give_up(self) -> None:
-        """Break the request off; its connection ends before the body does."""
+    def give_up(self, wait: float = 0.0) -> None:
+        """Break the request off; its connection ends before the body does, and within `wait` seconds if it can."""
         self._given_up = True
         while not self._ended.is_set():
             try:
@@ -56,6 +56,8 @@ class ChunkedUpload:
             except queue.Full:
                 continue
             break
+        if wait:
+            self._ended.wait(wait)
 
     def _raise(self, *, ended: bool = False) -> None:
         if self._error is not None:

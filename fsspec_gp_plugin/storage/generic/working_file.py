@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .store import FsspecStore
 
 _CONTENTION_SECONDS = 20.0
+# Before each further look at a file that may come after its request was broken off, in seconds.
+_PAUSES = (0.05, 0.1, 0.2, 0.4)
 
 
 class WorkingFile:
@@ -57,13 +59,17 @@ class WorkingFile:
 
     def remove(self) -> None:
         """Remove it if it may be there: NotFound if it is not, StorageError if it may still come."""
-        if not self.created:
-            return
-        try:
-            with self._store.connections.lease(f"can't remove {self._store.dialect.place}{self.path}") as fs:
-                self._store.dialect.remove(fs, self.path)
-        except NotFound:
-            if self.unanswered:
-                raise StorageError(f"{self.path} was being made, so it may still appear") from None
-            raise
-        self.created = False
+        pauses = iter(_PAUSES if self._store.dialect.creates_late else ())
+        while self.created:
+            try:
+                with self._store.connections.lease(f"can't remove {self._store.dialect.place}{self.path}") as fs:
+                    self._store.dialect.remove(fs, self.path)
+                self.created = False
+            except NotFound:
+                if self.unanswered:
+                    raise StorageError(f"{self.path} was being made, so it may still appear") from None
+                if (pause := next(pauses, None)) is None:
+                    if self._store.dialect.creates_late:
+                        self._store.late.append(self)
+                    raise
+                time.sleep(pause)
