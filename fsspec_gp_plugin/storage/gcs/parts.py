@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 from xml.sax.saxutils import escape
@@ -13,6 +12,7 @@ from ..api import Capabilities
 from ..errors import http_status
 from ..multipart import Begun, MultipartWriter
 from .answers import no_object_missing
+from .completed import find_completed, remove_completed
 from .unfinished import abort, abort_listed, listed_below
 
 if TYPE_CHECKING:
@@ -82,20 +82,12 @@ class PartsWriter(MultipartWriter):
             # An earlier request, whose answer got lost, may have done it.
             if not http_status(error).startswith("4"):
                 raise
-            if self._found(size) is not None:
+            if find_completed(self._store, self._key, size, self._crc) is not None:
                 return
             if again:
                 # The service may take minutes for it, whoever waits for the answer.
                 raise Unreachable(f"can't write {self._name}: the store may still put its parts together") from error
             raise
-
-    def _found(self, size: int) -> ObjectInfo | None:
-        """The object, where it has the size and the checksum of what was sent."""
-        with suppress(NotFound):
-            found = self._store.stat(self._key)
-            if (found.size, found.crc32c) == (size, self._crc):
-                return found
-        return None
 
     def _compare(self, written: ObjectInfo) -> ObjectInfo:
         try:
@@ -117,12 +109,7 @@ class PartsWriter(MultipartWriter):
         abort_listed(xml, [one for one in listed_below(xml, self._path, place) if one.key == self._path], place)
 
     def _remove_completed(self) -> None:
-        try:
-            found = self._found(sum(part.size for part in self._parts.values()))
-            if found is not None:
-                self._store.delete_version(found)
-        except AccessDenied as error:
-            raise StorageError("it was being completed, so the whole object may be visible") from error
+        remove_completed(self._store, self._key, sum(part.size for part in self._parts.values()), self._crc)
 
 
 def _named(begun: Begun) -> str:

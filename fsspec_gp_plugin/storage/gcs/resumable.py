@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...checksum import combined, crc32c
-from ...errors import AccessDenied, NotFound, StorageError, Unreachable
+from ...errors import StorageError, Unreachable
 from ..api import Capabilities
 from ..errors import http_status, translating
 from ..http.cancellation import Cancellation
 from .answers import described, no_object_missing
+from .completed import find_completed, remove_completed
 from .requests import INCOMPLETE
 
 if TYPE_CHECKING:
@@ -95,17 +95,9 @@ class ResumableWriter:
             if http_status(error) not in _SESSION_GONE or not self._completing:
                 raise
             # A session that is complete may be forgotten; then the object tells.
-            if (found := self._found(size)) is not None:
+            if (found := find_completed(self._store, self._key, size, self._crc)) is not None:
                 return found
             raise StorageError(f"can't write {self._name}: the store has forgotten the upload") from error
-
-    def _found(self, size: int) -> ObjectInfo | None:
-        """The object, where it has the size and the checksum of what was sent."""
-        with suppress(NotFound):
-            found = self._store.stat(self._key)
-            if (found.size, found.crc32c) == (size, self._crc):
-                return found
-        return None
 
     def abort(self) -> None:
         if self._done or self._aborted:
@@ -137,15 +129,7 @@ class ResumableWriter:
             if http_status(error) not in _SESSION_GONE:
                 raise
             if self._completing:
-                self._remove_completed(size)
-
-    def _remove_completed(self, size: int) -> None:
-        """The object of a session that the service has forgotten, where it was completed before."""
-        try:
-            if (found := self._found(size)) is not None:
-                self._store.delete_version(found)
-        except AccessDenied as error:
-            raise StorageError("it was being completed, so the whole object may be visible") from error
+                remove_completed(self._store, self._key, size, self._crc)
 
     def _require_open(self) -> None:
         if self._aborted:
