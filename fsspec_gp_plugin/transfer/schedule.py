@@ -83,12 +83,13 @@ class PartSchedule:
         step = bisect_left(self._ends, number)
         return self._table[step][1] if step < len(self._table) else 0
 
-    def smaller(self, number: int, start: int, wanted: int) -> int:
-        """Bytes of part `number`, which begins at byte `start`, where `wanted` are less than size(): never so few that
-        the parts after it, in their own sizes, could not hold what they should.
+    def carried_size(self, number: int, start: int, carries: int | None) -> int:
+        """Bytes of part `number`, which begins at byte `start`, where connections carry so many bytes, or None: any.
+
+        Never so few that the parts after it, in their own sizes, could not hold what they should.
         """
         size = self.size(number)
-        if self._fixed or wanted >= size:
+        if self._fixed or carries is None or carries >= size:
             return size
         fewest = self._smallest
         if self.capacity is not None:
@@ -97,7 +98,7 @@ class PartSchedule:
                 for end, (count, size) in zip(self._ends, self._table, strict=True)
             )
             fewest = max(fewest, min(self.capacity, _PROMISED) - start - after)
-        return min(size, max(fewest, wanted // self._smallest * self._smallest))
+        return min(size, max(fewest, carries // self._smallest * self._smallest))
 
     def buffers(self, number: int) -> int:
         """How many buffers of this part's size may exist: one being filled and at least one flying.

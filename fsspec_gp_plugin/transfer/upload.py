@@ -199,10 +199,8 @@ class Upload:
 
     def _take(self, number: int, start: int = 0, *, must: bool = False) -> mmap.mmap:
         self._raise_error()
-        size = self._schedule.size(number)
         link: Link | None = getattr(self._writer, "link", None)  # of a writer that repeats what breaks
-        if link is not None and link.carries is not None:
-            size = self._schedule.smaller(number, start, link.carries)
+        size = self._schedule.carried_size(number, start, None if link is None else link.carries)
         return self._buffers.take(size, self._schedule.buffers(number), must=must)
 
     def _sleep(self) -> None:

@@ -255,7 +255,7 @@ def test_parts_that_shrink_still_hold_5_tib(first: int, wanted: int) -> None:
     for number in count(1):
         if not schedule.size(number):
             break
-        sizes.append(schedule.smaller(number, start, wanted))
+        sizes.append(schedule.carried_size(number, start, wanted))
         start += sizes[-1]
     assert start >= 5 << 40
     assert len(sizes) == 10_000
@@ -267,7 +267,7 @@ def test_parts_that_shrink_still_hold_5_tib(first: int, wanted: int) -> None:
 
 def test_parts_of_one_size_stay_of_one_size() -> None:
     """As Cloudflare R2 wants them."""
-    assert PartSchedule(64 << 20, 4, S3Store.capabilities, fixed=True).smaller(10, 9 * 64 << 20, 1) == 64 << 20
+    assert PartSchedule(64 << 20, 4, S3Store.capabilities, fixed=True).carried_size(10, 9 * 64 << 20, 1) == 64 << 20
 
 
 def test_waiting_for_others_is_no_waiting_for_the_store(clock: Clock) -> None:
