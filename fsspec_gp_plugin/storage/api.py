@@ -73,7 +73,7 @@ class Capabilities(NamedTuple):
     are FileWriters. `creates`: create() can be called. `tested`: it is of a kind that this package's tests hold to what
     is promised here; any other filesystem of fsspec may keep less, or nothing for other processes, as one in memory
     does. `lists_by_prefix`: a listing of some names of a directory costs less than one of all. Sizes are bytes;
-    parts that shrink are multiples of `min_part_size`. `max_parts` is None where the store has no limit.
+    `max_parts` is None where the store has no limit.
     """
 
     parallel_parts: bool

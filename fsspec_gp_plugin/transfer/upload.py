@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..storage.api import FileStore, ObjectInfo, PartWriter, Store
-    from ..storage.link import Link
     from .pump import Alarm
 
 
@@ -199,7 +198,7 @@ class Upload:
 
     def _take(self, number: int, start: int = 0, *, must: bool = False) -> mmap.mmap:
         self._raise_error()
-        link: Link | None = getattr(self._writer, "link", None)  # of a writer that repeats what breaks
+        link = getattr(self._writer, "link", None)  # a Link, of a writer that repeats what breaks
         size = self._schedule.carried_size(number, start, None if link is None else link.carries)
         return self._buffers.take(size, self._schedule.buffers(number), must=must)
 

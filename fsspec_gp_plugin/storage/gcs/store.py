@@ -33,10 +33,7 @@ class GcsStore:
     """Objects of one bucket below a prefix."""
 
     # An upload is one stream of bytes: its chunks come in order.
-    # A session takes multiples of 256 KiB.
-    capabilities = Capabilities(
-        parallel_parts=False, parallel_reads=True, creates=True, min_part_size=256 << 10, max_part_size=5 << 40
-    )
+    capabilities = Capabilities(parallel_parts=False, parallel_reads=True, creates=True, max_part_size=5 << 40)
 
     def __init__(self, bucket: str, prefix: str, requests: Requests) -> None:
         self.bucket = bucket
