@@ -73,9 +73,8 @@ class Capabilities(NamedTuple):
     are FileWriters. `creates`: create() can be called. `tested`: it is of a kind that this package's tests hold to what
     is promised here; any other filesystem of fsspec may keep less, or nothing for other processes, as one in memory
     does. `lists_by_prefix`: a listing of some names of a directory costs less than one of all. Sizes are bytes;
-    parts that shrink are multiples of `min_part_size`. `max_parts` is None where the store has no limit.
-    `first_part_shows`: what is said here of parts is not sure before the first part of an object was written, and no
-    other may be before; the store's capabilities are others then.
+    `max_parts` is None where the store has no limit. `first_part_shows`: what is said here of parts is not sure before
+    the first part of an object was written, and no other may be before; the store's capabilities are others then.
     """
 
     parallel_parts: bool

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..storage.api import Capabilities
 
 _KB, _MB, _GB = 1 << 10, 1 << 20, 1 << 30
+# Google's sessions want multiples of it.
+_UNIT = 256 * _KB
 
 # (how many parts, bytes of each).
 _Steps = list[tuple[int, int]]
@@ -71,8 +73,8 @@ class PartSchedule:
         early[0] = (early[0][0], min(early[0][1], self._first))
         late = _late(limit, early)
         if self._memory_limit < BUFFER_BUDGET:
-            # Two of these fit. Google's uploads want multiples of 256 KB.
-            half = self._memory_limit // 2 // (256 * _KB) * (256 * _KB)
+            # Two of these fit.
+            half = self._memory_limit // 2 // _UNIT * _UNIT
             early = _held_at(max(half, self._first), early)
         return [(count, min(max(size, self._first), self._largest)) for count, size in early + late]
 
@@ -83,21 +85,22 @@ class PartSchedule:
         step = bisect_left(self._ends, number)
         return self._table[step][1] if step < len(self._table) else 0
 
-    def smaller(self, number: int, start: int, wanted: int) -> int:
-        """Bytes of part `number`, which begins at byte `start`, where `wanted` are less than size(): never so few that
-        the parts after it, in their own sizes, could not hold what they should.
+    def carried_size(self, number: int, start: int, carries: int | None) -> int:
+        """Bytes of part `number`, which begins at byte `start`, where connections carry so many bytes, or None: any.
+
+        Never so few that the parts after it, in their own sizes, could not hold what they should.
         """
         size = self.size(number)
-        if self._fixed or wanted >= size:
+        if self._fixed or carries is None or carries >= size:
             return size
-        fewest = self._smallest
+        fewest = max(self._smallest, _UNIT)
         if self.capacity is not None:
             after = sum(
                 min(count, max(0, end - number)) * size
                 for end, (count, size) in zip(self._ends, self._table, strict=True)
             )
             fewest = max(fewest, min(self.capacity, _PROMISED) - start - after)
-        return min(size, max(fewest, wanted // self._smallest * self._smallest))
+        return min(size, max(fewest, carries // _UNIT * _UNIT))
 
     def buffers(self, number: int) -> int:
         """How many buffers of this part's size may exist: one being filled and at least one flying.

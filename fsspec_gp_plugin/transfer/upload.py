@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ..storage.api import FileStore, ObjectInfo, PartWriter, Store
-    from ..storage.link import Link
     from .pump import Alarm
 
 
@@ -213,10 +212,8 @@ class Upload:
 
     def _take(self, number: int, start: int = 0) -> mmap.mmap:
         self._raise_error()
-        size = self._schedule.size(number)
-        link: Link | None = getattr(self._writer, "link", None)  # of a writer that repeats what breaks
-        if link is not None and link.carries is not None:
-            size = self._schedule.smaller(number, start, link.carries)
+        link = getattr(self._writer, "link", None)  # a Link, of a writer that repeats what breaks
+        size = self._schedule.carried_size(number, start, None if link is None else link.carries)
         return self._buffers.take(size, self._schedule.buffers(number))
 
     def _sleep(self) -> None:

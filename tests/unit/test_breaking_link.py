@@ -191,7 +191,7 @@ def test_after_two_breaks_of_a_part_later_ones_shrink_to_what_connections_carry(
     sizes = [size for _, size in sorted(breaking.sizes.items())]
     assert sizes[:6] == [PART] * 6
     # They broke in the middle. The two parts after may have got their buffers by then.
-    assert set(sizes[8:-1]) == {PART // 2 // (5 * MIB) * (5 * MIB)}
+    assert set(sizes[8:-1]) == {PART // 2}
 
 
 def test_parts_grow_again_where_nothing_breaks_any_more(clock: Clock) -> None:
@@ -255,19 +255,24 @@ def test_parts_that_shrink_still_hold_5_tib(first: int, wanted: int) -> None:
     for number in count(1):
         if not schedule.size(number):
             break
-        sizes.append(schedule.smaller(number, start, wanted))
+        sizes.append(schedule.carried_size(number, start, wanted))
         start += sizes[-1]
     assert start >= 5 << 40
     assert len(sizes) == 10_000
     assert min(sizes) >= 5 << 20
     assert max(sizes) <= 1 << 30
     # As many as can be are as small as they shall be.
-    assert sizes[:400] == [min(first, max(5 << 20, wanted // (5 << 20) * (5 << 20)))] * 400
+    assert sizes[:400] == [min(first, max(5 << 20, wanted))] * 400
 
 
 def test_parts_of_one_size_stay_of_one_size() -> None:
     """As Cloudflare R2 wants them."""
-    assert PartSchedule(64 << 20, 4, S3Store.capabilities, fixed=True).smaller(10, 9 * 64 << 20, 1) == 64 << 20
+    assert PartSchedule(64 << 20, 4, S3Store.capabilities, fixed=True).carried_size(10, 9 * 64 << 20, 1) == 64 << 20
+
+
+@pytest.mark.parametrize(("carries", "size"), [(None, 8 << 20), (1_000_000, 768 << 10), (1, 256 << 10)])
+def test_parts_that_shrink_are_such_as_sessions_of_google_take(carries: int | None, size: int) -> None:
+    assert PartSchedule(8 << 20, 1, FakeStore().capabilities).carried_size(10, 9 * 8 << 20, carries) == size
 
 
 def test_waiting_for_others_is_no_waiting_for_the_store(clock: Clock) -> None:

@@ -25,10 +25,8 @@ _GRAIN = 256 << 10
 _MOST_IN_VAIN = 3
 _CANCELLED = 499  # what Google answers to the end of a session
 _SESSION_GONE = ("404", "410")
-# A session is one stream of bytes: its chunks come in order, and are multiples of 256 KiB.
-SERIAL = Capabilities(
-    parallel_parts=False, parallel_reads=True, creates=True, min_part_size=256 << 10, max_part_size=5 << 40
-)
+# A session is one stream of bytes: its chunks come in order.
+SERIAL = Capabilities(parallel_parts=False, parallel_reads=True, creates=True, max_part_size=5 << 40)
 
 
 class ResumableWriter:
