@@ -32,12 +32,18 @@ def renewal(
     if not isinstance(store, Renewable) or not (config.storage_options_file or store.finds_credentials):
         return None
 
+    said = config.storage_options
+
     def made() -> Store:
+        nonlocal said
         again = read_again(config.path)
         if again.replica is not None and again.url != config.url:
             again = again.replica
         if again.url != config.url:
             raise ConfigError("the configuration is another one by now")
+        if again.storage_options == said and not store.finds_credentials:
+            raise ConfigError("the configuration says the same as before")
+        said = again.storage_options
         return store_of(again._replace(timeout=config.timeout))
 
     def renew() -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..integrity.listing import Listing
-    from ..storage.api import ObjectInfo, Store
+    from ..storage.api import ObjectInfo, Store, Upload
     from .context import Context
 
 _END = ("toc.yaml", "report")
@@ -84,14 +84,17 @@ def delete_replica(context: Context, timestamp: str) -> None:
 
 
 def _holds_anything(target: Store, prefix: str) -> bool:
-    if any(True for _ in target.find(prefix, unfinished=True)):
-        return True
+    return any(True for _ in target.find(prefix, unfinished=True)) or bool(_uploads(target, prefix))
+
+
+def _uploads(target: Store, prefix: str) -> list[Upload]:
+    """Those below the prefix; none where the credentials may not list them."""
     try:
-        return bool(target.find_uploads(prefix))
+        return target.find_uploads(prefix)
     except Unreachable:
         raise
     except StorageError:
-        return False
+        return []
 
 
 def _require_copy(context: Context, source: Store, target: Store, prefix: str) -> None:
@@ -180,7 +183,7 @@ def _remove_leftovers(context: Context, target: Store, aside: list[ObjectInfo], 
         if keys.is_unfinished(info.key) and info.modified is not None and info.modified < begun
     ]
     target.delete(old)
-    uploads = target.find_uploads(prefix)
+    uploads = _uploads(target, prefix)
     if uploads and all(one.started is not None and one.started < begun for one in uploads):
         remove_unfinished(target, prefix, context.log.info)
 

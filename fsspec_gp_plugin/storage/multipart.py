@@ -22,7 +22,7 @@ UPLOAD_ENDED = ("NoSuchUpload", "404")
 
 
 class Part(NamedTuple):
-    """A part that the store has: its ETag, its bytes, and their CRC-32C where the store has checked it."""
+    """A part that the store has: its ETag, its bytes, and the CRC-32C that was sent with it, or None."""
 
     etag: str
     size: int
@@ -147,6 +147,8 @@ class MultipartWriter(ABC):
         with self._beginning:
             if self._begun is begun and not is_checked and not self._parts and self._give_up_checksums(begun):
                 self._begun = None
+                # A part that is still on its way there may make that one anew.
+                self._lost_an_answer = self._lost_an_answer or bool(self._unanswered)
             if self._begun is not begun:
                 return False
             self._parts[number] = Part(etag, len(data), crc)

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 # Many streams meet the same end at once; one of them obtains credentials for all.
 _SECONDS_BETWEEN = 1.0
+# A store may take ten minutes to complete an upload.
+_LONGEST_REQUEST_SECONDS = 900.0
+# After others could not be had, as long as the old ones are good.
+SECONDS_BETWEEN_TRIES = 20.0
 _S = TypeVar("_S", bound="Renewable")
 
 
@@ -22,6 +26,58 @@ class NoTokenError(Exception):
 
 class NoTokenYetError(Exception):
     """Whoever gives tokens does not answer, or has none at the moment."""
+
+
+def within(seconds: float, action: Callable[[], None]) -> None:
+    """Do something that may never end, in a thread of its own; NoTokenYetError where it has not after some seconds."""
+    ended = threading.Event()
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            action()
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            failed.append(error)
+        finally:
+            ended.set()
+
+    threading.Thread(target=run, name="credentials", daemon=True).start()
+    if not ended.wait(seconds):
+        raise NoTokenYetError(f"nothing came in {seconds:.0f} s")
+    if failed:
+        raise failed[0]
+
+
+class Renewals:
+    """Those of one kind of credentials: one thread obtains others in time, and all go on meanwhile."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._not_before = float("-inf")
+
+    def renew(self, is_due: Callable[[], bool], is_good: Callable[[], bool], fetch: Callable[[], None]) -> None:
+        """Obtain others by `fetch` where that is due; raises what it does where those that there are aren't good."""
+        if not is_due():
+            return
+        can_wait = is_good()
+        if can_wait and time.monotonic() < self._not_before:
+            return
+        if not self._lock.acquire(blocking=not can_wait):
+            return
+        try:
+            if is_due():
+                self._fetch(is_due, is_good, fetch)
+        finally:
+            self._lock.release()
+
+    def _fetch(self, is_due: Callable[[], bool], is_good: Callable[[], bool], fetch: Callable[[], None]) -> None:
+        try:
+            fetch()
+        except Exception:
+            if not is_good():
+                raise
+        if is_due():
+            self._not_before = time.monotonic() + SECONDS_BETWEEN_TRIES
 
 
 class Renewable:
@@ -34,7 +90,8 @@ class Renewable:
         self.finds_credentials = finds_credentials
         self._renewing = threading.Lock()
         self._renewed = float("-inf")
-        self._replaced: Callable[[], None] | None = None
+        # What closes them, and when they were replaced.
+        self._replaced: list[tuple[float, Callable[[], None]]] = []
 
     def credentials_end(self) -> float | None:
         """When the credentials end, in seconds since 1970, where that is known and nothing renews them before."""
@@ -52,11 +109,13 @@ class Renewable:
             if not isinstance(fresh, type(self)):
                 fresh.close()
                 return
-            before, self._replaced = self._replaced, self._go_on_with(fresh)
-            self._renewed = time.monotonic()
-        # Not what was replaced now: requests may be under way there.
-        if before is not None:
-            before()
+            now = self._renewed = time.monotonic()
+            # Not what was replaced just now: requests may be under way there.
+            due = [close for at, close in self._replaced if now - at > _LONGEST_REQUEST_SECONDS]
+            self._replaced = [(at, close) for at, close in self._replaced if close not in due]
+            self._replaced.append((now, self._go_on_with(fresh)))
+        for close in due:
+            close()
 
     def _go_on_with(self: _S, fresh: _S) -> Callable[[], None]:
         """Use the other's connections and credentials from now on; returns what closes one's own."""
@@ -64,5 +123,5 @@ class Renewable:
 
     def _close_replaced(self) -> None:
         """For close()."""
-        if self._replaced is not None:
-            self._replaced()
+        for _, close in self._replaced:
+            close()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, CredentialsEnded
+from fsspec_gp_plugin.storage import renewing
 from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.patience import Patience
 from tests.servers.pages import Pages
@@ -61,12 +63,41 @@ def answer_in_turn(service: Pages, *answers: tuple[int, str]) -> None:
 
 
 def test_the_old_token_serves_while_it_lasts(gcs: Gcs, service: Pages, private_key: str) -> None:
-    # Two hundred seconds are few enough for gcsfs to want another one.
+    """Nobody waits for another one, and the service is not asked with each request."""
+    # Two hundred seconds are few enough to want another one.
     answer_in_turn(service, given(200), REFUSED)
     store = opened(gcs, service, private_key)
     for number in range(3):
         store.put(f"object {number}", memoryview(b"data"))
-    assert len(service.asked) == 3
+    assert len(service.asked) == 1
+    store.close()
+
+
+def test_the_service_may_hang_while_the_old_token_lasts(
+    gcs: Gcs, service: Pages, private_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewing, "SECONDS_BETWEEN_TRIES", 0.0)
+    goes_on, hangs = threading.Event(), threading.Event()
+    answers = iter([given(200)])
+
+    def answer(_: dict[str, str]) -> tuple[int, str]:
+        if (first := next(answers, None)) is not None:
+            return first
+        hangs.set()
+        goes_on.wait(60)
+        return given(3600)
+
+    service.answer = answer
+    store = opened(gcs, service, private_key)
+    store.put("first", memoryview(b"data"))
+    waiting = threading.Thread(target=store.put, args=("waits", memoryview(b"data")))
+    waiting.start()
+    assert hangs.wait(30)
+    for number in range(3):
+        store.put(f"object {number}", memoryview(b"data"))
+    goes_on.set()
+    waiting.join(30)
+    assert len(service.asked) == 2
     store.close()
 
 

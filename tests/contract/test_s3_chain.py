@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ import pytest
 
 from fsspec_gp_plugin.errors import CredentialsEnded, StorageError
 from fsspec_gp_plugin.storage.opening import open_store
+from fsspec_gp_plugin.storage.s3 import chain
 from fsspec_gp_plugin.storage.s3.own_signer import OwnSigner, own_signer
 from tests.contract.stores import content
 from tests.contract.test_s3_ways import without_time
+from tests.protocol.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,3 +173,20 @@ def test_a_process_that_fails_is_told_as_with_s3fs(home: Path, monkeypatch: pyte
         told.append(str(caught.value))
         store.close()
     assert told[0] == told[1]
+
+
+def test_a_program_that_hangs_is_waited_for_no_longer_than_anything_else(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain, "_LONGEST_SECONDS", 0.3)
+    arrange(home, monkeypatch, f"[profile p]\ncredential_process = {home}/hang\n", {})
+    (home / "hang").write_text(f"#!/bin/sh\necho $$ > {home}/pid\nexec sleep 60\n")
+    (home / "hang").chmod(0o700)
+    store = open_store("s3://bucket", {**ENDPOINT, "profile": "p"})
+    try:
+        with pytest.raises(CredentialsEnded, match=r"nothing came in 0 s"):
+            store.put(KEY, memoryview(b"data"))
+    finally:
+        store.close()
+        wait_until((home / "pid").exists)
+        os.kill(int((home / "pid").read_text()), signal.SIGKILL)

@@ -4,6 +4,7 @@ abort.
 
 from __future__ import annotations
 
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
@@ -26,13 +27,15 @@ _DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Er
 
 class Store(Uploads):
     """`loses`: it tells another checksum of an object than that it was to keep; `refuses_whole`: it takes no checksum
-    of a whole object; `may_abort`; `denies_second`: it answers so to the abort of an upload that is gone.
+    of a whole object; `may_abort`; `breaks_abort`: an abort is done and not answered, once; `denies_second`: it answers
+    so to the abort of an upload that is gone.
     """
 
     def reset(self) -> None:
         super().reset()
         self.loses = self.refuses_whole = self.denies_second = False
         self.may_abort = True
+        self.breaks_abort = False
         self.begun: list[bool] = []  # whether each upload was to have checksums
         self.RequestHandlerClass = _Contradicting
 
@@ -56,6 +59,11 @@ class _Contradicting(_Multipart, BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         if "uploadId" in self.asked:
+            if self.server.breaks_abort:
+                self.server.breaks_abort = False
+                self.server.uploads.clear()
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return None
             gone = "1" not in self.server.uploads
             if not self.server.may_abort or (gone and self.server.denies_second):
                 return self.answer(403, _DENIED)
@@ -86,6 +94,13 @@ def test_a_store_that_does_not_look_at_checksums_gets_md5_from_the_first_part_on
     assert server.uploads == {}
     assert written(store).complete(len(DATA)).size == len(DATA)
     assert server.begun == [True, False, False]
+
+
+def test_the_way_changes_though_the_first_upload_s_abort_is_not_answered(store: Any, server: Store) -> None:
+    server.echoes, server.breaks_abort = False, True
+    assert written(store).complete(len(DATA)).size == len(DATA)
+    assert server.begun == [True, False]
+    assert server.uploads == {}
 
 
 def test_parts_at_once_change_the_way_together(store: Any, server: Store) -> None:

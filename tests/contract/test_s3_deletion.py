@@ -33,7 +33,7 @@ class Deleting(Gateway):
     def __init__(self) -> None:
         super().__init__()
         self.RequestHandlerClass = _Deleting
-        self.wants_md5 = self.refuses_bulk = False
+        self.wants_md5 = self.refuses_bulk = self.is_no_store = False
         self.says: dict[str, list[str]] = {}
         self.busy = 0
         self.asked = 0
@@ -61,6 +61,7 @@ class _Deleting(_Handler, BaseHTTPRequestHandler):
                 told += f"<Error><Key>{key}</Key><Code>{codes.pop(0)}</Code><Message>so it is</Message></Error>"
             else:
                 server.objects.pop(f"/bucket/{key}", None)
+                told += "" if server.is_no_store else f"<Deleted><Key>{key}</Key></Deleted>"
         return self.answer(200, f"<DeleteResult>{told}</DeleteResult>".encode())
 
     def do_DELETE(self) -> None:
@@ -121,6 +122,12 @@ def test_those_that_the_store_had_no_time_for_are_asked_for_again(gateway: Delet
     delete(gateway)
     assert list(gateway.objects) == ["/bucket/7"]  # which is gone by what the store says
     assert gateway.in_bulk == [1000, 2, 1, 1000, 500]
+
+
+def test_an_answer_that_names_no_object_is_no_proof(gateway: Deleting) -> None:
+    gateway.is_no_store = True
+    delete(gateway)
+    assert gateway.asked == COUNT
 
 
 def test_others_that_failed_are_told_after_all_were_tried(gateway: Deleting) -> None:

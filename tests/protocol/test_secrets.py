@@ -186,7 +186,7 @@ def test_the_key_file_is_private(tmp_path: Path) -> None:
 def test_what_turns_protection_off_is_in_the_log(local: Plugin) -> None:
     local.database.extra = {"FAR": "http://far.test"}
     options = {"endpoint_url": "${FAR}", "key": "k", "secret": "${FAR}"}
-    write_config(local.config, "s3://bucket/x", options, timeout="1s")
+    write_config(local.config, "s3://bucket/x", options, timeout="1s", max_retries="0")
     local.run("setup_plugin_for_restore", local.database.directory(), "segment_host").failed()
     log = local.database.log()
     assert "[WARNING]:-requests go to far.test without TLS: anybody on the way may read and change" in log

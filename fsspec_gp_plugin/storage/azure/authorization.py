@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import threading
 import time
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -16,7 +15,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
-from ..renewing import NoTokenError, NoTokenYetError
+from ..renewing import NoTokenError, NoTokenYetError, Renewals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +29,7 @@ _SIGNED_HEADERS = (
 )  # fmt: skip
 # A token is renewed so many seconds before its end, and is used up to so many where that fails.
 _RENEW, _LAST = 300.0, 30.0
-_TOKEN_SECONDS = 90.0
+_TOKEN_SECONDS = 30.0
 
 
 class SignatureEndedError(Exception):
@@ -117,24 +116,27 @@ class Bearer:
         self._fetch = fetch
         self._close = close
         self._token: Any = None
-        self._lock = threading.Lock()
+        self._renewals = Renewals()
 
     def authorize(self, method: str, url: str, headers: Mapping[str, str], length: int) -> tuple[str, dict[str, str]]:
         del method, length
         return url, {**headers, **_dated(), "Authorization": f"Bearer {self._current()}"}
 
     def _current(self) -> str:
-        """The token that there is, or another one; one thread fetches it, the others wait."""
-        with self._lock:
-            left = self._token.expires_on - time.time() if self._token is not None else 0.0
-            if left < _RENEW:
-                try:
-                    self._token = self._fetch(_SCOPE, _TOKEN_SECONDS)
-                except Exception as error:  # noqa: BLE001 - as long as there is a token, it counts
-                    if left < _LAST:
-                        self._raise(error)
-            token: str = self._token.token
-            return token
+        """The token that there is, or another one."""
+
+        def has(seconds: float) -> bool:
+            return self._token is not None and self._token.expires_on - time.time() >= seconds
+
+        try:
+            self._renewals.renew(lambda: not has(_RENEW), lambda: has(_LAST), self._renew)
+        except Exception as error:  # noqa: BLE001 - told in one of some ways
+            self._raise(error)
+        token: str = self._token.token
+        return token
+
+    def _renew(self) -> None:
+        self._token = self._fetch(_SCOPE, _TOKEN_SECONDS)
 
     def _raise(self, error: Exception) -> NoReturn:
         """Without the cause: a status that the identity's service answered is none of the store's."""

@@ -5,41 +5,59 @@ from __future__ import annotations
 import re
 import time
 from datetime import timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..errors import causes
-from ..renewing import NoTokenError, NoTokenYetError
+from ..renewing import NoTokenError, NoTokenYetError, Renewals
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-# A token is used up to so many seconds before its end.
-_LAST_SECONDS = 30.0
+# A token is renewed so many seconds before its end, and is used up to so many where that fails.
+_RENEW, _LAST = 300.0, 30.0
+# For one request for a token.
+_TOKEN_SECONDS = 30.0
 # What the service says of credentials that it will never take; all else may pass.
 _REFUSED = re.compile(
     r"invalid_(grant|client|request|scope|target)|unauthorized_client|deleted_client|account_disabled"
+    r"|do not contain the necessary fields"
 )
 
 
-def authorize(credentials: Any, headers: MutableMapping[str, str]) -> None:
-    """Put a token into the headers of a request, a new one in time; NoTokenError, NoTokenYetError."""
-    try:
-        credentials.apply(headers)
-    except Exception as error:  # noqa: BLE001 - as long as there is a token, it counts
+class Authorization:
+    """Puts tokens into requests."""
+
+    def __init__(self) -> None:
+        self._renewals = Renewals()
+
+    def add(self, credentials: Any, headers: MutableMapping[str, str]) -> None:
+        """Put a token into the headers of a request, a new one in time; NoTokenError, NoTokenYetError."""
         known = credentials.credentials
-        if not known.token or known.expiry is None or _seconds(known.expiry) - time.time() < _LAST_SECONDS:
+        if known is None:
+            return  # nobody in particular
+
+        def has(seconds: float) -> bool:
+            return bool(known.token) and (known.expiry is None or _seconds(known.expiry) - time.time() >= seconds)
+
+        try:
+            self._renewals.renew(lambda: not has(_RENEW), lambda: has(_LAST), lambda: _refresh(known))
+        except Exception as error:  # noqa: BLE001 - told in one of two ways
             _raise(error)
         known.apply(headers)
 
 
+def _refresh(known: Any) -> None:
+    import requests
+    from google.auth.transport.requests import Request
+
+    with requests.Session() as session:
+        known.refresh(partial(Request(session), timeout=_TOKEN_SECONDS))
+
+
 def _raise(error: Exception) -> NoReturn:
     """Without the cause: a status that the identity's service answered is none of the store's."""
-    came_of = list(causes(error))
-    refusals = [str(cause) for cause in came_of if type(cause).__name__ == "RefreshError"]
-    said = next(iter(refusals), str(error))
-    if _REFUSED.search(said) or any(type(cause).__name__ == "NonRetryableError" for cause in came_of):
-        raise NoTokenError(said) from None
-    raise NoTokenYetError(said) from None
+    text = str(error)
+    raise (NoTokenError if _REFUSED.search(text) else NoTokenYetError)(text) from None
 
 
 def end_of(credentials: Any) -> float | None:

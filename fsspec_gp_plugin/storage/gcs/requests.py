@@ -15,7 +15,7 @@ from ..http.routes import UnknownProxyError
 from ..http.transport import Transport
 from ..multipart import UPLOAD_ENDED
 from ..plain_xml import element
-from .authorization import authorize, end_of
+from .authorization import Authorization, end_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,6 +72,7 @@ class Requests:
         self._lock = threading.Lock()
         self._network = network
         self._transport = Transport(network)
+        self._authorization = Authorization()
 
     @property
     def fs(self) -> Any:
@@ -129,13 +130,19 @@ class Requests:
         also: tuple[int, ...] = (),
         expected: int = 0,
         cancellation: Cancellation | None = None,
+        once: bool = False,
     ) -> Answer:
-        """The answer, to be ended by the caller; Refusal when it is neither a success nor of the status `also`."""
+        """The answer, to be ended by the caller; Refusal when it is neither a success nor of the status `also`.
+
+        `once`: see Transport.exchange().
+        """
         sent: dict[str, str] = {**_AS_STORED, **(headers or {})}
-        authorize(self.fs.credentials, sent)
+        self._authorization.add(self.fs.credentials, sent)
         sent = {name.title() if name == "authorization" else name: value for name, value in sent.items()}
         try:
-            answer = self._transport.exchange(method, url, sent, body, expected=expected, cancellation=cancellation)
+            answer = self._transport.exchange(
+                method, url, sent, body, expected=expected, cancellation=cancellation, once=once
+            )
         except UnknownProxyError as error:
             raise ConfigError(f"storage_options: session_kwargs names {error}") from None
         if 200 <= answer.status < 300 or answer.status in also:

@@ -79,7 +79,8 @@ class Xml:
         requests = self._requests()
         url = requests.xml_url(self._bucket, key, query)
         asked = {**requests.charged, **(headers or {})}
-        answer = requests.begin(method, url, asked, body, cancellation=cancellation)
+        # By POST an upload begins or ends, and whether an unanswered one did must not be forgotten.
+        answer = requests.begin(method, url, asked, body, cancellation=cancellation, once=method == "POST")
         try:
             return answer.headers, answer.text(_LARGEST_ANSWER)
         finally:

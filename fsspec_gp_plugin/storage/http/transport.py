@@ -55,16 +55,17 @@ class Transport:
         *,
         expected: int = 0,
         cancellation: Cancellation | None = None,
+        once: bool = False,
     ) -> Answer:
         """Send a request and return its answer, of which the head has arrived; `expected` are the bytes of its body.
 
         Raises OSError when the connection fails. A kept connection that turns out to be closed is replaced by a new
-        one, so requests must be such that may be repeated.
+        one. `once`: the request is none that may be repeated so, and gets a new connection.
         """
         size = len(body or b"") + expected
         deadline = Deadline(self._network.timeout, size)
         route = self._network.route(url)
-        kept = self._take(route)
+        kept = None if once else self._take(route)
         if kept is not None:
             try:
                 return self._attempt(kept, route, method, url, headers, body, deadline, cancellation)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from ..renewing import NoTokenError, NoTokenYetError
-from .credentials import use_to_the_end
+from ..renewing import NoTokenError, NoTokenYetError, Renewals, within
+from .credentials import LAST_SECONDS, use_to_the_end
 from .signature import Keys
 from .signing import OTHER_FILES, has_any_of, variables
 
@@ -34,6 +34,10 @@ _SETTINGS = re.compile(
 # Amazon's regions outside of China and those of governments, whose hosts have other names.
 _REGION = re.compile(r"(af|ap|ca|eu|il|me|mx|sa|us)-(?!gov|iso)[a-z]+-[0-9]")
 _NAME_OF_A_HOST = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+
+
+# Whoever gives credentials is waited for so long: botocore sets a program of the user's no limit.
+_LONGEST_SECONDS = 30.0
 
 
 class Found(NamedTuple):
@@ -93,21 +97,33 @@ class _Chain:
     def __init__(self, session: Any) -> None:
         self._session = session
         self._found: Any = None
+        self._keys: Keys | None = None
+        self._renewals = Renewals()
 
     def keys(self) -> Keys:
+        self._renewals.renew(self._are_due, self._are_good, lambda: within(_LONGEST_SECONDS, self._obtain))
+        return cast("Keys", self._keys)  # or it would have raised
+
+    def _are_due(self) -> bool:
+        # Those of a file have no end.
+        return self._keys is None or (hasattr(self._found, "refresh_needed") and self._found.refresh_needed())
+
+    def _are_good(self) -> bool:
+        return self._keys is not None and not self._found.refresh_needed(LAST_SECONDS)
+
+    def _obtain(self) -> None:
         from botocore.exceptions import NoCredentialsError
 
         try:
             if self._found is None:
-                # Found by several threads at once, the last one counts.
                 self._found = self._session.get_credentials()
             if self._found is None:
                 raise NoCredentialsError
-            return Keys(*self._found.get_frozen_credentials()[:3])
+            self._keys = Keys(*self._found.get_frozen_credentials()[:3])
         except OSError as error:
             if error.filename is None:
                 raise
             # Such as the program of a credential_process. As it is, it would be taken for an object that is missing.
             raise NoTokenError(f"{error.strerror}: {error.filename}") from None
-        except ValueError as error:
-            raise NoTokenYetError(f"{type(error).__name__}: {error}") from None  # a program that gave half of them
+        except (ValueError, RuntimeError) as error:  # of a program that gave half of them, or ones that have ended
+            raise NoTokenYetError(f"{type(error).__name__}: {error}") from None

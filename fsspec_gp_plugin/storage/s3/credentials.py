@@ -14,7 +14,7 @@ from .signing import has_any_of
 # Names under which programs that write temporary keys into a profile note their end.
 _ENDS = ("x_security_token_expires", "aws_expiration", "aws_session_expiration", "expiration")
 # botocore wants other credentials ten minutes before the end of those that it has, and fails where there are none yet.
-_LAST_SECONDS = 60
+LAST_SECONDS = 60
 
 
 class Credentials:
@@ -59,7 +59,7 @@ def use_to_the_end() -> None:
     """Have botocore, and aiobotocore by it, use temporary credentials to their end where others can't be had."""
     from botocore.credentials import RefreshableCredentials
 
-    RefreshableCredentials._mandatory_refresh_timeout = _LAST_SECONDS  # noqa: SLF001 - nothing public sets it
+    RefreshableCredentials._mandatory_refresh_timeout = LAST_SECONDS  # noqa: SLF001 - nothing public sets it
 
 
 def _end_of_token(token: Any) -> float | None:

@@ -57,6 +57,9 @@ class Deletion:
                     raise problem from error
                 return None
             problems = {told.get("Key", ""): self._problem(told) for told in answer.get("Errors", ())}
+            deleted = {told.get("Key") for told in answer.get("Deleted", ())}
+            if any(key not in deleted and key not in problems for key in keys):
+                return None  # whoever answered so has not looked at them
             busy = {key: problem for key, problem in problems.items() if isinstance(problem, Unreachable)}
             failed += [str(one) for one in problems.values() if not isinstance(one, (Unreachable, NotFound))]
             if len(busy) >= len(keys):
@@ -70,7 +73,7 @@ class Deletion:
         control = self._control()
         # Many stores want this and nothing newer, and Amazon takes it; botocore sends a CRC-32 alone.
         control.client().meta.events.register("before-call.s3.DeleteObjects", _add_md5, unique_id="fsspec_gp_plugin")
-        listed = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        listed = {"Objects": [{"Key": key} for key in keys]}
         return control.call("delete_objects", Bucket=self._bucket, Delete=listed)
 
     def _problem(self, told: dict[str, str]) -> PluginError:

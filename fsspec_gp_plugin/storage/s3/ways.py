@@ -29,8 +29,9 @@ _T = TypeVar("_T")
 _WAY_REFUSED = {"301", "307", "308", "400", "401", "403", "405", "411", "501", "505"}
 # They mean the bytes or the object, whichever way they came.
 _NOT_THE_WAY = {
-    "BadDigest", "EntityTooLarge", "EntityTooSmall", "ExpiredToken", "IncompleteBody", "InvalidPart", "InvalidToken",
-    "InvalidTokenId", "NoSuchUpload", "RequestExpired", "RequestTimeout", "RequestTimeTooSkewed", "SlowDown",
+    "BadDigest", "EntityTooLarge", "EntityTooSmall", "ExpiredToken", "ExpiredTokenException", "IncompleteBody",
+    "InvalidPart", "InvalidToken", "InvalidTokenId", "NoSuchUpload", "RequestExpired", "RequestTimeout",
+    "RequestTimeTooSkewed", "SlowDown", "TokenRefreshRequired",
     "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch",
 }  # fmt: skip
 

@@ -54,10 +54,10 @@ class S3Writer(MultipartWriter):
             return False
         try:
             self._abort(begun.upload_id)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - none of them ends the stream
             if isinstance(translated(error, ""), Unreachable):
-                raise
-            if error_code(error) not in UPLOAD_ENDED:
+                self._lost_an_answer = True  # it is looked for at the end
+            elif error_code(error) not in UPLOAD_ENDED:
                 return False  # it may not be aborted, and so goes on
         data.crc_wanted = False
         return True
