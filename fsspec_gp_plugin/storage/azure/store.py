@@ -102,7 +102,7 @@ class AzureStore(Renewable):
             try:
                 require_azure(answer.headers)
                 require_range(info.key, answer.headers, (start, end), info.size, info.version)
-                yield from _pieces(answer, into)
+                yield from answer.pieces(into)
             finally:
                 answer.end()
 
@@ -133,10 +133,7 @@ class AzureStore(Renewable):
 
     def _first_pieces(self, answer: Answer, info: ObjectInfo, into: memoryview) -> Iterator[int]:
         with translating(f"can't read {self.name(info.key)}"):
-            try:
-                yield from _pieces(answer, into)
-            finally:
-                answer.end()
+            yield from answer.pieces(into)
 
     def crc32c(self, info: ObjectInfo) -> int | None:
         if self.way().is_encrypted:
@@ -214,13 +211,3 @@ class AzureStore(Renewable):
     def close(self) -> None:
         self._close_replaced()
         self.blobs.close()
-
-
-def _pieces(answer: Answer, into: memoryview) -> Iterator[int]:
-    """Fill the buffer; yields the bytes that came with each step."""
-    while into:
-        count = answer.read_into(into)
-        if not count:
-            raise EOFError(f"{len(into)} bytes before the end of a range")
-        into = into[count:]
-        yield count

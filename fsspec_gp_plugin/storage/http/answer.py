@@ -34,6 +34,16 @@ class Deadline:
         sock.settimeout(min(self.stall, left))
 
 
+def filling(into: memoryview, read_into: Callable[[memoryview], int]) -> Iterator[int]:
+    """Fill a buffer by `read_into`, which gives 0 at the end; yields how many bytes came with each step. EOFError."""
+    while into:
+        count = read_into(into)
+        if not count:
+            raise EOFError(f"{len(into)} bytes before the end of a range")
+        into = into[count:]
+        yield count
+
+
 class Answer:
     """The answer to a request: its status and headers, and a body to be read or dropped."""
 
@@ -85,12 +95,7 @@ class Answer:
     def pieces(self, into: memoryview) -> Iterator[int]:
         """Fill the buffer from the body, and let go of the connection; yields how many bytes came with each step."""
         try:
-            while into:
-                count = self.read_into(into)
-                if not count:
-                    raise EOFError(f"{len(into)} bytes before the end of a range")
-                into = into[count:]
-                yield count
+            yield from filling(into, self.read_into)
         finally:
             self.end()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..http.answer import filling
 from ..http.ranges import if_match
 
 if TYPE_CHECKING:
@@ -25,12 +26,7 @@ class Reading:
     def pieces(self, into: memoryview) -> Iterator[int]:
         """Fill the buffer, and let go of the connection; yields the bytes that came with each step."""
         try:
-            while into:
-                count = self._read_into(into)
-                if not count:
-                    raise EOFError(f"{len(into)} bytes before the end of a range")
-                into = into[count:]
-                yield count
+            yield from filling(into, self._read_into)
         finally:
             self.end()
 
