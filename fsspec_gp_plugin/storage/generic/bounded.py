@@ -36,9 +36,12 @@ class Bounded:
     call is a ConnectionError.
     """
 
-    def __init__(self, make: Callable[[], Any], timeout: float) -> None:
-        """`make` gives the filesystem, in the thread and as any other call; `timeout`: seconds for each."""
+    def __init__(self, make: Callable[[], Any], timeout: float, owner: object) -> None:
+        """`make` gives the filesystem, in the thread and as any other call; `timeout`: seconds for each; `owner`: what
+        has all connections of one store, of whose calls only a few may hang.
+        """
         self._timeout = timeout
+        self._owner = owner
         self._lock = threading.RLock()  # a finaliser of this thread may ask for it
         self._current: Call | None = None
         self._process = os.getpid()
@@ -49,7 +52,7 @@ class Bounded:
         self.filesystem: Any = None
         # Bytes of the file whose size was asked for last: the one that is renamed next, which may mean to copy it.
         self.last_size = 0
-        left.require_few()
+        left.require_few(owner)
         self._thread = start(self._calls)
         weakref.finalize(self, self._calls.put, None)
         self.filesystem = self.run(make)
@@ -83,7 +86,7 @@ class Bounded:
 
     def run(self, method: Callable[..., Any], *args: Any, moving: int = 0, **options: Any) -> Any:
         """Call something in the thread, for the filesystem or for a file of it."""
-        left.require_few()
+        left.require_few(self._owner)
         call = Call(partial(_whole, method, *args, **options))
         with self._lock:
             if self.is_over or self._process != os.getpid():
@@ -136,7 +139,7 @@ class Bounded:
             call = self._current
         if self._process != os.getpid():
             return
-        left.add(self._calls)
+        left.add(self._calls, self._owner)
         self._calls.put(Call(partial(_end, self.filesystem, self._file)))
         self._calls.put(None)
         if call is not None and not call.done.is_set():
@@ -146,19 +149,16 @@ class Bounded:
             self._wake()
 
     def _wake(self) -> None:
-        """Close the filesystem while a call hangs on it, which that may end."""
+        """Close the filesystem while a call hangs on it, which that may end. It is not counted, as it makes no call for
+        which another one could be left behind.
+        """
         if not callable(getattr(self.filesystem, "close", None)):
             return
         calls: Calls = SimpleQueue()
         calls.put(Call(partial(_end, self.filesystem, None)))
         calls.put(None)
-        try:
-            if left.add(calls):
-                start(calls)
-                return
-        except RuntimeError:
-            pass  # the system gives no more threads
-        left.discard(calls)
+        with suppress(RuntimeError):  # the system gives no more threads
+            start(calls)
 
 
 def _whole(method: Callable[..., Any], *args: Any, **options: Any) -> Any:

@@ -59,7 +59,7 @@ class Dialect:
 
     def connect(self) -> Any:
         """A fresh connection: a filesystem, or anything else that the other methods understand."""
-        return Bounded(self._make, self.timeout)
+        return Bounded(self._make, self.timeout, self)
 
     def disconnect(self, fs: Any) -> None:
         """Close a connection without waiting for anything; raises nothing.
