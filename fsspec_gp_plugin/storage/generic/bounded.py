@@ -27,6 +27,8 @@ _RATE = 1 << 20
 _MOST_SPELLS = 10
 # Of the time, as CPU: a loop that asks every few milliseconds whether something has come takes less.
 _WORKS = 0.05
+# Calls that may work for long.
+_LISTINGS = ("find", "ls")
 
 
 class Bounded:
@@ -94,8 +96,9 @@ class Bounded:
             self._current = call
         self._calls.put(call)
         try:
-            if not self._wait(call, self._timeout + max(0, moving - _MOVED_IN_TIME) / _RATE):
-                name = getattr(method, "__name__", "a call")
+            name = getattr(method, "__name__", "a call")
+            seconds = self._timeout + max(0, moving - _MOVED_IN_TIME) / _RATE
+            if not self._wait(call, seconds, lists=name.strip("_") in _LISTINGS):
                 raise TimeoutError(f"{name}() did not end in the {self._timeout:g} s of the option `timeout`")
         except BaseException:
             self.let_go()
@@ -109,26 +112,30 @@ class Bounded:
         finally:
             del call  # the error knows this frame
 
-    def _wait(self, call: Call, seconds: float) -> bool:
+    def _wait(self, call: Call, seconds: float, *, lists: bool) -> bool:
         """Whether it ends in so many seconds, and in more as long as its thread works."""
+        spells_of_shared = _MOST_SPELLS if lists else 1
         for _ in range(_MOST_SPELLS):
             if call.done.wait(seconds / 2):
                 return True
-            before = self._worked()
+            before, shared_before = _cpu_seconds(self._thread), self._shared_cpu_seconds()
             if call.done.wait(seconds / 2):
                 return True
-            if self._worked() - before < _WORKS * seconds / 2:
+            least = _WORKS * seconds / 2
+            if _cpu_seconds(self._thread) - before >= least:
+                continue
+            if not spells_of_shared or self._shared_cpu_seconds() - shared_before < least:
                 break
+            spells_of_shared -= 1
         return False
 
-    def _worked(self) -> float:
-        """Seconds of CPU of the threads that may work for a call."""
-        threads = [self._thread]
-        if getattr(self.filesystem, "async_impl", False):
-            from fsspec.asyn import iothread
+    def _shared_cpu_seconds(self) -> float:
+        """Of the thread in which all asynchronous filesystems of the process work: it tells little of one call."""
+        if not getattr(self.filesystem, "async_impl", False):
+            return 0.0
+        from fsspec.asyn import iothread
 
-            threads += [thread for thread in iothread if thread is not None]
-        return sum(_cpu_seconds(thread) for thread in threads)
+        return sum(_cpu_seconds(thread) for thread in iothread if thread is not None)
 
     def let_go(self) -> None:
         """Give it up, and end its thread and its file; waits for nothing. A call that is under way fails."""
