@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from ..checksum import combined, crc32c
 from ..errors import Interrupted, StorageError
+from ..workers import Workers
 from .buffers import Buffers, Memory, let_go
 from .copying import Copying
 from .ending import settled, taken_back
 from .pump import Bell, Source, input_failed, pause, widen_pipe
 from .schedule import BUFFER_BUDGET, PartSchedule
 from .throttle import Throttle
-from .workers import Workers
 
 if TYPE_CHECKING:
     import mmap
