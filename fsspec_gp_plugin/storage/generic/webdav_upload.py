@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...errors import StorageError
+from ..progress import note_sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ class ChunkedUpload:
             # The piece before the next one is asked for may still be read from the caller's buffer.
             self._taken.acquire()
             self._raise()
+            note_sent(min(_PIECE, len(data) - at))
 
     def end(self) -> None:
         """The data is complete; returns when the server has it, or raises the request's error."""
