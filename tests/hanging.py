@@ -5,11 +5,14 @@ It imports nothing but fsspec, so that other installations can have it.
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 # In a test's own process: what has hung goes on when it is set.
@@ -18,8 +21,8 @@ RELEASE = threading.Event()
 
 class HangingFileSystem(LocalFileSystem):  # type: ignore[misc]
     """`where`: the calls that hang, or do something else, such as "write"; `folder`: as many of them as it has files.
-    `how`: "hang", "reset", or "work", which lasts three seconds. `block`: bytes that a file keeps in memory before it
-    writes them.
+    `how`: "hang", "reset", "full", or "work", which lasts three seconds. `block`: bytes that a file keeps in memory
+    before it writes them.
     """
 
     protocol = "hanging"
@@ -49,6 +52,8 @@ class HangingFileSystem(LocalFileSystem):  # type: ignore[misc]
     def _act(self) -> None:
         if self._how == "reset":
             raise ConnectionResetError("reset by the test")
+        if self._how == "full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if self._how == "hang":
             RELEASE.wait()
         else:
@@ -79,6 +84,19 @@ class HangingFileSystem(LocalFileSystem):  # type: ignore[misc]
     def open(self, path: str, mode: str = "rb") -> HangingFile:
         self.at(f"open {mode}")
         return HangingFile(self, path, mode)
+
+
+class CopyingFileSystem(HangingFileSystem):
+    """One that moves a file by reading and writing it, as most do; "cp" is a call in the midst of that."""
+
+    mv = AbstractFileSystem.mv
+
+    def cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        with open(path1, "rb") as source, open(path2, "wb") as target:
+            target.write(source.read(1))
+            target.flush()
+            self.at("cp")
+            target.write(source.read())
 
 
 class HangingFile:

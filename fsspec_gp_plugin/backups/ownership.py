@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from ..errors import AccessDenied, NotFound, PluginError, StorageError, Unreacha
 from ..integrity.claim import NAME, SETTLED, BadClaim, is_claim
 from ..integrity.manifest import FOLDER
 from ..keys import backup_prefix
+from ..workers import Workers
 from .claims import read_claim
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def require_ended(store: Store, backup: Backup) -> None:
 
 def ownerships(store: Store, backups: Sequence[Backup]) -> dict[str, Ownership]:
     """Read the claims of backups, by timestamp. Unreachable."""
-    with ThreadPoolExecutor(_CLAIMS_AT_ONCE) as pool:
+    with Workers(_CLAIMS_AT_ONCE) as pool:
         found = pool.map(lambda one: ownership_of(store, one), backups)
         return dict(zip((one.timestamp for one in backups), found, strict=True))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import Interrupted, LocalFileError, StorageError, Unreachable
+from ..workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ def each(
 
     Any other error ends it, also Unreachable, as the next one would wait as long. Takes from `wanted` as it goes.
     """
-    pool = ThreadPoolExecutor(at_once)
+    pool = Workers(at_once)
     running: dict[Future[_Result], _Item] = {}
     try:
         while True:
@@ -49,7 +50,7 @@ def side_by_side(*works: Callable[[], _Result]) -> list[_Result]:
     """Do several things that wait for a store at once, and wait for all of them; returns their results. Raises the
     first error, in the order in which they are given.
     """
-    pool = ThreadPoolExecutor(len(works))
+    pool = Workers(len(works))
     running = [pool.submit(work) for work in works]
     try:
         wait(running)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
+from ..workers import Workers
 from . import gpbackup_config
 from .gpbackup_config import BadRecordError
 
@@ -26,7 +26,7 @@ def plans_of(store: Store, backups: Sequence[Backup]) -> dict[str, frozenset[str
     finished = [one for one in backups if one.state in ("complete", "unknown")]
     asked = [one.timestamp for one in finished if one.kind in ("incremental", "")]
     incremental = {one.timestamp for one in backups if one.kind == "incremental"}
-    with ThreadPoolExecutor(_RECORDS_AT_ONCE) as pool:
+    with Workers(_RECORDS_AT_ONCE) as pool:
         found = dict(zip(asked, pool.map(lambda timestamp: _plan(store, timestamp), asked), strict=True))
     # An incremental one needs another, and a backup only needs what was there before it.
     for timestamp, plan in found.items():

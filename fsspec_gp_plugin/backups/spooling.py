@@ -67,5 +67,6 @@ def _give_back() -> None:
 
 def _memory() -> int:
     """Bytes of this process that are no file's and no buffer's of ours; 0 where the system does not tell."""
-    with open("/proc/self/status") as file:
+    with suppress(OSError), open("/proc/self/status") as file:
         return sum(int(size) << 10 for size in _MEMORY.findall(file.read()))
+    return 0

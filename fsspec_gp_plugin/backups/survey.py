@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from ..errors import StorageError, Unreachable
 from ..integrity import claim, manifest, mark, underway, verdict
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
 from ..storage.reading import pieces
+from ..workers import Workers
 from . import report
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def survey(store: Store, timestamp: str = "", working_files: list[ObjectInfo] | 
     Working files are added to a list that is given.
     """
     backups = listed(store, backup_prefix(timestamp) if timestamp else BACKUPS, working_files)
-    with ThreadPoolExecutor(_REPORTS_AT_ONCE) as pool:
+    with Workers(_REPORTS_AT_ONCE) as pool:
         for backup, told in zip(backups, pool.map(lambda one: _report(store, one), backups), strict=True):
             backup.report = told
     return backups

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import keys
@@ -18,6 +18,7 @@ from ..errors import LocalFileError, NotFound, UsageError
 from ..integrity.entry import is_name
 from ..redaction import in_one_line
 from ..storage.mirrored import MirroredStore
+from ..workers import Workers
 from .comparing import compared
 from .files import send_file
 from .records import put_manifest_of
@@ -144,7 +145,7 @@ def _each(
     """Do the work, which returns bytes, for every item, and at last `finish`; the first failure ends it all."""
     started = time.monotonic()
     # More would exceed the memory of one stream; each of them still has a part flying and one filling.
-    pool = ThreadPoolExecutor(max_workers=min(parallel, _MOST_PARALLEL))
+    pool = Workers(max_workers=min(parallel, _MOST_PARALLEL))
     try:
         size = sum(future.result() for future in as_completed([pool.submit(work, item) for item in items]))
     finally:

@@ -5,12 +5,12 @@ by one.
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import AlreadyExists, NotFound, StorageError, Unreachable
+from ..workers import Workers
 from .errors import error_code, http_status, translating
 
 if TYPE_CHECKING:
@@ -91,10 +91,10 @@ def _delete_one(
 
 
 def delete_side_by_side(keys: Iterable[str], delete: Callable[[str], object], name: Callable[[str], str]) -> list[str]:
-    """As delete_each(), eight at a time."""
+    """As delete_each(), eight at a time, or as many as the system gives threads for."""
     remaining = iter(keys)
     failed: list[str] = []
-    pool = ThreadPoolExecutor(_AT_ONCE, "delete")
+    pool = Workers(_AT_ONCE, "delete")
     try:
         while batch := list(islice(remaining, _KEYS_A_TURN)):
             shares = [batch[at::_AT_ONCE] for at in range(min(_AT_ONCE, len(batch)))]

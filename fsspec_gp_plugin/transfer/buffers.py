@@ -87,7 +87,7 @@ class Buffers:
         self._closed = False
 
     def take(self, size: int, most: int) -> mmap.mmap:
-        """A buffer of `size` bytes, when fewer than `most` are out. Sizes may only grow.
+        """A buffer of `size` bytes, when fewer than `most` are out. Those of another size, which are free, go.
 
         MemoryError where the system gives none though none is out, so that nothing can move.
         """

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from ..checksum import combined, crc32c
 from ..errors import ReaderGone, StorageError
+from ..workers import Workers
 from .buffers import Buffers, Memory
 from .copying import Copying
 from .flight import Flight
@@ -23,7 +24,6 @@ from .schedule import BUFFER_BUDGET
 from .spans import Fetch, fetches
 from .throttle import Throttle
 from .wanted import require_crc, require_size, require_within
-from .workers import Workers
 
 if TYPE_CHECKING:
     import mmap

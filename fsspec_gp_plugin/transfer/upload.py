@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from ..checksum import combined, crc32c
 from ..errors import Interrupted, StorageError
+from ..workers import Workers
 from .buffers import Buffers, Memory, let_go
 from .copying import Copying
 from .ending import settled, taken_back
 from .pump import Bell, Source, input_failed, pause, widen_pipe
 from .schedule import BUFFER_BUDGET, PartSchedule
 from .throttle import Throttle
-from .workers import Workers
 
 if TYPE_CHECKING:
     import mmap
@@ -77,7 +77,8 @@ class Upload:
         self._visible: ObjectInfo | None = None
 
     def _made_schedule(self) -> PartSchedule:
-        wanted, able = self._settings, self._store.capabilities
+        wanted = self._settings
+        self._planned = able = self._store.capabilities
         return PartSchedule(
             wanted.part_size, wanted.concurrency, able,
             memory_limit=wanted.memory_limit, fixed=wanted.fixed, max_parts=wanted.max_parts,
@@ -154,7 +155,7 @@ class Upload:
             return
         for future in sending:
             bell.result_of(future, self._raise_error)
-        if self._store.capabilities != capabilities:
+        if self._store.capabilities != self._planned:  # another stream may have found it out
             self._schedule = self._made_schedule()
 
     def _run_by_descriptor(self, source: int, pool: Workers, bell: Bell) -> ObjectInfo:

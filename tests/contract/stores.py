@@ -140,6 +140,8 @@ TELLS_BEGIN = {"s3", "gcs_in_parts"}
 CREATES = {"fake", "fake-in-order", "file", "s3", "gcs", "gcs_in_parts", "azure", "sftp", "hdfs", "smb"}
 # Filesystems of fsspec that have nothing of their own here.
 UNTESTED = {"memory", "generic"}
+# Its parts go by connections of the plugin's own, or through files of fsspec, and what they send is counted.
+COUNTS_SENT = {"memory", "generic", "azure", "sftp", "hdfs", "smb", "ftp", "webdav"}
 # A listing tells when objects were written.
 TELLS_TIMES = {"file", "s3", "gcs", "gcs_in_parts", "azure"}
 

@@ -12,7 +12,9 @@ import pytest
 
 from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.errors import NotFound, StorageError
+from fsspec_gp_plugin.storage.progress import Attempt
 from tests.contract.stores import (
+    COUNTS_SENT,
     KEY,
     PARALLEL,
     SHOWS_UPLOADS,
@@ -81,6 +83,16 @@ def test_a_writer_may_reuse_the_data_after_write(store: Store) -> None:
     buffer[:] = b"c" * len(buffer)
     writer.complete(10 << 20)
     assert content(store) == b"a" * (5 << 20) + b"b" * (5 << 20)
+
+
+@pytest.mark.parametrize("store", in_table(COUNTS_SENT), indirect=True)
+def test_what_a_part_sends_is_counted_for_its_attempt(store: Store) -> None:
+    """By that a connection that breaks at work is told from a store that is away."""
+    writer = store.begin(KEY)
+    attempt = Attempt()
+    writer.write(1, memoryview(bytes(5 << 20)))
+    assert attempt.sent == 5 << 20
+    writer.abort()
 
 
 def test_abort_leaves_nothing_and_may_be_repeated(store: Store, request: pytest.FixtureRequest, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -49,3 +51,26 @@ def test_a_signal_does_not_wait_for_the_requests_of_a_deletion() -> None:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         go_on.set()
         signal.signal(signal.SIGUSR1, before)
+
+
+REFUSED = """
+import resource, threading, time
+from fsspec_gp_plugin.storage.fallbacks import delete_side_by_side
+
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, resource.getrlimit(resource.RLIMIT_AS)[1]))
+threading.stack_size(512 << 20)  # there is memory for no more than three such threads
+deleted = set()
+
+def delete(key):
+    time.sleep(0.02)  # so that one thread has not done all before the next is asked for
+    deleted.add(key)
+
+assert delete_side_by_side(map(str, range(100)), delete, str) == []
+print(len(deleted))
+"""
+
+
+def test_a_deletion_goes_on_with_the_threads_that_it_gets() -> None:
+    line = [sys.executable, "-W", "ignore", "-c", REFUSED]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "100\n"), done.stderr

@@ -73,6 +73,16 @@ def test_where_they_go_side_by_side_they_do_after_the_first(tmp_path: Path) -> N
     assert store.beside == [1]
 
 
+def test_what_another_stream_has_found_out_counts_for_one_that_was_planned_before(tmp_path: Path) -> None:
+    store = Showing(parallel=False)
+    store.capabilities = store.capabilities._replace(max_parts=10)
+    upload = Upload(store, KEY, UploadSettings(PART, 4, fixed=True), lambda _: None)
+    store.capabilities = store.really  # of any number of parts
+    (tmp_path / "stream").write_bytes(bytes(20 * PART))
+    with open(tmp_path / "stream", "rb") as stream:
+        assert upload.run(stream.fileno()).size == 20 * PART
+
+
 def test_whoever_stands_before_a_store_tells_what_it_can_now() -> None:
     store = Showing(parallel=False)
     retrying = RetryingStore(store, Patience(outage=5))

@@ -203,6 +203,24 @@ def test_threads_that_are_left_behind_are_few_and_then_calls_fail_at_once(place:
     store.close()
 
 
+class Unclosable(HangingFileSystem):
+    def close(self) -> None:
+        RELEASE.wait()
+
+
+def test_a_store_whose_calls_hang_takes_no_other_store_with_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules["fsspec.registry"]._registry, "hanging", Unclosable)
+    other = place.store("", 0)
+    other.put(KEY, DATA)
+    store = place.store("info", MOST_LEFT, limit=0.2)
+    for _ in range(MOST_LEFT):
+        with pytest.raises(Unreachable, match="did not end in"):
+            store.stat(KEY)
+    assert other.stat(KEY).size == len(DATA)
+    store.close()
+    other.close()
+
+
 def test_an_abort_waits_for_no_call_that_hangs(place: Place) -> None:
     store = place.store("write", limit=600)
     writer = store.begin(KEY)

@@ -99,3 +99,24 @@ def test_a_stream_fails_that_gets_no_buffer_at_all() -> None:
 @pytest.mark.parametrize("way", ["upload", "download"])
 def test_a_thread_that_the_system_refuses_is_done_without(way: str) -> None:
     assert move(way, 8, stack=64, part=1, room=112) == ""
+
+
+FEW_THREADS = """
+import resource, threading, time
+from fsspec_gp_plugin.backups.parallel import each, side_by_side
+
+def work(number=0):
+    time.sleep(0.02)  # so that one thread has not done all before the next is asked for
+    return number
+
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, resource.getrlimit(resource.RLIMIT_AS)[1]))
+threading.stack_size(512 << 20)  # there is memory for no more than three such threads
+print(len(list({})))
+"""
+
+
+@pytest.mark.parametrize("call", ["each(work, iter(range(20)), 16)", "side_by_side(*[work] * 20)"])
+def test_commands_that_ask_a_store_for_much_at_once_go_on_with_the_threads_that_they_get(call: str) -> None:
+    line = [sys.executable, "-W", "ignore", "-c", FEW_THREADS.format(call)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "20\n"), done.stderr

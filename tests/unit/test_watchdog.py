@@ -74,3 +74,26 @@ def test_a_process_that_was_forked_watches_its_own_connections_and_no_others() -
         [sys.executable, "-W", "ignore", "-c", FORKED], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (0, "left alone\n"), done.stderr
+
+
+REFUSED = """
+import resource, socket, threading, time
+from fsspec_gp_plugin.storage.http.watchdog import WATCHDOG
+
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, resource.getrlimit(resource.RLIMIT_AS)[1]))
+threading.stack_size(4 << 30)  # there is no memory for such a thread
+first, of_first = socket.socketpair()
+WATCHDOG.add(first, time.monotonic() + 0.1)
+threading.stack_size(1 << 20)
+second, of_second = socket.socketpair()
+WATCHDOG.add(second, time.monotonic() + 1000)
+of_first.settimeout(20)
+print(of_first.recv(1))
+"""
+
+
+def test_a_connection_goes_on_where_the_system_gives_no_thread_and_is_watched_when_it_does() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", REFUSED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "b''\n"), done.stderr

@@ -27,6 +27,8 @@ _RATE = 1 << 20
 _MOST_SPELLS = 10
 # Of the time, as CPU: a loop that asks every few milliseconds whether something has come takes less.
 _WORKS = 0.05
+# Calls that may work for long.
+_LISTINGS = ("find", "ls")
 
 
 class Bounded:
@@ -36,9 +38,12 @@ class Bounded:
     call is a ConnectionError.
     """
 
-    def __init__(self, make: Callable[[], Any], timeout: float) -> None:
-        """`make` gives the filesystem, in the thread and as any other call; `timeout`: seconds for each."""
+    def __init__(self, make: Callable[[], Any], timeout: float, owner: object) -> None:
+        """`make` gives the filesystem, in the thread and as any other call; `timeout`: seconds for each; `owner`: what
+        has all connections of one store, of whose calls only a few may hang.
+        """
         self._timeout = timeout
+        self._owner = owner
         self._lock = threading.RLock()  # a finaliser of this thread may ask for it
         self._current: Call | None = None
         self._process = os.getpid()
@@ -49,7 +54,7 @@ class Bounded:
         self.filesystem: Any = None
         # Bytes of the file whose size was asked for last: the one that is renamed next, which may mean to copy it.
         self.last_size = 0
-        left.require_few()
+        left.require_few(owner)
         self._thread = start(self._calls)
         weakref.finalize(self, self._calls.put, None)
         self.filesystem = self.run(make)
@@ -83,7 +88,7 @@ class Bounded:
 
     def run(self, method: Callable[..., Any], *args: Any, moving: int = 0, **options: Any) -> Any:
         """Call something in the thread, for the filesystem or for a file of it."""
-        left.require_few()
+        left.require_few(self._owner)
         call = Call(partial(_whole, method, *args, **options))
         with self._lock:
             if self.is_over or self._process != os.getpid():
@@ -91,8 +96,9 @@ class Bounded:
             self._current = call
         self._calls.put(call)
         try:
-            if not self._wait(call, self._timeout + max(0, moving - _MOVED_IN_TIME) / _RATE):
-                name = getattr(method, "__name__", "a call")
+            name = getattr(method, "__name__", "a call")
+            seconds = self._timeout + max(0, moving - _MOVED_IN_TIME) / _RATE
+            if not self._wait(call, seconds, lists=name.strip("_") in _LISTINGS):
                 raise TimeoutError(f"{name}() did not end in the {self._timeout:g} s of the option `timeout`")
         except BaseException:
             self.let_go()
@@ -106,26 +112,30 @@ class Bounded:
         finally:
             del call  # the error knows this frame
 
-    def _wait(self, call: Call, seconds: float) -> bool:
+    def _wait(self, call: Call, seconds: float, *, lists: bool) -> bool:
         """Whether it ends in so many seconds, and in more as long as its thread works."""
+        spells_of_shared = _MOST_SPELLS if lists else 1
         for _ in range(_MOST_SPELLS):
             if call.done.wait(seconds / 2):
                 return True
-            before = self._worked()
+            before, shared_before = _cpu_seconds(self._thread), self._shared_cpu_seconds()
             if call.done.wait(seconds / 2):
                 return True
-            if self._worked() - before < _WORKS * seconds / 2:
+            least = _WORKS * seconds / 2
+            if _cpu_seconds(self._thread) - before >= least:
+                continue
+            if not spells_of_shared or self._shared_cpu_seconds() - shared_before < least:
                 break
+            spells_of_shared -= 1
         return False
 
-    def _worked(self) -> float:
-        """Seconds of CPU of the threads that may work for a call."""
-        threads = [self._thread]
-        if getattr(self.filesystem, "async_impl", False):
-            from fsspec.asyn import iothread
+    def _shared_cpu_seconds(self) -> float:
+        """Of the thread in which all asynchronous filesystems of the process work: it tells little of one call."""
+        if not getattr(self.filesystem, "async_impl", False):
+            return 0.0
+        from fsspec.asyn import iothread
 
-            threads += [thread for thread in iothread if thread is not None]
-        return sum(_cpu_seconds(thread) for thread in threads)
+        return sum(_cpu_seconds(thread) for thread in iothread if thread is not None)
 
     def let_go(self) -> None:
         """Give it up, and end its thread and its file; waits for nothing. A call that is under way fails."""
@@ -136,7 +146,7 @@ class Bounded:
             call = self._current
         if self._process != os.getpid():
             return
-        left.add(self._calls)
+        left.add(self._calls, self._owner)
         self._calls.put(Call(partial(_end, self.filesystem, self._file)))
         self._calls.put(None)
         if call is not None and not call.done.is_set():
@@ -146,19 +156,16 @@ class Bounded:
             self._wake()
 
     def _wake(self) -> None:
-        """Close the filesystem while a call hangs on it, which that may end."""
+        """Close the filesystem while a call hangs on it, which that may end. It is not counted, as it makes no call for
+        which another one could be left behind.
+        """
         if not callable(getattr(self.filesystem, "close", None)):
             return
         calls: Calls = SimpleQueue()
         calls.put(Call(partial(_end, self.filesystem, None)))
         calls.put(None)
-        try:
-            if left.add(calls):
-                start(calls)
-                return
-        except RuntimeError:
-            pass  # the system gives no more threads
-        left.discard(calls)
+        with suppress(RuntimeError):  # the system gives no more threads
+            start(calls)
 
 
 def _whole(method: Callable[..., Any], *args: Any, **options: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import StorageError, Unreachable
 from .bounded import Bounded
 from .output import FileOutput
+from .renaming import may_copy, rename
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +37,8 @@ class Dialect:
     creates = False
     # Whether a file may come after the request for it was broken off, as a server reads that only then.
     creates_late = False
+    # Whether rename() may copy, so that what fails in it may leave a part of the file at its name; told by then.
+    copies = False
     # Whether it is of one kind of filesystem that the tests know, as those are that have a dialect of their own.
     tested = False
     # Whether several ranges at once, each on a connection of its own, are faster than one.
@@ -56,7 +59,7 @@ class Dialect:
 
     def connect(self) -> Any:
         """A fresh connection: a filesystem, or anything else that the other methods understand."""
-        return Bounded(self._make, self.timeout)
+        return Bounded(self._make, self.timeout, self)
 
     def disconnect(self, fs: Any) -> None:
         """Close a connection without waiting for anything; raises nothing.
@@ -108,33 +111,14 @@ class Dialect:
 
     def rename(self, fs: Any, working: str, final: str) -> None:
         """Give the whole file its name, replacing what has it; at once where the filesystem can."""
-        try:
-            self._move(fs, working, final)
-        except Exception:
-            # Few of these filesystems rename onto an existing file.
-            if fs.is_over or not fs.call("exists", final) or not fs.call("exists", working):
-                raise
-            try:
-                fs.call("rm_file", final)
-            except TimeoutError as error:
-                raise StorageError(f"{self.place}{final} was being removed, so it may still disappear") from error
-            self._move(fs, working, final)
+        self.copies = may_copy(fs.filesystem)
+        rename(fs, working, final, self.place)
 
     def rename_if_free(self, fs: Any, working: str, final: str) -> None:
         """Give the whole file its name unless something has it: FileExistsError. The server must decide that, at once,
         however many ask for the name.
         """
         raise NotImplementedError
-
-    def _move(self, fs: Any, working: str, final: str) -> None:
-        from fsspec import AbstractFileSystem
-
-        if type(fs.filesystem).mv is AbstractFileSystem.mv:
-            # fsspec's own mv takes names for patterns, where ? and * have a meaning.
-            fs.call("cp_file", working, final, moving=fs.last_size)
-            fs.call("rm_file", working)
-        else:
-            fs.call("mv", working, final, moving=fs.last_size)
 
     # Reading
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ...errors import StorageError
+from ..progress import note_sent
 
 # As in storage/http: sent under one limit of time.
 _SLICE = 1 << 20
@@ -109,6 +110,7 @@ class FtpConnection:
         sock.settimeout(self._target.timeout)
         for at in range(0, len(data), _SLICE):
             sock.sendall(data[at : at + _SLICE])
+            note_sent(min(_SLICE, len(data) - at))
         self._data = None
         with sock:
             if isinstance(sock, ssl.SSLSocket):

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Of one process. What they hold in memory stays as long as they do.
+# Of one store, so that one whose server is dead takes no other with it, and of one process. What they hold in memory
+# stays as long as they do.
 MOST_LEFT = 8
+MOST_OF_PROCESS = 4 * MOST_LEFT
 # Connections that were let go of in good order count for a moment, too.
 _TO_END_SECONDS = 1.0
 
@@ -41,26 +43,29 @@ class _Left:
 
     def reset(self) -> None:
         """A process that was forked has none of them."""
-        self._those: set[Calls] = set()
+        self._owners: dict[Calls, object] = {}
         self._changed = threading.Condition()
 
-    def add(self, calls: Calls) -> bool:
-        """Count one more; returns whether there is room for it."""
+    def add(self, calls: Calls, owner: object) -> None:
+        """Count one more."""
         with self._changed:
-            self._those.add(calls)
-            return len(self._those) <= MOST_LEFT
+            self._owners[calls] = owner
 
     def discard(self, calls: Calls) -> None:
         """It has ended."""
         with self._changed:
-            self._those.discard(calls)
+            self._owners.pop(calls, None)
             self._changed.notify_all()
 
-    def require_few(self) -> None:
-        """ConnectionError where there are too many of them, as any call may add another."""
+    def require_few(self, owner: object) -> None:
+        """ConnectionError where that owner, or the process, has too many of them, as any call may add another."""
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self._those) < MOST_LEFT, _TO_END_SECONDS):
-                raise ConnectionError(f"{MOST_LEFT} earlier calls still hang in the filesystem's library")
+            if not self._changed.wait_for(lambda: self._has_room(owner), _TO_END_SECONDS):
+                raise ConnectionError(f"{len(self._owners)} earlier calls still hang in the filesystem's library")
+
+    def _has_room(self, owner: object) -> bool:
+        of_owner = sum(one is owner for one in self._owners.values())
+        return of_owner < MOST_LEFT and len(self._owners) < MOST_OF_PROCESS
 
 
 left = _Left()

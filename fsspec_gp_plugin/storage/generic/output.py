@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
+from ..progress import note_sent
+
 if TYPE_CHECKING:
     from .bounded import Bounded
 
@@ -33,7 +35,7 @@ class Output(Protocol):
         ...
 
     def drop(self) -> bool:
-        """Let go of the file without sending more, as far as that can be done; raises nothing, waits for nothing.
+        """Let go of the file without sending more, as far as that can be done; raises nothing, and may wait for a call.
 
         Returns whether its connection is good for other calls.
         """
@@ -60,6 +62,7 @@ class FileOutput:
             if count <= 0:
                 raise OSError("the file takes no more bytes")
             self._written += count
+            note_sent(count)
             data = data[count:]
 
     def close(self) -> None:

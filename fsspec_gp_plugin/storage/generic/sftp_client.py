@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..progress import note_sent
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -166,10 +168,13 @@ class SftpOutput:
         for at in range(0, last, 1 << 20):
             if self._cancelled.is_set():
                 raise ConnectionAbortedError("aborted")
-            file.write(data[at : min(at + (1 << 20), last)])
+            end = min(at + (1 << 20), last)
+            file.write(data[at:end])
+            note_sent(end - at)
         # One that waits for its answer takes those of all before it.
         file.set_pipelined(False)
         file.write(data[last:])
+        note_sent(len(data) - last)
 
     def close(self) -> None:
         from paramiko.sftp import CMD_EXTENDED

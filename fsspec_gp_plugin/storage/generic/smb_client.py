@@ -7,6 +7,8 @@ from contextlib import suppress
 from stat import S_ISDIR
 from typing import TYPE_CHECKING, Any
 
+from ..progress import note_sent
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -180,7 +182,9 @@ class SmbFile:
         self._file.seek(offset)
         while data:
             with self._session.call():
-                data = data[self._file.write(data[:_AT_ONCE]) :]
+                count = self._file.write(data[:_AT_ONCE])
+            note_sent(count)
+            data = data[count:]
 
     def close(self) -> None:
         """Bring it to the server's disk, and close it."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ...errors import StorageError
+from ...errors import StorageError, Unreachable
 from ...keys import is_unfinished
 from ..api import Capabilities, ObjectInfo, Upload, Way
 from ..fallbacks import delete_each, fetch_by_stat, put_by_writer, raise_failures
@@ -36,7 +37,8 @@ class FsspecStore:
             tested=dialect.tested,
         )
         # Working files that were to be removed and were not there, and that a slow server may still make.
-        self.late: list[WorkingFile] = []
+        self._late: list[WorkingFile] = []
+        self._lock = threading.Lock()
         self._root = root.rstrip("/")
 
     def __repr__(self) -> str:
@@ -104,11 +106,26 @@ class FsspecStore:
             with self.connections.lease(f"can't delete {self.name(key)}") as fs:
                 self.dialect.remove(fs, self.path(key))
 
-        late, self.late = self.late, []
-        for file in late:
-            with suppress(StorageError):
-                file.remove()
+        self._remove_late()
         raise_failures(delete_each(keys, delete, self.name))
+
+    def await_late(self, file: WorkingFile) -> None:
+        """Look for a file again whenever something is deleted."""
+        with self._lock:
+            if file not in self._late:
+                self._late.append(file)
+
+    def _remove_late(self) -> None:
+        with self._lock:
+            late, self._late = self._late, []
+        awaited: list[WorkingFile] = []
+        with suppress(Unreachable):  # each of the others would wait as long
+            while late:
+                if late[0].remove_late():
+                    awaited.append(late[0])
+                del late[0]
+        with self._lock:
+            self._late += [*awaited, *late]
 
     def delete_empty_directories(self, prefix: str) -> None:
         folder = prefix.rstrip("/")

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import queue
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...errors import StorageError
+from ..progress import note_sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +41,7 @@ class ChunkedUpload:
             # The piece before the next one is asked for may still be read from the caller's buffer.
             self._taken.acquire()
             self._raise()
+            note_sent(min(_PIECE, len(data) - at))
 
     def end(self) -> None:
         """The data is complete; returns when the server has it, or raises the request's error."""
@@ -48,20 +51,20 @@ class ChunkedUpload:
         self._raise(ended=True)
 
     def give_up(self, wait: float = 0.0) -> None:
-        """Break the request off; its connection ends before the body does, and within `wait` seconds if it can."""
+        """Break the request off: it fails when it asks for more. Waits for that for `wait` seconds at the most."""
         self._given_up = True
-        while not self._ended.is_set():
-            try:
-                self._pieces.put(None, timeout=0.05)
-            except queue.Full:
-                continue
-            break
+        if not self._ended.is_set():
+            with suppress(queue.Full):  # then it finds out by what it gets next
+                self._pieces.put_nowait(None)
+            self._taken.release()  # write() need not wait for a request that stands still
         if wait:
             self._ended.wait(wait)
 
     def _raise(self, *, ended: bool = False) -> None:
         if self._error is not None:
             raise self._error
+        if self._given_up:
+            raise StorageError("aborted")
         if self._ended.is_set() and not ended:
             raise StorageError("the server answered before it had all of the data")
 
@@ -75,7 +78,7 @@ class ChunkedUpload:
             self._taken.release()
 
     def _body(self) -> Iterator[bytes]:
-        while (piece := self._pieces.get()) is not None:
+        while (piece := self._pieces.get()) is not None and not self._given_up:
             data = bytes(piece)
             self._taken.release()
             yield data

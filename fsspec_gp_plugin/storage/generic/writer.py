@@ -124,7 +124,10 @@ class FsspecWriter:
 
     def _remove(self) -> None:
         self._release()
-        failure: StorageError | None = None
+        copied = self._renaming and self._dialect.copies
+        what = "it, or a part of it," if copied else "the whole object"
+        shown = StorageError(f"{self._store.name(self._key)} was being completed, so {what} may be visible")
+        failure = shown if copied else None
         for file in (self._working, *self._earlier):
             try:
                 file.remove()
@@ -132,8 +135,7 @@ class FsspecWriter:
                 raise
             except NotFound:
                 if self._renaming:
-                    name = self._store.name(self._key)
-                    failure = StorageError(f"{name} was being completed, so the whole object may be visible")
+                    failure = shown
             except StorageError as error:
                 failure = error
         if failure is not None:

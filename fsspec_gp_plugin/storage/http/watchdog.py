@@ -28,11 +28,12 @@ class Watchdog:
         """Watch a socket until `end`, a time of the monotonic clock."""
         with self._changed:
             earliest = min(self._ends.values(), default=float("inf"))
+            self._ends[sock] = end
             if self._thread is None:
                 thread = threading.Thread(target=self._work, name="watchdog", daemon=True)
-                thread.start()  # may fail, and is then tried again
-                self._thread = thread
-            self._ends[sock] = end
+                with suppress(RuntimeError):  # no more threads; the next one tries, and the socket has its own limit
+                    thread.start()
+                    self._thread = thread
             if end < earliest:
                 self._changed.notify()
 

@@ -1,4 +1,4 @@
-"""Threads that send and fetch: as many as asked for, or as many as the system gives."""
+"""Threads that send, fetch and delete: as many as asked for, or as many as the system gives."""
 
 from __future__ import annotations
 
