@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.protocol.agents import Agent, stop_agents
+from tests.protocol.caller import close_pipes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,6 +106,7 @@ def _agents(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
     Agent.calls = 0
     Agent.seen.clear()
     yield
+    close_pipes()
     stop_agents()
     if Agent.wanted:
         # One call may be a line of many commands.

@@ -103,7 +103,8 @@ class Buffers:
             for old in [buffer for buffer in self._free if len(buffer) != size]:
                 self._free.remove(old)
                 self._count(-len(old))
-                old.close()
+                with suppress(BufferError):  # a call that failed still knows it, and lets go of it soon
+                    old.close()
             if self._free:
                 buffer = self._free.pop()
             elif self._memory is None or self._memory.take(size, must=must or not self._out):

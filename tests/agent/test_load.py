@@ -41,7 +41,7 @@ def test_64_streams_make_progress_though_eight_are_never_read(local: Plugin, age
     for process in writing:
         assert process.communicate(timeout=PATIENCE) == (b"", b"")
         assert process.returncode == 0
-    assert streams(agent) == 8
+    wait_until(lambda: streams(agent) == 8)
     for process in stalled:
         out, err = process.communicate(timeout=PATIENCE)
         assert (out == data, err, process.returncode) == (True, b"", 0)

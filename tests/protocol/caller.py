@@ -131,6 +131,25 @@ class Database:
         return "".join(line for line in lines if not (Agent.wanted and "]:-agent" in line))
 
 
+# One that was killed and not read to its end keeps its pipes until garbage is collected, which is a warning by then.
+_processes: list[subprocess.Popen[bytes]] = []
+
+
+def _started(*arguments: Any, **keywords: Any) -> subprocess.Popen[bytes]:
+    _processes.append(subprocess.Popen(*arguments, **keywords))
+    return _processes[-1]
+
+
+def close_pipes() -> None:
+    """Close those of the processes that have ended: at the end of a test nobody needs them."""
+    for process in [process for process in _processes if process.poll() is not None]:
+        _processes.remove(process)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            with suppress(OSError, ValueError):
+                if pipe is not None:
+                    pipe.close()
+
+
 @dataclass
 class Plugin:
     """The plugin with one configuration on one host."""
@@ -167,7 +186,7 @@ class Plugin:
         """Start a line as the server's COPY PROGRAM does: `sh -c` in the segment's data directory, umask 0077,
         nice 19, signals ignored, the server's descriptors inherited.
         """
-        return subprocess.Popen(
+        return _started(
             ["nice", "-n", "19", "sh", "-c", f"trap '' USR2 TTIN TTOU XFSZ; {line}"],
             stdin=stdin,
             stdout=subprocess.PIPE,
@@ -181,7 +200,7 @@ class Plugin:
     def start(self, *words: str, **kwargs: Any) -> subprocess.Popen[bytes]:
         """Start the executable itself, so that the process id is the plugin's."""
         self.database.called(words[0])
-        return subprocess.Popen(
+        return _started(
             [str(self.executable), words[0], str(self.config), *words[1:]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -64,3 +64,12 @@ def test_larger_buffers_take_the_place_of_smaller_ones() -> None:
     assert memory.taken == 300
     buffers.close()
     assert memory.taken == 0
+
+
+def test_a_buffer_that_a_failed_call_still_knows_is_replaced_all_the_same() -> None:
+    buffers = stock()
+    first = buffers.take(100, 2)
+    known = memoryview(first)
+    buffers.give_back(first)
+    assert len(buffers.take(200, 2)) == 200
+    known.release()
