@@ -43,7 +43,7 @@ class Place:
             fs = kind(where=where, folder=str(self._calls), how=how, skip_instance_cache=True)
             return DirFileSystem(str(self.folder), fs, skip_instance_cache=True) if within else fs
 
-        store = FsspecStore(Dialect(make, 1.0), "root" if within else f"{self.folder}/root")
+        store = FsspecStore(Dialect(make, 1.0 if how == "hang" else 60.0), "root" if within else f"{self.folder}/root")
         self._stores.append(store)
         return store.begin("key")
 
