@@ -175,6 +175,8 @@ class Server:
             one.give_up_name()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
+            while True:  # those in the queue, whom no worker may be left to answer; an error when there are no more
+                self._listener.accept()[0].close()
         os.close(self._parent)
         # While ours end, another agent may begin.
         fcntl.flock(self._lock, fcntl.LOCK_UN)

@@ -123,9 +123,11 @@ class Worker:
             line.say_alive()
 
     def _hire(self) -> None:
-        """Another thread that waits for clients, unless there is one."""
+        """Another thread that waits for clients, unless there is one; at the end, too, as each of them is to hear at
+        once that it runs its command itself.
+        """
         with self._lock:
-            if self._waiting or self._ending:
+            if self._waiting:
                 return
             self._waiting += 1
         try:
@@ -135,10 +137,10 @@ class Worker:
                 self._waiting -= 1
 
     def _work(self) -> None:
-        while not self._ending:
+        while True:
             try:
                 client = self._listener.accept()[0]
-            except OSError:  # no memory or no descriptors, which pass, or the end, of which run() is told
+            except OSError:  # no memory or no descriptors, which pass, or the end, when nobody is in the queue any more
                 time.sleep(_ACCEPT_PAUSE_SECONDS)
                 continue
             with self._lock:
@@ -157,7 +159,7 @@ class Worker:
                 self._busy -= 1
                 self._slot.busy = self._busy
                 is_spent = nice_value() != self._nice and self._waiting
-                if self._waiting >= _MOST_IDLE or self._ending or is_spent:
+                if self._waiting >= _MOST_IDLE or is_spent:
                     return
                 self._waiting += 1
 

@@ -150,6 +150,10 @@ def test_after_term_a_worker_takes_no_more_and_its_commands_end(tmp_path: Path) 
             answer = another.ask(work.request())
             another.close()
         assert answer == wire.REFUSED
+        # Each hears it at once, however many come, and though one of them says nothing.
+        silent = work.client()
+        assert [work.client().ask(work.request()) for _ in range(20)] == [wire.REFUSED] * 20
+        silent.close()
         os.write(feeds, b"rows")
         os.close(feeds)
         assert client.hear_end() == 0
