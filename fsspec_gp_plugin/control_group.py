@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,10 +76,13 @@ def _ends_sessions(root: str) -> bool:
 def _logind_settings(root: Path) -> Iterator[tuple[str, str]]:
     """In the order in which they are read: the last one counts."""
     places = [root / place / "systemd" for place in ("usr/lib", "usr/local/lib", "run", "etc")]
-    main = [place / "logind.conf" for place in places if (place / "logind.conf").is_file()]
+    main = [place / "logind.conf" for place in places if os.path.isfile(place / "logind.conf")]
     # One in a later place stands for all of its name.
     more = {path.name: path for place in places for path in place.glob("logind.conf.d/*.conf")}
     for path in (*main[-1:], *(more[name] for name in sorted(more))):
-        for line in path.read_text(errors="replace").splitlines():
+        text = ""
+        with suppress(OSError):  # it is root's alone
+            text = path.read_text(errors="replace")
+        for line in text.splitlines():
             name, _, value = line.partition("=")
             yield name.strip(), value.strip()

@@ -82,7 +82,8 @@ class Server:
             os.write(ready, b"ready\n")
         _say_nothing()
         # Only now, as it asks systemd, and hooks wait for us.
-        self._ended_with = ended_with(own_group())
+        with suppress(Exception):  # it is a courtesy
+            self._ended_with = ended_with(own_group())
         if self._ended_with:
             self._log.warning(f"agent: it ends with {self._ended_with}, and with it the streams of other runs")
         while self._born or (self._due and not self._ending):

@@ -86,6 +86,14 @@ def test_a_session_ends_what_is_in_its_group_where_logind_is_told_so(
     assert ended_with(SESSION, str(root)) == told
 
 
+def test_a_file_of_settings_that_can_not_be_read_is_none(root: Path) -> None:
+    folder = root / "etc/systemd/logind.conf.d"
+    (folder / "10-closed.conf").mkdir(parents=True)
+    (folder.parent / "logind.conf").mkdir()
+    (folder / "20-site.conf").write_text("KillUserProcesses=yes\nKillExcludeUsers=\n")
+    assert ended_with(SESSION, str(root))
+
+
 def test_where_systemd_does_not_rule_or_nothing_ends_nobody_is_asked(tmp_path: Path, root: Path) -> None:
     assert ended_with(SERVICE, str(tmp_path / "elsewhere")) == ""
     for group in ("", "/", "/user.slice/user-1000.slice/user@1000.service/app.slice/run-1.scope", "/init.scope"):
