@@ -13,11 +13,15 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+import pytest
+
 from fsspec_gp_plugin.agent import wire
 from fsspec_gp_plugin.agent.worker import MOST_STREAMS
 from tests.agent.conftest import wait_until, write_config
 from tests.agent.played_client import PATIENCE, PlayedClient, request
 from tests.protocol.conftest import PART
+from tests.servers.faults import Answer
+from tests.servers.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,12 +31,13 @@ if TYPE_CHECKING:
 
 # Nothing of a test depends on how long a client may take for its messages.
 PROGRAM = """
-import socket, struct, sys
+import os, socket, struct, sys
 from fsspec_gp_plugin.agent import refusals, slots, wire, worker
 wire.ALIVE_SECONDS = float(sys.argv[3])
 worker.DRAIN_SECONDS = float(sys.argv[4])
+worker.LAST_SECONDS = float(sys.argv[5])
 worker._PATIENCE = struct.pack("ll", 600, 0)
-errors = [int(number) for number in sys.argv[5:]]
+errors = [int(number) for number in sys.argv[6:]]
 class Listener(socket.socket):
     def accept(self):
         if errors:
@@ -40,6 +45,7 @@ class Listener(socket.socket):
         return super().accept()
 listener = Listener(fileno=int(sys.argv[1]))
 worker.Worker(listener, slots.slots(1)[0], 1, (slots.Signs(), refusals.Refusals(1))).run(int(sys.argv[2]))
+os._exit(0)  # as the agent's workers end
 """
 OFTEN, NEVER = 0.05, 3600.0
 FILE = "/backups/20260102/20260102030405/gpbackup_0_20260102030405_16384"
@@ -108,13 +114,19 @@ def hand_over(client: PlayedClient, reads: int) -> None:
 
 @contextmanager
 def working(
-    folder: Path, alive: float = NEVER, *, drain: float = NEVER, errors: Sequence[int] = (), **environment: str
+    folder: Path,
+    alive: float = NEVER,
+    *,
+    drain: float = NEVER,
+    last: float = NEVER,
+    errors: Sequence[int] = (),
+    **environment: str,
 ) -> Iterator[Work]:
-    """A worker; it says of each command that it goes on so often, and after TERM gives them `drain` seconds. Its first
-    clients are `errors` of accept().
+    """A worker; it says of each command that it goes on so often, and after TERM gives them `drain` seconds, and `last`
+    more to what ends by then. Its first clients are `errors` of accept().
     """
     with ExitStack() as stack:
-        yield Work(folder, stack, (alive, drain, *errors), environment)
+        yield Work(folder, stack, (alive, drain, last, *errors), environment)
 
 
 def test_a_command_that_takes_long_is_told_to_go_on(tmp_path: Path) -> None:
@@ -161,19 +173,48 @@ def test_after_term_a_worker_takes_no_more_and_its_commands_end(tmp_path: Path) 
     assert [path.read_bytes() for path in tmp_path.glob("disk/backups/*/*/gpbackup*")] == [b"rows"]
 
 
-def test_what_has_not_ended_long_after_term_is_taken_back(tmp_path: Path, target: Target) -> None:
-    """KILL would come next, and leave an unfinished upload."""
-    write_config(tmp_path / "config.yaml", target.url, target.options, backup_multipart_chunksize="5MB")
-    with working(tmp_path, drain=0.0) as work:
-        client, feeds = work.begun()
-        for _ in range(3 * PART >> 20):
-            os.write(feeds, os.urandom(1 << 20))
-        wait_until(target.unfinished_uploads)
-        work.process.terminate()
-        assert client.hear_end() == 128 + signal.SIGTERM
-        assert work.process.wait(PATIENCE) == 0
-        os.close(feeds)
+@pytest.mark.parametrize("how", ["TERM", "killed, then the agent ends"])
+def test_what_a_worker_that_ends_has_aborted_is_taken_back(tmp_path: Path, target: Target, how: str) -> None:
+    """KILL would come next, and leave an unfinished upload. The store needs longer than the client is let wait."""
+    assert target.minio is not None
+    with Proxy(target.minio.endpoint) as proxy:
+        through = {**target.options, "endpoint_url": proxy.endpoint}
+        write_config(tmp_path / "config.yaml", target.url, through, backup_multipart_chunksize="5MB")
+        with working(tmp_path, drain=0.0) as work:
+            client, feeds = work.begun()
+            for _ in range(3 * PART >> 20):
+                os.write(feeds, os.urandom(1 << 20))
+            wait_until(target.unfinished_uploads)
+            refused = Answer(lambda request: request.method == "DELETE", times=4)
+            proxy.faults.append(refused)
+            if how == "TERM":
+                work.process.terminate()
+                assert client.hear_end() == 128 + signal.SIGTERM
+            else:
+                client.close()
+                wait_until(lambda: refused.seen)
+                work.end()
+            assert work.process.wait(PATIENCE) == 0
+            os.close(feeds)
     assert target.keys() == []
+
+
+def test_a_command_that_nothing_ends_does_not_keep_a_worker_after_term(tmp_path: Path) -> None:
+    """Its output is a socket that nobody reads, so it waits in the kernel for ever."""
+    with working(tmp_path, drain=0.0, last=0.5) as work:
+        client, feeds = work.begun()
+        os.write(feeds, bytes(60_000))
+        os.close(feeds)
+        assert client.hear_end() == 0
+        full, nobody = socket.socketpair()
+        full.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        client = work.client()
+        assert client.ask(work.request(command="restore_data")) == wire.TAKEN
+        client.hand_over([os.open("/dev/null", os.O_RDWR), full.detach(), os.open("/dev/null", os.O_WRONLY)])
+        with nobody:
+            assert nobody.recv(1)
+            work.process.terminate()
+            assert work.process.wait(PATIENCE) == 0
 
 
 def test_more_than_64_commands_at_a_time_are_refused(tmp_path: Path) -> None:
