@@ -230,22 +230,26 @@ def pass_on_signal(taken: list[int], agent: _socket.socket, command: str) -> Non
     pause = HEADER_SECONDS if header_is_needed else 0.0
     time.sleep(LAST_SECONDS - pause)
 
-    def last_words() -> None:
-        give_header()
-        tell(f"{command}: interrupted by {STOPPING[signum]}")
-        posix._exit(128 + signum)
-
-    try:
-        _thread.start_new_thread(last_words, ())
-    except RuntimeError:
-        last_words()
-    time.sleep(WRITE_SECONDS + pause)
+    give_header()
+    tell(f"{command}: interrupted by {STOPPING[signum]}")
     posix._exit(128 + signum)
 
 
 def tell(text: str) -> None:
-    """One line on standard error."""
-    write(2, f"fsspec_gp_plugin: {text}\n".encode("utf-8", "surrogateescape"))
+    """The last words: one line on standard error, if somebody makes room for it within `WRITE_SECONDS`."""
+    line = f"fsspec_gp_plugin: {text}\n".encode("utf-8", "surrogateescape")
+    written = _thread.allocate_lock()
+    written.acquire()
+
+    def work() -> None:
+        write(2, line)
+        written.release()
+
+    try:
+        _thread.start_new_thread(work, ())  # it waits where the pipe is full
+    except RuntimeError:
+        work()
+    written.acquire(timeout=WRITE_SECONDS)
 
 
 def write(fd: int, data: bytes) -> None:
