@@ -83,11 +83,11 @@ class Worker:
         """
         signal.signal(signal.SIGTERM, self._note_term)
         take_over_library_logging(self._log)
-        self._hire()
         poller = select.poll()
         poller.register(parent, select.POLLIN)
         said = time.monotonic()
         while not self._ending or (self._busy and time.monotonic() < self._last_call + LAST_SECONDS):
+            self._hire()
             if poller.poll(1000 * (_LAST_LOOK_SECONDS if self._ending else min(_LOOK_SECONDS, wire.ALIVE_SECONDS))):
                 poller.unregister(parent)
                 self._ending = True
@@ -136,7 +136,7 @@ class Worker:
             self._waiting += 1
         try:
             _thread.start_new_thread(self._work, ())  # a Thread would be waited for until it runs
-        except RuntimeError:  # the system gives no more threads: whoever ends first waits for the next
+        except RuntimeError:  # the system gives no more threads: who ends, or run(), tries again
             with self._lock:
                 self._waiting -= 1
 
@@ -162,8 +162,8 @@ class Worker:
             with self._lock:
                 self._busy -= 1
                 self._slot.busy = self._busy
-                is_spent = nice_value() != self._nice and self._waiting
-                if self._waiting >= _MOST_IDLE or is_spent:
+                # All that it would hire had its nice value as well, and there is no way back.
+                if self._waiting >= _MOST_IDLE or nice_value() != self._nice:
                     return
                 self._waiting += 1
 

@@ -1,4 +1,4 @@
-"""One worker by itself, in a process of its own, with clients that the test plays."""
+"""What one worker promises, by itself, to clients that the test plays."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,115 +17,16 @@ import pytest
 from fsspec_gp_plugin.agent import wire
 from fsspec_gp_plugin.agent.worker import MOST_STREAMS
 from tests.agent.conftest import wait_until, write_config
-from tests.agent.played_client import PATIENCE, PlayedClient, request
+from tests.agent.lone_worker import NEVER, OFTEN, working
+from tests.agent.played_client import PATIENCE
 from tests.protocol.conftest import PART
 from tests.servers.faults import Answer
 from tests.servers.proxy import Proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tests.protocol.conftest import Target
-
-# Nothing of a test depends on how long a client may take for its messages.
-PROGRAM = """
-import os, socket, struct, sys
-from fsspec_gp_plugin.agent import refusals, slots, wire, worker
-wire.ALIVE_SECONDS = float(sys.argv[3])
-worker.DRAIN_SECONDS = float(sys.argv[4])
-worker.LAST_SECONDS = float(sys.argv[5])
-worker._PATIENCE = struct.pack("ll", 600, 0)
-errors = [int(number) for number in sys.argv[6:]]
-class Listener(socket.socket):
-    def accept(self):
-        if errors:
-            raise OSError(errors.pop(), "from the test")
-        return super().accept()
-listener = Listener(fileno=int(sys.argv[1]))
-worker.Worker(listener, slots.slots(1)[0], 1, (slots.Signs(), refusals.Refusals(1))).run(int(sys.argv[2]))
-os._exit(0)  # as the agent's workers end
-"""
-OFTEN, NEVER = 0.05, 3600.0
-FILE = "/backups/20260102/20260102030405/gpbackup_0_20260102030405_16384"
-
-
-class Work:
-    """The worker's process, and how to be its client."""
-
-    def __init__(self, folder: Path, stack: ExitStack, settings: Sequence[float], environment: dict[str, str]) -> None:
-        self.folder = folder
-        self.environment = {"HOME": str(folder), **environment}
-        self._stack = stack
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        stack.callback(os.close, directory)
-        self._address = wire.address(directory, "worker")
-        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-        listener.bind(self._address)
-        listener.listen(256)
-        ending, self._parent = os.pipe()
-        self.process = stack.enter_context(
-            subprocess.Popen(
-                [sys.executable, "-I", "-c", PROGRAM, str(listener.fileno()), str(ending), *map(str, settings)],
-                env=self.environment,
-                pass_fds=[listener.fileno(), ending],
-            )
-        )
-        os.close(ending)
-        listener.close()
-        stack.callback(self.process.kill)
-
-    def client(self) -> PlayedClient:
-        """One more."""
-        client = PlayedClient(self._address)
-        self._stack.callback(client.close)
-        return client
-
-    def begun(self) -> tuple[PlayedClient, int]:
-        """A client whose backup_data has begun, and the end of the pipe from which it reads."""
-        client = self.client()
-        assert client.ask(self.request()) == wire.TAKEN
-        reads, feeds = os.pipe()
-        hand_over(client, reads)
-        return client, feeds
-
-    def request(self, config: str = "config.yaml", command: str = "backup_data", **environment: str) -> bytes:
-        """For a backup_data to the disk, unless a configuration or another command says otherwise."""
-        path = self.folder / config
-        if not path.exists():
-            (self.folder / "disk").mkdir()
-            write_config(path, f"file://{self.folder}/disk")
-        return request(command, str(path), FILE, environment={**self.environment, **environment})
-
-    def end(self) -> None:
-        """As when the agent's first process ends; it is over when nobody can connect any more."""
-        os.close(self._parent)
-        with suppress(ConnectionRefusedError):
-            while True:
-                self.client().close()
-                time.sleep(0.01)
-
-
-def hand_over(client: PlayedClient, reads: int) -> None:
-    """Let the command begin, whose input is a pipe."""
-    client.hand_over([reads, *(os.open("/dev/null", os.O_WRONLY) for _ in range(2))])
-
-
-@contextmanager
-def working(
-    folder: Path,
-    alive: float = NEVER,
-    *,
-    drain: float = NEVER,
-    last: float = NEVER,
-    errors: Sequence[int] = (),
-    **environment: str,
-) -> Iterator[Work]:
-    """A worker; it says of each command that it goes on so often, and after TERM gives them `drain` seconds, and `last`
-    more to what ends by then. Its first clients are `errors` of accept().
-    """
-    with ExitStack() as stack:
-        yield Work(folder, stack, (alive, drain, last, *errors), environment)
 
 
 def test_a_command_that_takes_long_is_told_to_go_on(tmp_path: Path) -> None:
@@ -241,6 +141,39 @@ def test_after_an_error_of_accept_the_next_client_is_served(tmp_path: Path) -> N
             assert client.hear_end() == 0
         work.end()
         assert work.process.wait(PATIENCE) == 0
+
+
+NICE_CLIENT = """
+import os, socket, sys
+line = socket.socket(socket.AF_UNIX)
+line.connect(sys.argv[1])
+line.sendall(sys.stdin.buffer.read())
+assert line.recv(1) == b"T"
+null = os.open("/dev/null", os.O_RDWR)
+socket.send_fds(line, [b"G"], [null, null, null, os.eventfd(1, os.EFD_NONBLOCK)])
+while line.recv(100):
+    pass
+"""
+
+
+def test_who_has_served_a_nice_caller_waits_for_no_other(tmp_path: Path) -> None:
+    """Though it is the only one: threads that it started would be as nice for good."""
+    with working(tmp_path, FEW_THREADS="1") as work:
+        command = ["nice", "-n", "5", sys.executable, "-I", "-c", NICE_CLIENT, work.address]
+        subprocess.run(command, input=work.request(), pass_fds=[work.directory], check=True, timeout=PATIENCE)
+        usual = os.getpriority(os.PRIO_PROCESS, work.process.pid)
+        tasks = f"/proc/{work.process.pid}/task"
+        wait_until(lambda: len(os.listdir(tasks)) > 1 and set(map(nice_value, os.listdir(tasks))) == {usual})
+        client, feeds = work.begun()
+        os.close(feeds)
+        assert client.hear_end() == 0
+
+
+def nice_value(thread: str) -> int:
+    """That of a thread, or of ours where it has ended."""
+    with suppress(ProcessLookupError):
+        return os.getpriority(os.PRIO_PROCESS, int(thread))
+    return os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_a_command_that_fails_ends_though_nobody_reads_its_standard_error(tmp_path: Path) -> None:
