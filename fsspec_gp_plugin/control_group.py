@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 _ASK_SECONDS = 5.0
 
@@ -30,31 +32,53 @@ def own_group() -> str:
     return max(found, key=len, default="")
 
 
-def ended_with(group: str, root: str = "/", ask: Callable[[list[str]], str] | None = None) -> str:
-    """What ends this user's processes in that group when it ends itself, and by which setting; "" where nothing is
-    known to do so. `root` is where systemd's files are, `ask` runs a command and gives its output.
-    """
-    unit = next((part for part in reversed(group.split("/")) if part.endswith((".service", ".scope"))), "")
-    if not os.path.isdir(os.path.join(root, "run/systemd/system")):
-        return ""  # another program's groups
-    if unit.startswith("session-") and unit.endswith(".scope") and _ends_sessions(root):
-        return f"the login session {unit} (KillUserProcesses=yes)"
-    if unit.endswith(".service") and not unit.startswith("user@"):
-        manager = ["--user"] if "/user@" in group else []
-        mode = (ask or _output_of)(["systemctl", *manager, "show", "--property=KillMode", unit]).partition("=")[2]
-        if mode.strip() not in ("process", "none"):
-            return f"{unit} (KillMode={mode.strip() or 'control-group'})"
-    return ""
+class Inquiry:
+    """What ends this user's processes in a control group when it ends itself. Only systemd knows, which may be slow."""
+
+    def __init__(self, group: str, root: str = "/") -> None:
+        """Begin to ask. `root` is where systemd's files are."""
+        self._known = ""
+        self._unit = next((part for part in reversed(group.split("/")) if part.endswith((".service", ".scope"))), "")
+        self._asked: subprocess.Popen[str] | None = None
+        self._end = time.monotonic() + _ASK_SECONDS
+        if not os.path.isdir(os.path.join(root, "run/systemd/system")):
+            return  # another program's groups
+        if self._unit.startswith("session-") and self._unit.endswith(".scope") and _ends_sessions(root):
+            self._known = f"the login session {self._unit} (KillUserProcesses=yes)"
+        if self._unit.endswith(".service") and not self._unit.startswith("user@"):
+            self._known = f"{self._unit}, unless its KillMode is process, which systemd did not say"
+            command = ["systemctl", *(["--user"] if "/user@" in group else []), "show", "--property=KillMode"]
+            with suppress(OSError):
+                self._asked = subprocess.Popen(
+                    [*command, self._unit],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                )
+
+    def answer(self, *, wait: bool = False) -> str | None:
+        """Who does so, and by which setting; "" where nothing is known to; None where systemd has yet to say, which
+        takes 5 s at the most. `wait` for it.
+        """
+        if self._asked is not None:
+            left = max(0.0, self._end - time.monotonic())
+            with suppress(subprocess.TimeoutExpired):
+                self._asked.wait(left if wait else 0)
+            if self._asked.returncode is None:
+                if left and not wait:
+                    return None
+                self._asked.kill()
+            output = self._asked.communicate()[0]
+            self._asked = None
+            if mode := output.partition("=")[2].strip():
+                self._known = "" if mode in ("process", "none") else f"{self._unit} (KillMode={mode})"
+        return self._known
 
 
-def _output_of(command: list[str]) -> str:
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ASK_SECONDS, check=False, text=True
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout
+def ended_with(group: str, root: str = "/") -> str:
+    """The answer of an `Inquiry`, waited for."""
+    return Inquiry(group, root).answer(wait=True) or ""
 
 
 def _ends_sessions(root: str) -> bool:
@@ -75,10 +99,13 @@ def _ends_sessions(root: str) -> bool:
 def _logind_settings(root: Path) -> Iterator[tuple[str, str]]:
     """In the order in which they are read: the last one counts."""
     places = [root / place / "systemd" for place in ("usr/lib", "usr/local/lib", "run", "etc")]
-    main = [place / "logind.conf" for place in places if (place / "logind.conf").is_file()]
+    main = [place / "logind.conf" for place in places if os.path.isfile(place / "logind.conf")]
     # One in a later place stands for all of its name.
     more = {path.name: path for place in places for path in place.glob("logind.conf.d/*.conf")}
     for path in (*main[-1:], *(more[name] for name in sorted(more))):
-        for line in path.read_text(errors="replace").splitlines():
+        text = ""
+        with suppress(OSError):  # it is root's alone
+            text = path.read_text(errors="replace")
+        for line in text.splitlines():
             name, _, value = line.partition("=")
             yield name.strip(), value.strip()

@@ -158,17 +158,18 @@ static int end_of(const char *command, int agent, int signals, int token) {
     for (long long until = now() + SILENCE_MS;;) {
         struct pollfd polled[] = {{agent, POLLIN, 0}, {got.ssi_signo ? -1 : signals, POLLIN, 0}};
         int ready = wait_until(until, polled, 2);
-        if (got.ssi_signo && (ready <= 0 || now() > until)) {
+        unsigned char byte = '.';
+        bool is_heard = ready > 0 && polled[0].revents != 0;
+        bool is_lost = ready <= 0 || (is_heard && (recv(agent, &byte, 1, MSG_DONTWAIT) != 1 ||
+                                                   !(is_last || byte == '.' || byte == 'B' || byte == 'E')));
+        if (got.ssi_signo && (is_lost || now() > until)) {
             failed("", command, got.ssi_signo == SIGTERM ? "interrupted by SIGTERM" :
                                 got.ssi_signo == SIGINT ? "interrupted by SIGINT" : "interrupted by SIGHUP");
             return 128 + (int)got.ssi_signo;
         }
-        unsigned char byte = '.';
-        bool is_heard = ready > 0 && polled[0].revents != 0;
-        if (ready <= 0 || (is_heard && (recv(agent, &byte, 1, MSG_DONTWAIT) != 1 ||
-                                        !(is_last || byte == '.' || byte == 'B' || byte == 'E')))) {
+        if (is_lost) {
             /* A file is still whole, whatever became of the call. */
-            if (!got.ssi_signo && (is_taken_back(token) || is_file))
+            if (is_taken_back(token) || is_file)
                 return -1;
             return failed("", command, ready <= 0 ? "the agent does not answer; run it again" :
                                                     "the agent ended before the command did; run it again");

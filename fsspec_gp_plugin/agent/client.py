@@ -29,7 +29,7 @@ WRITE_SECONDS = 0.2
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 HEADER_SECONDS = 0.3
 
-header_is_needed = False
+header: list[bytes] = []
 
 
 class Alone(Exception):
@@ -41,13 +41,14 @@ def main(args: list[str]) -> None:
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         # Python's own way with Ctrl-C is a traceback.
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+    before, term = _signal.pthread_sigmask(_signal.SIG_BLOCK, ()), _signal.getsignal(_signal.SIGTERM)
     try:
         handed = handed_over(args)
     except (Alone, OSError):
         handed = None
     status = status_by(*handed, args[0]) if handed else -1
     if status < 0:
+        _signal.signal(_signal.SIGTERM, term)  # the caller may ignore it; the others that it ignores were left so
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         run_alone(args)
     posix._exit(status)
@@ -59,8 +60,7 @@ def run_alone(args: list[str]) -> None:
     try:
         posix.execv(sys.executable, [sys.executable, *how, *args])
     except OSError as error:
-        tell(f"can't run {sys.executable}: {posix.strerror(error.errno or 0)}")
-    posix._exit(2)
+        fail(f"can't run {sys.executable}: {posix.strerror(error.errno or 0)}", 2)
 
 
 def needs_gzip_header(args: list[str]) -> bool:
@@ -76,24 +76,13 @@ def needs_gzip_header(args: list[str]) -> bool:
     )
 
 
-def give_header() -> None:
-    """Let gpbackup_helper read a header before it looks at standard error."""
-    if header_is_needed:
-        try:
-            _thread.start_new_thread(write, (1, GZIP_HEADER))  # it waits where the pipe is full
-        except RuntimeError:
-            write(1, GZIP_HEADER)
-        time.sleep(HEADER_SECONDS)
-
-
 def handed_over(args: list[str]) -> tuple[_socket.socket, list[int], int]:
     """The connection to an agent that took the call, the signals that count, now blocked, and the token."""
     if len(args) < 3 or args[0] not in COMMANDS or "--help" in args or "-h" in args:
         raise Alone
-    for fd in (0, 1, 2):
-        # A closed one can't be handed over, and ours would take its number; to a directory the launcher says no.
-        if posix.fstat(fd).st_mode & 0o170000 == 0o040000:
-            raise Alone
+    # A closed one can't be handed over, and ours would take its number; to a directory the launcher says no.
+    if any(posix.fstat(fd).st_mode & 0o170000 == 0o040000 for fd in (0, 1, 2)):
+        raise Alone
     message = request(args)
     until = time.monotonic() + ANSWER_SECONDS
     agent = connected()
@@ -103,15 +92,15 @@ def handed_over(args: list[str]) -> tuple[_socket.socket, list[int], int]:
     if agent.recv(1) != b"T":
         raise Alone
     taken = [s for s in STOPPING if s == _signal.SIGTERM or _signal.getsignal(s) != _signal.SIG_IGN]
-    # Blocked, even an ignored one is kept for sigwait().
+    # Blocked, even an ignored one is kept for the handler to come.
     _signal.pthread_sigmask(_signal.SIG_BLOCK, taken)
     # Who reads it, the agent or we, runs the call, and nobody else does.
     token = posix.eventfd(1, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK)
     fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2, token))
     end_by(until, agent)
     agent.sendmsg([b"G"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
-    global header_is_needed
-    header_is_needed = needs_gzip_header(args)
+    if needs_gzip_header(args):
+        header.append(GZIP_HEADER)
     return agent, taken, token
 
 
@@ -152,8 +141,7 @@ def connected() -> _socket.socket:
     installed = posix.stat(f"{PACKAGES}/../../../bin" if PACKAGES else sys.executable.rpartition("/")[0] + "/")
     agent = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     # With a timeout of Python's, connect() would not wait for room in the queue of an agent that many call at once.
-    patience = ANSWER_SECONDS.to_bytes(8, sys.byteorder) + bytes(8)
-    agent.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, patience)
+    agent.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, ANSWER_SECONDS.to_bytes(8, sys.byteorder) + bytes(8))
     # By way of the open directory, which nobody can exchange and whose path is short.
     agent.connect(b"/proc/self/fd/%d/%b-%x-%x" % (folder, host, installed.st_dev, installed.st_ino))
     peer = agent.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
@@ -170,34 +158,47 @@ def end_by(moment: float, agent: _socket.socket) -> None:
 def status_by(agent: _socket.socket, taken: list[int], token: int, command: str) -> int:
     """The exit status of a call that was handed over, whatever happens to it; -1 where it can run alone."""
     close_inherited(agent.fileno(), token)
-    try:
-        _thread.start_new_thread(pass_on_signal, (taken, agent, command))
-    except RuntimeError:
-        # No more threads for this user: a signal then ends the process at once, which aborts the call as well.
-        _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
-        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, taken)
+    got = listening(taken, agent, command)
     agent.settimeout(SILENCE_SECONDS)
     is_last = silent = False
-    global header_is_needed
     while True:
         try:
             byte = agent.recv(1)
         except OSError as error:
-            byte = b""
-            silent = isinstance(error, TimeoutError)
+            byte, silent = b"", isinstance(error, TimeoutError)
         if is_last and byte:
             return byte[0]
         if byte == b"B":
-            header_is_needed = False
+            header.clear()
         elif byte not in (b".", b"E"):
+            # What comes from now on is for whoever runs the call next; what came has been heard.
+            _signal.pthread_sigmask(_signal.SIG_BLOCK, taken)
+            if got:
+                fail(f"{command}: interrupted by {STOPPING[got[0]]}", 128 + got[0])
             # A file is still whole, whatever became of the call.
-            if taken and (is_taken_back(token) or command in ("backup_file", "restore_file")):
+            if is_taken_back(token) or command in ("backup_file", "restore_file"):
                 return -1
-            give_header()
             why = "does not answer" if silent else "ended before the command did"
-            tell(f"{command}: the agent {why}; run it again")
-            return 1
+            fail(f"{command}: the agent {why}; run it again", 1)
         is_last = byte == b"E"
+
+
+def listening(taken: list[int], agent: _socket.socket, command: str) -> list[int]:
+    """Tell the agent of the first signal, and end the process when it does not; where that came is its number."""
+    got: list[int] = []
+
+    def hear(signum: int, _: object) -> None:
+        if not got:  # only the first counts, and the call does not begin anew
+            got.append(signum)
+            write(agent.fileno(), b"I" + bytes(got))
+            last_words = f"{command}: interrupted by {STOPPING[signum]}", 128 + signum
+            _signal.signal(_signal.SIGALRM, lambda *_: fail(*last_words))
+            _signal.setitimer(_signal.ITIMER_REAL, LAST_SECONDS - (HEADER_SECONDS if header else 0.0))
+
+    for signum in taken:
+        _signal.signal(signum, hear)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [*taken, _signal.SIGALRM])
+    return got
 
 
 def is_taken_back(token: int) -> bool:
@@ -222,38 +223,33 @@ def close_inherited(*kept: int) -> None:
                 pass  # the one that listed the directory
 
 
-def pass_on_signal(taken: list[int], agent: _socket.socket, command: str) -> None:
-    """Wait, in a thread, for a signal and tell the agent; end the process when the agent does not."""
-    signum = _signal.sigwait(taken)
-    taken.clear()  # only the first counts, and the call does not begin anew
-    write(agent.fileno(), b"I" + bytes([signum]))
-    pause = HEADER_SECONDS if header_is_needed else 0.0
-    time.sleep(LAST_SECONDS - pause)
-
-    def last_words() -> None:
-        give_header()
-        tell(f"{command}: interrupted by {STOPPING[signum]}")
-        posix._exit(128 + signum)
-
-    try:
-        _thread.start_new_thread(last_words, ())
-    except RuntimeError:
-        last_words()
-    time.sleep(WRITE_SECONDS + pause)
-    posix._exit(128 + signum)
-
-
-def tell(text: str) -> None:
-    """One line on standard error."""
+def fail(text: str, status: int) -> None:
+    """Never returns: the last words are one line on standard error."""
+    _signal.setitimer(_signal.ITIMER_REAL, 0)
+    if header:  # which gpbackup_helper reads before it looks at standard error
+        write(1, header[0])
+        time.sleep(HEADER_SECONDS)
     write(2, f"fsspec_gp_plugin: {text}\n".encode("utf-8", "surrogateescape"))
+    posix._exit(status)
 
 
 def write(fd: int, data: bytes) -> None:
-    """Write it, if anybody reads."""
+    """Write it, if anybody makes room for it within `WRITE_SECONDS`."""
+    ended = _thread.allocate_lock()
+    ended.acquire()
+
+    def work() -> None:
+        try:
+            posix.write(fd, data)
+        except OSError:
+            pass
+        ended.release()
+
     try:
-        posix.write(fd, data)
-    except OSError:
-        pass
+        _thread.start_new_thread(work, ())  # it waits where a pipe is full
+    except RuntimeError:
+        work()
+    ended.acquire(timeout=WRITE_SECONDS)
 
 
 if __name__ == "__main__":

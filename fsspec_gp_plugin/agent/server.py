@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import __version__
-from ..control_group import ended_with, own_group
+from ..control_group import Inquiry, own_group
 from ..gpbackup_process import GpbackupProcess
 from ..installation import bin_directory
 from ..log import Log
@@ -69,6 +69,7 @@ class Server:
         self._ending = ""
         self._is_to_end = False
         self._ended_with = ""
+        self._inquiry: Inquiry | None = None  # hooks wait for us, and systemd may hang
         self._installed = _installation()
         self._log = Log()
 
@@ -81,10 +82,8 @@ class Server:
         with suppress(OSError):  # whoever started us has gone
             os.write(ready, b"ready\n")
         _say_nothing()
-        # Only now, as it asks systemd, and hooks wait for us.
-        self._ended_with = ended_with(own_group())
-        if self._ended_with:
-            self._log.warning(f"agent: it ends with {self._ended_with}, and with it the streams of other runs")
+        with suppress(Exception):  # it is a courtesy
+            self._inquiry = Inquiry(own_group())
         while self._born or (self._due and not self._ending):
             try:
                 with self._control.accept()[0] as line:
@@ -105,6 +104,10 @@ class Server:
 
     def _look_around(self) -> None:
         self._reap()
+        if self._inquiry is not None and (found := self._inquiry.answer()) is not None:
+            self._inquiry, self._ended_with = None, found
+            if found:
+                self._log.warning(f"agent: it ends with {found}, and with it the streams of other runs")
         if self._is_to_end and not self._ending:
             self._end("it got SIGTERM")
         if not self._ending and any(one.is_lost() for one in self._sockets):
@@ -175,6 +178,8 @@ class Server:
             one.give_up_name()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
+            while True:  # those in the queue, whom no worker may be left to answer; an error when there are no more
+                self._listener.accept()[0].close()
         os.close(self._parent)
         # While ours end, another agent may begin.
         fcntl.flock(self._lock, fcntl.LOCK_UN)

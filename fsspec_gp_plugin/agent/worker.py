@@ -25,6 +25,7 @@ from ..log import Log, take_over_library_logging
 from ..process import Streams
 from ..protocol.supplies import Supplies
 from ..transfer.buffers import Memory
+from ..transfer.ending import wait_for_rest
 from . import wire
 from .admission import COMMANDS, Admission
 from .caller import be_as_nice_as, nice_value, unblocked
@@ -48,6 +49,8 @@ _ACCEPT_PAUSE_SECONDS = 0.1
 _LOOK_SECONDS, _LAST_LOOK_SECONDS = 1.0, 0.1
 # From TERM to the abort of what still runs: systemd sends KILL after 90.
 DRAIN_SECONDS = 75.0
+# For what is being taken back when its command has ended, and for commands that then don't end at all.
+LAST_SECONDS = 12.0
 
 
 class Worker:
@@ -75,16 +78,16 @@ class Worker:
         self._last_call = math.inf
 
     def run(self, parent: int) -> None:
-        """Serve until `parent`, a pipe, is closed, or TERM comes; then until the last command has ended. After TERM
-        they have `DRAIN_SECONDS`.
+        """Serve until `parent`, a pipe, is closed, or TERM comes; then until the last command has ended, and nothing is
+        being taken back any more, for which there are `LAST_SECONDS`. After TERM commands have `DRAIN_SECONDS`.
         """
         signal.signal(signal.SIGTERM, self._note_term)
         take_over_library_logging(self._log)
-        self._hire()
         poller = select.poll()
         poller.register(parent, select.POLLIN)
         said = time.monotonic()
-        while not self._ending or self._busy:
+        while not self._ending or (self._busy and time.monotonic() < self._last_call + LAST_SECONDS):
+            self._hire()
             if poller.poll(1000 * (_LAST_LOOK_SECONDS if self._ending else min(_LOOK_SECONDS, wire.ALIVE_SECONDS))):
                 poller.unregister(parent)
                 self._ending = True
@@ -94,6 +97,7 @@ class Worker:
             if self._ending or time.monotonic() - said >= wire.ALIVE_SECONDS:
                 said = time.monotonic()
                 self._say_alive()
+        wait_for_rest(min(self._last_call, time.monotonic()) + LAST_SECONDS)
 
     def _note_term(self, *_: object) -> None:
         self._ending = True
@@ -123,22 +127,24 @@ class Worker:
             line.say_alive()
 
     def _hire(self) -> None:
-        """Another thread that waits for clients, unless there is one."""
+        """Another thread that waits for clients, unless there is one; at the end, too, as each of them is to hear at
+        once that it runs its command itself.
+        """
         with self._lock:
-            if self._waiting or self._ending:
+            if self._waiting:
                 return
             self._waiting += 1
         try:
             _thread.start_new_thread(self._work, ())  # a Thread would be waited for until it runs
-        except RuntimeError:  # the system gives no more threads: whoever ends first waits for the next
+        except RuntimeError:  # the system gives no more threads: who ends, or run(), tries again
             with self._lock:
                 self._waiting -= 1
 
     def _work(self) -> None:
-        while not self._ending:
+        while True:
             try:
                 client = self._listener.accept()[0]
-            except OSError:  # no memory or no descriptors, which pass, or the end, of which run() is told
+            except OSError:  # no memory or no descriptors, which pass, or the end, when nobody is in the queue any more
                 time.sleep(_ACCEPT_PAUSE_SECONDS)
                 continue
             with self._lock:
@@ -156,8 +162,8 @@ class Worker:
             with self._lock:
                 self._busy -= 1
                 self._slot.busy = self._busy
-                is_spent = nice_value() != self._nice and self._waiting
-                if self._waiting >= _MOST_IDLE or self._ending or is_spent:
+                # All that it would hire had its nice value as well, and there is no way back.
+                if self._waiting >= _MOST_IDLE or nice_value() != self._nice:
                     return
                 self._waiting += 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotDone
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +22,7 @@ _SETTLE_SECONDS = 0.7
 _ABORT_AFTER_SIGNAL_SECONDS = 0.9
 _ABORT_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
+_at_work: set[threading.Thread] = set()
 
 _T = TypeVar("_T")
 
@@ -79,10 +81,27 @@ def heeding(alarm: Alarm | None, work: Callable[[], _T]) -> _T:
 
 def start_or_run(work: Callable[[], None]) -> None:
     """Run something in another thread, or in this one where the system gives no more of them."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            _at_work.discard(thread)
+
+    thread = threading.Thread(target=run, daemon=True)
+    _at_work.add(thread)
     try:
-        threading.Thread(target=work, daemon=True).start()
+        thread.start()
     except RuntimeError:
-        work()
+        run()
+
+
+def wait_for_rest(moment: float) -> None:
+    """Let all that `start_or_run` has started come to its end, until that moment of the monotonic clock at the most.
+    Who started it may wait no more.
+    """
+    while _at_work and time.monotonic() < moment:
+        time.sleep(_LOOK_SECONDS)
 
 
 def settled(future: Future[Any], bell: Bell) -> ObjectInfo:

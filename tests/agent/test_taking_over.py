@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.agent import wire
-from tests.agent.test_worker import hand_over, working
+from tests.agent.lone_worker import hand_over, working
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.agent.lone_worker import Work
     from tests.agent.played_client import PlayedClient
-    from tests.agent.test_worker import Work
 
 
 @pytest.fixture

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 import fsspec_gp_plugin
 from tests.agent.clients.installations import Limits, ended
-from tests.agent.conftest import descriptors, wait_until
+from tests.agent.conftest import PATIENCE, descriptors, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,6 +141,35 @@ def test_a_message_that_can_not_be_written_changes_nothing(caller: Caller, fake:
         process.stderr.close()
         process.stderr = None
     assert ended(process)[0] == 1
+
+
+@pytest.mark.parametrize("signum", [0, signal.SIGTERM], ids=["the agent is gone", "TERM"])
+@pytest.mark.parametrize("limits", [Limits(last=0.4)], ids=["0.4 s"])
+def test_a_message_that_nobody_reads_keeps_no_client(caller: Caller, fake: FakeAgent, signum: int) -> None:
+    reads, full = full_pipe()
+    caller.options = {"pass_fds": [full]}
+    caller.first = f"exec 2> /proc/self/fd/{full}"
+    process = caller.start()
+    os.close(full)
+    with fake.accept() as conversation:
+        conversation.take()
+        if signum:
+            process.send_signal(signum)
+            conversation.hear_interrupt()
+            process.wait(PATIENCE)
+    assert ended(process)[0] == (128 + signum if signum else 1)
+    os.close(reads)
+
+
+def full_pipe() -> tuple[int, int]:
+    """A pipe into which nothing more fits; whoever writes waits."""
+    reads, full = os.pipe()
+    os.set_blocking(full, False)
+    with suppress(BlockingIOError):
+        while os.write(full, b"x" * 4096):
+            pass
+    os.set_blocking(full, True)
+    return reads, full
 
 
 def test_while_it_waits_the_client_holds_nothing_but_what_it_handed_over(

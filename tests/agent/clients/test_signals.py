@@ -124,14 +124,13 @@ def test_only_the_first_signal_counts(caller: Caller, fake: FakeAgent) -> None:
         assert ended(process) == (129, b"", b"")
 
 
-def test_an_agent_that_vanishes_after_the_signal_is_told(caller: Caller, fake: FakeAgent) -> None:
+def test_where_the_agent_vanishes_after_the_signal_the_call_ends_by_the_signal(caller: Caller, fake: FakeAgent) -> None:
     process = caller.start()
     with fake.accept() as conversation:
         conversation.take()
         process.send_signal(signal.SIGTERM)
         conversation.hear_interrupt()
-    told = b"fsspec_gp_plugin: backup_data: the agent ended before the command did; run it again\n"
-    assert ended(process) == (1, b"", told)
+    assert ended(process) == (128 + signal.SIGTERM, b"", line(signal.SIGTERM))
 
 
 @each_signal
