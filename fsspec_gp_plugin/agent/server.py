@@ -213,7 +213,9 @@ class Server:
 
     def _serves(self, asked: dict[str, Any]) -> bool:
         """Whether a hook's backup or restore can be served by this agent."""
-        is_same = asked["environment"] == digest(os.environ, asked["protocols"]) and asked["version"] == __version__
+        is_same = (
+            asked["environment"] == digest(os.environ, asked.get("protocols", ())) and asked["version"] == __version__
+        )
         return is_same and not self._stand_in and not self._ending
 
     def _status(self, asked: dict[str, Any]) -> dict[str, Any]:
