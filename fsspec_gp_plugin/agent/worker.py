@@ -30,7 +30,7 @@ from . import wire
 from .admission import COMMANDS, Admission
 from .caller import be_as_nice_as, nice_value, unblocked
 from .line import Line
-from .refusals import CONFIGURATION, ENDS, FULL, Refusal
+from .refusals import CONFIGURATION, ENDS, FULL, INCOMPLETE, TAKEN_BACK, Refusal
 from .users import after_hook
 from .warm import Warm, WarmSupplies
 
@@ -173,18 +173,22 @@ class Worker:
             pid, uid = wire.peer(client)
             if uid != os.geteuid():
                 return
-            request = wire.read_request(client)
+            name = "the command"
             try:
+                request = wire.read_request(client)
+                name = request.arguments[0]
                 config = self._accepted(request, full=full)
+                client.sendall(wire.TAKEN)
+                descriptors = wire.read_descriptors(client)
             except (Refusal, ConfigError) as error:
                 refusal = error if isinstance(error, Refusal) else Refusal(CONFIGURATION, str(error))
-                is_news = self._refusals.add(self._slot.number, refusal.reason)
-                client.sendall(wire.REFUSED)
+                with self._lock:
+                    is_news = self._refusals.add(self._slot.number, refusal.reason)
+                if refusal.reason not in (INCOMPLETE, TAKEN_BACK):
+                    client.sendall(wire.REFUSED)
                 if is_news:  # it waits no more, should the log hang
-                    self._log.info(f"agent: {request.arguments[0]} of process {pid} runs by itself: {refusal}")
+                    self._log.info(f"agent: {name} of process {pid} runs by itself: {refusal}")
                 return
-            client.sendall(wire.TAKEN)
-            descriptors = wire.read_descriptors(client)
         except (OSError, wire.WireError):
             return  # it has gone, and does without us
         line = Line(client)
