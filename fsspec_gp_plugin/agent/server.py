@@ -145,9 +145,12 @@ class Server:
             self._fork(slot)
 
     def _fork(self, slot: Slot) -> None:
+        # One that comes while the worker is not ready for it is the worker's all the same.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         pid = os.fork()
         if not pid:
             self._be_worker(slot)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         slot.claim(pid)
         self._born[pid] = time.monotonic()
 

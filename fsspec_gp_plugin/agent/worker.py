@@ -82,6 +82,7 @@ class Worker:
         being taken back any more, for which there are `LAST_SECONDS`. After TERM commands have `DRAIN_SECONDS`.
         """
         signal.signal(signal.SIGTERM, self._note_term)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # as it is until now, in a process just forked
         take_over_library_logging(self._log)
         poller = select.poll()
         poller.register(parent, select.POLLIN)
@@ -214,14 +215,14 @@ class Worker:
         return config
 
     def _run(self, request: wire.Request, config: Config, line: Line, descriptors: list[int], pid: int) -> int:
-        name, *given = request.arguments
-        command = COMMANDS[name]
-        arguments = command.resolve_paths(given, request.cwd)
-        header_is_needed = gzip_header.is_needed(name, arguments[1])
-        begun = line.say_begun if header_is_needed else lambda: None
-        supplies = WarmSupplies(self._warm, config, line, self._memory, (pid, request.environment), begun)
         log = Log(pid=pid)
         try:
+            name, *given = request.arguments
+            command = COMMANDS[name]
+            arguments = command.resolve_paths(given, request.cwd)
+            header_is_needed = gzip_header.is_needed(name, arguments[1])
+            begun = line.say_begun if header_is_needed else lambda: None
+            supplies = WarmSupplies(self._warm, config, line, self._memory, (pid, request.environment), begun)
             for number, flags in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
                 descriptors.append(unblocked(descriptors[number], flags))
             streams = Streams(*descriptors[3:])

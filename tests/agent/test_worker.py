@@ -73,6 +73,11 @@ def test_after_term_a_worker_takes_no_more_and_its_commands_end(tmp_path: Path) 
     assert [path.read_bytes() for path in tmp_path.glob("disk/backups/*/*/gpbackup*")] == [b"rows"]
 
 
+def test_a_term_that_comes_before_a_worker_is_ready_for_it_counts(tmp_path: Path) -> None:
+    with working(tmp_path, EARLY_TERM="1") as work:
+        assert work.process.wait(PATIENCE) == 0
+
+
 @pytest.mark.parametrize("how", ["TERM", "killed, then the agent ends"])
 def test_what_a_worker_that_ends_has_aborted_is_taken_back(tmp_path: Path, target: Target, how: str) -> None:
     """KILL would come next, and leave an unfinished upload. The store needs longer than the client is let wait."""
