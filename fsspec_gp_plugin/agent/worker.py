@@ -16,6 +16,7 @@ import struct
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import gzip_header
@@ -35,6 +36,8 @@ from .users import after_hook
 from .warm import Warm, WarmSupplies
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..config.loading import Config
     from .refusals import Refusals
     from .slots import Signs, Slot
@@ -95,9 +98,11 @@ class Worker:
                 # By the parent, already, or it was killed. Else nobody shuts down what all workers share.
                 with suppress(OSError):
                     self._listener.shutdown(socket.SHUT_RDWR)
-            if self._ending or time.monotonic() - said >= wire.ALIVE_SECONDS:
+            if time.monotonic() > self._last_call:
+                self._to_each(partial(Line.interrupt, signum=signal.SIGTERM))
+            if time.monotonic() - said >= wire.ALIVE_SECONDS:
                 said = time.monotonic()
-                self._say_alive()
+                self._to_each(Line.say_alive)
         wait_for_rest(min(self._last_call, time.monotonic()) + LAST_SECONDS)
 
     def _note_term(self, *_: object) -> None:
@@ -119,13 +124,11 @@ class Worker:
         with suppress(RuntimeError):  # the system gives no more threads
             threading.Thread(target=work, daemon=True).start()
 
-    def _say_alive(self) -> None:
+    def _to_each(self, say: Callable[[Line], None]) -> None:
         with self._lock:
             lines = list(self._lines)
         for line in lines:
-            if time.monotonic() > self._last_call:
-                line.interrupt(signal.SIGTERM)
-            line.say_alive()
+            say(line)
 
     def _hire(self) -> None:
         """Another thread that waits for clients, unless there is one; at the end, too, as each of them is to hear at

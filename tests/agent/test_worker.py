@@ -18,7 +18,7 @@ import pytest
 from fsspec_gp_plugin.agent import wire
 from fsspec_gp_plugin.agent.worker import MOST_STREAMS
 from tests.agent.conftest import wait_until, write_config
-from tests.agent.lone_worker import FILE, NEVER, OFTEN, working
+from tests.agent.lone_worker import FILE, OFTEN, working
 from tests.agent.played_client import PATIENCE, request
 from tests.protocol.conftest import PART
 from tests.servers.faults import Answer
@@ -43,7 +43,7 @@ def test_a_command_that_takes_long_is_told_to_go_on(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_takes_no_more_lets_its_commands_end_and_says_that_they_go_on(tmp_path: Path) -> None:
-    with working(tmp_path, NEVER) as work:
+    with working(tmp_path, OFTEN) as work:
         client, feeds = work.begun()
         work.end()
         assert [client.hear() for _ in range(3)] == [wire.ALIVE] * 3
