@@ -28,6 +28,7 @@ _ABORT_SECONDS = 30.0
 _ABORT_SECONDS_AFTER_SIGNAL = 1.2
 # For whoever reads standard error to make room; the clients of the agent wait as long.
 _WRITE_SECONDS = 0.2
+_PIPE_BUF = 4096
 
 
 class Call:
@@ -143,7 +144,9 @@ class Call:
         # Before the log, which may lie on a file system that hangs.
         with suppress(OSError):  # nobody listens
             if _is_writable(self._streams.stderr):
-                os.write(self._streams.stderr, (line + "\n").encode(errors="backslashreplace"))
+                # More might not fit into a pipe that has room.
+                short = line.encode(errors="backslashreplace")[: _PIPE_BUF - 1].decode(errors="ignore")
+                os.write(self._streams.stderr, (short + "\n").encode())
         if self._log is not None:
             self._log.error(f"{self._name} failed: {message}")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .. import __version__, commands
 from .descriptors import Descriptors, most_of_stream
 from .environment import differing, place
-from .refusals import DESCRIPTORS, ENVIRONMENT, HOOK, OFF, PLACE, UNUSUAL, VERSION, Refusal
+from .refusals import ARGUMENTS, DESCRIPTORS, ENVIRONMENT, HOOK, OFF, PLACE, UNUSUAL, VERSION, Refusal
 
 if TYPE_CHECKING:
     from ..config.loading import Config
@@ -33,8 +33,10 @@ class Admission:
         """The configuration of a request that is served, to whose thread descriptors are promised; else Refusal or
         ConfigError.
         """
-        if request.version != __version__ or request.arguments[0] not in COMMANDS or len(request.arguments) < 3:
+        if request.version != __version__ or request.arguments[0] not in COMMANDS:
             raise Refusal(VERSION)
+        if len(request.arguments) < 3:
+            raise Refusal(ARGUMENTS)
         if not self._hooks and COMMANDS[request.arguments[0]].is_hook:
             raise Refusal(HOOK)
         # It would not change what is made with mode 0600 and 0700.

@@ -73,7 +73,7 @@ def _status(*, as_json: bool) -> int:
         f"agent {found['version']}, process {found['pid']}, running for {found['seconds']} s",
         f"workers: {' '.join(map(str, found['workers']))}",
         f"commands: {found['streams']} running, {found['served']} served",
-        *(f"not served: {count}, as {reason}" for reason, count in found["refused"].items()),
+        *(f"not served: {count}, as {reason}" for reason, count in found.get("refused", {}).items()),
         f"nice value {found['nice']}, control group {found['control_group'] or '?'}",
         *([f"ends with: {found['ended_with']}"] if found["ended_with"] else []),
         *(["started by a data command: the next setup hook replaces it"] if found["stand_in"] else []),

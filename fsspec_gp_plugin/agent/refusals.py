@@ -14,8 +14,13 @@ PLACE = "it has another mount, network or user namespace, or another root direct
 OFF = "the agent is switched off"
 ENVIRONMENT = "it has another environment of credentials"
 CONFIGURATION = "its configuration can't be used"
-OTHER = "another reason"
-REASONS = (FULL, DESCRIPTORS, ENDS, VERSION, HOOK, UNUSUAL, PLACE, OFF, ENVIRONMENT, CONFIGURATION, OTHER)
+ARGUMENTS = "its arguments are not those of its command"
+INCOMPLETE = "not all of its descriptors arrived"
+TAKEN_BACK = "it did not wait so long for the agent"
+REASONS = (
+    *(FULL, DESCRIPTORS, ENDS, VERSION, HOOK, UNUSUAL, PLACE, OFF, ENVIRONMENT, CONFIGURATION),
+    *(ARGUMENTS, INCOMPLETE, TAKEN_BACK),
+)
 
 
 class Refusal(Exception):
@@ -35,8 +40,10 @@ class Refusals:
         self._numbers = memoryview(mmap.mmap(-1, 8 * len(REASONS) * (workers + 1))).cast("q")
 
     def add(self, worker: int, reason: str) -> bool:
-        """One more, by the worker of that number, which alone writes there. Whether it is to tell the reason."""
-        place = REASONS.index(reason if reason in REASONS else OTHER)
+        """One more, by the worker of that number, which alone writes there, one thread at a time. Whether it is to tell
+        the reason.
+        """
+        place = REASONS.index(reason)
         self._numbers[len(REASONS) * (worker + 1) + place] += 1
         was_told, self._numbers[place] = self._numbers[place], 1
         return not was_told

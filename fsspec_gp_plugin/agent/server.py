@@ -145,9 +145,12 @@ class Server:
             self._fork(slot)
 
     def _fork(self, slot: Slot) -> None:
+        # One that comes while the worker is not ready for it is the worker's all the same.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         pid = os.fork()
         if not pid:
             self._be_worker(slot)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         slot.claim(pid)
         self._born[pid] = time.monotonic()
 
@@ -213,7 +216,9 @@ class Server:
 
     def _serves(self, asked: dict[str, Any]) -> bool:
         """Whether a hook's backup or restore can be served by this agent."""
-        is_same = asked["environment"] == digest(os.environ, asked["protocols"]) and asked["version"] == __version__
+        is_same = (
+            asked["environment"] == digest(os.environ, asked.get("protocols", ())) and asked["version"] == __version__
+        )
         return is_same and not self._stand_in and not self._ending
 
     def _status(self, asked: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from .. import installation, private
 from ..errors import LocalFileError, PluginError
+from .refusals import INCOMPLETE, TAKEN_BACK, VERSION, Refusal
 
 MAGIC = b"FGP2"
 LONGEST_REQUEST = 256 << 10
@@ -82,9 +83,11 @@ def peer(line: socket.socket) -> tuple[int, int]:
 
 
 def read_request(line: socket.socket) -> Request:
-    """The client's first message; WireError when it is none."""
+    """The client's first message; WireError when it is none, Refusal when it is in the words of another version."""
     head = _read(line, 8)
     length = int.from_bytes(head[4:], "little")
+    if head[:3] == MAGIC[:3] and head[:4] != MAGIC:
+        raise Refusal(VERSION)
     if head[:4] != MAGIC or length > LONGEST_REQUEST:
         raise WireError("not a request")
     body = _read(line, length)
@@ -113,15 +116,18 @@ def _read(line: socket.socket, count: int) -> bytes:
 
 
 def read_descriptors(line: socket.socket) -> list[int]:
-    """The descriptors 0 to 2 of the client, whose call is ours from now on; WireError where it is not, as the client
-    has gone, has sent others or not all arrived, or runs its command itself.
+    """The descriptors 0 to 2 of the client, whose call is ours from now on; Refusal where it is not, as not all have
+    arrived, or the client runs its command itself; WireError where that has gone.
     """
     word, descriptors, _, _ = socket.recv_fds(line, 1, 4, socket.MSG_CMSG_CLOEXEC)
+    is_complete = word == GO and len(descriptors) == 4
     is_ours = False
     with suppress(OSError):  # the client has taken the token back
-        is_ours = word == GO and len(descriptors) == 4 and os.eventfd_read(descriptors[3]) == 1
+        is_ours = is_complete and os.eventfd_read(descriptors[3]) == 1
     for fd in descriptors[3 if is_ours else 0 :]:
         os.close(fd)
+    if not word:
+        raise WireError("the client has gone")
     if not is_ours:
-        raise WireError("the client has gone, or not all of its descriptors arrived")
+        raise Refusal(TAKEN_BACK if is_complete else INCOMPLETE)
     return descriptors[:3]

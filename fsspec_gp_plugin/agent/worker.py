@@ -16,6 +16,7 @@ import struct
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import gzip_header
@@ -30,11 +31,13 @@ from . import wire
 from .admission import COMMANDS, Admission
 from .caller import be_as_nice_as, nice_value, unblocked
 from .line import Line
-from .refusals import CONFIGURATION, ENDS, FULL, Refusal
+from .refusals import CONFIGURATION, ENDS, FULL, INCOMPLETE, TAKEN_BACK, Refusal
 from .users import after_hook
 from .warm import Warm, WarmSupplies
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..config.loading import Config
     from .refusals import Refusals
     from .slots import Signs, Slot
@@ -82,6 +85,7 @@ class Worker:
         being taken back any more, for which there are `LAST_SECONDS`. After TERM commands have `DRAIN_SECONDS`.
         """
         signal.signal(signal.SIGTERM, self._note_term)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # as it is until now, in a process just forked
         take_over_library_logging(self._log)
         poller = select.poll()
         poller.register(parent, select.POLLIN)
@@ -94,9 +98,11 @@ class Worker:
                 # By the parent, already, or it was killed. Else nobody shuts down what all workers share.
                 with suppress(OSError):
                     self._listener.shutdown(socket.SHUT_RDWR)
-            if self._ending or time.monotonic() - said >= wire.ALIVE_SECONDS:
+            if time.monotonic() > self._last_call:
+                self._to_each(partial(Line.interrupt, signum=signal.SIGTERM))
+            if time.monotonic() - said >= wire.ALIVE_SECONDS:
                 said = time.monotonic()
-                self._say_alive()
+                self._to_each(Line.say_alive)
         wait_for_rest(min(self._last_call, time.monotonic()) + LAST_SECONDS)
 
     def _note_term(self, *_: object) -> None:
@@ -118,13 +124,11 @@ class Worker:
         with suppress(RuntimeError):  # the system gives no more threads
             threading.Thread(target=work, daemon=True).start()
 
-    def _say_alive(self) -> None:
+    def _to_each(self, say: Callable[[Line], None]) -> None:
         with self._lock:
             lines = list(self._lines)
         for line in lines:
-            if time.monotonic() > self._last_call:
-                line.interrupt(signal.SIGTERM)
-            line.say_alive()
+            say(line)
 
     def _hire(self) -> None:
         """Another thread that waits for clients, unless there is one; at the end, too, as each of them is to hear at
@@ -173,18 +177,22 @@ class Worker:
             pid, uid = wire.peer(client)
             if uid != os.geteuid():
                 return
-            request = wire.read_request(client)
+            name = "the command"
             try:
+                request = wire.read_request(client)
+                name = request.arguments[0]
                 config = self._accepted(request, full=full)
+                client.sendall(wire.TAKEN)
+                descriptors = wire.read_descriptors(client)
             except (Refusal, ConfigError) as error:
                 refusal = error if isinstance(error, Refusal) else Refusal(CONFIGURATION, str(error))
-                is_news = self._refusals.add(self._slot.number, refusal.reason)
-                client.sendall(wire.REFUSED)
+                with self._lock:
+                    is_news = self._refusals.add(self._slot.number, refusal.reason)
+                if refusal.reason not in (INCOMPLETE, TAKEN_BACK):
+                    client.sendall(wire.REFUSED)
                 if is_news:  # it waits no more, should the log hang
-                    self._log.info(f"agent: {request.arguments[0]} of process {pid} runs by itself: {refusal}")
+                    self._log.info(f"agent: {name} of process {pid} runs by itself: {refusal}")
                 return
-            client.sendall(wire.TAKEN)
-            descriptors = wire.read_descriptors(client)
         except (OSError, wire.WireError):
             return  # it has gone, and does without us
         line = Line(client)
@@ -210,14 +218,14 @@ class Worker:
         return config
 
     def _run(self, request: wire.Request, config: Config, line: Line, descriptors: list[int], pid: int) -> int:
-        name, *given = request.arguments
-        command = COMMANDS[name]
-        arguments = command.resolve_paths(given, request.cwd)
-        header_is_needed = gzip_header.is_needed(name, arguments[1])
-        begun = line.say_begun if header_is_needed else lambda: None
-        supplies = WarmSupplies(self._warm, config, line, self._memory, (pid, request.environment), begun)
         log = Log(pid=pid)
         try:
+            name, *given = request.arguments
+            command = COMMANDS[name]
+            arguments = command.resolve_paths(given, request.cwd)
+            header_is_needed = gzip_header.is_needed(name, arguments[1])
+            begun = line.say_begun if header_is_needed else lambda: None
+            supplies = WarmSupplies(self._warm, config, line, self._memory, (pid, request.environment), begun)
             for number, flags in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
                 descriptors.append(unblocked(descriptors[number], flags))
             streams = Streams(*descriptors[3:])

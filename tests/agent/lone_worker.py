@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Nothing of a test depends on how long a client may take for its messages.
 PROGRAM = """
-import _thread, os, socket, struct, sys
+import _thread, os, signal, socket, struct, sys
 from fsspec_gp_plugin.agent import refusals, slots, wire, worker
 wire.ALIVE_SECONDS = float(sys.argv[3])
 worker.DRAIN_SECONDS = float(sys.argv[4])
@@ -42,6 +42,9 @@ class Threads:  # the system gives none for the second
         return _thread.start_new_thread(*work)
 if os.environ.get("FEW_THREADS"):
     worker._thread = Threads()
+if os.environ.get("EARLY_TERM"):
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    os.kill(os.getpid(), signal.SIGTERM)
 listener = Listener(fileno=int(sys.argv[1]))
 worker.Worker(listener, slots.slots(1)[0], 1, (slots.Signs(), refusals.Refusals(1))).run(int(sys.argv[2]))
 os._exit(0)  # as the agent's workers end

@@ -256,3 +256,23 @@ def test_files_of_installations_that_are_gone_are_removed(database: Database) ->
     left = {path.name for path in directory.iterdir()}
     assert {name for name in left if name.startswith("gone")} == set()
     assert left >= {f"{name}{end}" for name in ("recent", "held") for end in ends}
+
+
+def test_the_status_of_an_agent_that_counts_no_refusals_is_shown(local: Plugin) -> None:
+    """One of the version before, which an update has left."""
+    agent = Agent(local.database)
+    answer = {name: value for name, value in agent.ask("status").items() if name != "refused"}
+    agent.stop()
+    directory = wire.open_directory(agent.home)
+    with socket.socket(socket.AF_UNIX) as earlier:
+        earlier.bind(wire.address(directory, wire.socket_name() + CONTROL))
+        earlier.listen()
+        earlier.settimeout(PATIENCE)
+        pipe, environment = subprocess.PIPE, local.database.environment()
+        command = [str(local.executable), "agent", "status"]
+        with subprocess.Popen(command, env=environment, stdout=pipe) as process, earlier.accept()[0] as line:
+            line.sendall(json.dumps(answer).encode() + b"\n")
+            out = process.communicate(timeout=PATIENCE)[0]
+    os.unlink(wire.socket_name() + CONTROL, dir_fd=directory)
+    os.close(directory)
+    assert (process.returncode, out.splitlines()[2]) == (0, b"commands: 0 running, 0 served")

@@ -72,11 +72,14 @@ def test_hundreds_of_tables_16_at_a_time(installed: Plugin, target: Target, agen
 def test_streams_for_which_it_has_no_descriptors_run_by_themselves(
     installed: Plugin, target: Target, agent: Agent
 ) -> None:
-    for worker in agent.ask("status")["workers"]:
+    workers = agent.ask("status")["workers"]
+    for worker in workers:
         hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)[1]
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (70, hard))
     data = os.urandom(3 * PART)
-    processes = [started_and_fed(installed, installed.database.table(number), PART) for number in range(14)]
+    processes = [
+        started_and_fed(installed, installed.database.table(number), PART) for number in range(7 * len(workers))
+    ]
     with ThreadPoolExecutor(len(processes)) as pool:
         ended = list(pool.map(lambda process: process.communicate(data, timeout=PATIENCE), processes))
     assert set(ended) == {(b"", b"")}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.agent import wire
+from fsspec_gp_plugin.agent.refusals import INCOMPLETE, TAKEN_BACK, VERSION
+from tests.agent.conftest import wait_until
 from tests.agent.lone_worker import hand_over, working
 
 if TYPE_CHECKING:
@@ -73,6 +75,18 @@ def test_what_the_client_has_taken_back_is_not_touched(work: Work, rows: int) ->
     hand_over(client, os.dup(rows))
     assert client.hear() == b""
     assert os.read(rows, 100) == b"rows"
+    assert_told(work, TAKEN_BACK)
+
+
+def assert_told(work: Work, reason: str) -> None:
+    """That the log says once why a command runs by itself, which is counted then, too."""
+    told = f"runs by itself: {reason}"
+    wait_until(lambda: sum(log.read_text().count(told) for log in work.folder.glob("gpAdminLogs/*.log")) == 1)
+
+
+def test_a_client_of_an_earlier_version_is_told_no(work: Work) -> None:
+    assert work.client().ask(b"FGP1" + bytes(4)) == wire.REFUSED
+    assert_told(work, VERSION)
 
 
 def test_descriptors_that_do_not_all_arrive_are_not_touched(work: Work, rows: int) -> None:
@@ -82,6 +96,7 @@ def test_descriptors_that_do_not_all_arrive_are_not_touched(work: Work, rows: in
     assert client.hear() == b""
     assert client.takes_back()
     assert os.read(rows, 100) == b"rows"
+    assert_told(work, INCOMPLETE)
     limit_descriptors(work, before)
     client, feeds = work.begun()
     os.close(feeds)

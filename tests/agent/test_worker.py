@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -17,8 +18,8 @@ import pytest
 from fsspec_gp_plugin.agent import wire
 from fsspec_gp_plugin.agent.worker import MOST_STREAMS
 from tests.agent.conftest import wait_until, write_config
-from tests.agent.lone_worker import NEVER, OFTEN, working
-from tests.agent.played_client import PATIENCE
+from tests.agent.lone_worker import FILE, OFTEN, working
+from tests.agent.played_client import PATIENCE, request
 from tests.protocol.conftest import PART
 from tests.servers.faults import Answer
 from tests.servers.proxy import Proxy
@@ -42,7 +43,7 @@ def test_a_command_that_takes_long_is_told_to_go_on(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_takes_no_more_lets_its_commands_end_and_says_that_they_go_on(tmp_path: Path) -> None:
-    with working(tmp_path, NEVER) as work:
+    with working(tmp_path, OFTEN) as work:
         client, feeds = work.begun()
         work.end()
         assert [client.hear() for _ in range(3)] == [wire.ALIVE] * 3
@@ -71,6 +72,11 @@ def test_after_term_a_worker_takes_no_more_and_its_commands_end(tmp_path: Path) 
         assert client.hear_end() == 0
         assert work.process.wait(PATIENCE) == 0
     assert [path.read_bytes() for path in tmp_path.glob("disk/backups/*/*/gpbackup*")] == [b"rows"]
+
+
+def test_a_term_that_comes_before_a_worker_is_ready_for_it_counts(tmp_path: Path) -> None:
+    with working(tmp_path, EARLY_TERM="1") as work:
+        assert work.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("how", ["TERM", "killed, then the agent ends"])
@@ -141,6 +147,25 @@ def test_after_an_error_of_accept_the_next_client_is_served(tmp_path: Path) -> N
             assert client.hear_end() == 0
         work.end()
         assert work.process.wait(PATIENCE) == 0
+
+
+def test_a_long_line_is_cut_so_that_it_fits_where_there_is_room(tmp_path: Path) -> None:
+    """Of a pipe that can be written to only a page is sure to be free."""
+    with working(tmp_path) as work:
+        reads, writes = os.pipe()
+        fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, 8192)
+        assert os.write(writes, bytes(4096)) == 4096
+        client = work.client()
+        missing = FILE.rpartition("/")[0] + "/gpbackup_" + 1200 * "\u00fc\u00fc\u00fc"
+        work.request()
+        config = str(tmp_path / "config.yaml")
+        assert client.ask(request("restore_data", config, missing, environment=work.environment)) == wire.TAKEN
+        client.hand_over([*(os.open("/dev/null", os.O_RDWR) for _ in range(2)), writes])
+        assert client.hear_end() != 0
+        line = os.read(reads, 1 << 16)[4096:].decode()
+        assert line.startswith("fsspec_gp_plugin: restore_data: ")
+        assert line.endswith("\u00fc\n")
+        os.close(reads)
 
 
 NICE_CLIENT = """
