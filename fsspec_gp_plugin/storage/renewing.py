@@ -41,7 +41,10 @@ def within(seconds: float, action: Callable[[], None]) -> None:
         finally:
             ended.set()
 
-    threading.Thread(target=run, name="credentials", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="credentials", daemon=True).start()
+    except RuntimeError:  # the system gives no more threads
+        run()
     if not ended.wait(seconds):
         raise NoTokenYetError(f"nothing came in {seconds:.0f} s")
     if failed:
@@ -111,9 +114,10 @@ class Renewable:
                 return
             now = self._renewed = time.monotonic()
             # Not what was replaced just now: requests may be under way there.
-            due = [close for at, close in self._replaced if now - at > _LONGEST_REQUEST_SECONDS]
-            self._replaced = [(at, close) for at, close in self._replaced if close not in due]
             self._replaced.append((now, self._go_on_with(fresh)))
+            due = []
+            while now - self._replaced[0][0] > _LONGEST_REQUEST_SECONDS:
+                due.append(self._replaced.pop(0)[1])
         for close in due:
             close()
 

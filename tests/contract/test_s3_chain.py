@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from fsspec_gp_plugin.errors import CredentialsEnded, StorageError
 from fsspec_gp_plugin.storage.opening import open_store
+from fsspec_gp_plugin.storage.renewing import within
 from fsspec_gp_plugin.storage.s3 import chain
 from fsspec_gp_plugin.storage.s3.own_signer import OwnSigner, own_signer
 from tests.contract.stores import content
@@ -190,3 +192,13 @@ def test_a_program_that_hangs_is_waited_for_no_longer_than_anything_else(
         store.close()
         wait_until((home / "pid").exists)
         os.kill(int((home / "pid").read_text()), signal.SIGKILL)
+
+
+def test_credentials_are_found_where_the_system_gives_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done: list[str] = []
+    within(30, lambda: done.append("found"))
+    assert done == ["found"]
