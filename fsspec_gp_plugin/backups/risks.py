@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..config.units import format_duration
 from ..storage.renewing import Renewable
-from ..storage.retrying import RetryingStore
+from ..storage.retrying import bare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def risks_of_the_way(store: Store, of: str = "") -> Iterator[str]:
 
 def risks_of_the_credentials(store: Store, config: Config, of: str = "") -> Iterator[str]:
     """Whether those of an opened store end so soon that a backup may outlive them. `config`: the store's own."""
-    inner = store.inner if isinstance(store, RetryingStore) else store
+    inner = bare(store)
     if not isinstance(inner, Renewable):
         return
     end = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .retrying import RetryingStore
+from .retrying import bare
 
 if TYPE_CHECKING:
     from .api import Store
@@ -16,8 +16,7 @@ def clock_offset(store: Store) -> float | None:
     """
     from email.utils import parsedate_to_datetime
 
-    inner = store.inner if isinstance(store, RetryingStore) else store
-    heard: tuple[str, float] | None = getattr(inner, "heard", None)
+    heard: tuple[str, float] | None = getattr(bare(store), "heard", None)
     if heard is None:
         return None
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..checksum import combined, crc32c
 from ..errors import StorageError, Unreachable
-from .api import ObjectInfo
+from .api import Capabilities, ObjectInfo
 from .errors import error_code, http_status, translated, translating, was_never_sent
 from .http.cancellation import Cancellation
 
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+# What both allow.
+MULTIPART = Capabilities(
+    parallel_parts=True,
+    parallel_reads=True,
+    creates=True,
+    min_part_size=5 << 20,
+    max_part_size=5 << 30,
+    max_parts=10_000,
+)
 # What a store says of an upload that was completed or aborted.
 UPLOAD_ENDED = ("NoSuchUpload", "404")
 

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _KEYS_A_DELETE = 1000
 
 
+def bare(store: Store) -> Store:
+    """The store that does the work, where this one makes it patient."""
+    return store.inner if isinstance(store, RetryingStore) else store
+
+
 class RetryingStore:
     """A store that is patient. Reads go on at their own last byte."""
 

@@ -96,8 +96,8 @@ class PartSchedule:
         fewest = max(self._smallest, _UNIT)
         if self.capacity is not None:
             after = sum(
-                min(count, max(0, end - number)) * size
-                for end, (count, size) in zip(self._ends, self._table, strict=True)
+                min(count, max(0, end - number)) * each
+                for end, (count, each) in zip(self._ends, self._table, strict=True)
             )
             fewest = max(fewest, min(self.capacity, _PROMISED) - start - after)
         return min(size, max(fewest, carries // _UNIT * _UNIT))

@@ -19,6 +19,7 @@ from fsspec_gp_plugin.agent import wire
 from fsspec_gp_plugin.agent.worker import MOST_STREAMS
 from tests.agent.conftest import wait_until, write_config
 from tests.agent.lone_worker import FILE, OFTEN, working
+from tests.agent.pipes import full_pipe
 from tests.agent.played_client import PATIENCE, request
 from tests.protocol.conftest import PART
 from tests.servers.faults import Answer
@@ -204,12 +205,7 @@ def nice_value(thread: str) -> int:
 def test_a_command_that_fails_ends_though_nobody_reads_its_standard_error(tmp_path: Path) -> None:
     """It would hold the caller's pipes, and the agent could not end."""
     with working(tmp_path) as work:
-        reads, full = os.pipe()
-        os.set_blocking(full, False)
-        with suppress(BlockingIOError):
-            while os.write(full, b"x" * 4096):
-                pass
-        os.set_blocking(full, True)
+        reads, full = full_pipe()
         client = work.client()
         assert client.ask(work.request(command="restore_data")) == wire.TAKEN
         client.hand_over([*(os.open("/dev/null", os.O_RDWR) for _ in range(2)), full])

@@ -5,7 +5,6 @@ abort.
 from __future__ import annotations
 
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from fsspec_gp_plugin.checksum import crc32c, in_base64
 from fsspec_gp_plugin.errors import StorageError, Unreachable
 from tests.contract.test_s3_completion import DATA, PARTS, PATH, Uploads, _Multipart, written
 from tests.contract.test_s3_gateways import KEY, store_at
+from tests.servers.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,10 +72,8 @@ class _Contradicting(_Multipart, BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Store]:
-    with Store() as made:
-        threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
+    with serving(Store()) as made:
         yield made
-        made.shutdown()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from fsspec_gp_plugin.errors import StorageError, Unreachable
 from fsspec_gp_plugin.storage.opening import open_store
 from tests.contract.test_s3_gateways import Gateway, _Handler, store_at
 from tests.servers.ports import closed_port
+from tests.servers.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,13 +80,9 @@ class _Deleting(_Handler, BaseHTTPRequestHandler):
 
 @pytest.fixture
 def gateway() -> Iterator[Deleting]:
-    with Deleting() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with serving(Deleting()) as server:
         server.objects = {f"/bucket/{n}": b"" for n in range(COUNT)}
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def delete(gateway: Deleting, count: int = COUNT) -> None:

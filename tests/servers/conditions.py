@@ -6,7 +6,6 @@ The signature of a request covers that header, so the front signs each request a
 from __future__ import annotations
 
 import http.client
-import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tests.servers.minio import PASSWORD, USER
+from tests.servers.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,11 +85,5 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def without_conditions(minio: Minio) -> Iterator[Minio]:
     """The same server, at another endpoint, which replaces an object where it was asked to create one."""
-    with _Front(minio.endpoint) as front:
-        thread = threading.Thread(target=front.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield replace(minio, endpoint=f"http://127.0.0.1:{front.server_address[1]}")
-        finally:
-            front.shutdown()
-            thread.join()
+    with serving(_Front(minio.endpoint)) as front:
+        yield replace(minio, endpoint=f"http://127.0.0.1:{front.server_address[1]}")

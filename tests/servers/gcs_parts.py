@@ -12,7 +12,6 @@ import argparse
 import json
 import signal
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from xml.sax.saxutils import escape
 
 from fsspec_gp_plugin.checksum import crc32c, in_base64
 from tests.servers import gcs_sessions
+from tests.servers.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -229,14 +229,8 @@ def _time(seconds: float) -> str:
 @contextmanager
 def running(target: str) -> Iterator[Front]:
     """The front of a server at `target`, until the block ends."""
-    with Front(target) as front:
-        thread = threading.Thread(target=front.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield front
-        finally:
-            front.shutdown()
-            thread.join()
+    with serving(Front(target)) as front:
+        yield front
 
 
 def main() -> None:

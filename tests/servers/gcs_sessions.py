@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from tests.servers.serving import serving
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -154,11 +156,5 @@ def is_empty(front: Front) -> bool:
 @contextmanager
 def running(target: str) -> Iterator[Front]:
     """The front of a server at `target`, until the block ends."""
-    with Front(target) as front:
-        thread = threading.Thread(target=front.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield front
-        finally:
-            front.shutdown()
-            thread.join()
+    with serving(Front(target)) as front:
+        yield front

@@ -8,7 +8,6 @@ from xml.sax.saxutils import escape
 
 from ...checksum import in_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
-from ..api import Capabilities
 from ..errors import http_status
 from ..multipart import Begun, MultipartWriter
 from .answers import no_object_missing
@@ -21,14 +20,6 @@ if TYPE_CHECKING:
     from ..api import ObjectInfo
     from .store import GcsStore
 
-PARALLEL = Capabilities(
-    parallel_parts=True,
-    parallel_reads=True,
-    creates=True,
-    min_part_size=5 << 20,
-    max_part_size=5 << 30,
-    max_parts=10_000,
-)
 # Answers to the first request of all that may mean "not in parts": of roles without the permissions for it, and of
 # emulators that know none.
 _REFUSED = ("400", "403", "404", "405", "501")

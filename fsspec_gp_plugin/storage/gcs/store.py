@@ -13,9 +13,9 @@ from ..api import ObjectInfo, Upload
 from ..errors import http_status, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
 from ..http.ranges import require_range
+from ..multipart import MULTIPART
 from ..renewing import Renewable
 from .answers import GENERATION, described, described_by_headers, no_object_missing
-from .parts import PARALLEL
 from .resumable import SERIAL, ResumableWriter
 from .unfinished import abort_listed, last_part_of, listed_below
 from .writer import GcsWriter
@@ -51,7 +51,7 @@ class GcsStore(Renewable):
         """What it can do, as far as is known by now."""
         if self.takes_parts is False:
             return SERIAL
-        return PARALLEL._replace(first_part_shows=self.takes_parts is None)
+        return MULTIPART._replace(first_part_shows=self.takes_parts is None)
 
     @property
     def place(self) -> str:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from ...checksum import crc32c, from_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
-from ..api import Capabilities, ObjectInfo, Upload
+from ..api import ObjectInfo, Upload
 from ..errors import http_status, translating
 from ..fallbacks import creating, raise_failures
 from ..http.cancellation import Cancellation
 from ..http.ranges import require_range
+from ..multipart import MULTIPART
 from ..renewing import Renewable
 from .answers import answered_size, no_object_missing, require_listing, writing
 from .deletion import Deletion
@@ -39,14 +40,7 @@ _WITHOUT_CHECKSUMS = "`config_kwargs: {request_checksum_calculation: when_requir
 class S3Store(Renewable):
     """Objects of one bucket below a prefix."""
 
-    capabilities = Capabilities(
-        parallel_parts=True,
-        parallel_reads=True,
-        creates=True,
-        min_part_size=5 << 20,
-        max_part_size=5 << 30,
-        max_parts=10_000,
-    )
+    capabilities = MULTIPART
 
     def __init__(
         self,

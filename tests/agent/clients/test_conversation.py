@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 import fsspec_gp_plugin
 from tests.agent.clients.installations import Limits, ended
 from tests.agent.conftest import PATIENCE, descriptors, wait_until
+from tests.agent.pipes import full_pipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,17 +159,6 @@ def test_a_message_that_nobody_reads_keeps_no_client(caller: Caller, fake: FakeA
             process.wait(PATIENCE)
     assert ended(process)[0] == (128 + signum if signum else 1)
     os.close(reads)
-
-
-def full_pipe() -> tuple[int, int]:
-    """A pipe into which nothing more fits; whoever writes waits."""
-    reads, full = os.pipe()
-    os.set_blocking(full, False)
-    with suppress(BlockingIOError):
-        while os.write(full, b"x" * 4096):
-            pass
-    os.set_blocking(full, True)
-    return reads, full
 
 
 def test_while_it_waits_the_client_holds_nothing_but_what_it_handed_over(
