@@ -75,7 +75,7 @@ def _status(*, as_json: bool) -> int:
         f"commands: {found['streams']} running, {found['served']} served",
         *(f"not served: {count}, as {reason}" for reason, count in found.get("refused", {}).items()),
         f"nice value {found['nice']}, control group {found['control_group'] or '?'}",
-        *([f"ends with: {found['ended_with']}"] if found["ended_with"] else []),
+        *([f"ends with: {found['ended_with']}"] if found.get("ended_with") else []),
         *(["started by a data command: the next setup hook replaces it"] if found["stand_in"] else []),
         *(
             f"needed by: {one['user']}, registered {format_duration(one['registered'])} ago, last sign "
