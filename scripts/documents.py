@@ -33,9 +33,8 @@ class Piece:
 
 def find(root: Path) -> list[Path]:
     """The documents below a checkout's root."""
-    return [path for path in (root / "README.md", root / "CHANGELOG.md") if path.exists()] + sorted(
-        (root / "docs").rglob("*.md")
-    )
+    at_top = (root / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))
+    return [path for path in at_top if path.exists()] + sorted((root / "docs").rglob("*.md"))
 
 
 def code(document: Path) -> Iterator[Piece]:

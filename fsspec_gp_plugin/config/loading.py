@@ -232,4 +232,4 @@ def _nearest(name: str) -> str:
     import difflib
 
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else "; the README lists the known ones"
+    return f"; did you mean {close[0]!r}?" if close else "; docs/configuration.md lists all options"

@@ -1,6 +1,6 @@
 """Every key that may stand under `options:`, in one table.
 
-It yields the parser, the messages, and the reference in the README (a test compares the two).
+It makes the parser, the messages, and the table in docs/configuration.md (a test compares the two).
 """
 
 from __future__ import annotations
@@ -47,120 +47,140 @@ class Option(NamedTuple):
 OPTIONS: tuple[Option, ...] = (
     Option(
         "url",
-        "fsspec URL of the root of all backups: `s3://bucket/prefix`, `file:///directory`, any protocol "
-        "that fsspec knows; chained ones (`simplecache::…`) excepted",
+        "the fsspec URL below which all backups are stored: `s3://bucket/prefix`, `file:///directory`, or any other "
+        "protocol of fsspec. Chained URLs (`simplecache::…`) are refused",
         default_text="required",
     ),
     Option(
         "storage_options",
-        "text (a block scalar, `|`) holding a YAML or JSON mapping, handed to the fsspec filesystem",
+        "options for the fsspec filesystem: a YAML or JSON mapping, written as text (a block scalar, `|`)",
         default="",
         default_text="empty",
     ),
     Option(
         "storage_options_file",
-        "the same mapping from a file on each host, laid over `storage_options`; refused unless owned by "
-        "the user and closed to others. Where secrets belong",
+        "the path of a file on each host with such a mapping; its values override those of `storage_options`. The file "
+        "must belong to the user and be closed to others (mode 0600). Secrets belong here",
     ),
-    Option("backup_max_concurrent_requests", "parts in flight in one backup stream", parse_count, 4, "`4`"),
-    Option("restore_max_concurrent_requests", "ranges in flight in one restore stream", parse_count, 4, "`4`"),
+    Option(
+        "backup_max_concurrent_requests",
+        "maximum number of parts that one backup stream sends at the same time, 1 to 64",
+        parse_count,
+        4,
+        "`4`",
+    ),
+    Option(
+        "restore_max_concurrent_requests",
+        "maximum number of ranges that one restore stream receives at the same time, 1 to 64",
+        parse_count,
+        4,
+        "`4`",
+    ),
     Option(
         "backup_multipart_chunksize",
-        "size of the first parts of a stream; they grow where the store limits their number",
+        "size of the first parts of a stream, 64 KB to 5 GB. Later parts are larger if the store limits their number",
         parse_part_size,
         8 << 20,
         "`8MB`",
     ),
-    Option("restore_multipart_chunksize", "size of a read", parse_part_size, 8 << 20, "`8MB`"),
+    Option("restore_multipart_chunksize", "size of a range, 64 KB to 5 GB", parse_part_size, 8 << 20, "`8MB`"),
     Option(
         "fixed_part_size",
-        "`on`: all parts of a stream have `backup_multipart_chunksize` (Cloudflare R2 wants that)",
+        "`on`: all parts of a stream have the size `backup_multipart_chunksize` (Cloudflare R2 requires this)",
         parse_switch,
         default=False,
         default_text="`off`",
     ),
     Option(
         "max_parts",
-        "parts that the store takes of one object, where they are fewer than it says (Scaleway: `1000`)",
+        "maximum number of parts per object, if your store allows fewer than the default (Scaleway: `1000`)",
         parse_limit_of_parts,
         default_text="the store's (S3: `10000`)",
     ),
     Option(
         "memory_limit",
-        "buffers of one running stream, two parts at the least ([how it is spent](docs/memory.md))",
+        "memory for the buffers of one running stream; a stream always gets at least two buffers "
+        "([how it is used](memory.md))",
         parse_memory,
         128 << 20,
         "`128MB`",
     ),
-    Option("max_bandwidth", "bytes a second for one stream, such as `50MB`", parse_bandwidth),
+    Option("max_bandwidth", "maximum number of bytes per second of one stream, such as `50MB`", parse_bandwidth),
     Option(
         "timeout",
-        "how long a request may stand still; the whole of it may take that and what its bytes need at 16 KB/s",
+        "abort a request after this long without progress. Its total limit is this plus its size divided by 16 KB/s",
         parse_deadline,
         60.0,
         "`60s`",
     ),
     Option(
         "max_retries",
-        "how often a request is repeated after a failure that may pass, within an outage of 5 minutes",
+        "maximum retries of a request after a transient error. Retries also end after "
+        "[a time limit](failures.md#what-is-retried): 5½ minutes for data",
         parse_retries,
-        default_text="as often as fit into an outage of 5 minutes",
+        default_text="as many as fit into the time limit",
     ),
     Option(
         "checksum",
-        "`crc32c` or `off`: computed of every stream, kept in [manifests](docs/integrity.md) beside the backup, "
-        "compared on restore; parts are protected on their way in any case",
+        "`crc32c`: compute a checksum of every stream, keep it in a [manifest](integrity.md) beside the backup, and "
+        "compare it on restore. `off`: don't. Each part is protected on its way in both cases",
         one_of("crc32c", "off"),
         "crc32c",
         "`crc32c`",
     ),
     Option(
         "agent",
-        "`on`: the setup hooks start a warm process on each host that does the work of the others "
-        "([how](docs/agent.md)); `off`: each does its own",
+        "`on`: the setup hooks start a warm process on each host, which does the work of the other commands "
+        "([how](agent.md)). `off`: each command does its own work",
         parse_switch,
         default=True,
         default_text="`on`",
     ),
-    Option("agent_memory_limit", "buffers of all streams of the warm process together", parse_memory, 2 << 30, "`2GB`"),
-    Option("agent_idle", "how long the warm process stays when no run needs it", parse_idle, 10.0, "`10s`"),
+    Option(
+        "agent_memory_limit",
+        "memory for the buffers of all streams of one agent together",
+        parse_memory,
+        2 << 30,
+        "`2GB`",
+    ),
+    Option("agent_idle", "how long the agent stays when no backup or restore needs it", parse_idle, 10.0, "`10s`"),
     Option(
         "logger_verbosity",
-        "what goes to the log: `error`, `info`, `verbose` or `debug`",
+        "what is written to the log: `error`, `info`, `verbose` or `debug`",
         one_of(*VERBOSITIES),
         "info",
         "`info`",
     ),
     Option(
         "cluster",
-        "a name for this cluster, where [several share a `url`](docs/clusters.md): it counts instead of the database's "
-        "system identifier and the coordinator's host and directory",
+        "a name for this cluster, if [several clusters share a `url`](clusters.md). It is used instead of the "
+        "database's system identifier and the coordinator's host and directory",
         parse_name,
         default="",
         default_text="none",
     ),
     Option(
         "state_directory",
-        "the absolute path of a directory of this user alone on each host, for journals, catalogs and notes; "
-        "`${NAME}` is taken from the environment",
+        "the absolute path of a directory on each host that only this user can read, for journals, catalogs and "
+        "records of runs. `${NAME}` is replaced from the environment",
         parse_directory,
         default="",
         default_text="`~/.fsspec_gp_plugin`",
     ),
     Option(
         "restore_incomplete",
-        "`on`: restore what there is of a backup that lacks objects, as with filters; what is missing goes to the log",
+        "`on`: restore a backup although objects are missing, for example with filters. The log names what is missing",
         parse_switch,
         default=False,
         default_text="`off`",
     ),
     Option(
         "replica_url",
-        "a [second target](docs/replicas.md), to which `replicate_backup` copies, and from which a restore reads "
-        "what the first lacks, or all where that is out of reach",
+        "the URL of a [second target](replicas.md). `replicate_backup` copies backups to it; a restore reads from it "
+        "what the primary lacks, or everything if the primary is out of reach",
     ),
-    Option("replica_storage_options", "as `storage_options`, of the second target", default="", default_text="empty"),
-    Option("replica_storage_options_file", "as `storage_options_file`, of the second target"),
+    Option("replica_storage_options", "like `storage_options`, for the replica", default="", default_text="empty"),
+    Option("replica_storage_options_file", "like `storage_options_file`, for the replica"),
     *(
         Option(name, "the S3 plugin's: a configuration of that plugin works as it is", ours=False)
         for name in s3_plugin.NAMES
@@ -168,7 +188,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("restore_subset", "gprestore's own: use `restore_data_subset`", ours=False),
     Option(
         "password_encryption",
-        "gpbackup's own: `on` makes it pass the key of [encrypted values](docs/security.md#encrypted-values)",
+        "gpbackup's own: `on` makes gpbackup pass the key of [encrypted values](security.md#encrypted-values)",
         parse_switch,
         ours=False,
     ),
@@ -183,16 +203,16 @@ BY_NAME = {option.name: option for option in OPTIONS}
 
 
 def reference() -> str:
-    """The option table of the README, in Markdown."""
+    """The option table of docs/configuration.md, in Markdown."""
     lines = ["| option | default | meaning |", "| --- | --- | --- |"]
     lines += [
         f"| `{option.name}` | {option.default_text} | {_cell(option.meaning)} |" for option in OPTIONS if option.ours
     ]
     lines.append("| `password_encryption` | `off` | " + BY_NAME["password_encryption"].meaning + " |")
     lines.append(
-        f"| {_names(s3_plugin.NAMES)} | | the S3 plugin's: [a configuration of that plugin](docs/migration.md) works |"
+        f"| {_names(s3_plugin.NAMES)} | | the S3 plugin's: [a configuration of that plugin](migration.md) works |"
     )
-    for parse, meaning in ((str, "accepted and left alone"), (parse_switched_off, "only `off` in this version")):
+    for parse, meaning in ((str, "accepted and ignored"), (parse_switched_off, "only `off` is accepted")):
         theirs = [option.name for option in OPTIONS if not option.ours and option.parse is parse]
         lines.append(
             f"| {_names(name for name in theirs if name not in s3_plugin.NAMES)} | | gpbackup's own: {meaning} |"

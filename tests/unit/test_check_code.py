@@ -114,6 +114,7 @@ layers = ["dispatch", "protocol | cli", "storage", "errors"]
     [
         ("dispatch → protocol, cli → storage → errors", None),
         ("dispatch → cli, protocol →\nstorage → errors", None),
+        ("journal → manifest → catalog`, `dispatch → protocol, cli → storage → errors", None),
         ("dispatch → protocol → storage → errors", "layer 2 is protocol, in pyproject.toml cli, protocol"),
         ("dispatch → protocol, cli → errors → storage", "layer 3 is errors, in pyproject.toml storage"),
         ("dispatch → protocol, cli → storage", "layer 4 is missing, in pyproject.toml errors"),

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 import fsspec_gp_plugin
-from fsspec_gp_plugin.commands import COMMANDS
+from fsspec_gp_plugin.commands import COMMANDS, PEOPLE
 from fsspec_gp_plugin.config.options import reference
+from scripts import documents
 
 
 def test_imports_go_one_way() -> None:
@@ -39,12 +40,12 @@ def test_an_import_of_fsspec_outside_of_storage_is_found(tmp_path: Path) -> None
     assert found == {"new", "log", *(folder.name for folder in folders)} - {"storage"}
 
 
-def test_the_readmes_option_table_is_the_codes() -> None:
-    assert reference() in Path("README.md").read_text()
+def test_the_documents_option_table_is_the_codes() -> None:
+    assert reference() in Path("docs/configuration.md").read_text()
 
 
 def test_no_placeholder_is_left_in_the_documents() -> None:
-    for document in (Path("README.md"), Path("CHANGELOG.md"), *Path("docs").glob("*.md")):
+    for document in documents.find(Path()):
         assert re.findall(r"(?m)^\W*(?:[A-Z_]{3,}|TODO.*|TBD.*)\W*$", document.read_text()) == [], document
 
 
@@ -64,9 +65,9 @@ def test_the_changelog_knows_this_version() -> None:
     assert f"## [{fsspec_gp_plugin.__version__}]" in Path("CHANGELOG.md").read_text()
 
 
-def test_every_command_is_explained_in_the_readme() -> None:
-    text = Path("README.md").read_text()
-    assert [name for name in COMMANDS if f"`{name}" not in text] == []
+def test_every_command_is_explained_in_the_documents() -> None:
+    text = Path("docs/commands.md").read_text()
+    assert [name for name in (*COMMANDS, *PEOPLE) if not re.search(rf"(?:`|fsspec_gp_plugin ){name}\b", text)] == []
 
 
 @pytest.mark.skipif(not Path("fsspec_gp_plugin").is_dir(), reason="there is no source tree")
@@ -124,11 +125,11 @@ def test_gpbackups_commands_load_nothing_of_the_commands_for_people() -> None:
 
 def test_messages_that_are_explained_are_those_of_the_program() -> None:
     """The first cells of docs/troubleshooting.md: each piece between `…` stands in the code."""
-    told = []
-    for path in Path(fsspec_gp_plugin.__file__).parent.rglob("*.py"):
+    package = Path(fsspec_gp_plugin.__file__).parent
+    told = [Path("bin/fsspec_gp_plugin").read_text(), (package / "agent/client.c").read_text()]
+    for path in package.rglob("*.py"):
         nodes = ast.walk(ast.parse(path.read_text()))
         told += [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    told.append(Path("bin/fsspec_gp_plugin").read_text())
     rows = re.findall(r"(?m)^\| (`.*?) \|", Path("docs/troubleshooting.md").read_text())
     others = ("No such file", "Permission denied", "Could not find", "No module", "symbol lookup")  # other programs'
     messages = [text for row in rows for text in re.findall(r"`([^`]+)`", row) if not text.startswith(others)]
