@@ -18,7 +18,7 @@ from .errors import Interrupted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .agent.users import Attendance
+    from .agent.hook_actions import Attendance
     from .protocol.context import Context
 
 API_VERSION = "0.5.0"
@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     if command is not None and {"--help", "-h"} & set(argv[1:]):
         return _print(command.help)
     if argv[0] == "agent":
-        from .agent.people import main as agent
+        from .agent.control import main as agent
 
         return agent(argv[1:])
     if argv[0] in PEOPLE or argv[0] == READ_OBJECT:
@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
             and "--yes" in argv
             and (removed := re.search(r" --run[ =]([0-9]{14}) ", f"{' '.join(argv)} "))
         ):
-            from .agent.users import release_run
+            from .agent.hook_actions import release_run
 
             release_run(removed[1])
         return status
@@ -68,7 +68,7 @@ def _run(argv: Sequence[str]) -> int:
     def prepare(context: Context) -> None:
         nonlocal attendance
         if command is not None and command.is_for_agent and context.config.agent and (command.is_hook or _had_agent()):
-            from .agent.users import Attendance
+            from .agent.hook_actions import Attendance
 
             attendance = Attendance()
             attendance.before(context, argv[1:])

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 LIMIT = 300
 PRODUCT_LIMIT = 260
+# A store and its writer keep one contract, so they are read together.
+STORE_LIMIT = 420
 _PATTERNS = (
     "*.py",
     "fsspec_gp_plugin/**/*.py",
@@ -28,7 +30,7 @@ LONGER = {
     "tests/contract/test_s3_gateways.py": 315,
     "tests/contract/test_transport.py": 371,
     "tests/protocol/test_replication.py": 359,
-    "tests/unit/test_schedule.py": 317,
+    "tests/unit/test_part_sizes.py": 317,
 }
 
 
@@ -40,12 +42,18 @@ def problems(root: Path, longer: dict[str, int] = LONGER) -> Iterator[str]:
         for path in root.glob(pattern)
     }
     for name, lines in sorted(lengths.items()):
-        limit = longer.get(name, PRODUCT_LIMIT if name.startswith("fsspec_gp_plugin/") else LIMIT)
+        limit = longer.get(name, _limit(name))
         if lines > limit:
             yield f"{name} has {lines} lines, and may have {limit}"
     for name in longer:
         if lengths.get(name, 0) <= LIMIT:
             yield f"{name} is no longer than {LIMIT} lines: take it out of the list in scripts/check_sizes.py"
+
+
+def _limit(name: str) -> int:
+    if name.startswith("fsspec_gp_plugin/storage/") and name.endswith("/store.py"):
+        return STORE_LIMIT
+    return PRODUCT_LIMIT if name.startswith("fsspec_gp_plugin/") else LIMIT
 
 
 if __name__ == "__main__":

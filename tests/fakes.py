@@ -8,12 +8,12 @@ import threading
 from typing import TYPE_CHECKING
 
 from fsspec_gp_plugin.errors import AlreadyExists, Interrupted, NotFound, ObjectChanged, StorageError
-from fsspec_gp_plugin.storage.api import Capabilities, ObjectInfo, Upload
+from fsspec_gp_plugin.storage.contract import Capabilities, ObjectInfo, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from fsspec_gp_plugin.storage.api import PartWriter
+    from fsspec_gp_plugin.storage.contract import PartWriter
 
 
 class FakeStore:

@@ -6,13 +6,13 @@ import os
 from typing import TYPE_CHECKING
 
 from .. import __version__, commands
-from .descriptors import Descriptors, most_of_stream
+from .descriptor_budget import Descriptors, most_of_stream
 from .environment import differing, place
 from .refusals import ARGUMENTS, DESCRIPTORS, ENVIRONMENT, HOOK, OFF, PLACE, UNUSUAL, VERSION, Refusal
 
 if TYPE_CHECKING:
     from ..config.loading import Config
-    from .warm import Warm
+    from .cache import Warm
     from .wire import Request
 
 COMMANDS = {name: command for name, command in commands.COMMANDS.items() if command.is_for_agent}

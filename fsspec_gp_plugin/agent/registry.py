@@ -15,7 +15,7 @@ from ..gpbackup_process import GpbackupProcess
 from ..private import read_in, replace_in, unlink_in
 
 if TYPE_CHECKING:
-    from .slots import Signs
+    from .shared_counters import Signs
 
 SUFFIX = ".users"
 # A user that has shown no sign of life for so long is forgotten: its gpbackup was killed, and no hook came.

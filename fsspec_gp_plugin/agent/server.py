@@ -22,10 +22,10 @@ from .environment import digest
 from .listening import Listening
 from .refusals import Refusals
 from .registry import SUFFIX, Registry
-from .slots import Signs, slots
+from .shared_counters import Signs, slots
 
 if TYPE_CHECKING:
-    from .slots import Slot
+    from .shared_counters import Slot
 
 CONTROL = ".control"
 _LOOK_SECONDS = 1.0

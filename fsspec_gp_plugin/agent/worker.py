@@ -26,21 +26,21 @@ from ..log import Log, take_over_library_logging
 from ..process import Streams
 from ..protocol.supplies import Supplies
 from ..transfer.buffers import Memory
-from ..transfer.ending import wait_for_rest
+from ..transfer.finish import wait_for_rest
 from . import wire
 from .admission import COMMANDS, Admission
+from .cache import Warm, WarmSupplies
 from .caller import be_as_nice_as, nice_value, unblocked
-from .line import Line
+from .client_link import Line
+from .hook_actions import after_hook
 from .refusals import CONFIGURATION, ENDS, FULL, INCOMPLETE, TAKEN_BACK, Refusal
-from .users import after_hook
-from .warm import Warm, WarmSupplies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..config.loading import Config
     from .refusals import Refusals
-    from .slots import Signs, Slot
+    from .shared_counters import Signs, Slot
 
 MOST_STREAMS = 64
 # Of the backup that a local path of gpbackup's belongs to.

@@ -9,7 +9,7 @@ from .plans import plans_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..storage.api import Store
+    from ..storage.contract import Store
     from .survey import Backup
 
 _STATES = {"incomplete": "which gpbackup did not finish", "failed": "which failed by its report"}

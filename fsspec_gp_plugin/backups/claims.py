@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..integrity.claim import Claim
     from ..integrity.cluster import Cluster
-    from ..storage.api import ObjectInfo, Store
+    from ..storage.contract import ObjectInfo, Store
 
     # Takes, as text, what is not as it might be, and yet no failure.
     Note = Callable[[str], None]

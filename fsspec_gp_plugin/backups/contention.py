@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from ..integrity.claim import Claim
-    from ..storage.api import Store
+    from ..storage.contract import Store
 
     # Takes, as text, what is not as it might be, and yet no failure.
     Note = Callable[[str], None]

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import AlreadyExists, PluginError
-from ..integrity import manifest, mark
+from ..integrity import host_mark, manifest
 from ..integrity.claim import BadClaim, is_claim
 from ..storage.reading import first_bytes
 from .claims import read_claim
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..integrity.claim import Claim
-    from ..storage.api import ObjectInfo, Store
+    from ..storage.contract import ObjectInfo, Store
 
 
 def require_same_claim(source: Store, target: Store, prefix: str) -> tuple[ObjectInfo, Claim] | None:
@@ -61,7 +61,7 @@ def copied(listed: Iterable[ObjectInfo], prefix: str) -> Iterator[ObjectInfo]:
     """The objects that a copy has, too: what has been found of those at one target says nothing of those at another."""
 
     def is_of_it(name: str) -> bool:
-        kept = is_claim(name) or mark.read(name) is not None or manifest.is_manifest(name)
+        kept = is_claim(name) or host_mark.read(name) is not None or manifest.is_manifest(name)
         return kept or not manifest.is_plugins_own(name)
 
     return (info for info in listed if is_of_it(info.key[len(prefix) :]))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..private import Place
-    from ..storage.api import Store
+    from ..storage.contract import Store
 
 _DELETED_AT_ONCE = 10_000
 

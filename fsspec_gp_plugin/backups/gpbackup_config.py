@@ -18,7 +18,7 @@ from ..storage.reading import lines
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ..storage.api import Store
+    from ..storage.contract import Store
 
 _LARGEST = 1 << 30
 # Backups that one restore reads.

@@ -14,7 +14,7 @@ from ..errors import AccessDenied, StorageError, Unreachable
 from ..integrity.catalog import Catalog
 from ..integrity.manifest import BadManifest, is_plugins_own
 from ..keys import backup_prefix
-from . import catalogs
+from . import catalog_build
 from .chains import why_not
 from .counting import ARCHIVED, BY_GPBACKUP, BY_MANIFESTS, counted
 from .data_search import DataSearch
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..integrity.comparison import Comparison
     from ..integrity.entry import Entry
     from ..private import Place
-    from ..storage.api import ObjectInfo, Store
+    from ..storage.contract import ObjectInfo, Store
     from .gpbackup_config import Record
     from .required import Required
 
@@ -121,8 +121,8 @@ class Inspector:
         with Catalog(self._place, backup.timestamp, f".verify-{secrets.token_hex(6)}", make=True) as catalog:
             try:
                 try:
-                    manifests = catalogs.limited(backup.manifests, backup.timestamp)
-                    catalogs.build(catalog, self._store, backup.timestamp, manifests, claim.token if claim else "")
+                    manifests = catalog_build.limited(backup.manifests, backup.timestamp)
+                    catalog_build.build(catalog, self._store, backup.timestamp, manifests, claim.token if claim else "")
                 except AccessDenied as error:
                     found.reasons.append(f"its manifests can't be read: {error}")
                     catalog.build("", list)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..integrity.cluster import Cluster
     from ..private import Place
-    from ..storage.api import ObjectInfo, Store, Upload
+    from ..storage.contract import ObjectInfo, Store, Upload
 
 _Keyed = TypeVar("_Keyed", "ObjectInfo", "Upload")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..integrity.claim import Claim
     from ..integrity.cluster import Cluster
-    from ..storage.api import ObjectInfo, Store
+    from ..storage.contract import ObjectInfo, Store
     from .survey import Backup
 
 _CLAIMS_AT_ONCE = 8

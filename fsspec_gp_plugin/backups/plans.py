@@ -12,7 +12,7 @@ from .gpbackup_config import BadRecordError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..storage.api import Store
+    from ..storage.contract import Store
     from .survey import Backup
 
 _RECORDS_AT_ONCE = 8

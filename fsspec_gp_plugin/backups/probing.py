@@ -21,7 +21,7 @@ from .spooling import tell_spooling
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ..storage.api import ObjectInfo, Store
+    from ..storage.contract import ObjectInfo, Store
 
     # Takes what is not as it might be, and yet no failure.
     Note = Callable[[str], None]

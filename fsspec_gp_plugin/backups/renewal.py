@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from ..config.loading import load_config
 from ..errors import ConfigError, PluginError
-from ..storage.opening import open_store
-from ..storage.renewing import Renewable
+from ..storage.credential_renewal import Renewable
+from ..storage.providers import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..config.loading import Config
-    from ..storage.api import Store
+    from ..storage.contract import Store
 
 
 def store_of(config: Config) -> Store:

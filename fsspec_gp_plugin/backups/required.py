@@ -26,7 +26,7 @@ from . import gpbackup_config
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..storage.api import Store
+    from ..storage.contract import Store
 
 _MOST_OBJECTS = 100_000_000
 # Bytes of a table of contents, and its data entries: more than a catalog of PostgreSQL's can hold in practice.

@@ -7,14 +7,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..config.units import format_duration
-from ..storage.renewing import Renewable
-from ..storage.retrying import bare
+from ..storage.credential_renewal import Renewable
+from ..storage.retry import bare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..config.loading import Config
-    from ..storage.api import Store
+    from ..storage.contract import Store
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 # Seconds of a backup that takes long; and those within which whatever renews credentials should have done so.

@@ -12,7 +12,7 @@ from .survey import listed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..storage.api import ObjectInfo, Store, Upload
+    from ..storage.contract import ObjectInfo, Store, Upload
     from .survey import Backup
 
 _DAY = 86400.0

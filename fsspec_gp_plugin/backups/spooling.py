@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..storage.api import Store
+    from ..storage.contract import Store
     from .probing import Note, Probe
 
 _PIECE = 1 << 20

@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
-from ..integrity import claim, manifest, mark, underway, verdict
+from ..integrity import claim, copy_mark, host_mark, manifest, verification
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
 from ..storage.reading import pieces
 from ..workers import Workers
 from . import report
 
 if TYPE_CHECKING:
-    from ..storage.api import ObjectInfo, Store
+    from ..storage.contract import ObjectInfo, Store
 
 _REPORTS_AT_ONCE = 8
 _LARGEST_REPORT = 1 << 20
@@ -43,7 +43,7 @@ class Backup:
     claims: list[ObjectInfo] = field(default_factory=list)
     marks: list[tuple[str, str]] = field(default_factory=list)
     manifests: list[ObjectInfo] = field(default_factory=list)
-    verdicts: list[verdict.Verdict] = field(default_factory=list)
+    verdicts: list[verification.Verdict] = field(default_factory=list)
     segments: Counter[str] = field(default_factory=Counter)
     report: dict[str, str] = field(default_factory=dict)
     broken: str = ""
@@ -69,7 +69,7 @@ class Backup:
     def hosts_without_manifest(self) -> list[str]:
         """The hosts that left a mark and no manifest, so that what they stored is written down nowhere."""
         prefix = backup_prefix(self.timestamp)
-        return mark.without_manifest(self.marks, (info.key[len(prefix) :] for info in self.manifests))
+        return host_mark.without_manifest(self.marks, (info.key[len(prefix) :] for info in self.manifests))
 
     @property
     def database(self) -> str:
@@ -94,9 +94,9 @@ class Backup:
         return None if self.time is None else max(self.time, self.written or 0.0)
 
     @property
-    def verified(self) -> verdict.Verdict | None:
+    def verified(self) -> verification.Verdict | None:
         """What the last `verify` that read all of it has found; None where it never was."""
-        return verdict.of_all(self.verdicts)
+        return verification.of_all(self.verdicts)
 
     @property
     def kind(self) -> str:
@@ -113,7 +113,7 @@ class Backup:
     def count(self, info: ObjectInfo) -> None:
         """Take an object into account."""
         name = info.key[len(backup_prefix(self.timestamp)) :]
-        found, copied = verdict.read(name), underway.read(name)
+        found, copied = verification.read(name), copy_mark.read(name)
         if found is not None:
             self.verdicts.append(found)
             return
@@ -124,7 +124,7 @@ class Backup:
         if claim.is_claim(name):
             self.claims.append(info)
             return
-        if (marked := mark.read(name)) is not None:
+        if (marked := host_mark.read(name)) is not None:
             self.marks.append(marked)
             return
         if manifest.is_manifest(name):

@@ -23,7 +23,7 @@ from ..transfer.upload import Upload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..storage.api import Store
+    from ..storage.contract import Store
     from ..transfer.download import DownloadSettings
     from ..transfer.upload import UploadSettings
 

@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..transfer.schedule import PartSchedule
+from ..transfer.part_sizes import PartSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..config.loading import Config
-    from ..storage.api import Capabilities
+    from ..storage.contract import Capabilities
 
 _MB = 1 << 20
 # Of the larger ones, as many as fit into the memory of a stream, too.

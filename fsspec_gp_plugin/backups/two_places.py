@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, ConfigError, NotFound, StorageError
-from ..integrity import underway
+from ..integrity import copy_mark
 from ..storage.reading import fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..storage.api import Store
+    from ..storage.contract import Store
 
 # So often in a row each must give back its own: a cache or a gateway may know for a moment what it was given itself.
 _IN_A_ROW = 3
@@ -33,7 +33,7 @@ def told_apart(first: Store, replica: Store, prefix: str, note: Callable[[str], 
 
     ConfigError where they are one place, StorageError where the replica can't be written.
     """
-    key = prefix + underway.new_name()
+    key = prefix + copy_mark.new_name()
     at_first, at_replica = (f"beside a backup at the {name}: {secrets.token_hex(16)}\n".encode() for name in _NAMES)
     try:
         replica.put(key, memoryview(at_replica))

@@ -16,7 +16,7 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ..storage.api import Store
+    from ..storage.contract import Store
 
 _ATTENDED_SECONDS = 30.0
 _DESCRIBE = "--describe-arguments"
@@ -110,8 +110,8 @@ def opened(path: str, *, replica: bool = False, attended: bool = True) -> Iterat
     """
     from ..backups.renewal import renewal, store_of
     from ..log import Log, take_over_library_logging
-    from ..storage.opening import patient
     from ..storage.patience import UNATTENDED_SECONDS
+    from ..storage.providers import patient
     from .waiting import waiting_for
 
     config = load_config(os.path.abspath(path))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..private import Place
-    from ..storage.api import Store
+    from ..storage.contract import Store
 
 _DAY = 86400.0
 

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 # The module and function of each.
 _FUNCTIONS = {
-    "bench": ("bench.main", "main"),
+    "bench": ("bench.command", "main"),
     "cleanup": ("cleanup", "main"),
     "completion": ("completion", "main"),
-    "deploy": ("deploy.main", "main"),
-    "doctor": ("doctor.main", "main"),
+    "deploy": ("deploy.command", "main"),
+    "doctor": ("doctor.command", "main"),
     "encrypt-secret": ("encrypt", "main"),
-    "info": ("listing", "info"),
-    "init": ("init.main", "main"),
-    "list": ("listing", "list_backups"),
+    "info": ("backup_list", "info"),
+    "init": ("init.command", "main"),
+    "list": ("backup_list", "list_backups"),
     "metrics": ("metrics", "main"),
     READ_OBJECT: ("read_object", "main"),
     "prune": ("prune", "main"),

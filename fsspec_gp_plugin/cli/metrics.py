@@ -15,7 +15,7 @@ from ..backups.survey import Backup, survey
 from ..errors import LocalFileError, StorageError
 from . import render
 from .arguments import Parser, opened
-from .clusters import label
+from .cluster_fields import label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

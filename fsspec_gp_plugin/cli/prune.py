@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..private import Place
-    from ..storage.api import ObjectInfo, Store
+    from ..storage.contract import ObjectInfo, Store
 
 
 def main(arguments: Sequence[str]) -> int:

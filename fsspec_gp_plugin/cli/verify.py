@@ -12,19 +12,19 @@ from ..backups.shards import parse_shard
 from ..backups.survey import Backup, survey
 from ..config.units import format_size
 from ..errors import NotFound, StorageError
-from ..integrity import verdict
+from ..integrity import verification
 from ..keys import backup_prefix
-from ..storage.api import ObjectInfo
+from ..storage.contract import ObjectInfo
 from ..transfer.download import Download, DownloadSettings
 from . import render
 from .arguments import Parser, opened
-from .clusters import cluster_fields
+from .cluster_fields import cluster_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ..integrity.entry import Entry
-    from ..storage.api import Store
+    from ..storage.contract import Store
 
 _AT_ONCE = 8
 _NOT_ALL_CHECKED = 4
@@ -107,8 +107,8 @@ def _write_down(store: Store, backup: Backup, shard: tuple[int, int], found: Fou
         return  # nothing was read
     prefix = backup_prefix(backup.timestamp)
     not_checked = found.not_checked if found.result == "unchecked" else None
-    made = verdict.new(shard, well=found.result == "ok", not_checked=not_checked)
-    data = verdict.content(found.right, found.size, len(found.problems), found.not_checked)
+    made = verification.new(shard, well=found.result == "ok", not_checked=not_checked)
+    data = verification.content(found.right, found.size, len(found.problems), found.not_checked)
     with suppress(StorageError):
         if backup.report_key:
             store.stat(backup.report_key)  # it may have been deleted meanwhile
@@ -162,7 +162,7 @@ def _show(told: list[tuple[Backup, Found]]) -> None:
             backup.shown_state,
             f"{found.right:,}",
             format_size(found.size),
-            verdict.told_of(found.not_checked) if found.result == "unchecked" else found.result,
+            verification.told_of(found.not_checked) if found.result == "unchecked" else found.result,
         )
         for backup, found in told
     ]

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..redaction import in_one_line, scrub
+from ..storage.diagnosis import passes_hardly
 from ..storage.patience import Patience
-from ..storage.reaching import passes_hardly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ..private import Place
-    from ..storage.api import ObjectInfo
+    from ..storage.contract import ObjectInfo
     from .merging import Manifest
 
 DIRECTORY = "manifests"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator
 
-    from ..storage.api import ObjectInfo
+    from ..storage.contract import ObjectInfo
 
 _SCHEMA = "CREATE TEMP TABLE listed (name BLOB PRIMARY KEY, size INT, archived INT) WITHOUT ROWID"
 # By kind: how many, their bytes, and the first of them. SQLite takes the other columns from the row of min().

@@ -11,7 +11,7 @@ from .. import keys
 from ..backups import claims, contention
 from ..backups.lasting import require_lasting
 from ..errors import AccessDenied, LocalFileError, NotFound, PluginError, StorageError
-from ..integrity import mark, runs
+from ..integrity import host_mark, runs
 from ..integrity.claim import SETTLED, new_claim
 from ..integrity.cluster import cluster_here
 from ..integrity.runs import Run
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..integrity.claim import Claim
-    from ..storage.api import FileStore
+    from ..storage.contract import FileStore
     from .context import Context
 
 
@@ -83,11 +83,11 @@ class _Joining:
         token, proven = self._claimed() if is_coordinator else (self._found(), True)
         # The coordinator's host may be a segment host, too, and a host may have several names: it leaves one mark.
         process = self._context.gpbackup
-        self._run = runs.begin(self._place, self._timestamp, Run(token, mark.new_id(), proven, process=process))
-        name = self._prefix + mark.name_of(self._run.mark)
+        self._run = runs.begin(self._place, self._timestamp, Run(token, host_mark.new_id(), proven, process=process))
+        name = self._prefix + host_mark.name_of(self._run.mark)
         if self._claim is not None:
             self._written.append(name)
-        data = mark.content(self._run.mark, token)
+        data = host_mark.content(self._run.mark, token)
         with memoryview(data) as view:
             self._context.store.put(name, view)
         if not token:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..errors import LocalFileError
-from ..storage.api import ObjectInfo
+from ..storage.contract import ObjectInfo
 from .fetching import ESCAPE, build_catalog, entry_of
 from .presence import difference_told
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..integrity.catalog import Catalog
     from ..integrity.entry import Entry
-    from ..storage.api import Store
+    from ..storage.contract import Store
     from .context import Context
 
 

@@ -10,7 +10,7 @@ from ..errors import NotFound
 from ..storage.reading import part_of
 
 if TYPE_CHECKING:
-    from ..storage.api import Store
+    from ..storage.contract import Store
     from .context import Context
 
 

@@ -15,7 +15,7 @@ from ..config.units import format_size
 from ..errors import LocalFileError, PluginError
 from ..storage.patience import UNATTENDED_SECONDS
 from ..transfer.download import Download
-from ..transfer.ending import heeding, start_or_run
+from ..transfer.finish import heeding, start_or_run
 from ..transfer.relay import Relay
 from ..transfer.upload import Upload
 from .supplies import Supplies
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..gpbackup_process import GpbackupProcess
     from ..log import Log
     from ..process import Streams
-    from ..storage.api import ObjectInfo, Store
+    from ..storage.contract import ObjectInfo, Store
     from ..transfer.download import Downloaded, DownloadSettings
     from ..transfer.upload import UploadSettings
 
@@ -130,7 +130,7 @@ class Context:
 
     def say(self, text: str) -> None:
         """Show a person a line on standard output."""
-        from ..transfer.pump import write_all
+        from ..transfer.descriptor_io import write_all
 
         write_all(self.streams.stdout, (text + "\n").encode(errors="surrogateescape"))
 

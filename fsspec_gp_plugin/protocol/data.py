@@ -9,8 +9,8 @@ from ..errors import LocalFileError
 from ..transfer.spans import parse_offsets
 from .claiming import require_not_refused
 from .comparing import expected, verdict
-from .records import recorded
-from .sources import source_of
+from .journaling import recorded
+from .restore_source import source_of
 
 if TYPE_CHECKING:
     from .context import Context

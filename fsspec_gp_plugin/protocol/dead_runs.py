@@ -14,7 +14,7 @@ from ..errors import LocalFileError, NotFound, StorageError
 from ..integrity import runs
 
 if TYPE_CHECKING:
-    from ..storage.api import Store
+    from ..storage.contract import Store
     from .context import Context
 
 # Of several, the others are left to the backups after this one.

@@ -17,17 +17,17 @@ from ..config.units import format_size
 from ..errors import LocalFileError, NotFound, UsageError
 from ..integrity.entry import is_name
 from ..redaction import in_one_line
-from ..storage.mirrored import MirroredStore
+from ..storage.mirror import MirroredStore
 from ..workers import Workers
 from .comparing import compared
 from .files import send_file
-from .records import put_manifest_of
-from .sources import source
+from .journaling import put_manifest_of
+from .restore_source import source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ..storage.api import ObjectInfo
+    from ..storage.contract import ObjectInfo
     from .context import Context
 
 _T = TypeVar("_T")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from .. import keys, private
 from ..errors import AccessDenied, LocalFileError, Unreachable
-from .sources import source
+from .restore_source import source
 
 if TYPE_CHECKING:
-    from ..backups.catalogs import Notes
+    from ..backups.catalog_build import Notes
     from ..integrity.catalog import Catalog
     from ..integrity.entry import Entry
-    from ..storage.api import Store
+    from ..storage.contract import Store
     from .context import Context
 
 ESCAPE = "set `checksum: off` to restore what there is without looking at the manifests"
@@ -32,17 +32,17 @@ def build_catalog(context: Context, catalog: Catalog, timestamp: str, store: Sto
     """Make a catalog of all manifests; returns the number of objects in it, None where there are no manifests that can
     be read, which the catalog tells, too, so that nobody asks again.
     """
-    from ..backups import catalogs
+    from ..backups import catalog_build
     from ..integrity.manifest import BadManifest
 
     can_not = "be listed"
     try:
-        notes = catalogs.find_notes(store, timestamp)
+        notes = catalog_build.find_notes(store, timestamp)
         _warn_of_marks(context, timestamp, notes)
         if notes.manifests:
             can_not = "be read"
-            token = catalogs.token_of(store, notes.claims)
-            return catalogs.build(catalog, store, timestamp, notes.manifests, token)
+            token = catalog_build.token_of(store, notes.claims)
+            return catalog_build.build(catalog, store, timestamp, notes.manifests, token)
         why = "there is no manifest of it"
     except AccessDenied as error:
         why = f"its manifests can't {can_not}: {error}"
@@ -61,10 +61,10 @@ def build_catalog(context: Context, catalog: Catalog, timestamp: str, store: Sto
 
 def _warn_of_marks(context: Context, timestamp: str, notes: Notes) -> None:
     """What a host has stored is written down nowhere, where it left a mark and no manifest."""
-    from ..integrity import mark
+    from ..integrity import host_mark
 
     start = len(keys.backup_prefix(timestamp))
-    hosts = mark.without_manifest(notes.marks, [info.key[start:] for info in notes.manifests])
+    hosts = host_mark.without_manifest(notes.marks, [info.key[start:] for info in notes.manifests])
     if hosts:
         context.log.warning(
             f"{timestamp}: what {', '.join(hosts)} stored is restored unverified, as there is no manifest of that host"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from .. import keys
 from .claiming import require_not_refused
 from .comparing import expected, verdict
-from .records import recorded
-from .sources import source_of
+from .journaling import recorded
+from .restore_source import source_of
 
 if TYPE_CHECKING:
-    from ..storage.api import ObjectInfo
+    from ..storage.contract import ObjectInfo
     from ..transfer.upload import UploadSettings
     from .context import Context
 

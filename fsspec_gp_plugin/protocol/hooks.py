@@ -19,9 +19,9 @@ from .comparing import forget_manifests
 from .completeness import require_backup
 from .dead_runs import take_back_uploads
 from .hook_turns import taking_turns
-from .records import begin_journal, require_catalogs, store_manifest
+from .journaling import begin_journal, require_catalogs, store_manifest
+from .restore_source import choose, forget_source
 from .restoring import join_confirmed, require_objects, require_restorable
-from .sources import choose, forget_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from ..backups.counting import ARCHIVED, BY_GPBACKUP, BY_MANIFESTS, counted
 from ..backups.data_search import DataSearch
 from ..errors import AccessDenied, NotFound, StorageError
 from ..integrity.manifest import is_plugins_own
-from ..storage.mirrored import MirroredStore
+from ..storage.mirror import MirroredStore
 from .fetching import ESCAPE
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..backups.required import Required
     from ..integrity.catalog import Catalog, Difference
-    from ..storage.api import ObjectInfo, Store
+    from ..storage.contract import ObjectInfo, Store
     from .context import Context
 
 _INCOMPLETE = "to restore what is there, set `restore_incomplete: on` and leave out the rest by filters of gprestore"

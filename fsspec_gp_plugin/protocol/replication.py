@@ -15,19 +15,19 @@ from ..backups.shards import parse_shard
 from ..backups.two_places import told_apart
 from ..config.units import format_size
 from ..errors import NotFound, StorageError, Unreachable
-from ..integrity import listing, underway
+from ..integrity import copy_mark, stored_listing
 from ..integrity.claim import is_claim
 from ..redaction import scrub
 from .comparing import compared
 from .completeness import require_backup
-from .copying import COPIED, SENT, THERE, Copying
+from .replica_copy import COPIED, SENT, THERE, Copying
 from .targets import OUTAGE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..integrity.listing import Listing
-    from ..storage.api import ObjectInfo, Store, Upload
+    from ..integrity.stored_listing import Listing
+    from ..storage.contract import ObjectInfo, Store, Upload
     from .context import Context
 
 _END = ("toc.yaml", "report")
@@ -55,7 +55,7 @@ def replicate_backup(context: Context, timestamp: str, shard: str = "") -> None:
             copying.all_of(iter(_last(source, prefix, timestamp)))
             require_backup(context, target, prefix, timestamp)
             aside: list[ObjectInfo] = []
-            with listing.kept(_noted(target.find(prefix, unfinished=True), prefix, aside)) as listed:
+            with stored_listing.kept(_noted(target.find(prefix, unfinished=True), prefix, aside)) as listed:
                 expected.require(listed.objects())
                 _require_same(source, listed, prefix)
             _remove_leftovers(context, target, aside, prefix, begun)
@@ -109,7 +109,7 @@ def _require_copy(context: Context, source: Store, target: Store, prefix: str) -
             if doubt:
                 raise doubt
             there = (info for info in target.find(prefix) if not info.key.endswith("/"))
-            with listing.kept(source.find(prefix)) as at_first:
+            with stored_listing.kept(source.find(prefix)) as at_first:
                 if info := at_first.first_lacking(copied(there, prefix)):
                     raise StorageError(f"the first target does not hold {info.key} with its {info.size} bytes")
     except StorageError as error:
@@ -158,7 +158,7 @@ def _last(source: Store, prefix: str, timestamp: str) -> list[ObjectInfo]:
 def _noted(objects: Iterable[ObjectInfo], prefix: str, aside: list[ObjectInfo]) -> Iterator[ObjectInfo]:
     """The same objects, while the marks and working files of copies are put aside."""
     for info in objects:
-        if underway.read(info.key[len(prefix) :]) is not None or keys.is_unfinished(info.key):
+        if copy_mark.read(info.key[len(prefix) :]) is not None or keys.is_unfinished(info.key):
             aside.append(info)
         yield info
 
@@ -175,7 +175,7 @@ def _remove_leftovers(context: Context, target: Store, aside: list[ObjectInfo], 
     """Remove marks and working files that copies which were killed have left, but nothing that another one may be
     making just now. The marks of others are of no use any more: the copy is complete.
     """
-    marked = ((info, underway.read(info.key[len(prefix) :])) for info in aside)
+    marked = ((info, copy_mark.read(info.key[len(prefix) :])) for info in aside)
     old = [info.key for info, time_of_mark in marked if time_of_mark is not None and time_of_mark < int(begun)]
     old += [
         info.key

@@ -16,7 +16,7 @@ from ..private import NoDirectoryError
 from .completeness import require_backup
 from .fetching import build_catalog
 from .presence import Scope, check, refuse, require_tables_of_contents
-from .sources import source
+from .restore_source import source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..backups.gpbackup_config import Record
     from ..backups.required import Required
     from ..integrity.catalog import Catalog
-    from ..storage.api import Store
+    from ..storage.contract import Store
     from .context import Context
 
 # gprestore calls the setup hooks of all hosts one right after the other.

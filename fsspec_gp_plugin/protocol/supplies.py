@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from ..config.loading import Config
     from ..log import Log
-    from ..storage.api import Store
+    from ..storage.contract import Store
     from ..transfer.buffers import Memory
-    from ..transfer.pump import Alarm
+    from ..transfer.descriptor_io import Alarm
 
 
 class Supplies:

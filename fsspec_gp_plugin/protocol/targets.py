@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from ..config.loading import required_replica
 from ..errors import ConfigError
 from ..storage.failing_reads import Reads
-from ..storage.opening import patient
 from ..storage.outages import Outages
 from ..storage.patience import UNATTENDED_SECONDS, Patience
-from ..storage.retrying import RetryingStore
+from ..storage.providers import patient
+from ..storage.retry import RetryingStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..config.loading import Config
-    from ..storage.api import Store
+    from ..storage.contract import Store
     from .supplies import Supplies
 
 # Data waits for a store that is away for 5 minutes, and a little more, so that the last attempt comes after them.

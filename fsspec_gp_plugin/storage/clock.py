@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .retrying import bare
+from .retry import bare
 
 if TYPE_CHECKING:
-    from .api import Store
+    from .contract import Store
 
 
 def clock_offset(store: Store) -> float | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from .api import Store
-from .retrying import RetryingStore
+from .contract import Store
+from .retry import RetryingStore
 
 if TYPE_CHECKING:
-    from .api import ObjectInfo
+    from .contract import ObjectInfo
 
 
 @runtime_checkable

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import AccessDenied, NotFound, PluginError, StorageError, Unreachable
 from ..redaction import scrub
-from .codes import (
+from .errnos import ERRNO, PASSING_ERRNO
+from .error_tables import (
     CLASSES,
     CODES,
     DENIED,
@@ -24,7 +25,6 @@ from .codes import (
     PROXY_LOGIN,
     UNTRUSTED,
 )
-from .errnos import ERRNO, PASSING_ERRNO
 from .ntstatus import NTSTATUS
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from .errors import error_code, http_status, translating
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .api import ObjectInfo, PartWriter, Store
+    from .contract import ObjectInfo, PartWriter, Store
 
 _AT_ONCE = 8
 _KEYS_A_TURN = 1000

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..checksum import combined, crc32c
 from ..errors import StorageError, Unreachable
-from .api import Capabilities, ObjectInfo
+from .contract import Capabilities, ObjectInfo
 from .errors import error_code, http_status, translated, translating, was_never_sent
 from .http.cancellation import Cancellation
 

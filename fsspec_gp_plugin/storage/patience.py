@@ -166,7 +166,7 @@ class Attempts:
 
     def _last(self, error: Unreachable, now: float, why: str = "") -> Unreachable:
         """The error, with what the system says of it, and how often it was tried where that was more than once."""
-        from .reaching import passes_hardly
+        from .diagnosis import passes_hardly
 
         text = str(error)
         if (cause := passes_hardly(error)) not in text:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .api import ObjectInfo, Store
+    from .contract import ObjectInfo, Store
 
 _PIECE = 1 << 20
 

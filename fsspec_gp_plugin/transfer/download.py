@@ -17,10 +17,10 @@ from ..checksum import combined, crc32c
 from ..errors import ReaderGone, StorageError
 from ..workers import Workers
 from .buffers import Buffers, Memory
-from .copying import Copying
-from .flight import Flight
-from .pump import Bell, output_failed, pause, widen_pipe, write_all
-from .schedule import BUFFER_BUDGET
+from .descriptor_copy import Copying
+from .descriptor_io import Bell, output_failed, pause, widen_pipe, write_all
+from .part_sizes import BUFFER_BUDGET
+from .ranged_read import Flight
 from .spans import Fetch, fetches
 from .throttle import Throttle
 from .wanted import require_crc, require_size, require_within
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from ..storage.api import FileStore, ObjectInfo, Store
-    from .pump import Alarm
+    from ..storage.contract import FileStore, ObjectInfo, Store
+    from .descriptor_io import Alarm
 
 _T = TypeVar("_T")
 _LARGEST_READ = 32 << 20

@@ -13,7 +13,7 @@ from .upload import Upload, UploadSettings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..storage.api import ObjectInfo, Store
+    from ..storage.contract import ObjectInfo, Store
 
 
 class Relay:

@@ -16,10 +16,10 @@ from ..checksum import combined, crc32c
 from ..errors import Interrupted, StorageError
 from ..workers import Workers
 from .buffers import Buffers, Memory, let_go
-from .copying import Copying
-from .ending import settled, taken_back
-from .pump import Bell, Source, input_failed, pause, widen_pipe
-from .schedule import BUFFER_BUDGET, PartSchedule
+from .descriptor_copy import Copying
+from .descriptor_io import Bell, Source, input_failed, pause, widen_pipe
+from .finish import settled, taken_back
+from .part_sizes import BUFFER_BUDGET, PartSchedule
 from .throttle import Throttle
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from ..storage.api import FileStore, ObjectInfo, PartWriter, Store
-    from .pump import Alarm
+    from ..storage.contract import FileStore, ObjectInfo, PartWriter, Store
+    from .descriptor_io import Alarm
 
 
 class UploadSettings(NamedTuple):

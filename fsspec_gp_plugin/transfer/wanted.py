@@ -9,7 +9,7 @@ from ..errors import LocalFileError, StorageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..storage.api import ObjectInfo
+    from ..storage.contract import ObjectInfo
 
 
 def require_size(info: ObjectInfo, expected: ObjectInfo | None) -> None:

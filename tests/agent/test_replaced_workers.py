@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from fsspec_gp_plugin.agent import slots
+from fsspec_gp_plugin.agent import shared_counters
 from tests.agent.played_client import PATIENCE
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def test_an_agent_whose_workers_die_at_once_again_and_again_ends(tmp_path: Path)
 
 def test_a_worker_that_takes_a_dead_one_s_place_is_no_sign_of_life() -> None:
     """Or an agent whose workers die again and again, and that nobody needs, never ends."""
-    [slot] = slots.slots(1)
+    [slot] = shared_counters.slots(1)
     slot.claim(1)
     slot.busy = 1
     slot.busy = 0

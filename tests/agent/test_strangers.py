@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin import __version__
-from fsspec_gp_plugin.agent import users, wire
+from fsspec_gp_plugin.agent import hook_actions, wire
 from fsspec_gp_plugin.agent.server import CONTROL
 from tests.agent.conftest import served
 from tests.agent.played_client import PlayedClient, request
@@ -113,7 +113,7 @@ def strangers_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 @as_root
 def test_another_users_agent_is_not_asked(strangers_socket: socket.socket) -> None:
     with pytest.raises(wire.WireError, match="another user's"):
-        users.ask({"do": "stop"})
+        hook_actions.ask({"do": "stop"})
     line, _ = strangers_socket.accept()
     with line:
         assert line.recv(100) == b""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fsspec_gp_plugin.integrity.cluster import Cluster
-    from fsspec_gp_plugin.storage.api import Store
+    from fsspec_gp_plugin.storage.contract import Store
     from tests.protocol.caller import Plugin
 
 DAY = 86400

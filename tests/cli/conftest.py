@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.storage.opening import open_store
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.protocol.conftest import database, local, plugin, target
 from tests.protocol.test_bad_input import read_only
 from tests.protocol.test_least_privilege import anybody, bucket
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.api import Store
+    from fsspec_gp_plugin.storage.contract import Store
     from tests.protocol.caller import Plugin
 
 __all__ = ["anybody", "bucket", "database", "local", "plugin", "read_only", "target"]

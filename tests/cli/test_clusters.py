@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fsspec_gp_plugin.integrity.claim import NAME
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.keys import backup_prefix
-from fsspec_gp_plugin.storage.opening import open_store
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.cli.arranged import DAY, aged, ago, asked, put_backup, put_claim
 from tests.protocol.caller import Plugin, write_config
 from tests.protocol.conftest import Target, unique_prefix
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.api import Store
+    from fsspec_gp_plugin.storage.contract import Store
     from tests.protocol.caller import Database
     from tests.protocol.test_least_privilege import Bucket
     from tests.servers.minio import Minio

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.keys import backup_prefix
-from fsspec_gp_plugin.storage.opening import open_store
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.cli.arranged import A_WHILE, aged, ago, asked, put_backup, put_claim
 from tests.protocol.caller import Plugin, write_config
 from tests.protocol.conftest import unique_prefix
@@ -17,7 +17,7 @@ from tests.servers.proxy import Proxy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.api import Store
+    from fsspec_gp_plugin.storage.contract import Store
     from tests.protocol.caller import Database
     from tests.protocol.conftest import Target
     from tests.servers.faults import Request

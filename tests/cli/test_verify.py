@@ -22,7 +22,7 @@ from tests.cli.whole import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fsspec_gp_plugin.storage.api import Store
+    from fsspec_gp_plugin.storage.contract import Store
     from tests.protocol.caller import Plugin
     from tests.protocol.conftest import Target
 

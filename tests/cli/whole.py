@@ -15,7 +15,7 @@ from tests.cli.arranged import REPORT
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fsspec_gp_plugin.storage.api import Store
+    from fsspec_gp_plugin.storage.contract import Store
 
 MARKS = {"mdw": "0" * 12, "sdw1": "1" * 12, "sdw2": "2" * 12}
 OIDS = (16384, 16390)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.api import Store
+    from fsspec_gp_plugin.storage.contract import Store
     from tests.servers.azurite import Azurite
     from tests.servers.gcs import Gcs
     from tests.servers.gcs_sessions import Front

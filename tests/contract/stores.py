@@ -8,8 +8,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.patience import Patience
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from fsspec_gp_plugin.storage.api import ObjectInfo, Store
+    from fsspec_gp_plugin.storage.contract import ObjectInfo, Store
 
 _unique = itertools.count()
 KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000_16384.gz"
@@ -37,8 +37,8 @@ def _generic_on_disk(_request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """What any filesystem of fsspec gets, on the one that everybody has."""
     import fsspec
 
-    from fsspec_gp_plugin.storage.generic.dialect import Dialect
-    from fsspec_gp_plugin.storage.generic.store import FsspecStore
+    from fsspec_gp_plugin.storage.files.dialect import Dialect
+    from fsspec_gp_plugin.storage.files.store import FsspecStore
 
     return FsspecStore(Dialect(lambda: fsspec.filesystem("file", skip_instance_cache=True)), f"{tmp_path}/generic")
 

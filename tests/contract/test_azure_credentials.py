@@ -16,9 +16,9 @@ import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, ConfigError, CredentialsEnded, StorageError, Unreachable
 from fsspec_gp_plugin.redaction import register_secrets, scrub
-from fsspec_gp_plugin.storage import renewing
-from fsspec_gp_plugin.storage.azure.authorization import Bearer, Plain, SharedKey
-from fsspec_gp_plugin.storage.opening import open_store
+from fsspec_gp_plugin.storage import credential_renewal
+from fsspec_gp_plugin.storage.azure.signing import Bearer, Plain, SharedKey
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.contract.stores import content
 from tests.servers.azurite import ACCOUNT, KEY
 
@@ -182,7 +182,7 @@ def test_a_token_of_an_identity_over_tls(trusted: Azurite) -> None:
 def test_a_token_is_renewed_before_its_end_and_used_until_then(
     trusted: Azurite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewing, "SECONDS_BETWEEN_TRIES", 0.0)
+    monkeypatch.setattr(credential_renewal, "SECONDS_BETWEEN_TRIES", 0.0)
     trouble = RuntimeError("no answer")
     credential = Credential((token(), 200), trouble, (token(), 20), trouble, (token(), 3600))
     with opened(trusted, account(trusted, credential=credential)) as (store, _):

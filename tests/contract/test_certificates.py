@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import StorageError, Unreachable
-from fsspec_gp_plugin.storage.api import ObjectInfo
-from fsspec_gp_plugin.storage.opening import open_store
+from fsspec_gp_plugin.storage.contract import ObjectInfo
 from fsspec_gp_plugin.storage.patience import Patience
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.servers import certificates, tls_front
 
 if TYPE_CHECKING:

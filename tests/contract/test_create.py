@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.errors import AlreadyExists
-from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.patience import Patience
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.contract.stores import CREATES, content, in_table, keys
 from tests.servers.conditions import without_conditions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.api import ObjectInfo, Store
+    from fsspec_gp_plugin.storage.contract import ObjectInfo, Store
     from tests.servers.minio import Minio
 
 KEY = "backups/20260101/20260101120000/fsspec_gp_plugin/claim.json"

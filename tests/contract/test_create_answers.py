@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, AlreadyExists, StorageError, Unreachable
-from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.patience import Patience
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.contract.stores import content, keys
 from tests.servers import azurite
 from tests.servers.faults import Answer

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fsspec_gp_plugin.errors import AccessDenied, ConfigError, NotFound, StorageError, Unreachable
-from fsspec_gp_plugin.storage import renewing
-from fsspec_gp_plugin.storage.opening import open_store
+from fsspec_gp_plugin.storage import credential_renewal
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.servers import forward_proxy, gcs_sessions
 from tests.servers.ports import closed_port
 
@@ -185,7 +185,7 @@ def tokens(lifetime: int) -> Iterator[Any]:
 def test_a_service_accounts_token_is_used_and_renewed_before_it_ends(
     tmp_path: Path, lifetime: int, given: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewing, "SECONDS_BETWEEN_TRIES", 0.0)
+    monkeypatch.setattr(credential_renewal, "SECONDS_BETWEEN_TRIES", 0.0)
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     with tokens(lifetime) as server:

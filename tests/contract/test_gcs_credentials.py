@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, CredentialsEnded
-from fsspec_gp_plugin.storage import renewing
-from fsspec_gp_plugin.storage.opening import open_store
+from fsspec_gp_plugin.storage import credential_renewal
 from fsspec_gp_plugin.storage.patience import Patience
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.servers.pages import Pages
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_the_old_token_serves_while_it_lasts(gcs: Gcs, service: Pages, private_k
 def test_the_service_may_hang_while_the_old_token_lasts(
     gcs: Gcs, service: Pages, private_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewing, "SECONDS_BETWEEN_TRIES", 0.0)
+    monkeypatch.setattr(credential_renewal, "SECONDS_BETWEEN_TRIES", 0.0)
     goes_on, hangs = threading.Event(), threading.Event()
     answers = iter([given(200)])
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError
-from fsspec_gp_plugin.storage.api import Upload
-from fsspec_gp_plugin.storage.opening import open_store
+from fsspec_gp_plugin.storage.contract import Upload
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.servers.pages import Pages
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import CredentialsEnded, StorageError
-from fsspec_gp_plugin.storage.opening import open_store
-from fsspec_gp_plugin.storage.renewing import within
+from fsspec_gp_plugin.storage.credential_renewal import within
+from fsspec_gp_plugin.storage.providers import open_store
 from fsspec_gp_plugin.storage.s3 import chain
 from fsspec_gp_plugin.storage.s3.own_signer import OwnSigner, own_signer
 from tests.contract.stores import content
-from tests.contract.test_s3_ways import without_time
+from tests.contract.test_s3_requests import without_time
 from tests.protocol.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, ConfigError, ObjectChanged, StorageError, Unreachable
-from fsspec_gp_plugin.storage.opening import open_store
-from fsspec_gp_plugin.storage.s3.opening import open_s3
+from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.s3.open import open_s3
 from tests.contract.stores import read
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import pytest
 from fsspec_gp_plugin.config.storage_options import load_storage_options
 from fsspec_gp_plugin.errors import ConfigError, StorageError
 from fsspec_gp_plugin.redaction import scrub
-from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.patience import Patience
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.contract.test_s3_options import LARGE, NAMES, SIGNERS, SMALL, heads, opened, round_trip, signer
 from tests.servers import forward_proxy, tls_front
 from tests.servers.minio import DOMAIN

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import ConfigError, StorageError, Unreachable
-from fsspec_gp_plugin.storage.opening import open_store
 from fsspec_gp_plugin.storage.patience import Patience
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.contract.test_s3_options import LARGE, NAMES, SIGNERS, SMALL, heads, opened, round_trip, signer
 from tests.servers import certificates, tls_front
 

@@ -10,7 +10,7 @@ import pytest
 
 from fsspec_gp_plugin.errors import NotFound, ObjectChanged, StorageError
 from fsspec_gp_plugin.storage.copying import CopyingStore
-from fsspec_gp_plugin.storage.opening import open_store
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.contract.stores import (
     CREATES,
     KEY,
@@ -30,7 +30,7 @@ from tests.contract.stores import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.api import Store
+    from fsspec_gp_plugin.storage.contract import Store
 
 
 def test_a_store_has_what_is_known_of_its_kind(store: Store, request: pytest.FixtureRequest) -> None:

@@ -30,7 +30,7 @@ from tests.contract.stores import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.api import Store
+    from fsspec_gp_plugin.storage.contract import Store
 
 
 def test_parts_become_one_object_only_by_complete(store: Store) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fsspec_gp_plugin.storage.opening import open_store
+from fsspec_gp_plugin.storage.providers import open_store
 from tests.protocol.caller import Database, Plugin, write_config
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.api import Store
+    from fsspec_gp_plugin.storage.contract import Store
     from tests.servers.minio import Minio
 
 _unique = itertools.count()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fsspec_gp_plugin.storage.api import ObjectInfo, Store
+    from fsspec_gp_plugin.storage.contract import ObjectInfo, Store
     from tests.protocol.caller import Database, Plugin
     from tests.protocol.conftest import Target
 

@@ -16,9 +16,9 @@ from fsspec_gp_plugin.protocol.targets import OUTAGE_SECONDS
 from fsspec_gp_plugin.storage import patience as patience_module
 from fsspec_gp_plugin.storage import progress
 from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.retrying import RetryingStore, RetryingWriter
+from fsspec_gp_plugin.storage.retry import RetryingStore, RetryingWriter
 from fsspec_gp_plugin.storage.s3.store import S3Store
-from fsspec_gp_plugin.transfer.schedule import PartSchedule
+from fsspec_gp_plugin.transfer.part_sizes import PartSchedule
 from fsspec_gp_plugin.transfer.upload import Upload, UploadSettings
 from tests.fakes import FakeStore
 from tests.unit.clock import Clock, Waiting

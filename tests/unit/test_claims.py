@@ -17,7 +17,7 @@ from tests.fakes import FakeStore
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fsspec_gp_plugin.storage.api import ObjectInfo
+    from fsspec_gp_plugin.storage.contract import ObjectInfo
 
 T = "20260101120000"
 PREFIX = f"backups/20260101/{T}/"

@@ -13,14 +13,14 @@ from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol import hooks
 from fsspec_gp_plugin.protocol.context import Context
-from fsspec_gp_plugin.storage.api import Capabilities
+from fsspec_gp_plugin.storage.contract import Capabilities
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.api import ObjectInfo
+    from fsspec_gp_plugin.storage.contract import ObjectInfo
 
 T = "20260101120000"
 DIRECTORY = f"/data/gpseg-1/backups/20260101/{T}"

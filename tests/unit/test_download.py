@@ -19,7 +19,7 @@ from tests.fakes import FakeStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fsspec_gp_plugin.storage.api import ObjectInfo
+    from fsspec_gp_plugin.storage.contract import ObjectInfo
 
 READ = 1 << 16
 KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000"

@@ -10,15 +10,15 @@ import pytest
 
 from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.errors import StorageError
-from fsspec_gp_plugin.storage.api import ObjectInfo
-from fsspec_gp_plugin.storage.local import LocalStore
+from fsspec_gp_plugin.storage.contract import ObjectInfo
+from fsspec_gp_plugin.storage.local.store import LocalStore
 from fsspec_gp_plugin.transfer.download import Download, DownloadSettings
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.api import Store
+    from fsspec_gp_plugin.storage.contract import Store
 
 READ = 1 << 16
 # So much of an object is held back until its checksum is known to be right.

@@ -11,14 +11,14 @@ import pytest
 from fsspec_gp_plugin import private
 from fsspec_gp_plugin.errors import AlreadyExists, LocalFileError, StorageError, Unreachable
 from fsspec_gp_plugin.protocol.working_files import WorkingFiles
-from fsspec_gp_plugin.storage.local import LocalStore
+from fsspec_gp_plugin.storage.local.store import LocalStore
 from fsspec_gp_plugin.transfer.upload import Upload, UploadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.api import FileStore
+    from fsspec_gp_plugin.storage.contract import FileStore
 
 KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000"
 NAME = "gpbackup_0_20260101120000"

@@ -11,11 +11,11 @@ import pytest
 from fsspec_gp_plugin.commands import COMMANDS
 from fsspec_gp_plugin.errors import NotFound, Unreachable
 from fsspec_gp_plugin.private import Place
-from fsspec_gp_plugin.storage import failing_reads, patience, retrying
-from fsspec_gp_plugin.storage.api import ObjectInfo
+from fsspec_gp_plugin.storage import failing_reads, patience, retry
+from fsspec_gp_plugin.storage.contract import ObjectInfo
 from fsspec_gp_plugin.storage.failing_reads import Reads
 from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.retrying import RetryingStore
+from fsspec_gp_plugin.storage.retry import RetryingStore
 from tests.fakes import FakeStore
 from tests.unit.clock import Clock, Waiting
 from tests.unit.site import FIRST, OTHER, Site, T
@@ -57,7 +57,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     for module in (patience, failing_reads):
         monkeypatch.setattr(module, "time", made)
-    for waiting in (patience, retrying):
+    for waiting in (patience, retry):
         monkeypatch.setattr(waiting, "threading", SimpleNamespace(Event=lambda: Waiting(made)))
     return made
 

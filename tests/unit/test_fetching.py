@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fsspec_gp_plugin.protocol.context import Context
-    from fsspec_gp_plugin.storage.api import ObjectInfo
+    from fsspec_gp_plugin.storage.contract import ObjectInfo
 
 NAME = f"gpbackup_0_{T}_16384"
 DATA = b"data" * 1000

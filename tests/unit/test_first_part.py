@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.storage.mirrored import MirroredStore
+from fsspec_gp_plugin.storage.mirror import MirroredStore
 from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.retrying import RetryingStore
+from fsspec_gp_plugin.storage.retry import RetryingStore
 from fsspec_gp_plugin.transfer.upload import Upload, UploadSettings
 from tests.fakes import FakeStore
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.api import Store
+    from fsspec_gp_plugin.storage.contract import Store
 
 PART = 1 << 16
 KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000"

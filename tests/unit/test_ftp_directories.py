@@ -9,9 +9,9 @@ import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
 from fsspec_gp_plugin.storage.errors import translating
-from fsspec_gp_plugin.storage.generic import ftp
-from fsspec_gp_plugin.storage.generic.ftp_connection import FtpTarget
-from fsspec_gp_plugin.storage.generic.ftp_listing import Entry
+from fsspec_gp_plugin.storage.files.ftp import dialect as ftp_dialect
+from fsspec_gp_plugin.storage.files.ftp.connection import FtpTarget
+from fsspec_gp_plugin.storage.files.ftp.listing import Entry
 
 
 class Server:
@@ -33,24 +33,24 @@ class Server:
 
 
 @pytest.fixture
-def dialect(monkeypatch: pytest.MonkeyPatch) -> ftp.FtpDialect:
-    monkeypatch.setattr(ftp, "_SETTLE_SECONDS", 0.0)
-    return ftp.FtpDialect(FtpTarget("host", 21, "", "", "", "utf-8", 60.0))
+def dialect(monkeypatch: pytest.MonkeyPatch) -> ftp_dialect.FtpDialect:
+    monkeypatch.setattr(ftp_dialect, "_SETTLE_SECONDS", 0.0)
+    return ftp_dialect.FtpDialect(FtpTarget("host", 21, "", "", "", "utf-8", 60.0))
 
 
-def test_a_directory_that_is_not_there_is_empty(dialect: ftp.FtpDialect) -> None:
+def test_a_directory_that_is_not_there_is_empty(dialect: ftp_dialect.FtpDialect) -> None:
     server: Any = Server("550 No such file or directory.", 99)
     assert dialect.entries(server, "/missing/") == []
     assert dialect.entries(server, "/missing/below") == []
 
 
-def test_a_directory_that_changes_while_it_is_listed_is_listed_again(dialect: ftp.FtpDialect) -> None:
+def test_a_directory_that_changes_while_it_is_listed_is_listed_again(dialect: ftp_dialect.FtpDialect) -> None:
     server: Any = Server("550 No such file or directory.", 4)
     assert dialect.entries(server, "/there/") == [("/there/file", 7)]
 
 
 def test_a_connection_that_breaks_while_a_missing_directory_is_looked_for_may_come_back(
-    dialect: ftp.FtpDialect,
+    dialect: ftp_dialect.FtpDialect,
 ) -> None:
     server: Any = Server("550 No such file or directory.", 99)
     with pytest.raises(Unreachable), translating("can't list it"):
@@ -61,7 +61,7 @@ def test_a_connection_that_breaks_while_a_missing_directory_is_looked_for_may_co
     ("error", "kind"), [("550 Too many open files.", StorageError), ("550 Permission denied.", AccessDenied)]
 )
 def test_a_directory_that_cannot_be_listed_is_not_taken_for_one_that_is_not_there(
-    dialect: ftp.FtpDialect, error: str, kind: type[StorageError]
+    dialect: ftp_dialect.FtpDialect, error: str, kind: type[StorageError]
 ) -> None:
     server: Any = Server(error, 99)
     with pytest.raises(StorageError, match=f"ftp://host/there can't be listed; the server says: {error}") as caught:

@@ -15,7 +15,7 @@ from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol import deletion, hooks
 from fsspec_gp_plugin.protocol.context import Context
-from fsspec_gp_plugin.storage.api import ObjectInfo
+from fsspec_gp_plugin.storage.contract import ObjectInfo
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:

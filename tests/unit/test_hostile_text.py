@@ -16,12 +16,14 @@ from fsspec_gp_plugin import keys
 from fsspec_gp_plugin.backups import gpbackup_config, report, required
 from fsspec_gp_plugin.backups.survey import Backup
 from fsspec_gp_plugin.errors import StorageError
-from fsspec_gp_plugin.integrity import claim, entry, manifest, mark, underway, verdict
-from fsspec_gp_plugin.storage.api import ObjectInfo
+from fsspec_gp_plugin.integrity import claim, copy_mark, entry, host_mark, manifest, verification
 from fsspec_gp_plugin.storage.azure import answers as azure_answers
 from fsspec_gp_plugin.storage.azure import listing as azure_listing
+from fsspec_gp_plugin.storage.contract import ObjectInfo
+from fsspec_gp_plugin.storage.files.ftp import listing as ftp_listing
+from fsspec_gp_plugin.storage.files.web import page as web_page
+from fsspec_gp_plugin.storage.files.webhdfs import client as webhdfs_client
 from fsspec_gp_plugin.storage.gcs import requests as gcs_requests
-from fsspec_gp_plugin.storage.generic import ftp_listing, web_page, webhdfs_client
 from fsspec_gp_plugin.storage.http.connection import BadAnswerError, Response
 from fsspec_gp_plugin.storage.plain_xml import NotPlainError, require_plain
 from fsspec_gp_plugin.storage.reading import lines
@@ -105,7 +107,7 @@ def ftp(by: Callable[[list[str]], Iterator[Any]]) -> Callable[[bytes], Any]:
 def names(text: bytes) -> None:
     """All that reads the name of an object."""
     name = text.decode("latin-1")
-    for read in (mark.read, underway.read, verdict.read, manifest.signer, manifest.is_manifest):
+    for read in (host_mark.read, copy_mark.read, verification.read, manifest.signer, manifest.is_manifest):
         read(name)
     manifest.is_plugins_own(name)
     claim.is_claim(name)

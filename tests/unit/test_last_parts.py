@@ -12,13 +12,13 @@ from fsspec_gp_plugin.backups.leftovers import BACKUP, UPLOADS, find_leftovers, 
 from fsspec_gp_plugin.cli import cleanup
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
 from fsspec_gp_plugin.keys import backup_prefix, unfinished_key
-from fsspec_gp_plugin.storage.api import Upload
+from fsspec_gp_plugin.storage.contract import Upload
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fsspec_gp_plugin.storage.api import ObjectInfo
+    from fsspec_gp_plugin.storage.contract import ObjectInfo
 
 DAY = 86400.0
 T = "20260102030405"

@@ -14,10 +14,10 @@ from fsspec_gp_plugin.errors import StorageError, Unreachable
 from fsspec_gp_plugin.private import Place
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol import data, files, hooks
-from fsspec_gp_plugin.storage import outages, patience, retrying
+from fsspec_gp_plugin.storage import outages, patience, retry
 from fsspec_gp_plugin.storage.outages import Outages
 from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.retrying import RetryingStore
+from fsspec_gp_plugin.storage.retry import RetryingStore
 from tests.fakes import FakeStore
 from tests.unit.clock import Clock, Waiting
 from tests.unit.site import FIRST, PREFIX, Site, T
@@ -25,7 +25,7 @@ from tests.unit.site import FIRST, PREFIX, Site, T
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fsspec_gp_plugin.storage.api import ObjectInfo
+    from fsspec_gp_plugin.storage.contract import ObjectInfo
 
 ALL, SOON = 330, 30
 WHY = "in 30 s, not longer, because an earlier command of this host has waited 330 s for this target in vain"
@@ -37,7 +37,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     for module in (patience, outages):
         monkeypatch.setattr(module, "time", made)
-    for waiting in (patience, retrying):
+    for waiting in (patience, retry):
         monkeypatch.setattr(waiting, "threading", SimpleNamespace(Event=lambda: Waiting(made)))
     return made
 

@@ -7,15 +7,15 @@ import subprocess
 
 import pytest
 
-from fsspec_gp_plugin.backups.catalogs import token_of
+from fsspec_gp_plugin.backups.catalog_build import token_of
 from fsspec_gp_plugin.backups.ownership import clusters_of, ownership_of, require_ours
 from fsspec_gp_plugin.backups.survey import Backup, survey
 from fsspec_gp_plugin.errors import AccessDenied, PluginError, Unreachable
 from fsspec_gp_plugin.gpbackup_process import GpbackupProcess, boot_id
-from fsspec_gp_plugin.integrity import claim, underway
+from fsspec_gp_plugin.integrity import claim, copy_mark
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.keys import backup_prefix
-from fsspec_gp_plugin.storage.api import ObjectInfo
+from fsspec_gp_plugin.storage.contract import ObjectInfo
 from tests.fakes import FakeStore
 
 T = "20260102030405"
@@ -111,7 +111,7 @@ def test_a_copy_that_is_being_made_is_not_interrupted(is_copied: bool) -> None:
     made = claim.new_claim(T, Cluster(host="mdw"), ended)
     store.objects[backup_prefix(T) + claim.NAME] = made.encoded()
     if is_copied:
-        store.objects[backup_prefix(T) + underway.new_name()] = b""
+        store.objects[backup_prefix(T) + copy_mark.new_name()] = b""
     [backup] = survey(store)
     assert ownership_of(store, backup).claim == made
     assert backup.interrupted is not is_copied

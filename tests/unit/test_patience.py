@@ -17,7 +17,7 @@ from fsspec_gp_plugin.protocol.targets import OUTAGE_SECONDS
 from fsspec_gp_plugin.storage import patience as patience_module
 from fsspec_gp_plugin.storage.http import answer
 from fsspec_gp_plugin.storage.patience import UNATTENDED_SECONDS, Patience
-from fsspec_gp_plugin.storage.retrying import RetryingStore
+from fsspec_gp_plugin.storage.retry import RetryingStore
 from tests.fakes import FakeStore
 from tests.unit.clock import Clock, Waiting
 

@@ -112,7 +112,7 @@ def test_answers_that_need_no_storage_load_none() -> None:
 
 
 def test_a_local_target_needs_no_fsspec() -> None:
-    modules = loaded_by("import fsspec_gp_plugin.protocol.data, fsspec_gp_plugin.storage.local")
+    modules = loaded_by("import fsspec_gp_plugin.protocol.data, fsspec_gp_plugin.storage.local.store")
     assert not {"fsspec", "s3fs", "aiohttp", "botocore"} & modules
 
 

@@ -13,7 +13,7 @@ from fsspec_gp_plugin.errors import StorageError
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.keys import backup_prefix, timestamp_of
 from fsspec_gp_plugin.private import Place
-from fsspec_gp_plugin.storage.api import Upload
+from fsspec_gp_plugin.storage.contract import Upload
 from tests.cli.arranged import ago, put_backup, put_claim
 from tests.fakes import FakeStore
 

@@ -11,7 +11,7 @@ import pytest
 
 LIMITED = """
 import os, resource, sys, threading, time
-from fsspec_gp_plugin.storage.api import Capabilities, ObjectInfo
+from fsspec_gp_plugin.storage.contract import Capabilities, ObjectInfo
 from fsspec_gp_plugin.transfer.download import Download, DownloadSettings
 from fsspec_gp_plugin.transfer.upload import Upload, UploadSettings
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.errors import ConfigError, StorageError
-from fsspec_gp_plugin.protocol import copying, deletion, replication
+from fsspec_gp_plugin.protocol import deletion, replica_copy, replication
 from tests.fakes import FakeStore
 from tests.unit.site import FIRST, OTHER, Site, T, backup_of, named
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.api import ObjectInfo
+    from fsspec_gp_plugin.storage.contract import ObjectInfo
 
 
 def replicate(site: Site) -> None:
@@ -103,8 +103,8 @@ class Copied:
 
 def test_large_objects_are_copied_last_and_each_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their parts are large, and each takes the memory of all."""
-    assert copying._LARGE == 8 << 30
-    monkeypatch.setattr(copying, "_LARGE", 1 << 20)
+    assert replica_copy._LARGE == 8 << 30
+    monkeypatch.setattr(replica_copy, "_LARGE", 1 << 20)
     copied = Copied()
     site = Site(tmp_path, FakeStore(copied.reading), FakeStore(copied.written), "checksum: 'off'")
     site.second.objects.clear()
@@ -125,9 +125,9 @@ def test_large_objects_are_copied_last_and_each_by_itself(tmp_path: Path, monkey
 
 
 def test_a_large_object_has_no_more_parts_than_a_store_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert copying._PARTS < 10_000
-    monkeypatch.setattr(copying, "_LARGE", 1 << 20)
-    monkeypatch.setattr(copying, "_PARTS", 3)
+    assert replica_copy._PARTS < 10_000
+    monkeypatch.setattr(replica_copy, "_LARGE", 1 << 20)
+    monkeypatch.setattr(replica_copy, "_PARTS", 3)
     site = Site(tmp_path, FakeStore(), FakeStore(single_request_put=False), "backup_multipart_chunksize: 256KB")
     site.second.objects.clear()
     site.first.objects[named("large")] = os.urandom(5 << 20)

@@ -8,15 +8,15 @@ import pytest
 
 from fsspec_gp_plugin.backups.required import Required, required_of
 from fsspec_gp_plugin.errors import NotFound, StorageError
-from fsspec_gp_plugin.integrity import manifest, mark
+from fsspec_gp_plugin.integrity import host_mark, manifest
 from fsspec_gp_plugin.integrity.entry import Entry
 from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol import hooks
 from fsspec_gp_plugin.protocol.context import Context
 from fsspec_gp_plugin.protocol.presence import Scope, check
-from fsspec_gp_plugin.storage.api import ObjectInfo
-from fsspec_gp_plugin.storage.mirrored import MirroredStore
+from fsspec_gp_plugin.storage.contract import ObjectInfo
+from fsspec_gp_plugin.storage.mirror import MirroredStore
 from tests.fakes import FakeStore
 from tests.recorded import CHAIN, NAMES, recorded
 
@@ -195,10 +195,10 @@ def test_what_no_manifest_names_is_restored_unverified(host: Host) -> None:
 def test_a_host_that_left_a_mark_and_no_manifest_is_named(host: Host) -> None:
     one = recorded("default")
     store = Store("default")
-    first, second = mark.new_id(), mark.new_id()
+    first, second = host_mark.new_id(), host_mark.new_id()
     put_manifest(store, one.names, first)
     for number in (first, second):
-        store.objects[one.prefix + mark.name_of(number)] = mark.content(number, "")
+        store.objects[one.prefix + host_mark.name_of(number)] = host_mark.content(number, "")
     host.set_up(store, "default")
     told = f"{one.timestamp}: what {manifest.name_of_host()} stored is restored unverified, as there is no manifest"
     assert told in host.log()

@@ -23,7 +23,7 @@ from tests.fakes import FakeStore
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fsspec_gp_plugin.storage.api import ObjectInfo
+    from fsspec_gp_plugin.storage.contract import ObjectInfo
 
 FIRST = datetime(2026, 1, 1)
 Plans = dict[str, frozenset[str] | None]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fsspec_gp_plugin.backups.retention import Policy, judge, unfinished
 from fsspec_gp_plugin.backups.survey import Backup
 from fsspec_gp_plugin.integrity.cluster import Cluster
-from fsspec_gp_plugin.storage.api import ObjectInfo
+from fsspec_gp_plugin.storage.contract import ObjectInfo
 
 FIRST = datetime(2026, 1, 1)
 NOW = (FIRST + timedelta(days=365)).timestamp()

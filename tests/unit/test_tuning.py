@@ -7,7 +7,7 @@ import random
 
 from fsspec_gp_plugin.backups.tuning import KEPT, PAIRS, Setting, settings_down, settings_up, tune
 from fsspec_gp_plugin.config.loading import Config, parse_config
-from fsspec_gp_plugin.storage.api import Capabilities
+from fsspec_gp_plugin.storage.contract import Capabilities
 
 MB = 1 << 20
 S3 = Capabilities(parallel_parts=True, parallel_reads=True, min_part_size=5 * MB, max_parts=10_000)

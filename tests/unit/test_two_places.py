@@ -15,7 +15,7 @@ from tests.fakes import FakeStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fsspec_gp_plugin.storage.api import ObjectInfo
+    from fsspec_gp_plugin.storage.contract import ObjectInfo
 
 PREFIX = backup_prefix("20260102030405")
 

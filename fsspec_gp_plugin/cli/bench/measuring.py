@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...config.loading import Config
-    from ...storage.api import Store
+    from ...storage.contract import Store
 
 _RUNS = 3
 _TABLE = 4096

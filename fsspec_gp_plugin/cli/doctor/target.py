@@ -18,8 +18,8 @@ from ...backups.risks import risks_of_the_credentials, risks_of_the_way
 from ...errors import AccessDenied, NotFound, PluginError, StorageError
 from ...redaction import scrub
 from ...storage.clock import clock_offset
-from ...storage.opening import open_store
-from ...storage.reaching import failed_step, look, may_still_write, meets_no_tls
+from ...storage.diagnosis import failed_step, look, may_still_write, meets_no_tls
+from ...storage.providers import open_store
 from ...storage.reading import first_bytes
 from ..waiting import waiting_for
 from .trials import MEASURING, TRYING, measure, try_each
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...config.loading import Config
-    from ...storage.api import FileStore, Store
+    from ...storage.contract import FileStore, Store
     from ...storage.patience import Patience
     from .steps import Step, Steps
 

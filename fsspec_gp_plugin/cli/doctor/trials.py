@@ -17,7 +17,7 @@ from ...errors import AccessDenied, AlreadyExists, NotFound, StorageError, Unrea
 
 if TYPE_CHECKING:
     from ...config.loading import Config
-    from ...storage.api import Store
+    from ...storage.contract import Store
     from .steps import Step, Steps
 
 TRYING = ["write", "create once", "multipart", "abort", "read", "read a range", "list", "delete", "latency"]

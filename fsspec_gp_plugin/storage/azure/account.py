@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...errors import ConfigError
-from .authorization import Authorizer, Bearer, Plain, SharedKey
+from .signing import Authorizer, Bearer, Plain, SharedKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ...checksum import from_base64
-from ..api import ObjectInfo
+from ..contract import ObjectInfo
 from ..http.ranges import total_size
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from ..errors import translating
 from .answers import is_directory
 
 if TYPE_CHECKING:
-    from .blobs import Blobs
+    from .requests import Blobs
 
 
 def delete_empty(blobs: Blobs, root: str, folder: str) -> None:

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import ParseError, fromstring
 
 from ..plain_xml import NotPlainError, require_plain
 from .answers import ForeignAnswerError
-from .blobs import Entry
+from .requests import Entry
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from ...checksum import crc32c
 from ...errors import NotFound, StorageError
-from ..api import Capabilities, ObjectInfo, Upload
+from ..contract import Capabilities, ObjectInfo, Upload
+from ..credential_renewal import Renewable
 from ..errors import error_code, http_status, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
 from ..http.ranges import require_range
-from ..renewing import Renewable
 from .answers import PLACEHOLDER, ForeignAnswerError, is_object, object_info, require_azure
 from .directories import delete_empty
 from .unfinished import drop_below, names_below
@@ -20,9 +20,9 @@ from .writer import AzureWriter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ..api import Way
+    from ..contract import Way
     from ..http.answer import Answer
-    from .blobs import Blobs
+    from .requests import Blobs
 
 
 class AzureStore(Renewable):

@@ -12,7 +12,7 @@ from ...errors import NotFound, StorageError
 from ..errors import error_code, translating
 
 if TYPE_CHECKING:
-    from .blobs import Blobs
+    from .requests import Blobs
 
 # Somebody has made a blob of them, or of the name, meanwhile.
 _TAKEN = {"BlobAlreadyExists", "ConditionNotMet", "409", "412"}

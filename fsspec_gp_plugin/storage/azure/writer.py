@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...checksum import combined, crc32c
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
-from ..api import ObjectInfo
+from ..contract import ObjectInfo
 from ..errors import http_status, translating
 from ..http.cancellation import Cancellation
 from .answers import WRITER, object_info

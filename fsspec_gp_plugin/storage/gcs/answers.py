@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...checksum import from_base64
 from ...errors import NotFound, StorageError, Unreachable
-from ..api import ObjectInfo
+from ..contract import ObjectInfo
 from ..errors import translating
 from ..http.ranges import total_size
 

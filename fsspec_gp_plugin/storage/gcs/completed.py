@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...errors import AccessDenied, NotFound, StorageError
 
 if TYPE_CHECKING:
-    from ..api import ObjectInfo
+    from ..contract import ObjectInfo
     from .store import GcsStore
 
 

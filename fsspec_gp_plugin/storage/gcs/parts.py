@@ -17,7 +17,7 @@ from .unfinished import abort, abort_listed, listed_below
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from ..api import ObjectInfo
+    from ..contract import ObjectInfo
     from .store import GcsStore
 
 # Answers to the first request of all that may mean "not in parts": of roles without the permissions for it, and of

@@ -9,13 +9,13 @@ from urllib.parse import quote, urlencode
 
 from ...errors import ConfigError
 from ...redaction import scrub
-from ..api import Way
-from ..codes import CODES
+from ..contract import Way
+from ..error_tables import CODES
 from ..http.routes import UnknownProxyError
 from ..http.transport import Transport
 from ..multipart import UPLOAD_ENDED
 from ..plain_xml import element
-from .authorization import Authorization, end_of
+from .tokens import Authorization, end_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...checksum import combined, crc32c
 from ...errors import StorageError, Unreachable
-from ..api import Capabilities
+from ..contract import Capabilities
 from ..errors import http_status, translating
 from ..http.cancellation import Cancellation
 from .answers import described, no_object_missing
@@ -16,7 +16,7 @@ from .completed import find_completed, remove_completed
 from .requests import INCOMPLETE
 
 if TYPE_CHECKING:
-    from ..api import ObjectInfo
+    from ..contract import ObjectInfo
     from .store import GcsStore
 
 # What is not the end of an object is kept in multiples of this.

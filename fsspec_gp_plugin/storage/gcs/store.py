@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from ...checksum import crc32c, in_base64
 from ...errors import AccessDenied, NotFound, ObjectChanged, StorageError
-from ..api import ObjectInfo, Upload
+from ..contract import ObjectInfo, Upload
+from ..credential_renewal import Renewable
 from ..errors import http_status, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
 from ..http.ranges import require_range
 from ..multipart import MULTIPART
-from ..renewing import Renewable
 from .answers import GENERATION, described, described_by_headers, no_object_missing
 from .resumable import SERIAL, ResumableWriter
 from .unfinished import abort_listed, last_part_of, listed_below
@@ -24,7 +24,7 @@ from .xml import Xml
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ..api import Capabilities, Store, Way
+    from ..contract import Capabilities, Store, Way
     from ..http.answer import Answer
     from .requests import Requests
 

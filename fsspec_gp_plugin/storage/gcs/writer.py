@@ -12,7 +12,7 @@ from .resumable import ResumableWriter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..api import ObjectInfo
+    from ..contract import ObjectInfo
     from .store import GcsStore
 
 

@@ -9,7 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from ..renewing import NoTokenError, NoTokenYetError, Renewals, within
+from ..credential_renewal import NoTokenError, NoTokenYetError, Renewals, within
 from .credentials import LAST_SECONDS, use_to_the_end
 from .signature import Keys
 from .signing import OTHER_FILES, has_any_of, variables

@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..api import Way
+from ..contract import Way
 from ..http.answer import SLOWEST_RATE
 from ..http.routes import Network
 from .signing import SIGNATURE_SECONDS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import translating
 
 if TYPE_CHECKING:
-    from ..api import ObjectInfo
+    from ..contract import ObjectInfo
     from .store import S3Store
 
 # Beyond this s3fs copies part by part.

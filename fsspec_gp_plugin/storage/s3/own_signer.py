@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from ..api import Way
+from ..contract import Way
 from .signature import Keys, UrlSigner
 from .signing import METHODS, OTHER_FILES, SIGNATURE_SECONDS, Presigned, has_any_of, header_values, variables
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from ...checksum import crc32c, from_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
-from ..api import ObjectInfo, Upload
+from ..contract import ObjectInfo, Upload
+from ..credential_renewal import Renewable
 from ..errors import http_status, translating
 from ..fallbacks import creating, raise_failures
 from ..http.cancellation import Cancellation
 from ..http.ranges import require_range
 from ..multipart import MULTIPART
-from ..renewing import Renewable
 from .answers import answered_size, no_object_missing, require_listing, writing
 from .deletion import Deletion
 from .duplicating import copied
@@ -27,11 +27,11 @@ from .writer import S3Writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ..api import Store, Way
+    from ..contract import Store, Way
     from .control import Control
     from .credentials import Credentials
     from .readings import Reading
-    from .ways import S3Bytes
+    from .requests import S3Bytes
 
 _LOOKS = 5
 _WITHOUT_CHECKSUMS = "`config_kwargs: {request_checksum_calculation: when_required}` in storage_options"

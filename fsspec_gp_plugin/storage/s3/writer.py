@@ -12,13 +12,13 @@ from ..errors import error_code, translated
 from ..http.ranges import opaque
 from ..multipart import UPLOAD_ENDED, Begun, MultipartWriter
 from .answers import writing
+from .requests import may_mean_the_way
 from .unfinished import abort_of
-from .ways import may_mean_the_way
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from ..api import ObjectInfo
+    from ..contract import ObjectInfo
     from .store import S3Store
 
 

@@ -1,0 +1,193 @@
+"""`list` and `info`: which backups there are, and what is in one."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..backups.chains import find_broken
+from ..backups.inspection import Inspector
+from ..backups.ownership import ownerships
+from ..backups.survey import Backup, survey
+from ..config.units import format_size
+from ..errors import AccessDenied, NotFound, StorageError
+from ..integrity import manifest
+from ..storage.reading import pieces
+from . import render
+from .arguments import Parser, opened
+from .cluster_fields import are_several, cluster_fields, shown
+from .verify import fields_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..backups.inspection import Found
+    from ..backups.ownership import Ownership
+    from ..storage.contract import Store
+
+
+def list_backups(arguments: Sequence[str]) -> int:
+    """One line for each backup, the latest last."""
+    parser = Parser("list")
+    parser.add_replica()
+    parser.add_json()
+    asked = parser.parse_args(arguments)
+    with opened(asked.config, replica=asked.replica) as (config, store):
+        backups = survey(store)
+        find_broken(store, backups)
+        owners = ownerships(store, backups)
+    copies = _copies(asked.config) if config.replica is not None else None
+    if asked.json:
+        told = [{**_summary(one, owners[one.timestamp]), **_copy_of(one, copies)} for one in backups]
+        render.as_json({"url": config.url, "backups": told})
+    elif not backups:
+        render.line(f"There are no backups at {config.url}")
+    else:
+        # More columns than these only where they tell something: a line should fit a terminal.
+        of_several = are_several(owners.values())
+        columns = ["TIMESTAMP", "DATABASE", "KIND", "STATE", "OBJECTS", "SIZE", "MANIFESTS", "VERIFIED"]
+        columns += ["CLUSTER"] if of_several else []
+        columns += [] if config.replica is None else ["REPLICA"]
+        rows = [
+            (
+                backup.timestamp,
+                backup.database or "?",
+                backup.kind or "?",
+                backup.shown_state,
+                f"{backup.objects:,}",
+                format_size(backup.size),
+                _manifests(backup),
+                _verified(backup),
+                *([shown(owners[backup.timestamp])] if of_several else []),
+                *_copy_of(backup, copies).values(),
+            )
+            for backup in backups
+        ]
+        render.table(columns, rows, right=("OBJECTS", "SIZE"))
+    return 0
+
+
+def _manifests(backup: Backup) -> str:
+    """How many, or how many hosts of those that should have left one."""
+    missing = len(backup.hosts_without_manifest)
+    if missing:
+        return f"{len(backup.marks) - missing} of {len(backup.marks)}"
+    return f"{len(backup.manifests)}" if backup.manifests else "none"
+
+
+def _verified(backup: Backup) -> str:
+    """The day of the last verification that read all of it, `failed`, what it could not check, or `never`."""
+    found = backup.verified
+    if found is None:
+        return "never"
+    return time.strftime("%Y-%m-%d", time.localtime(found.time)) if found.well else str(found)
+
+
+def _copies(path: str) -> dict[str, Backup] | StorageError:
+    """What the replica holds, by timestamp, or why that can't be told."""
+    try:
+        with opened(path, replica=True) as (_, store):
+            backups = survey(store)
+            find_broken(store, backups)
+            return {backup.timestamp: backup for backup in backups}
+    except StorageError as error:
+        return error
+
+
+def _copy_of(backup: Backup, copies: dict[str, Backup] | StorageError | None) -> dict[str, str]:
+    """`replica`: the state of the copy, `none` without one, `unknown` where the replica can't be asked."""
+    if copies is None:
+        return {}
+    if isinstance(copies, StorageError):
+        return {"replica": "unknown"}
+    copy = copies.get(backup.timestamp)
+    if copy is None:
+        return {"replica": "none"}
+    whole = (copy.objects, copy.size) == (backup.objects, backup.size)
+    return {"replica": copy.shown_state if whole else "incomplete"}
+
+
+def info(arguments: Sequence[str]) -> int:
+    """All that is known of one backup."""
+    parser = Parser("info")
+    parser.add_timestamp()
+    parser.add_replica()
+    parser.add_json()
+    asked = parser.parse_args(arguments)
+    with opened(asked.config, replica=asked.replica) as (config, store):
+        found = survey(store, asked.timestamp)
+        if not found:
+            raise NotFound(f"there is no backup {asked.timestamp} at {config.url}; `list` shows those that there are")
+        [backup] = found
+        headers = _headers(store, backup)
+        with Inspector(config.place, store, ()).inspected(backup) as (inspected, _):
+            pass
+    told = {
+        **_summary(backup, inspected.ownership),
+        "report": backup.report,
+        "segments": {content: backup.segments[content] for content in sorted(backup.segments, key=int)},
+        "manifests": headers,
+        "result": inspected.result,
+        "problems": inspected.problems,
+        **fields_of(backup, inspected),
+    }
+    if asked.json:
+        render.as_json(told)
+    else:
+        _show(told, backup, inspected)
+    return 0
+
+
+def _show(told: dict[str, Any], backup: Backup, inspected: Found) -> None:
+    for name in ("timestamp", "state", "kind", "database"):
+        render.line(f"{name}: {told[name] or '?'}")
+    for claim in inspected.ownership.claims:
+        render.line(f"claimed by: {claim.cluster}")
+    render.line(f"objects: {backup.objects:,}, {format_size(backup.size)}")
+    render.line(f"verified: {_verified(backup)}")
+    several = {"needs": inspected.needs, "problem": inspected.problems, "not checked": inspected.reasons}
+    for name, lines in several.items():
+        for line in lines:
+            render.line(f"{name}: {line}")
+    for name, value in backup.report.items():
+        render.line(f"report: {name}: {value}")
+    for content, size in told["segments"].items():
+        render.line(f"segment {content}: {format_size(size)}")
+    for header in told["manifests"]:
+        render.line(f"manifest: {header['objects']:,} objects of {header['host']}, by version {header['plugin']}")
+
+
+def _summary(backup: Backup, ownership: Ownership) -> dict[str, Any]:
+    verified = backup.verified
+    return {
+        "timestamp": backup.timestamp,
+        "database": backup.database,
+        "kind": backup.kind,
+        "state": backup.shown_state,
+        "broken": backup.broken,
+        "objects": backup.objects,
+        "bytes": backup.size,
+        "manifests": len(backup.manifests),
+        "marks": len(backup.marks),
+        "hosts_without_manifest": backup.hosts_without_manifest,
+        **cluster_fields(ownership),
+        "verified": verified
+        and {
+            "time": verified.time,
+            "well": verified.well,
+            "result": "failed" if verified.is_fault else "ok" if verified.well else "unchecked",
+            "not_checked": verified.not_checked or 0,
+        },
+    }
+
+
+def _headers(store: Store, backup: Backup) -> list[dict[str, Any]]:
+    found = []
+    for one in backup.manifests:
+        try:
+            header = next(iter(manifest.decoded(one.key, backup.timestamp, pieces(store, one), manifest.Budget())))
+        except (AccessDenied, manifest.BadManifest):
+            continue  # which is told as what is wrong, or not checked
+        if isinstance(header, manifest.Header):
+            found.append({"host": header.host, "objects": header.objects, "plugin": header.plugin})
+    return found

@@ -1,0 +1,116 @@
+"""What the objects of a backup are: written down as they are stored."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .. import keys
+from ..errors import LocalFileError, StorageError
+from ..integrity.runs import remember
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..integrity.entry import Entry
+    from ..integrity.runs import Run
+    from ..storage.contract import ObjectInfo
+    from .context import Context
+
+
+def recorded(context: Context, key: str, send: Callable[[], ObjectInfo]) -> ObjectInfo:
+    """Store an object of a backup by `send`, and note its size and checksum on this host.
+
+    What can't be noted fails before it is stored, or is taken back.
+    """
+    if context.config.checksum == "off":
+        return send()
+    from ..integrity.entry import Entry
+    from ..integrity.journal import Journal
+
+    _, timestamp, name = keys.parts_of(key)
+    with Journal(context.config.place, timestamp) as journal:
+        journal.prepare()
+        sent = send()
+        if sent.crc32c is not None:
+            try:
+                journal.add(Entry(name, sent.size, sent.crc32c))
+            except LocalFileError:
+                context.store.delete([key])
+                raise
+    return sent
+
+
+def require_catalogs(context: Context) -> None:
+    """LocalFileError where this host could not compare what it restores."""
+    if context.config.checksum == "off":
+        return
+    from ..integrity.catalog import require_sqlite
+
+    try:
+        require_sqlite()
+    except LocalFileError as error:
+        raise LocalFileError(f"{error}; `checksum: off` does without") from None
+
+
+def begin_journal(context: Context, timestamp: str) -> None:
+    """Prove that this host can note what it stores, and forget what is of no use."""
+    if context.config.checksum == "off":
+        return
+    from ..integrity.journal import Journal
+
+    with Journal(context.config.place, timestamp) as journal:
+        journal.discard(whole=True)
+        journal.sweep()
+        journal.prepare()
+
+
+def store_manifest(context: Context, prefix: str, timestamp: str, run: Run | None) -> bool:
+    """Make one manifest of what this host has noted, and store it beside the backup: an empty one, too, where the host
+    left its mark, once a run. Returns whether there was anything to store.
+    """
+    from ..integrity.journal import open_journals
+
+    with open_journals(context.config.place, timestamp) as journals:
+        taken = [journal.take() for journal in journals]
+        found = {one.name: one for entries, _ in taken for one in entries}
+        damaged = sum(count for _, count in taken)
+        if damaged:
+            context.log.error(
+                f"{damaged} entries of the journal of {timestamp} can't be read; these objects are unverified"
+            )
+        is_needed = bool(found) or (run is not None and not run.has_manifest)
+        if is_needed:
+            _put_manifest(context, prefix, timestamp, [found[name] for name in sorted(found)], run)
+        if run is not None:
+            remember(context.config.place, timestamp, run._replace(has_manifest=True))
+        for journal in journals:
+            journal.discard()
+        return is_needed
+
+
+def put_manifest_of(context: Context, prefix: str, sent: list[ObjectInfo]) -> None:
+    """Store a manifest of objects that were sent without a hook that comes after them."""
+    from ..integrity.entry import Entry
+
+    found = [Entry(info.key[len(prefix) :], info.size, info.crc32c) for info in sent if info.crc32c is not None]
+    if found:
+        _put_manifest(context, prefix, keys.timestamp_of(prefix), sorted(found))
+
+
+def _put_manifest(context: Context, prefix: str, timestamp: str, entries: list[Entry], run: Run | None = None) -> None:
+    """Store a manifest of these objects of this host."""
+    from ..integrity import catalog_users, manifest
+
+    claim, mark = (run.claim, run.mark) if run else ("", "")
+    with memoryview(manifest.encoded(timestamp, entries, claim, mark)) as data:
+        try:
+            context.patient_store.put(prefix + manifest.new_name(mark), data)
+        except StorageError as error:
+            raise type(error)(
+                f"the manifest of {len(entries)} objects can't be stored, without which a restore can't verify them; "
+                f"run it again: {error}"
+            ) from error
+    # What a restore on this host may have fetched of this backup before is not all any more.
+    with suppress(LocalFileError):
+        catalog_users.forget_fetched(context.config.place, timestamp)

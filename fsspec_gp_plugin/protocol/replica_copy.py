@@ -1,0 +1,136 @@
+"""Objects of a backup on their way from the first target to the replica."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ..backups.parallel import each
+from ..errors import NotFound, PluginError, StorageError, Unreachable
+from ..storage.copying import copied_within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..storage.contract import ObjectInfo, Store
+    from ..transfer.download import DownloadSettings
+    from ..transfer.upload import UploadSettings
+    from .comparing import Expectations
+    from .context import Context
+
+# Objects at a time, each with a stream down and one up: within the memory of one stream.
+_AT_ONCE = 4
+_LARGE = 8 << 30
+_PARTS = 9000
+SENT, COPIED, THERE = "sent", "copied", "there"
+
+
+class Copying:
+    """Objects on their way from the first target to the replica."""
+
+    def __init__(self, context: Context, source: Store, target: Store, expected: Expectations) -> None:
+        self.count = {SENT: 0, COPIED: 0, THERE: 0}
+        self.size = 0
+        self._context = context
+        self._source = source
+        self._target = target
+        self._expected = expected
+        self._settings = _share(context.download_settings, context.upload_settings)
+
+    def all_of(self, wanted: Iterator[ObjectInfo]) -> None:
+        """Copy them, the large ones last and each by itself; raises the first failure when all others were tried."""
+        large: list[ObjectInfo] = []
+        failed = self._done(each(self._copy, _small(wanted, large), _AT_ONCE))
+        failed += self._done(each(self._copy_large, iter(large), 1))
+        if failed:
+            more = f" (and {len(failed) - 1} more objects; the log names them)" if len(failed) > 1 else ""
+            raise StorageError(f"{failed[0]}{more}; what was copied stays, and is not sent again")
+
+    def _done(self, results: Iterator[tuple[ObjectInfo, str | PluginError]]) -> list[PluginError]:
+        """Count what was copied; returns what went wrong with the others."""
+        failed: list[PluginError] = []
+        for info, done in results:
+            if isinstance(done, PluginError):
+                self._context.log.error(f"{info.key} could not be copied: {done}")
+                failed.append(done)
+                continue
+            self.count[done] += 1
+            self.size += info.size if done == SENT else 0
+        return failed
+
+    def _copy_large(self, info: ObjectInfo) -> str:
+        """With the memory of all: in S3's 10,000 parts the buffers of such an object grow with it."""
+        reading, writing = self._context.download_settings, self._context.upload_settings
+        size = max(writing.part_size, -(-info.size // _PARTS))
+        return self._copy(info, (reading, writing._replace(part_size=size)))
+
+    def _copy(self, info: ObjectInfo, settings: tuple[DownloadSettings, UploadSettings] | None = None) -> str:
+        wanted = self._expected.of(info.key)
+        if wanted is not None and wanted.size != info.size:
+            raise StorageError(f"{info.key} has {info.size} bytes; {wanted.size} were backed up, says its manifest")
+        if self._is_there(info, wanted):
+            return THERE
+        if self._is_copied_within(info, wanted):
+            return COPIED
+        self._context.relay(self._source, self._target, info.key, settings or self._settings, wanted)
+        return SENT
+
+    def _is_there(self, info: ObjectInfo, wanted: ObjectInfo | None) -> bool:
+        """Whether the replica has it, size and checksum."""
+        try:
+            found = self._target.stat(info.key)
+        except NotFound:
+            return False
+        return found.size == info.size and self._is_same(found, wanted)
+
+    def _is_copied_within(self, info: ObjectInfo, wanted: ObjectInfo | None) -> bool:
+        try:
+            copy = copied_within(self._source, self._target, wanted or info, info.key)
+        except StorageError as error:
+            self._context.log.verbose(f"{info.key} is sent, as the store does not copy it: {error}")
+            return False
+        if copy is None:
+            return False
+        if not self._is_same(copy, wanted):
+            self._target.delete([info.key])
+            raise StorageError(f"{info.key}: its copy, made by the store, is not what was backed up")
+        return True
+
+    def _is_same(self, found: ObjectInfo, wanted: ObjectInfo | None) -> bool:
+        """Whether an object of the replica has the checksum that the manifest says, asked of the store where it keeps
+        one, else read.
+        """
+        if wanted is None or wanted.crc32c is None:
+            return True
+        if found.crc32c is not None:
+            return found.crc32c == wanted.crc32c
+        sink = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            self._context.download(self._target, sink, self._settings[0]).whole(found.key, wanted)
+        except Unreachable:
+            raise
+        except StorageError as error:
+            if found.version is not None and self._target.stat(found.key).version != found.version:
+                raise
+            self._context.log.info(f"{found.key} is not at the replica as it was backed up: {error}")
+            return False
+        finally:
+            os.close(sink)
+        return True
+
+
+def _small(wanted: Iterator[ObjectInfo], large: list[ObjectInfo]) -> Iterator[ObjectInfo]:
+    """Those that are not large, which go to a list."""
+    for info in wanted:
+        if info.size > _LARGE:
+            large.append(info)
+        else:
+            yield info
+
+
+def _share(reading: DownloadSettings, writing: UploadSettings) -> tuple[DownloadSettings, UploadSettings]:
+    """The settings of one of several objects."""
+    return (
+        reading._replace(concurrency=min(2, reading.concurrency), memory_limit=reading.memory_limit // _AT_ONCE),
+        writing._replace(concurrency=min(2, writing.concurrency), memory_limit=writing.memory_limit // _AT_ONCE),
+    )

@@ -1,0 +1,127 @@
+"""From which target a restore reads, where there are two.
+
+The setup hook decides once a host; a command that loses its target tells those that come after it, so that not every
+table waits for a store that is gone.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .. import private
+from ..errors import ConfigError, LocalFileError, NotFound, PluginError, StorageError
+from ..keys import timestamp_of
+from ..storage.mirror import MirroredStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..storage.contract import Store
+    from .context import Context
+
+_DIRECTORY = "sources"
+# How long the first of two targets is waited for in the midst of a restore, and in a setup hook.
+_LEAD_OUTAGE_SECONDS = 20.0
+_HOOK_OUTAGE_SECONDS = 8.0
+# And for how long one request of its may stand still.
+_LEAD_STILL_SECONDS = 15.0
+_HOOK_STILL_SECONDS = 5.0
+
+
+def source(context: Context, timestamp: str) -> Store:
+    """Where the objects of a backup are read: the configured target, and its replica for what that can't give."""
+    if context.config.replica is None:
+        return context.store
+    targets = context.targets
+    outage = context.outage
+    if targets.first_is_away:
+        return targets.replica(outage)
+    replica_leads = _replica_leads(context.config.place, timestamp)
+    lead, other = (targets.replica, targets.first) if replica_leads else (targets.first, targets.replica)
+    return MirroredStore(
+        lead(min(_LEAD_OUTAGE_SECONDS, outage), _LEAD_STILL_SECONDS),
+        lambda: other(outage),
+        lead(outage),
+        note=context.log.warning,
+        lost=partial(_remember, context, timestamp, replica=not replica_leads),
+    )
+
+
+def source_of(context: Context, key: str) -> Store:
+    """As source(), for one object: a file that is at the leading target keeps the kernel's way."""
+    found = source(context, timestamp_of(key))
+    if isinstance(found, MirroredStore) and found.lead.capabilities.descriptors:
+        with suppress(StorageError):
+            found.lead.stat(key)
+            return found.lead
+    return found
+
+
+def choose(context: Context, timestamp: str, require: Callable[[Store], None]) -> None:
+    """Decide where a backup is read on this host: at the configured target, or where `require` raises a StorageError
+    for that, and not for the replica, there.
+    """
+    if context.config.replica is None:
+        require(context.store)
+        return
+    try:
+        require(context.targets.first(_HOOK_OUTAGE_SECONDS, _HOOK_STILL_SECONDS))
+    except (StorageError, ConfigError) as problem:
+        try:
+            require(context.targets.replica(context.outage))
+        except (StorageError, ConfigError) as second:
+            raise type(problem)(f"{problem}; and at the replica: {second}") from problem
+        context.log.warning(f"{timestamp} is read from the replica {context.config.replica.url}: {problem}")
+        _remember(context, timestamp, replica=True)
+        context.targets.first_is_away = not isinstance(problem, NotFound)
+    else:
+        _remember(context, timestamp, replica=False)
+
+
+def forget_source(context: Context) -> None:
+    """A restore has ended: the next one of a backup at this target begins with the target."""
+    if context.config.replica is None:
+        return
+    ours = context.config.place.name_of("")
+    with suppress(OSError, PluginError), _directory(context.config.place) as directory:
+        # Those of the backups that it builds upon, too. Another restore finds out again.
+        for name in os.listdir(directory):
+            if name.endswith(ours):
+                os.unlink(name, dir_fd=directory)
+
+
+@contextmanager
+def _directory(place: private.Place, *, make: bool = False) -> Iterator[int]:
+    directory = place.open_directory(_DIRECTORY, make=make)
+    try:
+        yield directory
+    finally:
+        os.close(directory)
+
+
+def _replica_leads(place: private.Place, timestamp: str) -> bool:
+    with suppress(OSError, PluginError), _directory(place) as directory:
+        os.stat(place.name_of(timestamp), dir_fd=directory)
+        return True
+    return False
+
+
+def _remember(context: Context, timestamp: str, *, replica: bool) -> None:
+    """Let the restores of a backup on this host begin with the replica, or with the configured target."""
+    name = context.config.place.name_of(timestamp)
+    try:
+        with _directory(context.config.place, make=replica) as directory:
+            if replica:
+                private.sweep(directory)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                os.close(os.open(name, flags, 0o600, dir_fd=directory))
+            else:
+                os.unlink(name, dir_fd=directory)
+    except (FileNotFoundError, private.NoDirectoryError):
+        pass
+    except (OSError, LocalFileError) as error:
+        # Each restore finds out by itself, then, and waits for it.
+        context.log.info(f"the target of {timestamp} can't be noted on this host: {error}")

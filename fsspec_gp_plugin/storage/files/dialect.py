@@ -1,0 +1,220 @@
+"""How one kind of filesystem does what a store needs."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ...errors import StorageError, Unreachable
+from .bounded import Bounded
+from .output import FileOutput
+from .renaming import may_copy, rename
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ...errors import PluginError
+    from ..contract import ObjectInfo, Way
+    from .output import Output
+
+_PIECE = 1 << 20
+
+
+class Dialect:
+    """Any filesystem, by plain fsspec calls that end in time. Subclasses do better what theirs can do better.
+
+    `fs` is always what connect() gave, used by one thread at a time and by one file at a time: the store leases
+    connections. Paths are those of the filesystem. Methods raise what the library raises, and FileNotFoundError for
+    what is not there; the store translates it. An error that may pass must become Unreachable by storage.errors or by
+    explain(): then the connection is dropped and the next call gets a new one.
+    """
+
+    # Whether resume() works: writing goes on after a connection broke.
+    resumes = False
+    # Whether resume() may overwrite: then a part is repeated from its beginning, whatever of it has arrived.
+    positional = False
+    # Whether rename_if_free() works.
+    creates = False
+    # Whether a file may come after the request for it was broken off, as a server reads that only then.
+    creates_late = False
+    # Whether rename() may copy, so that what fails in it may leave a part of the file at its name; told by then.
+    copies = False
+    # Whether it is of one kind of filesystem that the tests know, as those are that have a dialect of their own.
+    tested = False
+    # Whether several ranges at once, each on a connection of its own, are faster than one.
+    parallel_reads = False
+    # Whether to make directories before each file, or only when creating it raises FileNotFoundError.
+    directories_first = True
+    # How requests travel, as the options say; None where nothing tells.
+    way: Way | None = None
+    # What stands before paths in messages, such as "sftp://host".
+    place = ""
+    # One line for who sets up a backup, when there is something to know, such as that files are spooled on this host.
+    remark = ""
+
+    def __init__(self, make: Callable[[], Any], timeout: float = 60.0) -> None:
+        """`make` gives a fresh fsspec filesystem; `timeout`: seconds for which a request may stand still."""
+        self._make = make
+        self.timeout = timeout
+
+    def connect(self) -> Any:
+        """A fresh connection: a filesystem, or anything else that the other methods understand."""
+        return Bounded(self._make, self.timeout, self)
+
+    def disconnect(self, fs: Any) -> None:
+        """Close a connection without waiting for anything; raises nothing.
+
+        Called from any thread, also to end a call that hangs on that connection in another one.
+        """
+        fs.let_go()
+
+    def explain(self, error: Exception, doing: str) -> PluginError | None:
+        """Our error for an exception that storage.errors does not know; None leaves it to them."""
+        del error, doing
+        return None
+
+    # Writing
+
+    def make_directories(self, fs: Any, path: str) -> None:
+        """Make a directory and those above it. It may be there already, or be made by others at the same time."""
+        try:
+            fs.call("makedirs", path, exist_ok=True)
+        except NotImplementedError:
+            pass
+        except FileExistsError:
+            if not fs.call("isdir", path):
+                raise
+
+    def create(self, fs: Any, path: str) -> Output:
+        """An empty working file, open. An earlier attempt may have made it already, and written nothing."""
+        fs.open(path, "wb")
+        return FileOutput(fs)
+
+    def resume(self, fs: Any, path: str) -> Output:
+        """The working file, open at its end; or anywhere in it for a positional dialect."""
+        raise NotImplementedError
+
+    def size(self, fs: Any, path: str) -> int:
+        """Bytes in a file now, not as some cache remembers it; FileNotFoundError where there is none."""
+        fs.call("invalidate_cache")
+        info = fs.call("info", path)
+        if info.get("type") != "file":
+            raise FileNotFoundError(f"{path} is not a file")
+        if info.get("size") is None:
+            raise StorageError(f"can't tell the size of {self.place}{path}")
+        fs.last_size = int(info["size"])
+        return int(fs.last_size)
+
+    def look(self, fs: Any, path: str) -> tuple[int, str | None]:
+        """Bytes in a file, as by size(), and what tells this version of it from another, where that is told."""
+        return self.size(fs, path), None
+
+    def rename(self, fs: Any, working: str, final: str) -> None:
+        """Give the whole file its name, replacing what has it; at once where the filesystem can."""
+        self.copies = may_copy(fs.filesystem)
+        rename(fs, working, final, self.place)
+
+    def rename_if_free(self, fs: Any, working: str, final: str) -> None:
+        """Give the whole file its name unless something has it: FileExistsError. The server must decide that, at once,
+        however many ask for the name.
+        """
+        raise NotImplementedError
+
+    # Reading
+
+    def read(self, fs: Any, path: str, start: int, into: memoryview) -> Iterator[int]:
+        """Fill the buffer from byte `start` on; yields how many came with each step.
+
+        A connection that ends early raises after what came was yielded. So does a file that is too short.
+        """
+        if getattr(fs.filesystem, "async_impl", False):
+            # One request a piece; its file object would read ahead more than is wanted.
+            yield from _pieces(
+                lambda done, size: fs.call("cat_file", path, start=start + done, end=start + done + size), into
+            )
+            return
+        fs.open(path, "rb")
+        try:
+            if start:
+                fs.call_file("seek", start)
+            yield from _pieces(lambda _, size: fs.call_file("read", size), into)
+        finally:
+            if not fs.is_over:
+                fs.close_file()
+
+    def read_version(self, fs: Any, path: str, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        """As read(), of a file that look() has told of: ObjectChanged where it tells versions and this is another."""
+        del info
+        return self.read(fs, path, start, into)
+
+    # Directories
+
+    def find(self, fs: Any, path: str) -> Iterator[tuple[str, int]]:
+        """Path and size of every file below a directory. A directory that is not there, or no longer, has none."""
+        from fsspec import AbstractFileSystem
+        from fsspec.asyn import AsyncFileSystem
+
+        fs.call("invalidate_cache")
+        kind = type(fs.filesystem)
+        theirs = (AbstractFileSystem.find, AsyncFileSystem.find)
+        own = kind.find not in theirs or (fs.filesystem.async_impl and kind._find is not AsyncFileSystem._find)  # noqa: SLF001
+        if own:
+            with suppress(FileNotFoundError):
+                for name, info in fs.call("find", path, detail=True).items():
+                    yield name, self._told_size(fs, name, info)
+            return
+        # Not by fsspec's walk(), which takes a connection that broke for an empty directory.
+        directories = [path]
+        while directories:
+            directory = directories.pop()
+            for name, size in self.entries(fs, directory):
+                if size is None:
+                    directories.append(name)
+                else:
+                    yield name, size
+
+    def entries(self, fs: Any, path: str) -> list[tuple[str, int | None]]:
+        """Path and size of what a directory holds, None for the size of a directory. Nothing where it is not there."""
+        try:
+            found = fs.call("ls", path, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        entries = ((str(info["name"]), info) for info in found)
+        return [
+            (name, None if info.get("type") == "directory" else self._told_size(fs, name, info))
+            for name, info in entries
+            if name.strip("/") != path.strip("/")
+        ]
+
+    def _told_size(self, fs: Any, path: str, info: dict[str, Any]) -> int:
+        size = info.get("size")
+        if size is None:  # a web server's listing tells none
+            with suppress(FileNotFoundError):
+                size = self.size(fs, path)
+        return int(size or 0)
+
+    def remove(self, fs: Any, path: str) -> None:
+        """Remove a file; FileNotFoundError where there is none."""
+        fs.call("rm_file", path)
+
+    def remove_directory(self, fs: Any, path: str) -> None:
+        """Remove a directory if it is empty; raises, or does nothing, if it is not."""
+        from fsspec.asyn import AsyncFileSystem
+
+        if isinstance(fs.filesystem, AsyncFileSystem):
+            return  # object stores, where rmdir may mean the bucket
+        # Asked first: not every filesystem refuses to remove a directory that holds something.
+        if not fs.call("ls", path, detail=False):
+            fs.call("rmdir", path)
+
+
+def _pieces(read: Callable[[int, int], bytes], into: memoryview) -> Iterator[int]:
+    """Fill the buffer by calling read(bytes done, bytes wanted) for piece after piece."""
+    done = 0
+    while done < len(into):
+        piece = read(done, min(_PIECE, len(into) - done))
+        if not piece:
+            raise Unreachable(f"{done} bytes came of {len(into)}")
+        into[done : done + len(piece)] = piece
+        done += len(piece)
+        yield len(piece)

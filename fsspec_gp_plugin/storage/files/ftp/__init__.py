@@ -1,0 +1,1 @@
+"""FTP, plain or with TLS."""

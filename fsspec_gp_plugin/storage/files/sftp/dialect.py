@@ -1,0 +1,157 @@
+"""SFTP: parts are written at their places in a file that stays open, many requests at a time."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+from ....errors import AccessDenied, ConfigError, StorageError, Unreachable
+from ...contract import Way
+from ..tree import TreeDialect, host_and_port, require_kind, require_known
+from .client import Sftp, SftpOutput, SftpTarget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ....errors import PluginError
+
+_POLICIES = ("reject", "auto_add", "warning")
+# What paramiko's connect() takes, as far as a configuration file can say it.
+_CONNECT = (
+    "port", "username", "password", "passphrase", "key_filename", "allow_agent", "look_for_keys", "compress",
+    "disabled_algorithms", "gss_auth", "gss_kex", "gss_deleg_creds", "gss_host", "gss_trust_dns",
+)  # fmt: skip
+
+
+def open_dialect(url: str, options: dict[str, Any], timeout: float) -> SftpDialect:
+    """The dialect for a URL; ConfigError where it and the options can't work. Does not connect."""
+    from fsspec.implementations.sftp import SFTPFileSystem
+
+    require_known("sftp", options, SFTPFileSystem, *_CONNECT, "host_key_policy", "known_hosts", "timeout", "temppath")
+    for name in ("host", "username", "password", "passphrase", "known_hosts"):
+        require_kind("sftp", options, name, str)
+    require_kind("sftp", options, "key_filename", str, list)
+    require_kind("sftp", options, "disabled_algorithms", dict)
+    require_kind("sftp", options, "timeout", int, float)
+    for name in ("allow_agent", "look_for_keys", "compress"):
+        require_kind("sftp", options, name, bool)
+    given = {**SFTPFileSystem._get_kwargs_from_urls(url), **options}  # noqa: SLF001
+    host, port = host_and_port("sftp", given, 22)
+    policy = given.get("host_key_policy") or "reject"
+    if policy not in _POLICIES:
+        raise ConfigError(f"storage_options: host_key_policy of sftp:// must be one of {', '.join(_POLICIES)}")
+    known = given.get("known_hosts")
+    if known and not os.path.isfile(os.path.expanduser(known)):
+        raise ConfigError(f"storage_options: the file {known} that known_hosts names does not exist on this host")
+    keys = given.get("key_filename") or []
+    for file in [keys] if isinstance(keys, str) else keys:
+        if not os.path.isfile(os.path.expanduser(file)):
+            raise ConfigError(f"storage_options: the file {file} that key_filename names does not exist on this host")
+    connect = {name: given[name] for name in _CONNECT if given.get(name) is not None and name != "port"}
+    if keys:
+        connect["key_filename"] = [os.path.expanduser(file) for file in ([keys] if isinstance(keys, str) else keys)]
+    seconds = float(given.get("timeout") or timeout)
+    return SftpDialect(SftpTarget(host, port, connect, policy == "reject", known, seconds))
+
+
+class SftpDialect(TreeDialect):
+    """Files of an SFTP server."""
+
+    resumes = True
+    positional = True
+    creates = True
+    directories_first = False
+
+    def __init__(self, target: SftpTarget) -> None:
+        """Connects to nothing yet."""
+        super().__init__(lambda: None, target.timeout)
+        self._target = target
+        self.place = f"sftp://{target.host}"
+        self.way = Way(target.host, is_encrypted=True, is_verified=target.check_host_key)
+
+    def connect(self) -> Sftp:
+        return Sftp(self._target)
+
+    def disconnect(self, fs: Sftp) -> None:
+        fs.close()
+
+    def explain(self, error: Exception, doing: str) -> PluginError | None:
+        name, text = type(error).__name__, str(error).strip().partition("\n")[0]
+        host, port = self._target.host, self._target.port
+        scan = f"`ssh-keyscan -p {port} {host}`"
+        if name == "BadHostKeyException":
+            return StorageError(
+                f"{doing}: the key of the host {host} is not the one in known_hosts; find out why before you replace "
+                f"that line by what {scan} says"
+            )
+        if name == "SSHException" and "not found in known_hosts" in text:
+            return StorageError(
+                f"{doing}: the key of the host {host} is not known; compare what {scan} says with the server and add "
+                "it to ~/.ssh/known_hosts, or to the file that known_hosts in storage_options names"
+            )
+        if name == "PasswordRequiredException":
+            return AccessDenied(f"{doing}: the private key is encrypted; set passphrase in storage_options")
+        if name in ("AuthenticationException", "BadAuthenticationType") or "No authentication methods" in text:
+            return AccessDenied(f"{doing}: the log-in failed; check username, key_filename or password ({text})")
+        if name == "NoValidConnectionsError":
+            return Unreachable(f"{doing}: can't connect; check host, port and firewall ({host}:{port})")
+        if name in ("SSHException", "IncompatiblePeer", "ProxyCommandFailure", "ChannelException", "SFTPError"):
+            return Unreachable(f"{doing}: the connection failed ({text or name})")
+        if isinstance(error, OSError) and error.errno is None:
+            # The connection's end as paramiko tells it, or the server's only word for whatever else went wrong.
+            if not text or "closed" in text.lower() or isinstance(error, TimeoutError):
+                return Unreachable(f"{doing}: the connection failed ({text or name})")
+            return StorageError(f"{doing}: the server refused it ({text}); is its disk full, or a quota used up?")
+        return None
+
+    def make_directories(self, fs: Sftp, path: str) -> None:
+        missing = []
+        while path.rstrip("/") and not fs.is_directory(path):
+            missing.append(path)
+            path = os.path.dirname(path.rstrip("/"))
+        for directory in reversed(missing):
+            try:
+                fs.files.mkdir(directory, 0o700)
+            except OSError:
+                # Made by another process at the same time, or something is in its place.
+                if not fs.is_directory(directory):
+                    raise
+
+    def create(self, fs: Sftp, path: str) -> SftpOutput:
+        return fs.create(path)
+
+    def resume(self, fs: Sftp, path: str) -> SftpOutput:
+        return fs.resume(path)
+
+    def size(self, fs: Sftp, path: str) -> int:
+        found = fs.files.stat(path)
+        if not stat.S_ISREG(found.st_mode or 0):
+            raise FileNotFoundError(f"{path} is not a file")
+        return int(found.st_size or 0)
+
+    def rename(self, fs: Sftp, working: str, final: str) -> None:
+        fs.rename(working, final)
+
+    def rename_if_free(self, fs: Sftp, working: str, final: str) -> None:
+        fs.rename_if_free(working, final)
+
+    def read(self, fs: Sftp, path: str, start: int, into: memoryview) -> Iterator[int]:
+        return fs.read(path, start, into)
+
+    def entries(self, fs: Sftp, path: str) -> list[tuple[str, int | None]]:
+        try:
+            found = fs.files.listdir_attr(path)
+        except FileNotFoundError:
+            return []
+        entries: list[tuple[str, int | None]] = []
+        for entry in found:
+            is_directory = stat.S_ISDIR(entry.st_mode or 0)
+            entries.append((f"{path.rstrip('/')}/{entry.filename}", None if is_directory else int(entry.st_size or 0)))
+        return entries
+
+    def remove(self, fs: Sftp, path: str) -> None:
+        fs.files.remove(path)
+
+    def remove_directory(self, fs: Sftp, path: str) -> None:
+        fs.files.rmdir(path)

@@ -1,0 +1,218 @@
+"""Files on an SMB share, by smbclient."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from stat import S_ISDIR
+from typing import TYPE_CHECKING, Any
+
+from ...progress import note_sent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .session import SmbSession
+
+# Names on Windows can't have these; Linux's and macOS' clients store them in the same way.
+_RESERVED = str.maketrans(dict(zip('"*:<>?\\|', "\uf020\uf021\uf022\uf024\uf023\uf025\uf026\uf027", strict=True)))
+_LAST = {" ": "\uf028", ".": "\uf029"}
+_PLAIN = {ord(stored): chr(plain) for plain, stored in _RESERVED.items()} | {
+    ord(stored): plain for plain, stored in _LAST.items()
+}
+# Whoever reads or deletes a file meanwhile may do so: a connection that broke can leave it open for a while.
+_SHARED = "rwd"
+# Bytes of a request: one that takes longer than the timeout stands still.
+_AT_ONCE = 1 << 20
+# A deleted file keeps its name until the last connection that has it open is gone, our own broken ones among them.
+_LOOKS, _PAUSE = 40, 0.05
+_DELETE_PENDING = 0xC0000056
+_NAME_COLLISION = 0xC0000035
+# What servers say that have no second names for files: that they don't know the request, or don't allow it.
+_NO_LINKS = {0xC0000002, 0xC0000003, 0xC000000D, 0xC0000010, 0xC0000022, 0xC00000BB}
+
+
+class Smb:
+    """For one thread at a time, except for close()."""
+
+    def __init__(self, session: SmbSession, share_access: str | None = None) -> None:
+        """`share_access`: what others may do with a file while it is written, of the letters r, w and d."""
+        self._session = session
+        self._share_access = share_access or _SHARED
+
+    def create(self, path: str) -> SmbFile:
+        """An empty file, whatever was there."""
+        return SmbFile(self._session, self._unc(path), "wb", self._share_access)
+
+    def open(self, path: str) -> SmbFile:
+        """A file that is there already, to be written at any byte."""
+        return SmbFile(self._session, self._unc(path), "r+b", self._share_access)
+
+    def size(self, path: str) -> int | None:
+        """Bytes of a file, None of a directory."""
+        import smbclient
+
+        with self._session.call() as arguments:
+            found = smbclient.stat(self._unc(path), **arguments)
+        return None if S_ISDIR(found.st_mode) else int(found.st_size)
+
+    def rename(self, source: str, target: str) -> None:
+        """Give a file another name, in place of what has it."""
+        import smbclient
+
+        with self._session.call() as arguments:
+            smbclient.replace(self._unc(source), self._unc(target), **arguments)
+
+    def rename_if_free(self, source: str, target: str) -> None:
+        """Give a file another name unless something has it: FileExistsError.
+
+        As a second name first, where the server has such: Samba looks whether a name is free before it renames, and not
+        while it does.
+        """
+        import smbclient
+        from smbprotocol.exceptions import SMBOSError
+
+        ends = self._unc(source), self._unc(target)
+        try:
+            try:
+                with self._session.call() as arguments:
+                    smbclient.link(*ends, **arguments)
+            except SMBOSError as error:
+                if error.ntstatus not in _NO_LINKS:
+                    raise
+                with self._session.call() as arguments:
+                    smbclient.rename(*ends, **arguments)
+                return
+        except SMBOSError as error:
+            if error.ntstatus == _NAME_COLLISION:
+                raise FileExistsError(target) from error
+            raise
+        self.delete(source)
+
+    def delete(self, path: str) -> None:
+        """Remove a file, and wait a little until its name is gone; SMBOSError where another connection keeps it."""
+        import smbclient
+        from smbprotocol.exceptions import SMBOSError
+
+        unc = self._unc(path)
+        with self._session.call() as arguments:
+            smbclient.remove(unc, **arguments)
+        for look in range(_LOOKS):
+            try:
+                with self._session.call() as arguments:
+                    smbclient.lstat(unc, **arguments)
+            except SMBOSError as error:
+                if error.ntstatus != _DELETE_PENDING:
+                    return
+                if look == _LOOKS - 1:
+                    raise
+            time.sleep(_PAUSE)
+
+    def remove_directory(self, path: str) -> None:
+        """Remove a directory; the server refuses one that holds something."""
+        import smbclient
+
+        with self._session.call() as arguments:
+            smbclient.rmdir(self._unc(path), **arguments)
+
+    def make_directories(self, path: str) -> None:
+        """Make a directory and those above it."""
+        import smbclient
+
+        with self._session.call() as arguments:
+            smbclient.makedirs(self._unc(path), exist_ok=True, **arguments)
+
+    def entries(self, path: str) -> list[tuple[str, int | None]]:
+        """The names in a directory, with the bytes of files and None for directories."""
+        import smbclient
+
+        with self._session.call() as arguments, smbclient.scandir(self._unc(path), **arguments) as found:
+            return [
+                (one.name.translate(_PLAIN), None if one.is_dir() else int(one.smb_info.end_of_file)) for one in found
+            ]
+
+    def read(self, path: str, start: int, into: memoryview) -> Iterator[int]:
+        """Fill the buffer from a byte on; yields how many came."""
+        import smbclient
+
+        with self._session.call() as arguments:
+            file = smbclient.open_file(self._unc(path), "rb", 0, share_access=_SHARED, **arguments)
+            file.seek(start)
+        filled = 0
+        try:
+            while filled < len(into):
+                with self._session.call():
+                    count = file.readinto(into[filled : filled + _AT_ONCE])
+                if not count:
+                    raise EOFError(f"the file ended at byte {start + filled}")
+                filled += count
+                yield count
+        finally:
+            with suppress(Exception), self._session.call():
+                file.close()
+            _forget(file)
+
+    def close(self) -> None:
+        """Close the connection, also under another thread that waits for it; the next call makes a new one."""
+        self._session.drop()
+
+    def _unc(self, path: str) -> str:
+        """What smbclient calls a path whose first name is the share."""
+        return "\\".join(["\\", self._session.host, *(_stored(name) for name in path.strip("/").split("/"))])
+
+
+class SmbFile:
+    """A file that is open for writing, at the bytes that it is told."""
+
+    def __init__(self, session: SmbSession, path: str, mode: str, share_access: str) -> None:
+        """Opens it; `path` is a UNC path."""
+        import smbclient
+
+        self._session = session
+        self._file: Any = None
+        with session.call() as arguments:
+            self._file = smbclient.open_file(path, mode, 0, share_access=share_access, **arguments)
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            _forget(self._file)
+
+    def write(self, data: memoryview, offset: int) -> None:
+        """Write all of the data at a byte. To do it again does no harm."""
+        self._file.seek(offset)
+        while data:
+            with self._session.call():
+                count = self._file.write(data[:_AT_ONCE])
+            note_sent(count)
+            data = data[count:]
+
+    def close(self) -> None:
+        """Bring it to the server's disk, and close it."""
+        try:
+            with self._session.call():
+                self._file.flush()
+                self._file.close()
+        finally:
+            _forget(self._file)
+
+    def cancel(self) -> None:
+        """Make what another thread does with it fail."""
+        self._session.drop()
+
+    def drop(self) -> bool:
+        """End the connection, and with it the file: to close it would have to be waited for."""
+        self._session.drop()
+        _forget(self._file)
+        return True  # it connects again by itself
+
+
+def _forget(file: Any) -> None:
+    """Take a file for closed, as it is with its connection; else it complains when it is collected."""
+    file.fd._connected = False  # noqa: SLF001
+
+
+def _stored(name: str) -> str:
+    name = name.translate(_RESERVED)
+    if name[-1:] in _LAST and name not in (".", ".."):
+        name = name[:-1] + _LAST[name[-1]]
+    return name

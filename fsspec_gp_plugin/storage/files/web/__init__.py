@@ -1,0 +1,1 @@
+"""Web servers (http, https), for restores only."""

@@ -1,0 +1,1 @@
+"""WebDAV, by webdav4."""

@@ -1,0 +1,130 @@
+"""Files on a WebDAV server, by the HTTP client of webdav4's filesystem, with all of its options.
+
+webdav4's own file objects keep a whole upload on the local disk, and may send it after an error too.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from xml.etree.ElementTree import ParseError
+
+from ....errors import Unreachable
+from ...http.ranges import opaque, require_range
+from ...plain_xml import require_plain
+from .upload import ChunkedUpload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...contract import ObjectInfo
+
+_RANGE_LIMIT = 256 << 10
+
+
+class Webdav:
+    """For one thread at a time, except for close()."""
+
+    def __init__(self, fs: Any) -> None:
+        """`fs` is webdav4's filesystem. Connects with the first call."""
+        self._client = fs.client
+        self._made: set[str] = set()
+
+    def look(self, path: str) -> tuple[int, str | None] | None:
+        """Bytes and ETag of a file, None of a directory."""
+        found = self._found(path, {"Depth": "0"})
+        properties = next(iter(found.values())).properties
+        return None if properties.collection else (int(properties.content_length), properties.etag)
+
+    def entries(self, path: str) -> list[tuple[str, int | None]]:
+        """The names in a directory, with the bytes of files and None for directories."""
+        found = self._found(path, {"Depth": "1"}, follow_redirects=True)
+        itself = self._client.join_url(quote(path)).path.rstrip("/")
+        return [
+            (
+                href.rstrip("/").rpartition("/")[2],
+                None if one.properties.collection else int(one.properties.content_length or 0),
+            )
+            for href, one in found.items()
+            if href.rstrip("/") != itself
+        ]
+
+    def _found(self, path: str, headers: dict[str, str], **options: bool) -> dict[str, Any]:
+        """What the server tells of a file or a directory, which is among it, and of what is in it."""
+        try:
+            found = self._asked(path, headers, options)
+        except (AssertionError, KeyError, ValueError, ParseError):  # it tells nothing, or is no XML
+            found = {}
+        if not found:
+            raise Unreachable(f"can't look at {path}: the answer is not the server's; check `base_url` and the proxy")
+        return found
+
+    def _asked(self, path: str, headers: dict[str, str], options: dict[str, bool]) -> dict[str, Any]:
+        # As webdav4's propfind(), with a look at the answer before webdav4 has one.
+        from webdav4.client import parse_multistatus_response
+
+        client = self._client
+        answer = client.with_retry(
+            lambda: client._request("PROPFIND", quote(path), headers=headers, **options)  # noqa: SLF001
+        )
+        require_plain(answer.content)
+        found: dict[str, Any] = parse_multistatus_response(answer).responses
+        return found
+
+    def put(self, path: str, data: memoryview) -> None:
+        """Store a whole file."""
+        self._client.request("PUT", quote(path), content=bytes(data))
+
+    def upload(self, path: str) -> ChunkedUpload:
+        """Store a file whose size is not known yet."""
+        return ChunkedUpload(lambda body: self._client.request("PUT", quote(path), content=body))
+
+    def rename(self, source: str, target: str) -> None:
+        """Give a file another name, in place of what has it."""
+        self._client.move(quote(source), quote(target), overwrite=True)
+
+    def delete(self, path: str) -> None:
+        """Remove a file."""
+        self._client.remove(quote(path))
+
+    def make_directories(self, path: str) -> None:
+        """Make a directory and those above it."""
+        from webdav4.client import ResourceAlreadyExists
+
+        names = path.strip("/").split("/")
+        for count in range(1, len(names) + 1):
+            folder = "/".join(names[:count])
+            if folder not in self._made:
+                with suppress(ResourceAlreadyExists):
+                    self._client.mkdir(quote(folder))
+                self._made.add(folder)
+
+    def forget_directories(self) -> None:
+        """Others may have removed what this one has made."""
+        self._made.clear()
+
+    def read(self, path: str, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        """Fill the buffer from a byte on, from a file that is as it was looked at; yields how many came."""
+        end = start + len(into)
+        headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
+        filled = 0
+        with self._client.http.stream("GET", self._client.join_url(quote(path)), headers=headers) as answer:
+            answer.raise_for_status()
+            version, told = info.version, answer.headers.get("etag")
+            if version and told and opaque(told) != opaque(version) and self.look(path) == (info.size, version):
+                version = None  # of files it tells other ETags than with them
+            require_range(path, answer.headers, (start, end), info.size, version)
+            for piece in answer.iter_raw(_RANGE_LIMIT):
+                count = min(len(piece), len(into) - filled)
+                into[filled : filled + count] = piece[:count]
+                filled += count
+                yield count
+                if filled == len(into):
+                    break
+        if filled < len(into):
+            raise Unreachable(f"can't read {path}: {filled} bytes came of {len(into)} at {start}")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.http.close()

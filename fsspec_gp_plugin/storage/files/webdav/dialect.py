@@ -1,0 +1,190 @@
+"""WebDAV: a file is one request, sent in chunks while it comes. What was sent can't be sent again, so a connection that
+breaks after the first part ends the upload.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ....errors import ConfigError, StorageError
+from ...contract import Way
+from ..tree import TreeDialect, require_kind, require_known
+from .client import Webdav
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ...contract import ObjectInfo
+    from ..output import Output
+    from .upload import ChunkedUpload
+
+# What webdav4 hands to its HTTP client.
+_OF_CLIENT = (
+    "headers",
+    "cookies",
+    "verify",
+    "cert",
+    "proxies",
+    "proxy",
+    "timeout",
+    "max_redirects",
+    "trust_env",
+    "retry",
+)
+
+
+def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebdavDialect:
+    """The dialect for a URL; ConfigError where it and the options can't work. Does not connect."""
+    from webdav4.fsspec import WebdavFileSystem
+
+    del url  # a path below base_url
+    require_known("webdav", options, WebdavFileSystem, "chunk_size", "http2", "limits", *_OF_CLIENT)
+    for name in ("base_url", "proxy"):
+        require_kind("webdav", options, name, str)
+    require_kind("webdav", options, "auth", list)
+    require_kind("webdav", options, "verify", bool, str)
+    require_kind("webdav", options, "timeout", int, float)
+    base = options.get("base_url")
+    if not base or urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).hostname:
+        raise ConfigError("storage_options: webdav:// needs base_url, such as https://HOST/remote.php/dav/files/USER")
+    given: dict[str, Any] = {"retry": False, "timeout": timeout, **options}
+    if isinstance(given.get("auth"), list):  # YAML knows no tuples
+        if len(given["auth"]) != 2 or not all(isinstance(word, str) for word in given["auth"]):
+            raise ConfigError("storage_options: auth of webdav:// must be a list of user and password")
+        given["auth"] = tuple(given["auth"])
+    for name in _FOR_FSSPEC:
+        given.pop(name, None)
+    given["skip_instance_cache"] = True
+    try:
+        if isinstance(given.get("verify"), str):
+            given["verify"] = _trusting(given["verify"])
+        WebdavFileSystem(**given).client.http.close()
+    except (TypeError, ValueError, OSError) as error:
+        raise ConfigError(f"storage_options don't fit webdav://: {error}") from None
+    dialect = WebdavDialect(lambda: Webdav(WebdavFileSystem(**given)), timeout, base.rstrip("/"))
+    dialect.way = Way.to(base, is_verified=given.get("verify", True) is not False)
+    return dialect
+
+
+def _trusting(authorities: str) -> ssl.SSLContext:
+    """What httpx is to be given instead of a path, beside which it takes no `cert`."""
+    if os.path.isdir(authorities):
+        return ssl.create_default_context(capath=authorities)
+    return ssl.create_default_context(cafile=authorities)
+
+
+# So long at the most a request that is broken off keeps its connection.
+_BROKEN_SECONDS = 0.5
+# Its constructor hands them to the HTTP client, which does not know them.
+_FOR_FSSPEC = ("skip_instance_cache", "use_listings_cache", "listings_expiry_time", "max_paths", "asynchronous")
+
+
+class WebdavDialect(TreeDialect):
+    """Files on a WebDAV server.
+
+    It can't create: servers look whether a name is free before they move a file there, and not while they do.
+    """
+
+    resumes = True  # while only the first part was sent
+    positional = True
+    creates_late = True
+
+    def __init__(self, make: Callable[[], Webdav], timeout: float, place: str) -> None:
+        """Connects to nothing yet."""
+        super().__init__(make, timeout)
+        self.place = place + "/"
+
+    def disconnect(self, fs: Webdav) -> None:
+        fs.close()
+
+    def make_directories(self, fs: Webdav, path: str) -> None:
+        fs.make_directories(path)
+
+    def create(self, fs: Webdav, path: str) -> Output:
+        try:
+            fs.put(path, memoryview(b""))
+        except Exception as error:
+            if getattr(error, "status_code", 0) in (404, 409):  # there is no such directory, or no longer
+                fs.forget_directories()
+                raise FileNotFoundError(path) from error
+            raise
+        return _Output(fs, path)
+
+    def resume(self, fs: Webdav, path: str) -> Output:
+        return _Output(fs, path)
+
+    def size(self, fs: Webdav, path: str) -> int:
+        return self.look(fs, path)[0]
+
+    def look(self, fs: Webdav, path: str) -> tuple[int, str | None]:
+        with _missing(path):
+            found = fs.look(path)
+        if found is None:
+            raise FileNotFoundError(f"{path} is not a file")
+        return found
+
+    def rename(self, fs: Webdav, working: str, final: str) -> None:
+        fs.rename(working, final)
+
+    def read_version(self, fs: Webdav, path: str, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        yield from fs.read(path, info, start, into)
+
+    def entries(self, fs: Webdav, path: str) -> list[tuple[str, int | None]]:
+        try:
+            with _missing(path):
+                found = fs.entries(path)
+        except FileNotFoundError:
+            return []
+        return [(f"{path.rstrip('/')}/{name}", size) for name, size in found]
+
+    def remove(self, fs: Webdav, path: str) -> None:
+        with _missing(path):
+            fs.delete(path)
+
+    def remove_directory(self, fs: Webdav, path: str) -> None:
+        # DELETE takes a directory with all that is in it, also what another host has put there since one looked.
+        del fs, path
+
+
+class _Output:
+    """One request, begun with the first part."""
+
+    def __init__(self, fs: Webdav, path: str) -> None:
+        self._fs = fs
+        self._path = path
+        self._upload: ChunkedUpload | None = None
+
+    def write(self, data: memoryview, offset: int) -> None:
+        if self._upload is None:
+            if offset:
+                raise StorageError("WebDAV takes a file in one request, which can't go on after its connection broke")
+            self._upload = self._fs.upload(self._path)
+        self._upload.write(data)
+
+    def close(self) -> None:
+        if self._upload is not None:
+            self._upload.end()
+
+    def cancel(self) -> None:
+        if self._upload is not None:
+            self._upload.give_up()
+
+    def drop(self) -> bool:
+        if self._upload is not None:
+            self._upload.give_up(wait=_BROKEN_SECONDS)
+        return True
+
+
+@contextmanager
+def _missing(path: str) -> Iterator[None]:
+    """What webdav4 says of a file that is not there becomes FileNotFoundError."""
+    from webdav4.client import ResourceNotFound
+
+    try:
+        yield
+    except ResourceNotFound as error:
+        raise FileNotFoundError(path) from error

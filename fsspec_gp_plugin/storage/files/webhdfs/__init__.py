@@ -1,0 +1,1 @@
+"""WebHDFS, the HTTP interface of HDFS."""

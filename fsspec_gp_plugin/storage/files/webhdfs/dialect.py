@@ -1,0 +1,162 @@
+"""WebHDFS: a file is created empty, and each part appended by a request of its own.
+
+After a connection broke, HDFS keeps the file for the one who is gone until it has seen so. Until then appends are
+refused, and the file's size is not final.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ....errors import ConfigError, Unreachable
+from ...contract import Way
+from ..tree import TreeDialect, host_and_port, require_kind, require_known
+from .client import HdfsError, WebHdfs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..output import Output
+
+# WebHDFS' names for what a file is made with, and fsspec's.
+_CREATION = {
+    "replication": "replication",
+    "blocksize": "blocksize",
+    "permission": "permission",
+    "permissions": "permission",
+}
+
+
+def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebHdfsDialect:
+    """The dialect for a URL; ConfigError where it and the options can't work. Does not connect."""
+    from fsspec.implementations.webhdfs import WebHDFS
+
+    require_known("webhdfs", options, WebHDFS, *_CREATION, "timeout")
+    for name in ("host", "token", "user", "password", "proxy_to"):
+        require_kind("webhdfs", options, name, str)
+    for name in ("kerberos", "use_https"):
+        require_kind("webhdfs", options, name, bool)
+    for name in ("kerb_kwargs", "data_proxy"):
+        require_kind("webhdfs", options, name, dict)
+    require_kind("webhdfs", options, "session_verify", bool, str)
+    require_kind("webhdfs", options, "session_cert", str, list)
+    require_kind("webhdfs", options, "timeout", int, float)
+    for name in _CREATION:
+        require_kind("webhdfs", options, name, int, str)
+    given = {**WebHDFS._get_kwargs_from_urls(url), **options}  # noqa: SLF001
+    host, port = host_and_port("webhdfs", given, 9870)
+    creation = {_CREATION[name]: str(given.pop(name)) for name in _CREATION if given.get(name) is not None}
+    timeout = float(given.pop("timeout", None) or timeout)
+    if isinstance(given.get("session_cert"), list):
+        given["session_cert"] = tuple(given["session_cert"])
+    given |= {"host": host, "port": port, "skip_instance_cache": True}
+
+    def make() -> WebHdfs:
+        return WebHdfs(WebHDFS(**given), timeout, creation)
+
+    try:
+        make()  # it connects to nothing, and looks at what fits together
+    except ValueError as error:
+        raise ConfigError(f"storage_options don't fit webhdfs://: {error}") from None
+    dialect = WebHdfsDialect(make, timeout, f"webhdfs://{host}")
+    dialect.way = Way(host, bool(given.get("use_https")), given.get("session_verify", True) is not False)
+    return dialect
+
+
+class WebHdfsDialect(TreeDialect):
+    """Files of an HDFS."""
+
+    resumes = True
+    creates = True
+    directories_first = False  # to create a file makes them
+
+    def __init__(self, make: Any, timeout: float, place: str) -> None:
+        """Connects to nothing yet."""
+        super().__init__(make, timeout)
+        self.place = place
+
+    def disconnect(self, fs: WebHdfs) -> None:
+        fs.close()
+
+    def make_directories(self, fs: WebHdfs, path: str) -> None:
+        fs.make_directories(path)
+
+    def create(self, fs: WebHdfs, path: str) -> Output:
+        fs.create(path, memoryview(b""))
+        return _Output(fs, path)
+
+    def resume(self, fs: WebHdfs, path: str) -> Output:
+        seen = fs.seen
+        # Refused while another has it; and when it succeeds, nobody adds to it any more.
+        fs.append(path, memoryview(b""))
+        if (path, fs.size(path)) != seen:
+            raise Unreachable(f"the cluster was still busy with {path}")
+        return _Output(fs, path)
+
+    def size(self, fs: WebHdfs, path: str) -> int:
+        with _missing(path):
+            size = fs.size(path)
+        if size is None:
+            raise FileNotFoundError(f"{path} is not a file")
+        fs.seen = (path, size)
+        return size
+
+    def rename(self, fs: WebHdfs, working: str, final: str) -> None:
+        fs.rename(working, final)
+
+    def rename_if_free(self, fs: WebHdfs, working: str, final: str) -> None:
+        if not fs.rename_if_free(working, final):
+            raise FileExistsError(final)
+
+    def read(self, fs: WebHdfs, path: str, start: int, into: memoryview) -> Iterator[int]:
+        with _missing(path):
+            yield from fs.read(path, start, into)
+
+    def entries(self, fs: WebHdfs, path: str) -> list[tuple[str, int | None]]:
+        try:
+            with _missing(path):
+                found = fs.entries(path)
+        except FileNotFoundError:
+            return []
+        return [(f"{path.rstrip('/')}/{name}", size) for name, size in found if name]
+
+    def remove(self, fs: WebHdfs, path: str) -> None:
+        if not fs.delete(path):
+            raise FileNotFoundError(path)
+
+    def remove_directory(self, fs: WebHdfs, path: str) -> None:
+        fs.delete(path)
+
+
+class _Output:
+    """Each part is a request of its own, so nothing is open between them."""
+
+    def __init__(self, fs: WebHdfs, path: str) -> None:
+        self._fs = fs
+        self._path = path
+
+    def write(self, data: memoryview, offset: int) -> None:
+        del offset
+        if data:
+            self._fs.append(self._path, data)
+
+    def close(self) -> None:
+        pass
+
+    def cancel(self) -> None:
+        self._fs.cancel()
+
+    def drop(self) -> bool:
+        return not self._fs.cancelled
+
+
+@contextmanager
+def _missing(path: str) -> Iterator[None]:
+    """What HDFS says of a file that is not there becomes FileNotFoundError."""
+    try:
+        yield
+    except HdfsError as error:
+        if error.error_code == "FileNotFoundException":
+            raise FileNotFoundError(path) from error
+        raise

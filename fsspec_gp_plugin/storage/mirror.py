@@ -1,0 +1,248 @@
+"""Two targets that hold the same backup, read as one: what one lacks, or can't give any more, comes from the other."""
+
+from __future__ import annotations
+
+import threading
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import AccessDenied, ConfigError, NotFound, ObjectChanged, PluginError, StorageError, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from .contract import Capabilities, ObjectInfo, PartWriter, Store, Upload, Way
+
+_T = TypeVar("_T")
+_LACKS = (NotFound, AccessDenied)
+_REMEMBERED = 64
+_LEAD, _OTHER, _PATIENT = range(3)
+
+
+class MirroredStore:
+    """Reads from `lead`, and where that fails from what `other` makes, also within an object, which is the same
+    at both.
+
+    `lead` should not be waited for long; `patient_lead` is the same target, for what the other does not have. What is
+    written or deleted is so at the lead alone. `note` is told of each change over, as text, and `lost`, once for
+    each, that the lead is out of reach.
+    """
+
+    def __init__(
+        self,
+        lead: Store,
+        other: Callable[[], Store],
+        patient_lead: Store,
+        *,
+        note: Callable[[str], None] = lambda _: None,
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Touches nothing yet. The stores are the caller's to close."""
+        self._lead = lead
+        self._make_other = other
+        self._patient_lead = patient_lead
+        self._other: Store | None = None
+        # Why the lead is out of reach, once that is known; and what the other tells of objects whose streams went over.
+        self._away: Unreachable | None = None
+        self._elsewhere: dict[str, ObjectInfo] = {}
+        self._lock = threading.Lock()
+        self._note = note
+        self._lost = lost
+
+    @property
+    def capabilities(self) -> Capabilities:
+        # Descriptors are of one target alone.
+        return self._lead.capabilities._replace(descriptors=False)
+
+    @property
+    def lead(self) -> Store:
+        """The target that is asked first."""
+        return self._lead
+
+    @property
+    def other(self) -> Store:
+        """The other one, made on first use; ConfigError when it can't be."""
+        with self._lock:
+            if self._other is None:
+                self._other = self._make_other()
+            return self._other
+
+    def _store(self, at: int) -> Store:
+        if at == _OTHER:
+            return self.other
+        return self._lead if at == _LEAD else self._patient_lead
+
+    def __repr__(self) -> str:
+        return f"MirroredStore({self._lead!r})"
+
+    def stat(self, key: str) -> ObjectInfo:
+        at, info = self._first(key, lambda store: store.stat(key))
+        return _marked(info, at)
+
+    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
+        at, (info, pieces) = self._first(key, lambda store: store.fetch(key, into))
+        return _marked(info, at), self._resumed(at, info, 0, into[: info.size], pieces)
+
+    def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
+        at, bare = _unmarked(info)
+        if at == _LEAD and self._away is not None:
+            at, bare = self._found_elsewhere(bare, self._away)
+        return self._resumed(at, bare, start, into, self._store(at).read(bare, start, into))
+
+    def crc32c(self, info: ObjectInfo) -> int | None:
+        at, bare = _unmarked(info)
+        try:
+            return self._store(at).crc32c(bare)
+        except StorageError:
+            return None  # it went away after its last byte; the manifest tells, too
+
+    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+        """The lead's objects, or the other's where the lead has none there."""
+
+        def listed(store: Store) -> Iterator[ObjectInfo]:
+            found = store.find(prefix, unfinished=unfinished)
+            for first in found:
+                return chain((first,), found)
+            raise NotFound(f"there is nothing below {prefix}")
+
+        try:
+            at, found = self._first(prefix, listed)
+        except NotFound:
+            return
+        for info in found:
+            yield _marked(info, at)
+
+    def find_at_both(self, prefix: str) -> Iterator[ObjectInfo]:
+        """The objects of both targets, the lead's last; what can't be listed is left out, unless it is both."""
+        failures = []
+        for at in (_OTHER, _LEAD):
+            try:
+                for info in self._store(at).find(prefix):
+                    yield _marked(info, at)
+            except (StorageError, ConfigError) as error:
+                failures.append(error)
+        if len(failures) > 1:
+            raise failures[1]
+
+    def _first(self, key: str, action: Callable[[Store], _T]) -> tuple[int, _T]:
+        """Which store could do it, and what it gave."""
+        problem: StorageError
+        if self._away is not None:
+            problem = self._away
+        else:
+            try:
+                return _LEAD, action(self._lead)
+            except ObjectChanged:
+                raise
+            except StorageError as error:
+                problem = error
+                self._failed(problem)
+        try:
+            found = action(self.other)
+        except _LACKS as second:
+            if not isinstance(problem, Unreachable):
+                raise _both(problem, second) from problem
+            self._note(f"{key} is not at the other target: {second}")
+            return _PATIENT, action(self._patient_lead)
+        except (StorageError, ConfigError) as second:
+            raise _both(problem, second) from problem
+        self._note(f"{key} is read from the other target: {problem}")
+        return _OTHER, found
+
+    def _resumed(self, at: int, info: ObjectInfo, start: int, into: memoryview, pieces: Iterator[int]) -> Iterator[int]:
+        """Fill the buffer from `pieces`, and when they fail from the other store."""
+        filled = 0
+        try:
+            for count in pieces:
+                filled += count
+                yield count
+            return
+        except ObjectChanged:
+            raise
+        except StorageError as problem:
+            if at != _LEAD:
+                raise
+            self._failed(problem)
+            failure = problem
+        at, same = self._found_elsewhere(info, failure)
+        yield from self._store(at).read(same, start + filled, into[filled:])
+
+    def _found_elsewhere(self, info: ObjectInfo, problem: StorageError) -> tuple[int, ObjectInfo]:
+        """A store to go on with, and the object there."""
+        same = self._elsewhere.get(info.key)
+        if same is not None and same.size == info.size:
+            return _OTHER, same
+        try:
+            same = self.other.stat(info.key)
+            if same.size != info.size:
+                raise NotFound(f"{info.key} has {same.size} bytes at the other target instead of {info.size}")
+        except _LACKS as second:
+            if not isinstance(problem, Unreachable):
+                raise _both(problem, second) from problem
+            self._note(f"{info.key} is not at the other target: {second}")
+            return _PATIENT, info
+        except (StorageError, ConfigError) as second:
+            raise _both(problem, second) from problem
+        self._note(f"{info.key} is read on from the other target: {problem}")
+        with self._lock:
+            while len(self._elsewhere) >= _REMEMBERED:
+                del self._elsewhere[next(iter(self._elsewhere))]
+            self._elsewhere[info.key] = same
+        return _OTHER, same
+
+    def _failed(self, problem: StorageError) -> None:
+        if not isinstance(problem, Unreachable):
+            return
+        with self._lock:
+            first, self._away = self._away is None, problem
+        if first:
+            self._lost()
+
+    def put(self, key: str, data: memoryview) -> ObjectInfo:
+        return self._lead.put(key, data)
+
+    def create(self, key: str, data: memoryview) -> ObjectInfo:
+        return self._lead.create(key, data)
+
+    def begin(self, key: str) -> PartWriter:
+        return self._lead.begin(key)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        self._lead.delete(keys)
+
+    def keeps_versions(self, prefix: str) -> bool:
+        return self._lead.keeps_versions(prefix)
+
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        return self._lead.find_uploads(prefix)
+
+    def last_written(self, upload: Upload) -> float | None:
+        return self._lead.last_written(upload)
+
+    def delete_unfinished(self, prefix: str) -> int:
+        return self._lead.delete_unfinished(prefix)
+
+    def delete_empty_directories(self, prefix: str) -> None:
+        self._lead.delete_empty_directories(prefix)
+
+    def way(self) -> Way | None:
+        return self._lead.way()
+
+    def close(self) -> None:
+        pass
+
+
+def _marked(info: ObjectInfo, at: int) -> ObjectInfo:
+    """As our own: its version also tells which store it is of."""
+    return info._replace(version=f"{at}" if info.version is None else f"{at}:{info.version}")
+
+
+def _unmarked(info: ObjectInfo) -> tuple[int, ObjectInfo]:
+    at, separator, version = str(info.version).partition(":")
+    return int(at), info._replace(version=version if separator else None)
+
+
+def _both(problem: StorageError, second: PluginError) -> StorageError:
+    # Where the one lacks it and the other can't tell, nobody knows whether it is there.
+    kind = type(second) if isinstance(problem, NotFound) and isinstance(second, StorageError) else type(problem)
+    return kind(f"{problem}; and at the other target: {second}")

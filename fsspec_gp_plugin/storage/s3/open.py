@@ -1,0 +1,174 @@
+"""s3:// URL and options → S3Store: what s3fs gets, with defaults that suit backups, and what it would only choke on."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ...errors import ConfigError
+from .control import Control
+from .credentials import Credentials, profile_settings, use_to_the_end
+from .direct import Direct
+from .network import check_certificates, check_proxies
+from .own_signer import own_signer
+from .requests import S3Bytes
+from .signing import ControlSigner
+from .store import S3Store
+
+_TEXTS = ("key", "secret", "token", "endpoint_url", "profile", "username", "password")
+_MAPPINGS = ("client_kwargs", "config_kwargs", "s3_additional_kwargs")
+_CHECKSUMS = {"when_required": False, "when_supported": True}
+_FSSPECS_OWN = {"profile", "use_listings_cache", "skip_instance_cache", "listings_expiry_time", "max_paths"}
+
+
+def open_s3(url: str, options: dict[str, Any], timeout: float) -> S3Store:
+    """The store below an s3:// or s3a:// URL; the options are those of s3fs.S3FileSystem.
+
+    Those of fsspec's configuration files and FSSPEC_S3_… variables count below them, as in any fsspec program.
+    `timeout`: seconds for which a request may stand still.
+    """
+    bucket, prefix = _place(url)
+    _check_types(options)
+    options = _in_lower_case(options)
+    check_certificates(options)
+    check_proxies(options)
+    checksums = _CHECKSUMS.get(
+        str(_said("request_checksum_calculation", options, profile_settings(options.get("profile")))).lower()
+    )
+    control = Control(lambda: _filesystem(options, bucket, timeout), timeout)
+    own = own_signer(bucket, options, timeout) if _is_plain_bucket(bucket) else None
+    if own is not None:
+        data = S3Bytes(control, Direct(own, own.network), checksums=checksums)
+        return S3Store(bucket, prefix, control, data, own.way, Credentials(options))
+    # Wrong options show here.
+    signer = ControlSigner(control)
+    data = S3Bytes(control, Direct(signer, control.network) if _can_presign(control.fs) else None, checksums=checksums)
+    return S3Store(bucket, prefix, control, data, control.way, Credentials(options))
+
+
+def _filesystem(options: dict[str, Any], bucket: str, timeout: float) -> Any:
+    """The s3fs filesystem, with defaults that suit backups."""
+    import s3fs
+    from fsspec.config import apply_config
+
+    options = dict(apply_config(s3fs.S3FileSystem, options))
+    _check_names(options, s3fs.S3FileSystem)
+    _check_types(options)
+    options["config_kwargs"] = _with_defaults(dict(options.get("config_kwargs") or {}), options, bucket, timeout)
+    options.update(use_listings_cache=False, skip_instance_cache=True, asynchronous=False)
+    use_to_the_end()
+    fs = s3fs.S3FileSystem(**options)
+    fs.retries = 1  # what failed is repeated above, with patience
+    return fs
+
+
+def _in_lower_case(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the endpoint's scheme and host as they are sent, and so have to be signed."""
+    endpoint = options.get("endpoint_url")
+    if not endpoint or "@" in endpoint:
+        return options
+    scheme, _, rest = endpoint.partition("://")
+    host, slash, path = rest.partition("/")
+    return {**options, "endpoint_url": f"{scheme.lower()}://{host.lower()}{slash}{path}"}
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Bucket and prefix."""
+    bucket, _, prefix = url.partition("://")[2].strip("/").partition("/")
+    if not bucket:
+        raise ConfigError(f"url {url!r} names no bucket; expected s3://bucket/prefix")
+    return bucket, prefix
+
+
+def _with_defaults(config: dict[str, Any], options: dict[str, Any], bucket: str, timeout: float) -> dict[str, Any]:
+    config.setdefault("connect_timeout", min(10, timeout))
+    config.setdefault("read_timeout", timeout)
+    config.setdefault("retries", {"total_max_attempts": 1, "mode": "standard"})
+    if isinstance(config.get("client_cert"), list):
+        config["client_cert"] = tuple(config["client_cert"])  # YAML has no tuples, and botocore ignores a list
+    if _is_plain_bucket(bucket):
+        # What botocore would choose too, except for presigned URLs, which get an older signature by default.
+        config.setdefault("signature_version", "s3v4")
+    profile = profile_settings(options.get("profile"))
+    if not _has_custom_endpoint(options, profile):
+        # Else botocore would presign for another host, the global one, than it sends its own requests to.
+        config["s3"] = {"addressing_style": "virtual", **(config.get("s3") or {})}
+    else:
+        # Many stores reject the checksums that botocore adds by default, or keep their framing in the object.
+        for name in ("request_checksum_calculation", "response_checksum_validation"):
+            if not _said(name, options, profile):
+                config[name] = "when_required"
+    return config
+
+
+def _said(name: str, options: dict[str, Any], profile: dict[str, Any]) -> Any:
+    """What options, environment or profile say of a setting of botocore's, or None."""
+    config = options.get("config_kwargs") or {}
+    return config.get(name) or os.environ.get(f"AWS_{name.upper()}") or profile.get(name)
+
+
+def _can_presign(fs: Any) -> bool:
+    """Whether requests can be signed without their bodies; what is not known here shows when one is refused."""
+    config = fs.config_kwargs
+    signed_bodies = (config.get("s3") or {}).get("payload_signing_enabled")
+    return not fs.anon and not signed_bodies and config.get("signature_version") == "s3v4"
+
+
+def _is_plain_bucket(bucket: str) -> bool:
+    """Neither the name of an access point nor a directory bucket, which have signatures of their own."""
+    return not bucket.startswith("arn:") and not bucket.endswith("--x-s3")
+
+
+def _check_names(options: dict[str, Any], filesystem: Any) -> None:
+    """Refuse an option that s3fs would hand to the session, whose complaint names no option."""
+    import inspect
+    from difflib import get_close_matches
+
+    from aiobotocore.session import AioSession
+
+    known = _FSSPECS_OWN | {
+        name
+        for initialiser in (filesystem.__init__, AioSession.__init__)
+        for name, parameter in inspect.signature(initialiser).parameters.items()
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    }
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            raise ConfigError(
+                f"storage_options: s3fs knows no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            )
+
+
+def _check_types(options: dict[str, Any]) -> None:
+    """Refuse what YAML made of a value that should have been quoted, and what stands in two places."""
+    for name in _TEXTS:
+        if not isinstance(options.get(name) or "", str):
+            raise ConfigError(f"storage_options: the value of {name!r} is not text; put it in quotes")
+    for name in _MAPPINGS:
+        if not isinstance(options.get(name) or {}, dict):
+            raise ConfigError(f"storage_options: the value of {name!r} must be a mapping")
+    client = options.get("client_kwargs") or {}
+    endpoint = options.get("endpoint_url") or client.get("endpoint_url")
+    if endpoint and not endpoint.lower().startswith(("http://", "https://")):
+        raise ConfigError(f"storage_options: endpoint_url {endpoint!r} must begin with http:// or https://")
+    for name, twin in (
+        ("endpoint_url", "endpoint_url"),
+        ("key", "aws_access_key_id"),
+        ("secret", "aws_secret_access_key"),
+        ("token", "aws_session_token"),
+    ):
+        if options.get(name) and client.get(twin) and options[name] != client[twin]:
+            raise ConfigError(f"storage_options: {name!r} stands again, and differs, in client_kwargs as {twin!r}")
+
+
+def _has_custom_endpoint(options: dict[str, Any], profile: dict[str, Any]) -> bool:
+    client = options.get("client_kwargs") or {}
+    return bool(
+        options.get("endpoint_url")
+        or client.get("endpoint_url")
+        or os.environ.get("AWS_ENDPOINT_URL_S3")
+        or os.environ.get("AWS_ENDPOINT_URL")
+        or profile.get("endpoint_url")
+        or profile.get("services")
+    )

@@ -1,0 +1,119 @@
+"""How an upload ends within bounded time: by the request that makes it visible, or by being taken back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotDone
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..storage.contract import ObjectInfo
+    from .descriptor_io import Alarm, Bell
+
+# After a signal the process has two seconds; a request that makes the object visible may use this much
+# of them to tell how it ended, and taking back an upload this much.
+_SETTLE_SECONDS = 0.7
+_ABORT_AFTER_SIGNAL_SECONDS = 0.9
+_ABORT_SECONDS = 30.0
+_LOOK_SECONDS = 0.1
+_at_work: set[threading.Thread] = set()
+
+_T = TypeVar("_T")
+
+
+def taken_back(abort: Callable[[], None], error: BaseException) -> tuple[str, Interrupted | None]:
+    """Call `abort` after an error, for a bounded time: an unreachable store must not keep us from failing.
+
+    Returns why it did not work, or "", and the signal that came meanwhile.
+    """
+    failure = ["the store did not answer in time"]
+    # Not Thread.join(): one that a signal interrupts takes the thread for ended, before Python 3.13.
+    ended = threading.Event()
+
+    def work() -> None:
+        try:
+            abort()
+            failure[:] = [""]
+        except Exception as problem:  # noqa: BLE001 - told by the caller
+            failure[:] = [str(problem) or type(problem).__name__]
+        finally:
+            ended.set()
+
+    start_or_run(work)
+    interrupted = None
+    try:
+        ended.wait(_ABORT_AFTER_SIGNAL_SECONDS if isinstance(error, Interrupted) else _ABORT_SECONDS)
+    except Interrupted as signalled:
+        interrupted = signalled
+        ended.wait(_ABORT_AFTER_SIGNAL_SECONDS)
+    return failure[0], interrupted
+
+
+def heeding(alarm: Alarm | None, work: Callable[[], _T]) -> _T:
+    """The result of work that waits for a store. An alarm ends the waiting at once; the work then goes on in a thread
+    of its own, to the end that its own limits set. Without an alarm a signal ends it.
+    """
+    if alarm is None:
+        return work()
+    outcome: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            outcome.set_exception(error)
+
+    start_or_run(run)
+    while True:
+        try:
+            return outcome.result(_LOOK_SECONDS)
+        except NotDone:
+            if outcome.done():
+                raise  # the work's own
+            alarm.check()
+
+
+def start_or_run(work: Callable[[], None]) -> None:
+    """Run something in another thread, or in this one where the system gives no more of them."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            _at_work.discard(thread)
+
+    thread = threading.Thread(target=run, daemon=True)
+    _at_work.add(thread)
+    try:
+        thread.start()
+    except RuntimeError:
+        run()
+
+
+def wait_for_rest(moment: float) -> None:
+    """Let all that `start_or_run` has started come to its end, until that moment of the monotonic clock at the most.
+    Who started it may wait no more.
+    """
+    while _at_work and time.monotonic() < moment:
+        time.sleep(_LOOK_SECONDS)
+
+
+def settled(future: Future[Any], bell: Bell) -> ObjectInfo:
+    """The outcome of the request that makes the object visible.
+
+    A signal that arrives meanwhile is too late to stop it, so the outcome decides, if it comes soon enough.
+    """
+    try:
+        info: ObjectInfo = bell.result_of(future)
+    except Interrupted as interrupted:
+        try:
+            info = future.result(_SETTLE_SECONDS)
+        except NotDone:
+            raise interrupted from None
+    return info
