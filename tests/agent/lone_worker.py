@@ -46,7 +46,8 @@ if os.environ.get("EARLY_TERM"):
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     os.kill(os.getpid(), signal.SIGTERM)
 listener = Listener(fileno=int(sys.argv[1]))
-worker.Worker(listener, shared_counters.slots(1)[0], 1, (shared_counters.Signs(), refusals.Refusals(1))).run(int(sys.argv[2]))
+shared = shared_counters.Signs(), refusals.Refusals(1)
+worker.Worker(listener, shared_counters.slots(1)[0], 1, shared).run(int(sys.argv[2]))
 os._exit(0)  # as the agent's workers end
 """
 OFTEN, NEVER = 0.05, 3600.0
