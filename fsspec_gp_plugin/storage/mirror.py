@@ -7,11 +7,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import AccessDenied, ConfigError, NotFound, ObjectChanged, PluginError, StorageError, Unreachable
+from .contract import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .contract import Capabilities, ObjectInfo, PartWriter, Store, Upload, Way
+    from .contract import Capabilities, ObjectInfo, PartWriter, Upload, Way
 
 _T = TypeVar("_T")
 _LACKS = (NotFound, AccessDenied)
@@ -19,7 +20,7 @@ _REMEMBERED = 64
 _LEAD, _OTHER, _PATIENT = range(3)
 
 
-class MirroredStore:
+class MirroredStore(Store):
     """Reads from `lead`, and where that fails from what `other` makes, also within an object, which is the same
     at both.
 
@@ -51,8 +52,7 @@ class MirroredStore:
 
     @property
     def capabilities(self) -> Capabilities:
-        # Descriptors are of one target alone.
-        return self._lead.capabilities._replace(descriptors=False)
+        return self._lead.capabilities
 
     @property
     def lead(self) -> Store:
@@ -112,8 +112,8 @@ class MirroredStore:
         for info in found:
             yield _marked(info, at)
 
-    def find_at_both(self, prefix: str) -> Iterator[ObjectInfo]:
-        """The objects of both targets, the lead's last; what can't be listed is left out, unless it is both."""
+    def find_anywhere(self, prefix: str) -> Iterator[ObjectInfo]:
+        """The objects of both targets, the primary's last; leaves out what can't be listed, unless that is both."""
         failures = []
         for at in (_OTHER, _LEAD):
             try:
@@ -227,6 +227,24 @@ class MirroredStore:
 
     def way(self) -> Way | None:
         return self._lead.way()
+
+    @property
+    def files(self) -> None:
+        """Files are of one target alone."""
+
+    def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
+        return self._lead.copy_from(source, info, key)
+
+    def clock_offset(self) -> float | None:
+        return self._lead.clock_offset()
+
+    def warm_up(self) -> None:
+        self._lead.warm_up()
+
+    def stop_waiting(self) -> None:
+        for store in (self._lead, self._patient_lead, self._other):
+            if store is not None:
+                store.stop_waiting()
 
     def close(self) -> None:
         pass

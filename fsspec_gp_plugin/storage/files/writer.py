@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ...errors import AlreadyExists, NotFound, StorageError, Unreachable
-from ..contract import ObjectInfo
+from ..contract import ObjectInfo, PartWriter
 from .working_file import WorkingFile
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _GRACE_SECONDS = 0.3
 _BREAK_SECONDS = 2.0
 
 
-class FsspecWriter:
+class FsspecWriter(PartWriter):
     """One file being written, part after part.
 
     It keeps a connection of its own from the first part on. When that breaks, the next attempt connects again and,

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from ...errors import NotFound, ObjectChanged, Unreachable
 from ...keys import is_unfinished
-from ..contract import Capabilities, ObjectInfo, Upload
+from ..contract import Capabilities, FileStore, ObjectInfo
 from ..errors import translated, translating
-from ..fallbacks import delete_each, fetch_by_stat, put_by_writer, raise_failures
+from ..fallbacks import delete_each, put_by_writer, raise_failures
 from .writer import LocalWriter, file_version, sync_directory
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20
 
 
-class LocalStore:
+class LocalStore(FileStore):
     """Objects are files below a directory."""
 
     capabilities = Capabilities(
@@ -34,7 +34,6 @@ class LocalStore:
         parallel_reads=False,
         lists_by_prefix=False,
         single_request_put=False,
-        descriptors=True,
         creates=True,
     )
 
@@ -45,6 +44,10 @@ class LocalStore:
 
     def __repr__(self) -> str:
         return f"LocalStore({self._root!r})"
+
+    @property
+    def files(self) -> LocalStore:
+        return self
 
     def path(self, key: str) -> str:
         """Where the object of that key lies."""
@@ -88,27 +91,6 @@ class LocalStore:
             os.close(fd)
             raise ObjectChanged(f"can't read {path}: the file was replaced while it was being read")
         return fd
-
-    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-        return fetch_by_stat(self, key, into)
-
-    def crc32c(self, info: ObjectInfo) -> None:
-        del info  # a file system keeps none
-
-    def keeps_versions(self, prefix: str) -> bool:
-        del prefix  # a file system has none
-        return False
-
-    def find_uploads(self, prefix: str) -> list[Upload]:
-        del prefix  # as below
-        return []
-
-    def last_written(self, upload: Upload) -> float | None:
-        return upload.started
-
-    def delete_unfinished(self, prefix: str) -> int:
-        del prefix  # find() lists the working files
-        return 0
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         self._require_root()

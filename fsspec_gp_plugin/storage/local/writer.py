@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import AlreadyExists, NotFound, StorageError
 from ...keys import unfinished_key
-from ..contract import ObjectInfo
+from ..contract import FileWriter, ObjectInfo
 from ..errors import translated, translating
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
-class LocalWriter:
+class LocalWriter(FileWriter):
     """One file being written, part after part."""
 
     def __init__(self, store: LocalStore, key: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...checksum import crc32c, from_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
-from ..contract import ObjectInfo, Upload
+from ..contract import ObjectInfo, Store, Upload
 from ..credential_renewal import Renewable
 from ..errors import http_status, translating
 from ..fallbacks import creating, raise_failures
@@ -27,7 +27,7 @@ from .writer import S3Writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ..contract import Store, Way
+    from ..contract import Way
     from .control import Control
     from .credentials import Credentials
     from .readings import Reading
@@ -37,7 +37,7 @@ _LOOKS = 5
 _WITHOUT_CHECKSUMS = "`config_kwargs: {request_checksum_calculation: when_required}` in storage_options"
 
 
-class S3Store(Renewable):
+class S3Store(Renewable, Store):
     """Objects of one bucket below a prefix."""
 
     capabilities = MULTIPART
@@ -56,7 +56,7 @@ class S3Store(Renewable):
         self._credentials = credentials
         self.control = control
         self.bytes = data
-        self.way = way
+        self._way = way
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._deletion = Deletion(lambda: self.control, bucket)
@@ -64,10 +64,8 @@ class S3Store(Renewable):
     def __repr__(self) -> str:
         return f"S3Store(s3://{self._bucket}/{self._prefix})"
 
-    @property
-    def heard(self) -> tuple[str, float] | None:
-        """For storage.clock."""
-        return self.bytes.heard
+    def clock_offset(self) -> float | None:
+        return self.bytes.clock_offset()
 
     def name(self, key: str) -> str:
         """The object's URL, for messages."""
@@ -231,15 +229,17 @@ class S3Store(Renewable):
         return copied(source, self, info, key) if isinstance(source, S3Store) else None
 
     def warm_up(self) -> None:
-        """Make the client, which takes longer than many requests and makes none itself."""
         self.control.client()
+
+    def way(self) -> Way:
+        return self._way()
 
     def credentials_end(self) -> float | None:
         return self._credentials.end()
 
     def _go_on_with(self, fresh: S3Store) -> Callable[[], None]:
         replaced = self.bytes, self.control
-        self.control, self.bytes, self.way = fresh.control, fresh.bytes, fresh.way
+        self.control, self.bytes, self._way = fresh.control, fresh.bytes, fresh._way
         self._credentials = fresh._credentials
 
         def close() -> None:
