@@ -39,7 +39,7 @@ class MirroredStore(Store):
         lost: Callable[[], None] = lambda: None,
     ) -> None:
         """Touches nothing yet. The stores are the caller's to close."""
-        self._lead = lead
+        self.lead = lead
         self._make_other = other
         self._patient_lead = patient_lead
         self._other: Store | None = None
@@ -52,12 +52,7 @@ class MirroredStore(Store):
 
     @property
     def capabilities(self) -> Capabilities:
-        return self._lead.capabilities
-
-    @property
-    def lead(self) -> Store:
-        """The target that is asked first."""
-        return self._lead
+        return self.lead.capabilities
 
     @property
     def other(self) -> Store:
@@ -70,10 +65,10 @@ class MirroredStore(Store):
     def _store(self, at: int) -> Store:
         if at == _OTHER:
             return self.other
-        return self._lead if at == _LEAD else self._patient_lead
+        return self.lead if at == _LEAD else self._patient_lead
 
     def __repr__(self) -> str:
-        return f"MirroredStore({self._lead!r})"
+        return f"MirroredStore({self.lead!r})"
 
     def stat(self, key: str) -> ObjectInfo:
         at, info = self._first(key, lambda store: store.stat(key))
@@ -131,7 +126,7 @@ class MirroredStore(Store):
             problem = self._away
         else:
             try:
-                return _LEAD, action(self._lead)
+                return _LEAD, action(self.lead)
             except ObjectChanged:
                 raise
             except StorageError as error:
@@ -199,52 +194,51 @@ class MirroredStore(Store):
             self._lost()
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        return self._lead.put(key, data)
+        return self.lead.put(key, data)
 
     def create(self, key: str, data: memoryview) -> ObjectInfo:
-        return self._lead.create(key, data)
+        return self.lead.create(key, data)
 
     def begin(self, key: str) -> PartWriter:
-        return self._lead.begin(key)
+        return self.lead.begin(key)
 
     def delete(self, keys: Iterable[str]) -> None:
-        self._lead.delete(keys)
+        self.lead.delete(keys)
 
     def keeps_versions(self, prefix: str) -> bool:
-        return self._lead.keeps_versions(prefix)
+        return self.lead.keeps_versions(prefix)
 
     def find_uploads(self, prefix: str) -> list[Upload]:
-        return self._lead.find_uploads(prefix)
+        return self.lead.find_uploads(prefix)
 
     def last_written(self, upload: Upload) -> float | None:
-        return self._lead.last_written(upload)
+        return self.lead.last_written(upload)
 
     def delete_unfinished(self, prefix: str) -> int:
-        return self._lead.delete_unfinished(prefix)
+        return self.lead.delete_unfinished(prefix)
 
     def delete_empty_directories(self, prefix: str) -> None:
-        self._lead.delete_empty_directories(prefix)
+        self.lead.delete_empty_directories(prefix)
 
     def way(self) -> Way | None:
-        return self._lead.way()
+        return self.lead.way()
 
     @property
     def files(self) -> None:
         """Files are of one target alone."""
 
     def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
-        return self._lead.copy_from(source, info, key)
+        return self.lead.copy_from(source, info, key)
 
     def clock_offset(self) -> float | None:
-        return self._lead.clock_offset()
+        return self.lead.clock_offset()
 
     def warm_up(self) -> None:
-        self._lead.warm_up()
+        self.lead.warm_up()
 
     def stop_waiting(self) -> None:
-        for store in (self._lead, self._patient_lead, self._other):
-            if store is not None:
-                store.stop_waiting()
+        self.lead.stop_waiting()
+        self._patient_lead.stop_waiting()
 
     def close(self) -> None:
         pass

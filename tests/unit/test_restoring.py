@@ -297,4 +297,5 @@ def test_what_one_target_lacks_may_be_at_the_other(host: Host) -> None:
 
 def look(host: Host, lead: Store, other: Store, required: Required) -> None:
     store = MirroredStore(lead, lambda: other, lead)
+    host.options = "  replica_url: s3://replica\n"
     check(host.context(), store, Scope(required.timestamp, whole=True), required, None)
