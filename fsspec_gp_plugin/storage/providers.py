@@ -49,9 +49,9 @@ def _open_remote(protocol: str, url: str, options: dict[str, Any], timeout: floa
 
             return open_azure(url, options, timeout)
         _require_known(protocol)
-        from .files.open import open_generic
+        from .files.open import open_files
 
-        return open_generic(url, options, timeout)
+        return open_files(url, options, timeout)
     except PluginError:
         raise
     except ImportError as error:
