@@ -1,6 +1,4 @@
-"""Objects as files of an fsspec filesystem. One that is being written is a hidden file in the object's directory, renamed
-when it is whole.
-"""
+"""Objects as files of an fsspec filesystem. An object is written to a hidden file, renamed when it is whole."""
 
 from __future__ import annotations
 
@@ -10,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import AlreadyExists, NotFound, StorageError, Unreachable
 from ...keys import is_unfinished
-from ..contract import Capabilities, ObjectInfo, Upload, Way
-from ..fallbacks import delete_each, fetch_by_stat, put_by_writer, raise_failures
+from ..contract import Capabilities, ObjectInfo, PartWriter, Store
+from ..fallbacks import delete_each, put_by_writer, raise_failures
 from .connections import Connections
 from .working_file import WorkingFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ..contract import Way
     from .dialect import Dialect
     from .output import Output
 
@@ -26,14 +25,14 @@ _GRACE_SECONDS = 0.3
 _BREAK_SECONDS = 2.0
 
 
-class FsspecStore:
+class FsspecStore(Store):
     """Objects are files of an fsspec filesystem below a path."""
 
     def __init__(self, dialect: Dialect, root: str) -> None:
         """`root` is a path on the filesystem, without its protocol."""
         self.dialect = dialect
         self.connections = Connections(dialect)
-        self.capabilities = Capabilities(
+        self._capabilities = Capabilities(
             parallel_parts=False,
             parallel_reads=dialect.parallel_reads,
             lists_by_prefix=False,
@@ -48,6 +47,10 @@ class FsspecStore:
 
     def __repr__(self) -> str:
         return f"FsspecStore({type(self.dialect).__name__}, {self._root!r})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
 
     def path(self, key: str) -> str:
         """The path of an object on the filesystem."""
@@ -74,27 +77,6 @@ class FsspecStore:
         if into:
             with self.connections.lease(f"can't read {self.name(info.key)}") as fs:
                 yield from self.dialect.read_version(fs, self.path(info.key), info, start, into)
-
-    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-        return fetch_by_stat(self, key, into)
-
-    def crc32c(self, info: ObjectInfo) -> None:
-        del info  # each of these filesystems has another checksum, or none
-
-    def keeps_versions(self, prefix: str) -> bool:
-        del prefix  # none of these tells
-        return False
-
-    def find_uploads(self, prefix: str) -> list[Upload]:
-        del prefix  # as below
-        return []
-
-    def last_written(self, upload: Upload) -> float | None:
-        return upload.started
-
-    def delete_unfinished(self, prefix: str) -> int:
-        del prefix  # find() lists the working files
-        return 0
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         with self.connections.lease(f"can't list {self.name(prefix)}") as fs:
@@ -156,7 +138,7 @@ class FsspecStore:
         self.connections.close()
 
 
-class FsspecWriter:
+class FsspecWriter(PartWriter):
     """One file being written, part after part.
 
     It keeps a connection of its own from the first part on. When that breaks, the next attempt connects again and,

@@ -111,8 +111,8 @@ def rename(fs: Bounded, working: str, final: str, place: str) -> None:
     """Give the file its name, replacing what has it. `place` stands before paths in messages.
 
     That is one request where the filesystem has one, else a copy. A copy that fails leaves a part of the file at the
-    name, and an abandoned copy may still write to it. Raises StorageError where something may happen to that name later:
-    then it must not be tried again.
+    name, and an abandoned copy may still write to it. Raises StorageError where something may happen to that name
+    later: then it must not be tried again.
     """
     copies = may_copy(fs.filesystem)
     for is_last in (False, True):

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 from ...errors import AlreadyExists, NotFound, ObjectChanged, StorageError, Unreachable
 from ...keys import is_unfinished, unfinished_key
-from ..contract import Capabilities, ObjectInfo, Upload
+from ..contract import Capabilities, FileStore, FileWriter, ObjectInfo
 from ..errors import translated, translating
-from ..fallbacks import delete_each, fetch_by_stat, put_by_writer, raise_failures
+from ..fallbacks import delete_each, put_by_writer, raise_failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
-class LocalStore:
+class LocalStore(FileStore):
     """Objects are files below a directory."""
 
     capabilities = Capabilities(
@@ -41,7 +41,6 @@ class LocalStore:
         parallel_reads=False,
         lists_by_prefix=False,
         single_request_put=False,
-        descriptors=True,
         creates=True,
     )
 
@@ -52,6 +51,10 @@ class LocalStore:
 
     def __repr__(self) -> str:
         return f"LocalStore({self._root!r})"
+
+    @property
+    def files(self) -> LocalStore:
+        return self
 
     def path(self, key: str) -> str:
         """Where the object of that key lies."""
@@ -95,27 +98,6 @@ class LocalStore:
             os.close(fd)
             raise ObjectChanged(f"can't read {path}: the file was replaced while it was being read")
         return fd
-
-    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-        return fetch_by_stat(self, key, into)
-
-    def crc32c(self, info: ObjectInfo) -> None:
-        del info  # a file system keeps none
-
-    def keeps_versions(self, prefix: str) -> bool:
-        del prefix  # a file system has none
-        return False
-
-    def find_uploads(self, prefix: str) -> list[Upload]:
-        del prefix  # as below
-        return []
-
-    def last_written(self, upload: Upload) -> float | None:
-        return upload.started
-
-    def delete_unfinished(self, prefix: str) -> int:
-        del prefix  # find() lists the working files
-        return 0
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         self._require_root()
@@ -194,7 +176,7 @@ class LocalStore:
             )
 
 
-class LocalWriter:
+class LocalWriter(FileWriter):
     """One file being written, part after part."""
 
     def __init__(self, store: LocalStore, key: str) -> None:
