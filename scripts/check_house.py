@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 PACKAGE = "fsspec_gp_plugin"
 MOST_FRAMES = 18
 MOST_README_LINES = 130
-# The table of providers; each provider's own modules name it, too, but never so many of them.
+# The table of providers. `init` asks its own questions for some kinds of targets, and for the URL of all others.
 _PROTOCOL_TABLE = f"{PACKAGE}/providers.py"
+_QUESTIONS = f"{PACKAGE}/cli/init/kinds.py"
 _A_LIST = 3
 # Modules that every provider, or every command with a folder of its own, has under the same name.
 _ROOMS = {
-    "__init__", "open", "requests", "signing", "store", "answers", "unfinished", "dialect", "client", "options", "command",
+    "__init__", "open", "requests", "signing", "store", "answers", "unfinished", "dialect", "client", "options",
+    "command",
 }  # fmt: skip
 
 
@@ -80,7 +82,7 @@ def problems(root: Path) -> Iterator[str]:
     yield from (f"these modules import each other: {line}" for line in find_circles())
     yield from (f"these modules have the same name: {line}" for line in find_twins(root))
     for name in find_protocol_lists(root):
-        if name != _PROTOCOL_TABLE:
+        if name not in (_PROTOCOL_TABLE, _QUESTIONS):
             yield f"{name} lists protocols; the list is in {_PROTOCOL_TABLE}"
     frames = trace()
     if len(frames) > MOST_FRAMES:
@@ -94,18 +96,18 @@ def show(root: Path, commit: str = "") -> None:
     """Print all figures, and how many files and lines there are beside a commit."""
     frames = trace()
     files, lines = count(root)
-    print(f"files: {files}\nlines: {lines}")  # noqa: T201
+    print(f"files: {files}\nlines: {lines}")
     if commit:
         with tempfile.TemporaryDirectory() as folder:
-            archive = subprocess.run(["git", "archive", commit, PACKAGE], check=True, stdout=subprocess.PIPE, cwd=root)  # noqa: S603, S607
-            subprocess.run(["tar", "-x", "-C", folder], check=True, input=archive.stdout)  # noqa: S603, S607
+            archive = subprocess.run(["git", "archive", commit, PACKAGE], check=True, stdout=subprocess.PIPE, cwd=root)
+            subprocess.run(["tar", "-x", "-C", folder], check=True, input=archive.stdout)
             before = count(Path(folder))
-        print(f"beside {commit}: {files - before[0]:+} files, {lines - before[1]:+} lines")  # noqa: T201
-    print(f"circles: {len(find_circles())}\nmodules of the same name: {len(find_twins(root))}")  # noqa: T201
-    print(f"lists of protocols: {', '.join(find_protocol_lists(root))}")  # noqa: T201
-    print(f"README.md: {len((root / 'README.md').read_text().splitlines())} lines")  # noqa: T201
-    print(f"frames from main() to sendall(): {len(frames)}")  # noqa: T201
-    print("\n".join(f"  {frame}" for frame in frames))  # noqa: T201
+        print(f"beside {commit}: {files - before[0]:+} files, {lines - before[1]:+} lines")
+    print(f"circles: {len(find_circles())}\nmodules of the same name: {len(find_twins(root))}")
+    print(f"lists of protocols: {', '.join(find_protocol_lists(root))}")
+    print(f"README.md: {len((root / 'README.md').read_text().splitlines())} lines")
+    print(f"frames from main() to sendall(): {len(frames)}")
+    print("\n".join(f"  {frame}" for frame in frames))
 
 
 def main(arguments: Sequence[str]) -> int:
