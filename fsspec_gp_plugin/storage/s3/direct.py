@@ -81,10 +81,9 @@ class Direct:
                 self._transport = Transport(self._network())
             return self._transport
 
-    @property
-    def heard(self) -> tuple[str, float] | None:
+    def clock_offset(self) -> float | None:
         """The last answer's Date, and this host's time when it came."""
-        return self._transport.heard if self._transport is not None else None
+        return self._transport.clock_offset() if self._transport is not None else None
 
     def _shared_request(self, target: dict[str, str]) -> Presigned:
         """One signature serves all ranges of an object: the range's header is not covered by it."""

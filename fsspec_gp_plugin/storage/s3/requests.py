@@ -48,10 +48,9 @@ class S3Bytes:
         self.crc_required = self._crc_works = checksums is True
         self.crc_wanted = checksums is not False
 
-    @property
-    def heard(self) -> tuple[str, float] | None:
+    def clock_offset(self) -> float | None:
         """The last answer's Date, and this host's time when it came."""
-        return self._direct.heard if self._direct is not None else None
+        return self._direct.clock_offset() if self._direct is not None else None
 
     def put(self, data: memoryview, cancellation: Cancellation, **parameters: Any) -> tuple[Mapping[str, str], bool]:
         """Store a whole object; returns the answer's headers, and whether they prove what the store holds."""

@@ -4,40 +4,45 @@ go below its file object, which uploads one part at a time and commits after an 
 
 from __future__ import annotations
 
+import hashlib
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ...checksum import crc32c, from_base64
+from ...checksum import crc32c, from_base64, in_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
-from ..contract import ObjectInfo, Upload
+from ..contract import ObjectInfo, Store, Upload
 from ..credential_renewal import Renewable
-from ..errors import http_status, translating
+from ..errors import error_code, http_status, translated, translating
 from ..fallbacks import creating, raise_failures
 from ..http.cancellation import Cancellation
-from ..http.ranges import require_range
-from ..multipart import MULTIPART
+from ..http.ranges import opaque, require_range
+from ..multipart import MULTIPART, UPLOAD_ENDED, Begun, MultipartWriter
 from .answers import answered_size, no_object_missing, require_listing, writing
 from .deletion import Deletion
-from .duplicating import copied
 from .listing import entries_below
-from .unfinished import abort_below, last_part_of, listed_below
-from .writer import S3Writer
+from .requests import may_mean_the_way
+from .unfinished import abort_below, abort_of, last_part_of, listed_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
-    from ..contract import Store, Way
+    from ..contract import Way
     from .control import Control
     from .credentials import Credentials
     from .readings import Reading
     from .requests import S3Bytes
 
 _LOOKS = 5
+# Beyond this s3fs copies part by part.
+_LARGEST_IN_ONE = 5 << 30
+_BLOCK = 512 << 20
+_PARTS = 9000
 _WITHOUT_CHECKSUMS = "`config_kwargs: {request_checksum_calculation: when_required}` in storage_options"
 
 
-class S3Store(Renewable):
+class S3Store(Renewable, Store):
     """Objects of one bucket below a prefix."""
 
     capabilities = MULTIPART
@@ -56,7 +61,7 @@ class S3Store(Renewable):
         self._credentials = credentials
         self.control = control
         self.bytes = data
-        self.way = way
+        self._way = way
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._deletion = Deletion(lambda: self.control, bucket)
@@ -64,10 +69,8 @@ class S3Store(Renewable):
     def __repr__(self) -> str:
         return f"S3Store(s3://{self._bucket}/{self._prefix})"
 
-    @property
-    def heard(self) -> tuple[str, float] | None:
-        """For storage.clock."""
-        return self.bytes.heard
+    def clock_offset(self) -> float | None:
+        return self.bytes.clock_offset()
 
     def name(self, key: str) -> str:
         """The object's URL, for messages."""
@@ -228,18 +231,28 @@ class S3Store(Renewable):
         return abort_below(self.control, self._bucket, self._prefix + prefix)
 
     def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
-        return copied(source, self, info, key) if isinstance(source, S3Store) else None
+        """As CopyingStore.copy_from(); whether the credentials allow the copy, the request shows."""
+        if not isinstance(source, S3Store) or source.control.endpoint() != self.control.endpoint():
+            return None
+        parts = {"block": max(_BLOCK, -(-info.size // _PARTS))} if info.size > _LARGEST_IN_ONE else {}
+        paths = "/".join(source.target(info.key).values()), "/".join(self.target(key).values())
+        with translating(f"can't copy {source.name(info.key)} to {self.name(key)}"):
+            copy = self.control.fs._cp_file(*paths, **parts)  # noqa: SLF001 - nothing public copies in blocks
+            self.control.outcome(self.control.submit(copy), size=info.size)
+        return self.require_size(info._replace(key=key, version=None))
 
     def warm_up(self) -> None:
-        """Make the client, which takes longer than many requests and makes none itself."""
         self.control.client()
+
+    def way(self) -> Way:
+        return self._way()
 
     def credentials_end(self) -> float | None:
         return self._credentials.end()
 
     def _go_on_with(self, fresh: S3Store) -> Callable[[], None]:
         replaced = self.bytes, self.control
-        self.control, self.bytes, self.way = fresh.control, fresh.bytes, fresh.way
+        self.control, self.bytes, self._way = fresh.control, fresh.bytes, fresh._way
         self._credentials = fresh._credentials
 
         def close() -> None:
@@ -252,3 +265,120 @@ class S3Store(Renewable):
         self._close_replaced()
         self.bytes.close()
         self.control.close()
+
+
+class S3Writer(MultipartWriter):
+    """One multipart upload."""
+
+    def __init__(self, store: S3Store, key: str) -> None:
+        """Touches nothing yet."""
+        super().__init__(key, store.name(key))
+        self._store = store
+        self._target = store.target(key)
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing(self._name)
+
+    def _create(self) -> Begun:
+        answer = self._store.bytes.begin(self._target)
+        crc = self._store.bytes.crc_wanted and answer.get("ChecksumAlgorithm") == "CRC32C"
+        return Begun(answer["UploadId"], crc, crc and answer.get("ChecksumType") == "FULL_OBJECT")
+
+    def _send(self, begun: Begun, number: int, data: memoryview, crc: int | None) -> tuple[str | None, bool]:
+        answer = self._store.bytes.upload_part(
+            data, self._cancellation, crc=crc, **self._target, UploadId=begun.upload_id, PartNumber=number
+        )
+        # All that look at it give it back: what is given back is what most programs complete an upload with.
+        is_checked = crc is None or answer.get("x-amz-checksum-crc32c") == in_base64(crc)
+        # A proxy may have marked the ETag as weak; the store knows it without that.
+        return answer.get("etag", "").removeprefix("W/"), is_checked
+
+    def _give_up_checksums(self, begun: Begun) -> bool:
+        data = self._store.bytes
+        if data.crc_required:
+            return False
+        try:
+            self._abort(begun.upload_id)
+        except Exception as error:  # noqa: BLE001 - none of them ends the stream
+            if isinstance(translated(error, ""), Unreachable):
+                self._lost_an_answer = True  # it is looked for at the end
+            elif error_code(error) not in UPLOAD_ENDED:
+                return False  # it may not be aborted, and so goes on
+        data.crc_wanted = False
+        return True
+
+    def _finish(self, begun: Begun, size: int, *, again: bool) -> None:
+        del again  # transport and proxies repeat requests, too
+        crc, whole = self._crc, {}
+        if crc is not None:
+            whole = {"ChecksumCRC32C": in_base64(crc), "ChecksumType": "FULL_OBJECT"}
+        listed = [
+            {
+                "PartNumber": number,
+                "ETag": part.etag,
+                **({} if part.crc is None else {"ChecksumCRC32C": in_base64(part.crc)}),
+            }
+            for number, part in sorted(self._parts.items())
+        ]
+        try:
+            answer = self._ask_to_complete(begun, listed, whole)
+        except Exception as error:
+            # An earlier attempt, whose answer got lost, may have done it.
+            if error_code(error) not in UPLOAD_ENDED or not self._is_there(size, crc):
+                raise
+        else:
+            if not answer.get("ETag") and not self._is_there(size, crc):
+                # Whoever answered was no S3.
+                raise Unreachable(f"can't write {self._name}: the answer has no ETag")
+
+    def _ask_to_complete(self, begun: Begun, listed: list[dict[str, Any]], whole: dict[str, Any]) -> dict[str, Any]:
+        def ask(**checksum: str) -> dict[str, Any]:
+            parts = {"Parts": listed}
+            answer: dict[str, Any] = self._store.control.call_slow(
+                "complete_multipart_upload",
+                **self._target,
+                UploadId=begun.upload_id,
+                MultipartUpload=parts,
+                **checksum,
+            )
+            return answer
+
+        try:
+            return ask(**whole)
+        except Exception as error:
+            if not whole or self._store.bytes.crc_required or not may_mean_the_way(error):
+                raise
+        # Its parts were checked, and what it tells of the whole object is compared.
+        return ask()
+
+    def _is_there(self, size: int, crc: int | None) -> bool:
+        """Whether the object at the key is this upload's: by size, checksum, and the ETag that its parts give."""
+        found = self._store.look_for(self._key)
+        if found is None or found.size != size or (crc is not None and found.crc32c not in (None, crc)):
+            return False
+        return (crc is not None and found.crc32c == crc) or opaque(found.version) == self._expected_etag()
+
+    def _expected_etag(self) -> str:
+        """What stores make of the parts' ETags, which are their MD5: the MD5 of all of those."""
+        digests = hashlib.md5(usedforsecurity=False)
+        for _, part in sorted(self._parts.items()):
+            with suppress(ValueError):
+                digests.update(bytes.fromhex(opaque(part.etag)))
+        return f"{digests.hexdigest()}-{len(self._parts)}"
+
+    def _compare(self, written: ObjectInfo) -> ObjectInfo:
+        return self._store.require_size(written)
+
+    def _write_nothing(self) -> ObjectInfo:
+        return self._store.put(self._key, memoryview(b""))
+
+    def _abort(self, upload_id: str) -> None:
+        self._store.control.call("abort_multipart_upload", **self._target, UploadId=upload_id)
+
+    def _abort_all(self) -> None:
+        abort_of(self._store.control, self._target["Bucket"], self._target["Key"])
+
+    def _remove_completed(self) -> None:
+        if self._done:
+            raise StorageError("the object is complete and visible, but could not be compared with what was sent")
+        raise StorageError("it was being completed, so the whole object may be visible")
