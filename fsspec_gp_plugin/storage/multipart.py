@@ -147,8 +147,10 @@ class MultipartWriter(ABC):
         try:
             etag, is_checked = self._send(begun, number, data, crc)
         except Exception:
-            if self._begun is begun:
-                raise
+            # Another part may just be aborting this upload, to begin anew without checksums.
+            with self._beginning:
+                if self._begun is begun:
+                    raise
             return False
         if not etag:
             raise Unreachable("the answer to a part has no ETag, so it is not the store's")
