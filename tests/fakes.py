@@ -8,15 +8,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from fsspec_gp_plugin.errors import AlreadyExists, Interrupted, NotFound, ObjectChanged, StorageError
-from fsspec_gp_plugin.storage.contract import Capabilities, ObjectInfo, Upload
+from fsspec_gp_plugin.storage.contract import Capabilities, ObjectInfo, PartWriter, Store, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from fsspec_gp_plugin.storage.contract import PartWriter
 
-
-class FakeStore:
+class FakeStore(Store):
     """Keeps objects in a dict, and the promises of every store, which tests/contract holds it to.
 
     `before` is called with (method, key, part number or start) before each step and may raise or wait; `calls` records
@@ -24,6 +22,8 @@ class FakeStore:
     Without `creates` it can't; with `ignores_condition` it replaces, as some stores do. `unfinished` are uploads,
     each with when its last part came. `send` is called with number and bytes of each part on its way here.
     """
+
+    capabilities = Capabilities(parallel_parts=True, parallel_reads=True)
 
     def __init__(
         self,
@@ -111,10 +111,6 @@ class FakeStore:
         self.step("crc32c", info.key)
         return self.crcs.get(info.key)
 
-    def keeps_versions(self, prefix: str) -> bool:
-        del prefix
-        return False
-
     def find_uploads(self, prefix: str) -> list[Upload]:
         return [upload for upload in self.unfinished if upload.key.startswith(prefix)]
 
@@ -138,17 +134,11 @@ class FakeStore:
         for key in keys:
             self.objects.pop(key, None)
 
-    def delete_empty_directories(self, prefix: str) -> None:
-        pass
-
-    def way(self) -> None:
-        pass
-
     def close(self) -> None:
         pass
 
 
-class _FakeWriter:
+class _FakeWriter(PartWriter):
     def __init__(self, store: FakeStore, key: str) -> None:
         self._store = store
         self._key = key

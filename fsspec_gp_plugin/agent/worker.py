@@ -116,9 +116,7 @@ class Worker:
             with suppress(Exception):  # whoever needs it will say so
                 config = self._warm.config(path, os.environ)
                 kept = self._warm.take(config, Supplies())
-                make_client = getattr(kept.store, "warm_up", None)
-                if make_client is not None:
-                    make_client()
+                kept.store.warm_up()
                 self._warm.let_go(kept)
 
         with suppress(RuntimeError):  # the system gives no more threads

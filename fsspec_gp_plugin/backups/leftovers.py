@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import LocalFileError, PluginError, StorageError, Unreachable
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, timestamp_of
-from ..storage.clock import clock_offset
 from .deletion import delete_backup
 from .ownership import clusters_of, require_ended
 from .parallel import each
@@ -113,7 +112,7 @@ class _Search:
         except StorageError as error:
             note(f"unfinished uploads could not be looked for: {error}")
             self._uploads = []
-        ahead = clock_offset(store) or 0.0
+        ahead = store.clock_offset() or 0.0
         # The store's answers tell its clock to about a second.
         self._ahead = ahead if abs(ahead) > _EXACT_SECONDS else 0.0
 

@@ -5,7 +5,7 @@ and each leaves its mark. A run that is refused touches nothing from there on.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from .. import keys
 from ..backups import claims, contention
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..integrity.claim import Claim
-    from ..storage.contract import FileStore
     from .context import Context
 
 
@@ -96,8 +95,8 @@ class _Joining:
     def _claimed(self) -> tuple[str, bool]:
         """The token of this run's claim, written or found, and whether the store has proven it."""
         context, store = self._context, self._context.store
-        if store.capabilities.descriptors:
-            cast("FileStore", store).make_root()
+        if store.files is not None:
+            store.files.make_root()
         ours = () if self._before is None else (self._before.claim,)
         options = context.config
         cluster = cluster_here(options.cluster, options.pgport, context.environment, self._directory)

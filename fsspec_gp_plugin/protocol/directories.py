@@ -17,7 +17,6 @@ from ..config.units import format_size
 from ..errors import LocalFileError, NotFound, UsageError
 from ..integrity.entry import is_name
 from ..redaction import in_one_line
-from ..storage.mirror import MirroredStore
 from ..workers import Workers
 from .comparing import compared
 from .files import send_file
@@ -124,7 +123,7 @@ def _restore(context: Context, path: str, parallel: int) -> None:
         return context.fetch_file(store, info.key, target, settings, manifests.of(info.key)).size
 
     store = source(context, keys.timestamp_of(prefix)) if keys.is_backup_prefix(prefix) else context.store
-    listed = store.find_at_both(prefix) if isinstance(store, MirroredStore) else store.find(prefix)
+    listed = store.find_anywhere(prefix)
     found = [info for _, info in sorted({info.key: info for info in listed}.items())]
     if not found:
         raise NotFound(f"there are no objects below {prefix or '/'}")

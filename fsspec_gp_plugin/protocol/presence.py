@@ -9,7 +9,6 @@ from ..backups.counting import ARCHIVED, BY_GPBACKUP, BY_MANIFESTS, counted
 from ..backups.data_search import DataSearch
 from ..errors import AccessDenied, NotFound, StorageError
 from ..integrity.manifest import is_plugins_own
-from ..storage.mirror import MirroredStore
 from .fetching import ESCAPE
 
 if TYPE_CHECKING:
@@ -125,8 +124,8 @@ def check(context: Context, store: Store, scope: Scope, required: Required, cata
 
     try:
         fault, unnamed = look(store.find(prefix + scope.start))
-        if fault is not None and isinstance(store, MirroredStore):
-            fault, unnamed = look(store.find_at_both(prefix + scope.start))
+        if fault is not None and context.config.replica is not None:
+            fault, unnamed = look(store.find_anywhere(prefix + scope.start))
     except AccessDenied as error:
         context.log.info(f"{prefix} can't be listed, so nothing tells whether all is there: {error}")
         return
@@ -142,7 +141,7 @@ def require_tables_of_contents(store: Store, required: Required, later: str) -> 
     """
     prefix = keys.backup_prefix(required.timestamp)
     start = f"{prefix}gpbackup_"
-    found = store.find_at_both(start) if isinstance(store, MirroredStore) else store.find(start)
+    found = store.find_anywhere(start)
     search = DataSearch(required)
     for info in found:
         search.take(info.key[len(prefix) :])

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ..backups.parallel import each
 from ..errors import NotFound, PluginError, StorageError, Unreachable
-from ..storage.copying import copied_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +84,7 @@ class Copying:
 
     def _is_copied_within(self, info: ObjectInfo, wanted: ObjectInfo | None) -> bool:
         try:
-            copy = copied_within(self._source, self._target, wanted or info, info.key)
+            copy = self._target.copy_from(self._source, wanted or info, info.key)
         except StorageError as error:
             self._context.log.verbose(f"{info.key} is sent, as the store does not copy it: {error}")
             return False

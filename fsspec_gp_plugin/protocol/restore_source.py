@@ -33,12 +33,20 @@ _HOOK_STILL_SECONDS = 5.0
 
 def source(context: Context, timestamp: str) -> Store:
     """Where the objects of a backup are read: the configured target, and its replica for what that can't give."""
-    if context.config.replica is None:
-        return context.store
+    return _mirror(context, timestamp) or _only_target(context)
+
+
+def _only_target(context: Context) -> Store:
+    is_replica = context.config.replica is not None and context.targets.first_is_away
+    return context.targets.replica(context.outage) if is_replica else context.store
+
+
+def _mirror(context: Context, timestamp: str) -> MirroredStore | None:
+    """Both targets, read as one; None where there is one target, or one is out of reach."""
     targets = context.targets
+    if context.config.replica is None or targets.first_is_away:
+        return None
     outage = context.outage
-    if targets.first_is_away:
-        return targets.replica(outage)
     replica_leads = _replica_leads(context.config.place, timestamp)
     lead, other = (targets.replica, targets.first) if replica_leads else (targets.first, targets.replica)
     return MirroredStore(
@@ -52,12 +60,14 @@ def source(context: Context, timestamp: str) -> Store:
 
 def source_of(context: Context, key: str) -> Store:
     """As source(), for one object: a file that is at the leading target keeps the kernel's way."""
-    found = source(context, timestamp_of(key))
-    if isinstance(found, MirroredStore) and found.lead.capabilities.descriptors:
+    mirror = _mirror(context, timestamp_of(key))
+    if mirror is None:
+        return _only_target(context)
+    if mirror.lead.files is not None:
         with suppress(StorageError):
-            found.lead.stat(key)
-            return found.lead
-    return found
+            mirror.lead.stat(key)
+            return mirror.lead
+    return mirror
 
 
 def choose(context: Context, timestamp: str, require: Callable[[Store], None]) -> None:

@@ -11,7 +11,6 @@ from ..storage.failing_reads import Reads
 from ..storage.outages import Outages
 from ..storage.patience import UNATTENDED_SECONDS, Patience
 from ..storage.providers import patient
-from ..storage.retry import RetryingStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +94,6 @@ class Targets:
     def close(self) -> None:
         """Repeat nothing any more, and let go of connections."""
         for store in self._patient:
-            if isinstance(store, RetryingStore):
-                store.give_up()
+            store.stop_waiting()
         for bare in self._bare.values():
             self._supplies.let_go(bare)

@@ -7,7 +7,7 @@ All methods may be called from any thread.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -67,21 +67,20 @@ class Way(NamedTuple):
 class Capabilities(NamedTuple):
     """What a store's part writers and readers can do.
 
-    `parallel_parts`: parts may be written at once and in any order, otherwise one after another in
-    order. `parallel_reads`: several ranges at once are faster than one. `single_request_put`: put() is one
-    request, so cheaper than a writer. `descriptors`: objects are files, so the store is a FileStore and its writers
-    are FileWriters. `creates`: create() can be called. `tested`: it is of a kind that this package's tests hold to what
-    is promised here; any other filesystem of fsspec may keep less, or nothing for other processes, as one in memory
-    does. `lists_by_prefix`: a listing of some names of a directory costs less than one of all. Sizes are bytes;
-    `max_parts` is None where the store has no limit. `first_part_shows`: what is said here of parts is not sure before
-    the first part of an object was written, and no other may be before; the store's capabilities are others then.
+    `parallel_parts`: parts may be written at once and in any order, otherwise one after another in order.
+    `parallel_reads`: several ranges at once are faster than one. `single_request_put`: put() is one request, so
+    cheaper than a writer. `creates`: create() can be called. `tested`: this package's tests hold this kind of store
+    to what is promised here; any other filesystem of fsspec may keep less, or nothing for other processes, as one
+    in memory does. `lists_by_prefix`: a listing of some names of a directory costs less than one of all. Sizes are
+    bytes; `max_parts` is None where the store has no limit. `first_part_shows`: what is said here of parts is not
+    sure before the first part of an object was written, and no other may be before; the store's capabilities are
+    others then.
     """
 
     parallel_parts: bool
     parallel_reads: bool
     lists_by_prefix: bool = True
     single_request_put: bool = True
-    descriptors: bool = False
     creates: bool = False
     tested: bool = True
     min_part_size: int = 1
@@ -90,11 +89,23 @@ class Capabilities(NamedTuple):
     first_part_shows: bool = False
 
 
+def _ignore(message: str) -> None:
+    del message
+
+
 class PartWriter(Protocol):
     """An object being written. It becomes visible by complete(), whole, or never.
 
-    After an error of any method the writer can only be aborted.
+    After an error of any method the writer can only be aborted. `report` is called with what a writer finds out about
+    the store that its administrator should know.
     """
+
+    report: Callable[[str], None] = staticmethod(_ignore)
+
+    @property
+    def part_limit(self) -> int | None:
+        """Parts should have no more bytes than this, because connections broke under larger ones; None: no limit."""
+        return None
 
     def write(self, number: int, data: memoryview) -> None:
         """Store part `number`, counted from 1. The data may be reused when this returns.
@@ -117,15 +128,8 @@ class PartWriter(Protocol):
         ...
 
 
-@runtime_checkable
-class TellingWriter(PartWriter, Protocol):
-    """A writer that may find out something of the store that its administrator should know; `note` is told that."""
-
-    note: Callable[[str], None]
-
-
 class Store(Protocol):
-    """A place for objects below one URL."""
+    """A place for objects below one URL. Stores inherit from this class and leave out what they have no request for."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -162,16 +166,18 @@ class Store(Protocol):
         ...
 
     def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-        """What stat() tells and, as by read(), the object's first bytes, as many as there are and fit: by one
-        request where the store can.
+        """The same as stat() and, like read(), the object's first bytes, as many as exist and fit: by one request
+        where the store can.
         """
-        ...
+        info = self.stat(key)
+        return info, self.read(info, 0, into[: info.size])
 
     def crc32c(self, info: ObjectInfo) -> int | None:
         """The CRC-32C that the store keeps of all bytes of that version, None where it keeps none, or where
         the way to the store protects the bytes already.
         """
-        ...
+        del info
+        return None
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         """All objects whose key begins with the prefix, in no particular order, lazily: below a directory where it is
@@ -180,6 +186,10 @@ class Store(Protocol):
         Nothing when there are none. With `unfinished`, also the working files of objects that aren't whole.
         """
         ...
+
+    def find_anywhere(self, prefix: str) -> Iterator[ObjectInfo]:
+        """As find(); where two targets are read as one, the objects of both, so that a key may come twice."""
+        return self.find(prefix)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects. Those that are gone already are no error; every other failure is, after all
@@ -191,38 +201,67 @@ class Store(Protocol):
         """Whether the store still has versions of objects below the prefix that were deleted or replaced, as by
         versioning, object lock or retention; False where it doesn't say.
         """
-        ...
+        del prefix
+        return False
 
     def find_uploads(self, prefix: str) -> list[Upload]:
-        """The uploads below the prefix that delete_unfinished() would take back, in no particular order."""
-        ...
+        """The uploads below the prefix that delete_unfinished() would abort, in no particular order."""
+        del prefix
+        return []
 
     def last_written(self, upload: Upload) -> float | None:
         """When the last part of an upload that find_uploads() has found arrived, in seconds since 1970 by the store's
-        clock; when it was begun, where it has none; None where the store doesn't tell. NotFound when it has ended.
+        clock; when it was begun, where it has none; None if the store doesn't say. Raises NotFound when it has ended.
         """
-        ...
+        return upload.started
 
     def delete_unfinished(self, prefix: str) -> int:
-        """Take back the uploads below the prefix that nobody completed or aborted; returns how many there were.
+        """Abort the uploads below the prefix that nobody completed or aborted; returns how many there were.
 
         Only what find(unfinished=True) does not list: an object store's uploads. May not be called while one is
         under way there.
         """
-        ...
+        del prefix
+        return 0
 
     def delete_empty_directories(self, prefix: str) -> None:
         """Remove the directories that emptying the prefix left behind, where the store has directories."""
-        ...
+        del prefix
 
     def way(self) -> Way | None:
         """How requests travel, by what the options, the environment and the provider's library say; None where nothing
-        travels, or nothing tells. Asks nothing of the store, but may look for credentials.
+        travels, or nothing tells. Makes no request to the store, but may look for credentials.
         """
-        ...
+        return None
+
+    @property
+    def files(self) -> FileStore | None:
+        """The store itself if its objects are files, which the kernel can copy to and from; else None."""
+        return None
+
+    def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
+        """Make the store itself copy an object of `source`, visible whole or not at all, so that its bytes don't
+        travel; None if it can't, because the other one is elsewhere.
+        """
+        del source, info, key
+        return None
+
+    def clock_offset(self) -> float | None:
+        """Seconds by which the store's clock is ahead of this host's, by its last response, to about a second; None if
+        no response had a date.
+        """
+        return None
+
+    def warm_up(self) -> None:
+        """Make in advance what the first request needs and takes long to make. Makes no request."""
+        return
+
+    def stop_waiting(self) -> None:
+        """End the pauses between retries: what fails from now on fails at once. May be called from another thread."""
+        return
 
     def close(self) -> None:
-        """Let go of connections. The store can't be used afterwards."""
+        """Close connections. The store can't be used afterwards."""
         ...
 
 

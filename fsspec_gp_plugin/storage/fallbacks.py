@@ -1,6 +1,4 @@
-"""What a store does that has no request of its own for it: put by way of a writer, stat before a read, delete one
-by one.
-"""
+"""What a store does that has no request of its own for it: put by way of a writer, delete one by one."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from .errors import error_code, http_status, translating
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .contract import ObjectInfo, PartWriter, Store
+    from .contract import ObjectInfo, PartWriter
 
 _AT_ONCE = 8
 _KEYS_A_TURN = 1000
@@ -48,12 +46,6 @@ def creating(name: str) -> Iterator[None]:
         if http_status(error) == "412" or error_code(error) == "BlobAlreadyExists":
             raise AlreadyExists(f"can't create {name}: there is an object of that name") from error
         raise
-
-
-def fetch_by_stat(store: Store, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-    """Ask for the object's size, then read."""
-    info = store.stat(key)
-    return info, store.read(info, 0, into[: info.size])
 
 
 def delete_each(keys: Iterable[str], delete: Callable[[str], object], name: Callable[[str], str]) -> list[str]:

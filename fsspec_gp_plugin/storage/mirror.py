@@ -7,11 +7,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import AccessDenied, ConfigError, NotFound, ObjectChanged, PluginError, StorageError, Unreachable
+from .contract import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .contract import Capabilities, ObjectInfo, PartWriter, Store, Upload, Way
+    from .contract import Capabilities, ObjectInfo, PartWriter, Upload, Way
 
 _T = TypeVar("_T")
 _LACKS = (NotFound, AccessDenied)
@@ -19,7 +20,7 @@ _REMEMBERED = 64
 _LEAD, _OTHER, _PATIENT = range(3)
 
 
-class MirroredStore:
+class MirroredStore(Store):
     """Reads from `lead`, and where that fails from what `other` makes, also within an object, which is the same
     at both.
 
@@ -38,7 +39,7 @@ class MirroredStore:
         lost: Callable[[], None] = lambda: None,
     ) -> None:
         """Touches nothing yet. The stores are the caller's to close."""
-        self._lead = lead
+        self.lead = lead
         self._make_other = other
         self._patient_lead = patient_lead
         self._other: Store | None = None
@@ -51,13 +52,7 @@ class MirroredStore:
 
     @property
     def capabilities(self) -> Capabilities:
-        # Descriptors are of one target alone.
-        return self._lead.capabilities._replace(descriptors=False)
-
-    @property
-    def lead(self) -> Store:
-        """The target that is asked first."""
-        return self._lead
+        return self.lead.capabilities
 
     @property
     def other(self) -> Store:
@@ -70,10 +65,10 @@ class MirroredStore:
     def _store(self, at: int) -> Store:
         if at == _OTHER:
             return self.other
-        return self._lead if at == _LEAD else self._patient_lead
+        return self.lead if at == _LEAD else self._patient_lead
 
     def __repr__(self) -> str:
-        return f"MirroredStore({self._lead!r})"
+        return f"MirroredStore({self.lead!r})"
 
     def stat(self, key: str) -> ObjectInfo:
         at, info = self._first(key, lambda store: store.stat(key))
@@ -112,8 +107,8 @@ class MirroredStore:
         for info in found:
             yield _marked(info, at)
 
-    def find_at_both(self, prefix: str) -> Iterator[ObjectInfo]:
-        """The objects of both targets, the lead's last; what can't be listed is left out, unless it is both."""
+    def find_anywhere(self, prefix: str) -> Iterator[ObjectInfo]:
+        """The objects of both targets, the primary's last; leaves out what can't be listed, unless that is both."""
         failures = []
         for at in (_OTHER, _LEAD):
             try:
@@ -131,7 +126,7 @@ class MirroredStore:
             problem = self._away
         else:
             try:
-                return _LEAD, action(self._lead)
+                return _LEAD, action(self.lead)
             except ObjectChanged:
                 raise
             except StorageError as error:
@@ -199,34 +194,51 @@ class MirroredStore:
             self._lost()
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        return self._lead.put(key, data)
+        return self.lead.put(key, data)
 
     def create(self, key: str, data: memoryview) -> ObjectInfo:
-        return self._lead.create(key, data)
+        return self.lead.create(key, data)
 
     def begin(self, key: str) -> PartWriter:
-        return self._lead.begin(key)
+        return self.lead.begin(key)
 
     def delete(self, keys: Iterable[str]) -> None:
-        self._lead.delete(keys)
+        self.lead.delete(keys)
 
     def keeps_versions(self, prefix: str) -> bool:
-        return self._lead.keeps_versions(prefix)
+        return self.lead.keeps_versions(prefix)
 
     def find_uploads(self, prefix: str) -> list[Upload]:
-        return self._lead.find_uploads(prefix)
+        return self.lead.find_uploads(prefix)
 
     def last_written(self, upload: Upload) -> float | None:
-        return self._lead.last_written(upload)
+        return self.lead.last_written(upload)
 
     def delete_unfinished(self, prefix: str) -> int:
-        return self._lead.delete_unfinished(prefix)
+        return self.lead.delete_unfinished(prefix)
 
     def delete_empty_directories(self, prefix: str) -> None:
-        self._lead.delete_empty_directories(prefix)
+        self.lead.delete_empty_directories(prefix)
 
     def way(self) -> Way | None:
-        return self._lead.way()
+        return self.lead.way()
+
+    @property
+    def files(self) -> None:
+        """Files are of one target alone."""
+
+    def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
+        return self.lead.copy_from(source, info, key)
+
+    def clock_offset(self) -> float | None:
+        return self.lead.clock_offset()
+
+    def warm_up(self) -> None:
+        self.lead.warm_up()
+
+    def stop_waiting(self) -> None:
+        self.lead.stop_waiting()
+        self._patient_lead.stop_waiting()
 
     def close(self) -> None:
         pass

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..checksum import combined, crc32c
 from ..errors import StorageError, Unreachable
-from .contract import Capabilities, ObjectInfo
+from .contract import Capabilities, ObjectInfo, PartWriter
 from .errors import error_code, http_status, translated, translating, was_never_sent
 from .http.cancellation import Cancellation
 
@@ -73,7 +73,7 @@ def abort_each(found: list[Listed], abort: Callable[[Listed], object], place: st
     return len(found)
 
 
-class MultipartWriter(ABC):
+class MultipartWriter(PartWriter, ABC):
     """A PartWriter of one such upload."""
 
     def __init__(self, key: str, name: str) -> None:

@@ -31,7 +31,7 @@ def open_store(url: str, options: dict[str, Any], *, timeout: float = 60.0, pati
 
 def patient(store: Store, patience: Patience, reads: Reads | None = None) -> Store:
     """The store, made to repeat what failed for a time; not where it is a disk, which does not come back by waiting."""
-    return store if store.capabilities.descriptors else RetryingStore(store, patience, reads)
+    return store if store.files is not None else RetryingStore(store, patience, reads)
 
 
 def _open_remote(protocol: str, url: str, options: dict[str, Any], timeout: float) -> Store:
@@ -49,9 +49,9 @@ def _open_remote(protocol: str, url: str, options: dict[str, Any], timeout: floa
 
             return open_azure(url, options, timeout)
         _require_known(protocol)
-        from .files.open import open_generic
+        from .files.open import open_files
 
-        return open_generic(url, options, timeout)
+        return open_files(url, options, timeout)
     except PluginError:
         raise
     except ImportError as error:

@@ -10,14 +10,14 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
-from .contract import TellingWriter
+from .contract import PartWriter, Store
 from .link import Link
 from .patience import Attempts, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .contract import Capabilities, ObjectInfo, PartWriter, Store, Upload, Way
+    from .contract import Capabilities, FileStore, ObjectInfo, Upload, Way
     from .failing_reads import Reads
 
 _KEYS_A_DELETE = 1000
@@ -28,7 +28,7 @@ def bare(store: Store) -> Store:
     return store.inner if isinstance(store, RetryingStore) else store
 
 
-class RetryingStore:
+class RetryingStore(Store):
     """A store that is patient. Reads go on at their own last byte."""
 
     def __init__(self, inner: Store, patience: Patience, reads: Reads | None = None) -> None:
@@ -45,8 +45,7 @@ class RetryingStore:
     def __repr__(self) -> str:
         return f"RetryingStore({self.inner!r})"
 
-    def give_up(self) -> None:
-        """Repeat nothing any more."""
+    def stop_waiting(self) -> None:
         self._given_up.set()
         if self._reads is not None:
             self._reads.close()
@@ -59,8 +58,7 @@ class RetryingStore:
 
     def begin(self, key: str) -> RetryingWriter:
         writer = self.inner.begin(key)
-        if isinstance(writer, TellingWriter):
-            writer.note = self.patience.note
+        writer.report = self.patience.note
         return RetryingWriter(writer, self.patience)
 
     def stat(self, key: str) -> ObjectInfo:
@@ -104,6 +102,9 @@ class RetryingStore:
 
     def crc32c(self, info: ObjectInfo) -> int | None:
         return self._attempts(info.key).run(lambda: self.inner.crc32c(info))
+
+    def find_anywhere(self, prefix: str) -> Iterator[ObjectInfo]:
+        return self.find(prefix)
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         attempts = Attempts(self.patience, self._given_up)
@@ -152,12 +153,25 @@ class RetryingStore:
     def way(self) -> Way | None:
         return self.inner.way()
 
+    @property
+    def files(self) -> FileStore | None:
+        return self.inner.files
+
+    def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
+        return self.patience.run(lambda: self.inner.copy_from(bare(source), info, key), self._given_up)
+
+    def clock_offset(self) -> float | None:
+        return self.inner.clock_offset()
+
+    def warm_up(self) -> None:
+        self.inner.warm_up()
+
     def close(self) -> None:
-        self.give_up()
+        self.stop_waiting()
         self.inner.close()
 
 
-class RetryingWriter:
+class RetryingWriter(PartWriter):
     """A writer that is patient: each part is repeated from the buffer that it is in."""
 
     def __init__(self, inner: PartWriter, patience: Patience) -> None:
@@ -166,6 +180,10 @@ class RetryingWriter:
         self._patience = patience
         self._given_up = threading.Event()
         self.link = Link()
+
+    @property
+    def part_limit(self) -> int | None:
+        return self.link.carries
 
     def write(self, number: int, data: memoryview) -> None:
         attempts = Attempts(self._patience, self._given_up)

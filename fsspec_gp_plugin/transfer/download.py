@@ -11,7 +11,7 @@ import select
 from collections import deque
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..checksum import combined, crc32c
 from ..errors import ReaderGone, StorageError
@@ -99,10 +99,10 @@ class Download:
         Its size and checksum are compared with what is `expected`, and with what the store keeps. Its last bytes are
         held back until then: in a pipe nobody sees our exit status, but all see that the end is missing.
         """
-        if self._store.capabilities.descriptors:
+        if (files := self._store.files) is not None:
             info = self._store.stat(key)
             require_size(info, expected)
-            return self._by_descriptor(info, None, expected)
+            return self._by_descriptor(files, info, None, expected)
         with self._flights() as pool:
             buffer = self._buffers.take(self._read_size, self._window)
             first = self._new_flight(Fetch(0, self._read_size, ((0, self._read_size),)), buffer)
@@ -128,11 +128,11 @@ class Download:
         `expected` only the size can be compared, and the checksum where the store tells one.
         """
         self._crc = None  # there is nothing to compare it with
-        if self._store.capabilities.descriptors:
+        if (files := self._store.files) is not None:
             info = self._store.stat(key)
             require_size(info, expected)
             require_within(info, spans)
-            return self._by_descriptor(info, spans)
+            return self._by_descriptor(files, info, spans)
         with self._flights() as pool:
             info = self._asked(pool, lambda: self._store.stat(key))
             require_size(info, expected)
@@ -149,7 +149,11 @@ class Download:
         return future.result()
 
     def _by_descriptor(
-        self, info: ObjectInfo, spans: Iterable[tuple[int, int]] | None, expected: ObjectInfo | None = None
+        self,
+        store: FileStore,
+        info: ObjectInfo,
+        spans: Iterable[tuple[int, int]] | None,
+        expected: ObjectInfo | None = None,
     ) -> Downloaded:
         """Where the object is a file no worker is needed: the system reads ahead."""
         widen_pipe(self._sink)
@@ -166,7 +170,7 @@ class Download:
             alarm=self._alarm,
             begun=self._begun,
         )
-        file = cast("FileStore", self._store).open_file(info)
+        file = store.open_file(info)
         try:
             held = min(info.size, _TAIL) if expected is not None and spans is None else 0
             for start, end in [(0, info.size - held)] if spans is None else spans:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..checksum import combined, crc32c
 from ..errors import Interrupted, StorageError
@@ -94,8 +94,8 @@ class Upload:
         pool = Workers(max_workers=max(1, self._schedule.buffers(1) - 1))
         try:
             with Bell(self._alarm) as self._bell:
-                if self._store.capabilities.descriptors:
-                    return self._run_by_descriptor(source, pool, self._bell)
+                if (files := self._store.files) is not None:
+                    return self._run_by_descriptor(files, source, pool, self._bell)
                 return self._run(source, pool, self._bell)
         except BaseException as error:
             if isinstance(error, Interrupted) and self._visible is not None:
@@ -158,9 +158,8 @@ class Upload:
         if self._store.capabilities != self._planned:  # another stream may have found it out
             self._schedule = self._made_schedule()
 
-    def _run_by_descriptor(self, source: int, pool: Workers, bell: Bell) -> ObjectInfo:
+    def _run_by_descriptor(self, store: FileStore, source: int, pool: Workers, bell: Bell) -> ObjectInfo:
         """Where the object is a file, its bytes need no buffers of ours."""
-        store = cast("FileStore", self._store)
         self._writer = writer = store.begin(self._key)
         self._raise_error()  # abort() may have come before there was a writer
         widen_pipe(source)
@@ -213,8 +212,8 @@ class Upload:
 
     def _take(self, number: int, start: int = 0) -> mmap.mmap:
         self._raise_error()
-        link = getattr(self._writer, "link", None)  # a Link, of a writer that repeats what breaks
-        size = self._schedule.carried_size(number, start, None if link is None else link.carries)
+        limit = None if self._writer is None else self._writer.part_limit
+        size = self._schedule.carried_size(number, start, limit)
         return self._buffers.take(size, self._schedule.buffers(number))
 
     def _sleep(self) -> None:

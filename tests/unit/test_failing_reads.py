@@ -258,7 +258,7 @@ def test_a_command_that_ends_while_its_threads_read_leaves_no_note(clock: Clock,
 
     def end() -> None:
         assert len(notes(place)) == 1
-        failing.give_up()
+        failing.stop_waiting()
         left.append(notes(place))
 
     clock.at.append((clock.now + 20, end))

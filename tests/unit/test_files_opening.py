@@ -9,7 +9,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from fsspec_gp_plugin.errors import ConfigError, StorageError
-from fsspec_gp_plugin.storage.files.read_only import REASONS
+from fsspec_gp_plugin.storage.files.open import REASONS
 from fsspec_gp_plugin.storage.providers import open_store
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.files.writer import FsspecWriter
+    from fsspec_gp_plugin.storage.files.store import FsspecWriter
 
 DATA = memoryview(os.urandom(10_000))
 

@@ -21,7 +21,7 @@ from fsspec_gp_plugin.storage.azure import answers as azure_answers
 from fsspec_gp_plugin.storage.azure import listing as azure_listing
 from fsspec_gp_plugin.storage.contract import ObjectInfo
 from fsspec_gp_plugin.storage.files.ftp import listing as ftp_listing
-from fsspec_gp_plugin.storage.files.web import page as web_page
+from fsspec_gp_plugin.storage.files.web import dialect as web_page
 from fsspec_gp_plugin.storage.files.webhdfs import client as webhdfs_client
 from fsspec_gp_plugin.storage.gcs import requests as gcs_requests
 from fsspec_gp_plugin.storage.http.connection import BadAnswerError, Response

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,11 +33,13 @@ class _Dated(FakeStore):
         super().__init__(self._fail)
         self.error: StorageError | None = None
         self._ahead = ahead
-        self.heard = formatdate(NOW + ahead, usegmt=True), NOW
 
     def _fail(self, method: str, _: str, __: int) -> None:
         if method == "last_written" and self.error:
             raise self.error
+
+    def clock_offset(self) -> float:
+        return self._ahead
 
     def add(self, key: str, begun: float, last: float | None) -> None:
         """An upload, by this host's clock."""

@@ -126,7 +126,7 @@ def test_a_listing_is_the_others_where_the_first_has_nothing_there() -> None:
     assert [info.key for info in two.store.find("")] == ["key"]
     first.objects["another"] = b"x"
     assert [info.key for info in two.store.find("")] == ["another"]
-    assert sorted(info.key for info in two.store.find_at_both("")) == ["another", "key"]
+    assert sorted(info.key for info in two.store.find_anywhere("")) == ["another", "key"]
     assert list(Two(FakeStore(), FakeStore()).store.find("")) == []
 
 

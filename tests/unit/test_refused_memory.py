@@ -11,14 +11,14 @@ import pytest
 
 LIMITED = """
 import os, resource, sys, threading, time
-from fsspec_gp_plugin.storage.contract import Capabilities, ObjectInfo
+from fsspec_gp_plugin.storage.contract import Capabilities, ObjectInfo, PartWriter, Store
 from fsspec_gp_plugin.transfer.download import Download, DownloadSettings
 from fsspec_gp_plugin.transfer.upload import Upload, UploadSettings
 
 stack, part, room = (int(number) << 20 for number in sys.argv[2:])
 size = os.fstat(0).st_size
 
-class Slow:
+class Slow(Store, PartWriter):
     # Needs no memory for what it is given, and gives zeros.
     capabilities = Capabilities(parallel_parts=True, parallel_reads=True)
     written = 0
@@ -43,9 +43,6 @@ class Slow:
     def read(self, info, start, into):
         time.sleep(0.05)
         yield len(into)
-
-    def crc32c(self, info):
-        return None
 
 threading.stack_size(stack)
 notes = []

@@ -52,9 +52,8 @@ class Host:
 
     def context(self, store: FakeStore | None = None) -> Context:
         config = self._folder / "config.yaml"
-        config.write_text(
-            f"executablepath: /x\noptions:\n  url: s3://bucket\n  state_directory: {self._folder}/state\n{self.options}"
-        )
+        options = f"  url: s3://bucket\n  state_directory: {self._folder}/state\n{self.options}"
+        config.write_text(f"executablepath: /x\noptions:\n{options}")
         return Context(Streams(0, 1, 2), Log(str(self._folder / "log")), "test", str(config), store)
 
     def set_up(self, store: FakeStore, name: str, scope: str = "coordinator", content: str = "") -> None:
@@ -297,4 +296,5 @@ def test_what_one_target_lacks_may_be_at_the_other(host: Host) -> None:
 
 def look(host: Host, lead: Store, other: Store, required: Required) -> None:
     store = MirroredStore(lead, lambda: other, lead)
+    host.options = "  replica_url: s3://replica\n"
     check(host.context(), store, Scope(required.timestamp, whole=True), required, None)

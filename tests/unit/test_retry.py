@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, AlreadyExists, NotFound, StorageError, Unreachable
-from fsspec_gp_plugin.storage.contract import Upload
+from fsspec_gp_plugin.storage.contract import Store, Upload
+from fsspec_gp_plugin.storage.mirror import MirroredStore
 from fsspec_gp_plugin.storage.patience import Patience
 from fsspec_gp_plugin.storage.retry import RetryingStore
 from tests.fakes import FakeStore
@@ -230,7 +231,7 @@ def test_a_store_that_nobody_needs_any_more_is_not_waited_for(ask: Callable[[Ret
 
     threading.Thread(target=asking, daemon=True).start()
     assert waiting.wait(20)
-    store.give_up()
+    store.stop_waiting()
     assert ended.wait(20)
 
 
@@ -239,3 +240,10 @@ def test_each_failure_is_noted_with_what_follows() -> None:
     patient(FakeStore(Faults("put", 2)), note=notes.append).put(KEY, memoryview(b"x"))
     assert [note.split(";")[0] for note in notes] == ["no answer"] * 2
     assert "trying again in" in notes[0]
+
+
+@pytest.mark.parametrize("decorator", [RetryingStore, MirroredStore])
+def test_a_store_around_another_leaves_nothing_to_the_defaults(decorator: type[Store]) -> None:
+    members = {name for name in vars(Store) if not name.startswith("_")}
+    assert "copy_from" in members
+    assert members - vars(decorator).keys() == set()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.errors import StorageError
-from fsspec_gp_plugin.storage.files.webdav.upload import ChunkedUpload
+from fsspec_gp_plugin.storage.files.webdav.client import ChunkedUpload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -125,10 +125,10 @@ class Bench:
                 break
 
     def _tune(self, say: Callable[[str], None], end: float) -> None:
-        if self._store.capabilities.descriptors or self.config.max_bandwidth:
+        if self._store.files is not None or self.config.max_bandwidth:
             why = (
                 "on a disk the kernel copies: these settings make no difference"
-                if self._store.capabilities.descriptors
+                if self._store.files is not None
                 else "max_bandwidth limits a stream, whatever the other settings"
             )
             self.tuned = {way: Tuned(why=why) for way in ("backup", "restore")}

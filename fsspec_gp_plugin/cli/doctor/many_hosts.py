@@ -6,7 +6,7 @@ import json
 import secrets
 import shlex
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ... import __version__, private
 from ...backups.probing import unique_name
@@ -23,7 +23,6 @@ from .target import FOLDER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...storage.contract import FileStore
     from ..hosts import Result
 
 # What a host may take: its steps have limits of their own.
@@ -58,8 +57,8 @@ def _written_here(path: str, *, replica: bool) -> Iterator[list[str]]:
     key, token = f"{FOLDER}{unique_name('.')}/seen", secrets.token_hex(16)
     with opened(path, replica=replica) as (_, store):
         try:
-            if store.capabilities.descriptors:
-                cast("FileStore", store).make_root()
+            if store.files is not None:
+                store.files.make_root()
             store.put(key, memoryview(token.encode()))
         except StorageError:
             yield []

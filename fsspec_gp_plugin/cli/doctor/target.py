@@ -9,7 +9,7 @@ import os
 import secrets
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ...backups.deletion import delete_all
 from ...backups.lasting import require_lasting
@@ -17,7 +17,6 @@ from ...backups.probing import unique_name
 from ...backups.risks import risks_of_the_credentials, risks_of_the_way
 from ...errors import AccessDenied, NotFound, PluginError, StorageError
 from ...redaction import scrub
-from ...storage.clock import clock_offset
 from ...storage.diagnosis import failed_step, look, may_still_write, meets_no_tls
 from ...storage.providers import open_store
 from ...storage.reading import first_bytes
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...config.loading import Config
-    from ...storage.contract import FileStore, Store
+    from ...storage.contract import Store
     from ...storage.patience import Patience
     from .steps import Step, Steps
 
@@ -159,14 +158,14 @@ def _reach(steps: Steps, store: Store, key: str, *, may_make_root: bool) -> bool
     refused: AccessDenied | None = None
 
     def advice(error: PluginError) -> str:
-        if store.capabilities.descriptors:
+        if store.files is not None:
             return ""  # what a directory lacks is told by the error alone
         return _NO_TLS if meets_no_tls(error) else _NEXT.get(failed_step(error), "")
 
     with steps.trying("reach", advice) as step:
         started = time.monotonic()
-        if may_make_root and store.capabilities.descriptors:
-            cast("FileStore", store).make_root()
+        if may_make_root and store.files is not None:
+            store.files.make_root()
         try:
             look(store, key)
         except AccessDenied as error:
@@ -189,7 +188,7 @@ def _reach(steps: Steps, store: Store, key: str, *, may_make_root: bool) -> bool
             step.told = "accepted"
     accepted = step.status in ("ok", "warning")
     with steps.trying("clock", "set this host's clock, and keep it set by NTP") as step:
-        offset = clock_offset(store)
+        offset = store.clock_offset()
         if offset is None:
             step.skip("the target doesn't tell its time")
         else:

@@ -61,10 +61,9 @@ class Blobs:
         """When the credentials end, in seconds since 1970, where that is known and nothing renews them before."""
         return self._account.authorizer.end()
 
-    @property
-    def heard(self) -> tuple[str, float] | None:
-        """The last answer's Date, and this host's time when it came."""
-        return self._transport.heard
+    def clock_offset(self) -> float | None:
+        """Seconds by which the service's clock is ahead of this host's; None if it is unknown."""
+        return self._transport.clock_offset()
 
     def put(self, name: str, data: memoryview, crc: int, condition: Mapping[str, str]) -> Mapping[str, str]:
         """Store a whole blob; returns the answer's headers. `condition`: a header of HTTP's conditions, or nothing."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...checksum import crc32c
 from ...errors import NotFound, StorageError
-from ..contract import Capabilities, ObjectInfo, Upload
+from ..contract import Capabilities, ObjectInfo, Store, Upload
 from ..credential_renewal import Renewable
 from ..errors import error_code, http_status, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .requests import Blobs
 
 
-class AzureStore(Renewable):
+class AzureStore(Renewable, Store):
     """Objects of one container below a prefix."""
 
     capabilities = Capabilities(
@@ -42,10 +42,8 @@ class AzureStore(Renewable):
     def __repr__(self) -> str:
         return f"AzureStore({self.name('')})"
 
-    @property
-    def heard(self) -> tuple[str, float] | None:
-        """For storage.clock."""
-        return self.blobs.heard
+    def clock_offset(self) -> float | None:
+        return self.blobs.clock_offset()
 
     def name(self, key: str) -> str:
         """The object's URL, for messages."""

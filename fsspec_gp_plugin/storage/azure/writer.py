@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...checksum import combined, crc32c
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
-from ..contract import ObjectInfo
+from ..contract import ObjectInfo, PartWriter
 from ..errors import http_status, translating
 from ..http.cancellation import Cancellation
 from .answers import WRITER, object_info
@@ -28,7 +28,7 @@ class _Part:
     crc: int
 
 
-class AzureWriter:
+class AzureWriter(PartWriter):
     """The blocks of one blob. The service keeps those of all writers of a name together, so each has a name in its
     blocks' ids: what one of them makes visible never has a block of another.
     """

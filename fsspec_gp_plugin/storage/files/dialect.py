@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import StorageError, Unreachable
 from .bounded import Bounded
 from .output import FileOutput
-from .renaming import may_copy, rename
+from .working_file import may_copy, rename
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -206,6 +206,32 @@ class Dialect:
         # Asked first: not every filesystem refuses to remove a directory that holds something.
         if not fs.call("ls", path, detail=False):
             fs.call("rmdir", path)
+
+
+class ReadOnlyDialect(Dialect):
+    """What can be restored from, but not backed up to."""
+
+    def __init__(
+        self, make: Callable[[], Any], timeout: float, protocol: str, reason: str = "it takes no files"
+    ) -> None:
+        """Connects to nothing yet."""
+        super().__init__(make, timeout)
+        self.remark = f"{protocol}:// is for restore only: {reason}"
+
+    def make_directories(self, fs: Any, path: str) -> None:
+        del fs, path
+        raise StorageError(self.remark)
+
+    def create(self, fs: Any, path: str) -> Output:
+        del fs, path
+        raise StorageError(self.remark)
+
+    def remove(self, fs: Any, path: str) -> None:
+        del fs, path
+        raise StorageError(self.remark)
+
+    def remove_directory(self, fs: Any, path: str) -> None:
+        del fs, path
 
 
 def _pieces(read: Callable[[int, int], bytes], into: memoryview) -> Iterator[int]:

@@ -7,8 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, Unreachable
-from .dialect import Dialect
-from .read_only import REASONS, ReadOnlyDialect
+from .dialect import Dialect, ReadOnlyDialect
 from .store import FsspecStore
 
 if TYPE_CHECKING:
@@ -27,11 +26,20 @@ _MODULES: dict[str, str] = {
     "webhdfs": ".webhdfs.dialect",
 }
 
+# Why a stream of unknown length can't be written there, piece by piece, complete or not at all.
+REASONS = {
+    "github": "it takes no files",
+    "hf": "its library wants a whole file at once, and would need as much memory or disk on this host",
+    "lakefs": "its library wants a whole object at once; use s3:// with the address of lakeFS' S3 gateway",
+    "oss": "its library appends to objects that are visible meanwhile; use s3:// with the address of OSS' S3 interface",
+    "zip": "an archive can't be written by many processes at once",
+}
+
 # fsspec's filesystems that write to another one, and read what they have kept of it.
 _CACHES = {"blockcache", "cached", "filecache", "simplecache"}
 
 
-def open_generic(url: str, options: dict[str, Any], timeout: float) -> FsspecStore:
+def open_files(url: str, options: dict[str, Any], timeout: float) -> FsspecStore:
     """The store below a URL of any protocol that fsspec knows.
 
     Options are those of the fsspec filesystem, and count more than what the URL says.

@@ -1,34 +1,38 @@
-"""Objects as files of an fsspec filesystem."""
+"""Objects as files of an fsspec filesystem. An object is written to a hidden file, renamed when it is whole."""
 
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
-from ...errors import StorageError, Unreachable
+from ...errors import AlreadyExists, NotFound, StorageError, Unreachable
 from ...keys import is_unfinished
-from ..contract import Capabilities, ObjectInfo, Upload, Way
-from ..fallbacks import delete_each, fetch_by_stat, put_by_writer, raise_failures
+from ..contract import Capabilities, ObjectInfo, PartWriter, Store
+from ..fallbacks import delete_each, put_by_writer, raise_failures
 from .connections import Connections
-from .writer import FsspecWriter
+from .working_file import WorkingFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any
 
+    from ..contract import Way
     from .dialect import Dialect
-    from .working_file import WorkingFile
+    from .output import Output
+
+# What abort() leaves a call that is under way to end by itself; after a signal there is less than a second for all.
+_GRACE_SECONDS = 0.3
+_BREAK_SECONDS = 2.0
 
 
-class FsspecStore:
+class FsspecStore(Store):
     """Objects are files of an fsspec filesystem below a path."""
 
     def __init__(self, dialect: Dialect, root: str) -> None:
         """`root` is a path on the filesystem, without its protocol."""
         self.dialect = dialect
         self.connections = Connections(dialect)
-        self.capabilities = Capabilities(
+        self._capabilities = Capabilities(
             parallel_parts=False,
             parallel_reads=dialect.parallel_reads,
             lists_by_prefix=False,
@@ -43,6 +47,10 @@ class FsspecStore:
 
     def __repr__(self) -> str:
         return f"FsspecStore({type(self.dialect).__name__}, {self._root!r})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
 
     def path(self, key: str) -> str:
         """The path of an object on the filesystem."""
@@ -69,27 +77,6 @@ class FsspecStore:
         if into:
             with self.connections.lease(f"can't read {self.name(info.key)}") as fs:
                 yield from self.dialect.read_version(fs, self.path(info.key), info, start, into)
-
-    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-        return fetch_by_stat(self, key, into)
-
-    def crc32c(self, info: ObjectInfo) -> None:
-        del info  # each of these filesystems has another checksum, or none
-
-    def keeps_versions(self, prefix: str) -> bool:
-        del prefix  # none of these tells
-        return False
-
-    def find_uploads(self, prefix: str) -> list[Upload]:
-        del prefix  # as below
-        return []
-
-    def last_written(self, upload: Upload) -> float | None:
-        return upload.started
-
-    def delete_unfinished(self, prefix: str) -> int:
-        del prefix  # find() lists the working files
-        return 0
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         with self.connections.lease(f"can't list {self.name(prefix)}") as fs:
@@ -149,3 +136,216 @@ class FsspecStore:
 
     def close(self) -> None:
         self.connections.close()
+
+
+class FsspecWriter(PartWriter):
+    """One file being written, part after part.
+
+    It keeps a connection of its own from the first part on. When that breaks, the next attempt connects again and,
+    where the dialect resumes, asks for the file's size before it goes on. Elsewhere it begins another file, as long as
+    it needs nothing but the part that it is given: a call that was given up may still write to the one before.
+    """
+
+    def __init__(self, store: FsspecStore, key: str, *, replaces: bool = True, repeated: bool = False) -> None:
+        """Touches nothing yet. Without `replaces`, complete() is AlreadyExists where there is a file of that name.
+        `repeated`: the caller, who has all that was written, does it again by another writer after what may pass.
+        """
+        self._store = store
+        self._dialect = store.dialect
+        self._key = key
+        self._final = store.path(key)
+        self._working = WorkingFile(store, key)
+        self._earlier: list[WorkingFile] = []  # of attempts that were given up
+        self._replaces = replaces
+        self._repeated = repeated
+        self._doing = f"can't {'write' if replaces else 'create'} {store.name(key)}"
+        self._fs: Any = None
+        self._output: Output | None = None
+        self._closed = self._renaming = self._done = self._aborted = self._abandoned = False
+        self._failure = ""
+        self._last_part = 0
+        self._end = 0  # of the parts that were written
+        self._lock = threading.Lock()
+
+    def write(self, number: int, data: memoryview) -> None:
+        with self._lock, self._working_on_it():
+            if number == self._last_part:
+                return  # an attempt whose end the caller did not see
+            if number != self._last_part + 1:
+                raise StorageError(f"{self._doing}: part {number} where part {self._last_part + 1} was expected")
+            output, position = self._open(len(data))
+            output.write(data[position - self._end :], position)
+            self._check()
+            self._last_part, self._end = number, self._end + len(data)
+
+    def complete(self, size: int) -> ObjectInfo:
+        with self._lock, self._working_on_it():
+            if not self._done:
+                self._complete(size)
+            return ObjectInfo(self._key, size)
+
+    def _complete(self, size: int) -> None:
+        if not self._closed:
+            output, position = self._open(0)
+            if position != self._end:
+                raise StorageError(f"{self._doing}: {position} bytes arrived of {self._end}")
+            self._output = None  # closed once, whatever comes of it
+            output.close()
+            self._closed = True
+        fs = self._connection()
+        if self._renaming and self._size(fs, self._working.path) is None:
+            # An earlier attempt, whose answer got lost, has renamed it.
+            self._require_size(fs, self._final, size)
+        else:
+            self._require_size(fs, self._working.path, size)
+            self._check()
+            self._renaming = True
+            self._rename(fs)
+            # Some filesystems report a rename that failed as a success.
+            self._require_size(fs, self._final, size)
+        self._done = True
+        self._fs = None
+        self._store.connections.give_back(fs)
+        self._working.created = False  # it has its name
+        with suppress(StorageError):  # cleaning up finds what stays
+            self._remove()
+
+    def _rename(self, fs: Any) -> None:
+        if self._replaces:
+            self._dialect.rename(fs, self._working.path, self._final)
+            return
+        try:
+            self._dialect.rename_if_free(fs, self._working.path, self._final)
+        except FileExistsError as error:
+            raise AlreadyExists(f"{self._doing}: there is a file of that name") from error
+
+    def abort(self) -> None:
+        if self._done:
+            return
+        self._aborted = True
+        output = self._output
+        if output is not None:
+            output.cancel()
+        locked = self._lock.acquire(timeout=_GRACE_SECONDS)
+        if not locked:
+            # It hangs in a call, which ends with its connection.
+            self._drop_connection()
+            locked = self._lock.acquire(timeout=_BREAK_SECONDS)
+        try:
+            self._abandoned = not locked
+            if not self._done:
+                self._remove()
+        finally:
+            if locked:
+                self._lock.release()
+
+    def _remove(self) -> None:
+        self._release()
+        copied = self._renaming and self._dialect.copies
+        what = "it, or a part of it," if copied else "the whole object"
+        shown = StorageError(f"{self._store.name(self._key)} was being completed, so {what} may be visible")
+        failure = shown if copied else None
+        for file in (self._working, *self._earlier):
+            try:
+                file.remove()
+            except Unreachable:
+                raise
+            except NotFound:
+                if self._renaming:
+                    failure = shown
+            except StorageError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def _release(self) -> None:
+        """Let go of file and connection, which others may use if nothing went wrong on it."""
+        output, self._output = self._output, None
+        usable = output is None or output.drop()
+        fs, self._fs = self._fs, None
+        if fs is not None and usable and not self._failure:
+            self._store.connections.give_back(fs)
+        elif fs is not None:
+            self._store.connections.drop(fs)
+
+    def _drop_connection(self) -> None:
+        fs, self._fs = self._fs, None
+        if fs is not None:
+            self._store.connections.drop(fs)
+
+    def _open(self, more: int) -> tuple[Output, int]:
+        """The working file, and where to go on in it for a part of `more` bytes that starts at self._end."""
+        if self._output is not None:
+            return self._output, self._end
+        fs = self._connection()
+        if not self._working.created:
+            self._output = self._working.create(fs, self._check, self._doing)
+            return self._output, 0
+        size = self._size(fs, self._working.path)
+        if size is None and not self._end:
+            # The request that should have made it got lost.
+            self._output = self._working.create(fs, self._check, self._doing)
+            return self._output, 0
+        if size is None or not self._end <= size <= self._end + more:
+            raise StorageError(
+                f"{self._doing}: {size or 0} bytes are there after the connection broke, "
+                f"where {self._end} were acknowledged and {more} more were on their way"
+            )
+        self._output = self._dialect.resume(fs, self._working.path)
+        return self._output, self._end if self._dialect.positional else size
+
+    def _connection(self) -> Any:
+        self._check()
+        if self._fs is None:
+            self._fs = self._store.connections.take(self._doing)
+            self._check()
+        return self._fs
+
+    def _size(self, fs: Any, path: str) -> int | None:
+        try:
+            return self._dialect.size(fs, path)
+        except FileNotFoundError:
+            return None
+
+    def _require_size(self, fs: Any, path: str, size: int) -> None:
+        found = self._size(fs, path)
+        if found != size:
+            raise StorageError(f"{self._doing}: {found or 0} bytes arrived of {size}")
+
+    @contextmanager
+    def _working_on_it(self) -> Iterator[None]:
+        """Around each attempt: its errors become ours, and those that another attempt can't mend are final."""
+        self._check()
+        try:
+            with self._store.connections.translating(self._doing):
+                yield
+        except Unreachable as error:
+            self._disconnect()
+            # Of what an open file has taken nobody knows how much arrived; before and after it all is clear.
+            if self._working.created and not self._closed and not self._dialect.resumes:
+                if self._end and not self._repeated:
+                    self._failure = str(error)
+                    raise StorageError(str(error)) from error
+                self._earlier.append(self._working)
+                self._working = WorkingFile(self._store, self._key)
+            raise
+        except Exception as error:
+            self._failure = str(error)
+            raise
+        finally:
+            if self._abandoned and not self._done:
+                # abort() waited in vain: what was made since then goes, too.
+                with suppress(StorageError):
+                    self._remove()
+
+    def _disconnect(self) -> None:
+        self._drop_connection()  # first, so that nothing waits for it
+        output, self._output = self._output, None
+        if output is not None:
+            output.drop()
+
+    def _check(self) -> None:
+        if self._aborted:
+            raise StorageError("aborted")
+        if self._failure:
+            raise StorageError(self._failure)

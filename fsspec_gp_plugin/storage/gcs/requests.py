@@ -90,10 +90,9 @@ class Requests:
         """When the credentials end, in seconds since 1970, where that is known and nothing renews them before."""
         return end_of(self.fs.credentials)
 
-    @property
-    def heard(self) -> tuple[str, float] | None:
+    def clock_offset(self) -> float | None:
         """The last answer's Date, and this host's time when it came."""
-        return self._transport.heard
+        return self._transport.clock_offset()
 
     def object_url(self, bucket: str, key: str, **parameters: str) -> str:
         """The address of an object."""

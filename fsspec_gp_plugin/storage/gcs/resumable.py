@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...checksum import combined, crc32c
 from ...errors import StorageError, Unreachable
-from ..contract import Capabilities
+from ..contract import Capabilities, PartWriter
 from ..errors import http_status, translating
 from ..http.cancellation import Cancellation
 from .answers import described, no_object_missing
@@ -29,7 +29,7 @@ _SESSION_GONE = ("404", "410")
 SERIAL = Capabilities(parallel_parts=False, parallel_reads=True, creates=True, max_part_size=5 << 40)
 
 
-class ResumableWriter:
+class ResumableWriter(PartWriter):
     """One resumable upload. The session's address is a secret: whoever has it may write the object."""
 
     def __init__(self, store: GcsStore, key: str) -> None:

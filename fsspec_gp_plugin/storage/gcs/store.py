@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...checksum import crc32c, in_base64
 from ...errors import AccessDenied, NotFound, ObjectChanged, StorageError
-from ..contract import ObjectInfo, Upload
+from ..contract import ObjectInfo, Store, Upload
 from ..credential_renewal import Renewable
 from ..errors import http_status, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
@@ -24,14 +24,14 @@ from .xml import Xml
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ..contract import Capabilities, Store, Way
+    from ..contract import Capabilities, Way
     from ..http.answer import Answer
     from .requests import Requests
 
 _FIELDS = "name,size,generation,crc32c,timeCreated"
 
 
-class GcsStore(Renewable):
+class GcsStore(Renewable, Store):
     """Objects of one bucket below a prefix."""
 
     def __init__(self, bucket: str, prefix: str, requests: Requests, *, finds_credentials: bool = True) -> None:
@@ -58,10 +58,8 @@ class GcsStore(Renewable):
         """Where whole keys begin, for messages."""
         return f"gs://{self.bucket}/"
 
-    @property
-    def heard(self) -> tuple[str, float] | None:
-        """For storage.clock."""
-        return self.requests.heard
+    def clock_offset(self) -> float | None:
+        return self.requests.clock_offset()
 
     def path(self, key: str) -> str:
         """The object's name in the bucket."""

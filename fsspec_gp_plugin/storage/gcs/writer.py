@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import StorageError
+from ..contract import PartWriter
 from ..errors import http_status
 from .parts import PartsRefusedError, PartsWriter
 from .resumable import ResumableWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..contract import ObjectInfo
     from .store import GcsStore
 
 
-class GcsWriter:
+class GcsWriter(PartWriter):
     """For a store of which nothing is known yet, or that takes parts. The first part shows it; see Capabilities."""
 
     def __init__(self, store: GcsStore, key: str) -> None:
@@ -26,8 +25,6 @@ class GcsWriter:
         self._inner: PartsWriter | ResumableWriter = PartsWriter(store, key)
         self._refusal: PartsRefusedError | None = None
         self._aborted = False
-        # Told once why the parts go one after another.
-        self.note: Callable[[str], None] = lambda _: None
 
     def write(self, number: int, data: memoryview) -> None:
         try:
@@ -42,7 +39,7 @@ class GcsWriter:
             why, self._refusal = self._refusal, None
             if self._store.takes_parts is None:
                 cure = " (check the permissions storage.multipartUploads.*)" if http_status(why) == "403" else ""
-                self.note(f"{why}{cure}; it goes in one session, part after part")
+                self.report(f"{why}{cure}; it goes in one session, part after part")
             self._store.takes_parts = False
 
     def complete(self, size: int) -> ObjectInfo:

@@ -43,8 +43,21 @@ class Transport:
         # Connections, and since when they have been idle.
         self._idle: dict[Route, list[tuple[socket.socket, float]]] = {}
         self._lock = threading.Lock()
-        # The last answer's Date, and this host's time when it came.
-        self.heard: tuple[str, float] | None = None
+        # The last response's Date, and this host's time when it came.
+        self._dated: tuple[str, float] | None = None
+
+    def clock_offset(self) -> float | None:
+        """Seconds by which the clock of the server that responded last is ahead of this host's; None if unknown."""
+        from email.utils import parsedate_to_datetime
+
+        if self._dated is None:
+            return None
+        date, received = self._dated
+        try:
+            # Dates have whole seconds, so half a second is the best guess at the rest.
+            return parsedate_to_datetime(date).timestamp() + 0.5 - received
+        except (TypeError, ValueError):
+            return None
 
     def exchange(
         self,
@@ -115,7 +128,7 @@ class Transport:
                 # A store can't have kept what it did not get, and nothing would tell that a body is whole.
                 raise broken or ConnectionError("the answer has no length")
             if date := response.headers.get("date"):
-                self.heard = date, time.time()
+                self._dated = date, time.time()
             return answer
         except BaseException:
             release(False)

@@ -9,24 +9,31 @@ from __future__ import annotations
 
 import errno
 import os
+import random
+import secrets
 import stat
+import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ...errors import NotFound, ObjectChanged, Unreachable
-from ...keys import is_unfinished
-from ..contract import Capabilities, ObjectInfo, Upload
+from ...errors import AlreadyExists, NotFound, ObjectChanged, StorageError, Unreachable
+from ...keys import is_unfinished, unfinished_key
+from ..contract import Capabilities, FileStore, FileWriter, ObjectInfo
 from ..errors import translated, translating
-from ..fallbacks import delete_each, fetch_by_stat, put_by_writer, raise_failures
-from .writer import LocalWriter, file_version, sync_directory
+from ..fallbacks import delete_each, put_by_writer, raise_failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _PIECE = 1 << 20
+_CONTENTION_SECONDS = 20.0
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# What link() says on file systems that have no second name for a file.
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
-class LocalStore:
+class LocalStore(FileStore):
     """Objects are files below a directory."""
 
     capabilities = Capabilities(
@@ -34,7 +41,6 @@ class LocalStore:
         parallel_reads=False,
         lists_by_prefix=False,
         single_request_put=False,
-        descriptors=True,
         creates=True,
     )
 
@@ -45,6 +51,10 @@ class LocalStore:
 
     def __repr__(self) -> str:
         return f"LocalStore({self._root!r})"
+
+    @property
+    def files(self) -> LocalStore:
+        return self
 
     def path(self, key: str) -> str:
         """Where the object of that key lies."""
@@ -64,7 +74,7 @@ class LocalStore:
             status = os.stat(self.path(key))
         if not stat.S_ISREG(status.st_mode):
             raise NotFound(f"can't find {self.path(key)}: it is not a file")
-        return ObjectInfo(key, status.st_size, file_version(status))
+        return ObjectInfo(key, status.st_size, _file_version(status))
 
     def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         fd = self.open_file(info)
@@ -84,31 +94,10 @@ class LocalStore:
         path = self.path(info.key)
         with translating(f"can't read {path}"):
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        if info.version is not None and file_version(os.fstat(fd)) != info.version:
+        if info.version is not None and _file_version(os.fstat(fd)) != info.version:
             os.close(fd)
             raise ObjectChanged(f"can't read {path}: the file was replaced while it was being read")
         return fd
-
-    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-        return fetch_by_stat(self, key, into)
-
-    def crc32c(self, info: ObjectInfo) -> None:
-        del info  # a file system keeps none
-
-    def keeps_versions(self, prefix: str) -> bool:
-        del prefix  # a file system has none
-        return False
-
-    def find_uploads(self, prefix: str) -> list[Upload]:
-        del prefix  # as below
-        return []
-
-    def last_written(self, upload: Upload) -> float | None:
-        return upload.started
-
-    def delete_unfinished(self, prefix: str) -> int:
-        del prefix  # find() lists the working files
-        return 0
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         self._require_root()
@@ -187,6 +176,157 @@ class LocalStore:
             )
 
 
+class LocalWriter(FileWriter):
+    """One file being written, part after part."""
+
+    def __init__(self, store: LocalStore, key: str) -> None:
+        """Touches nothing yet."""
+        self._store = store
+        self._key = key
+        self._final = store.path(key)
+        self._working = store.path(unfinished_key(key, secrets.token_hex(6)))
+        self._fd = -1
+        self._last_part = 0
+        self._part_start = self._end = 0
+        self._done = self._aborted = False
+        self._lock = threading.Lock()
+
+    def write(self, number: int, data: memoryview) -> None:
+        with self._lock, translating(f"can't write {self._final}"):
+            self._open()
+            if number == self._last_part + 1:
+                self._last_part, self._part_start = number, self._end
+            elif number != self._last_part:
+                raise StorageError(f"part {number} after part {self._last_part}")
+            position = self._part_start
+            while data:
+                self._check()
+                written = os.pwrite(self._fd, data[:_PIECE], position)
+                position += written
+                data = data[written:]
+            self._end = position
+
+    def open_file(self) -> int:
+        with self._lock, translating(f"can't write {self._final}"):
+            self._open()
+            # One of the caller's own: abort() may close ours while the caller is still writing.
+            return os.dup(self._fd)
+
+    def failed(self, error: OSError) -> Exception:
+        return translated(error, f"can't write {self._final}")
+
+    def complete(self, size: int) -> ObjectInfo:
+        with self._lock, translating(f"can't write {self._final}"):
+            version = self._finish(size)
+            os.rename(self._working, self._final)
+            self._done = True
+            _sync_directory(os.path.dirname(self._final))
+            return ObjectInfo(self._key, size, version)
+
+    def create(self, data: memoryview) -> ObjectInfo:
+        """Write the whole file, instead of write() and complete(), unless there is one of its name: AlreadyExists."""
+        try:
+            self.write(1, data)
+            with self._lock, translating(f"can't create {self._final}"):
+                version = self._finish(len(data))
+                try:
+                    if not self._link():
+                        version = self._create_at_once(data)
+                except FileExistsError as error:
+                    raise AlreadyExists(f"can't create {self._final}: there is a file of that name") from error
+                _sync_directory(os.path.dirname(self._final))
+                return ObjectInfo(self._key, len(data), version)
+        finally:
+            with suppress(StorageError):  # what stays is hidden, and found by who cleans up
+                self.abort()
+
+    def _link(self) -> bool:
+        """Give the whole file its name as a second one; False where its file system has no second names."""
+        try:
+            os.link(self._working, self._final, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _NO_LINKS:
+                return False
+            raise
+        return True
+
+    def _create_at_once(self, data: memoryview) -> str:
+        """Under its own name, where a file can't get it when it is whole: a reader may see it short."""
+        fd = os.open(self._final, _NEW, 0o600)
+        try:
+            while data:
+                data = data[os.write(fd, data) :]
+            os.fsync(fd)
+            return _file_version(os.fstat(fd))
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(self._final)
+            raise
+        finally:
+            os.close(fd)
+
+    def _finish(self, size: int) -> str:
+        """Bring the working file to the disk, and close it; returns its version."""
+        self._open()
+        os.fsync(self._fd)
+        status = os.fstat(self._fd)
+        if status.st_size != size:
+            raise StorageError(f"can't write {self._final}: {status.st_size} bytes arrived of {size}")
+        self._check()
+        fd, self._fd = self._fd, -1
+        os.close(fd)  # before anything is visible: network file systems tell of failures here
+        return _file_version(status)
+
+    def abort(self) -> None:
+        if self._done:
+            return
+        self._aborted = True
+        # Without waiting for a write that hangs: the name goes now, the file with its descriptor.
+        self._remove()
+        if self._lock.acquire(timeout=1):
+            try:
+                if self._fd >= 0:
+                    os.close(self._fd)
+                    self._fd = -1
+            finally:
+                self._lock.release()
+            self._remove()
+
+    def _remove(self) -> None:
+        try:
+            with translating(f"can't remove {self._working}"):
+                os.unlink(self._working)
+        except NotFound:
+            pass  # not made yet, or removed already
+        self._store.delete_empty_parents(self._working)
+
+    def _open(self) -> None:
+        self._check()
+        if self._fd >= 0:
+            return
+        deadline = time.monotonic() + _CONTENTION_SECONDS
+        while self._fd < 0:
+            self._check()
+            try:
+                self._store.make_directories(os.path.dirname(self._working))
+                self._fd = os.open(self._working, _NEW, 0o600)
+            except FileNotFoundError as error:
+                # Another process removed a directory, empty as it was, between two calls: all hosts of a
+                # cluster probe the same target at once.
+                if time.monotonic() > deadline:
+                    raise StorageError(
+                        f"can't write {self._final}: its directory is removed again and again"
+                    ) from error
+                time.sleep(random.uniform(0, 0.02))  # noqa: S311 - so that they don't meet again
+        if self._aborted:
+            self._remove()  # abort() came before the file was there
+        self._check()
+
+    def _check(self) -> None:
+        if self._aborted:
+            raise StorageError("aborted")
+
+
 def _make_durably(folder: str) -> None:
     missing = []
     while not os.path.isdir(folder) and folder not in ("", "/"):
@@ -197,9 +337,24 @@ def _make_durably(folder: str) -> None:
             os.mkdir(path, 0o700)
         except FileExistsError:
             _require_no_dead_link(path)
-        sync_directory(os.path.dirname(path))
+        _sync_directory(os.path.dirname(path))
 
 
 def _require_no_dead_link(path: str) -> None:
     if os.path.islink(path) and not os.path.exists(path):
         raise Unreachable(f"{path} is a link to a directory that does not exist; mount it")
+
+
+def _file_version(status: os.stat_result) -> str:
+    """What tells one file of a name from another."""
+    return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
+
+
+def _sync_directory(path: str) -> None:
+    """Bring a directory's entries to the disk, where its file system can."""
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -46,23 +46,22 @@ class Request(NamedTuple):
 class Sender(Protocol):
     """Sends requests that carry bytes of objects. May be used from any thread."""
 
-    @property
-    def heard(self) -> tuple[str, float] | None:
-        """The last answer's Date, and this host's time when it came."""
-        ...
-
     def send(self, request: Request) -> Answer | S3fsAnswer:
         """The answer, which is a success: any other is raised in the form of botocore's errors. The caller ends the
         answer to get_object; others have ended. Raises CannotPresignError if only another sender can send this request.
         """
         ...
 
+    def clock_offset(self) -> float | None:
+        """As Store.clock_offset()."""
+        return None
+
     def close(self) -> None:
-        """Release the connections."""
-        ...
+        """Close the connections that the sender has made."""
+        return
 
 
-class PresignedSender:
+class PresignedSender(Sender):
     """Sends presigned requests on connections of our own: bytes go from and into the caller's buffers."""
 
     def __init__(self, signer: Signer, network: Callable[[], Network]) -> None:
@@ -72,10 +71,6 @@ class PresignedSender:
         self._transport: Transport | None = None
         self._shared: dict[str, tuple[float, Presigned]] = {}
         self._lock = threading.Lock()
-
-    @property
-    def heard(self) -> tuple[str, float] | None:
-        return self._transport.heard if self._transport is not None else None
 
     def send(self, request: Request) -> Answer:
         operation, parameters, body, expected, cancellation = request
@@ -123,18 +118,18 @@ class PresignedSender:
                     raise CannotPresignError(str(error)) from error
             return self._transport
 
+    def clock_offset(self) -> float | None:
+        return self._transport.clock_offset() if self._transport is not None else None
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.forget()
 
 
-class S3fsSender:
+class S3fsSender(Sender):
     """Sends by s3fs's client."""
 
-    heard = None
-
     def __init__(self, control: Control) -> None:
-        """The sender does not close `control`."""
         self._control = control
 
     def send(self, request: Request) -> S3fsAnswer:
@@ -142,9 +137,6 @@ class S3fsSender:
         future = self._control.start(request.operation, **request.parameters, **content)
         with (request.cancellation or Cancellation()).calling(future.cancel):
             return S3fsAnswer(self._control, self._control.outcome(future, len(request.body or b"")))
-
-    def close(self) -> None:
-        pass
 
 
 class S3fsAnswer:
@@ -186,7 +178,7 @@ async def _read_piece(body: Any, size: int) -> bytes:
     return b"".join(pieces)
 
 
-class FallingBackSender:
+class FallingBackSender(Sender):
     """Sends by the first sender; if the store refuses the form of its requests before it took one, by the second from
     then on.
     """
@@ -196,10 +188,6 @@ class FallingBackSender:
         self._second = second
         # Once a request has passed, a refusal is about the object.
         self._first_works = False
-
-    @property
-    def heard(self) -> tuple[str, float] | None:
-        return self._first.heard if self._first is not None else self._second.heard
 
     def send(self, request: Request) -> Answer | S3fsAnswer:
         first = self._first
@@ -220,6 +208,8 @@ class FallingBackSender:
         first.close()
         return answer
 
+    def clock_offset(self) -> float | None:
+        return (self._first or self._second).clock_offset()
+
     def close(self) -> None:
-        if self._first is not None:
-            self._first.close()
+        (self._first or self._second).close()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...checksum import crc32c, from_base64, in_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
-from ..contract import ObjectInfo, Upload
+from ..contract import ObjectInfo, Store, Upload
 from ..credential_renewal import Renewable
 from ..errors import error_code, http_status, translated, translating
 from ..fallbacks import creating, raise_failures
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
-    from ..contract import Store, Way
+    from ..contract import Way
     from ..http.answer import Answer
     from .control import Control
     from .credentials import Credentials
@@ -43,7 +43,7 @@ _PARTS = 9000
 _WITHOUT_CHECKSUMS = "`config_kwargs: {request_checksum_calculation: when_required}` in storage_options"
 
 
-class S3Store(Renewable):
+class S3Store(Renewable, Store):
     """Objects of one bucket below a prefix."""
 
     capabilities = MULTIPART
@@ -62,7 +62,7 @@ class S3Store(Renewable):
         self._credentials = credentials
         self.control = control
         self.requests = requests
-        self.way = way
+        self._way = way
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._deletion = Deletion(lambda: self.control, bucket)
@@ -70,10 +70,8 @@ class S3Store(Renewable):
     def __repr__(self) -> str:
         return f"S3Store(s3://{self._bucket}/{self._prefix})"
 
-    @property
-    def heard(self) -> tuple[str, float] | None:
-        """For storage.clock."""
-        return self.requests.sender.heard
+    def clock_offset(self) -> float | None:
+        return self.requests.sender.clock_offset()
 
     def name(self, key: str) -> str:
         """The object's URL, for messages."""
@@ -171,9 +169,6 @@ class S3Store(Renewable):
     def delete(self, keys: Iterable[str]) -> None:
         raise_failures(self._deletion.delete(self._prefix + key for key in keys))
 
-    def delete_empty_directories(self, prefix: str) -> None:
-        pass
-
     def _require_bucket(self) -> None:
         """Tell a missing bucket from a missing object: both are a plain 404 to a HEAD request."""
         with suppress(AccessDenied), no_object_missing(f"can't find {self.name('')}"):
@@ -230,7 +225,6 @@ class S3Store(Renewable):
         return abort_below(self.control, self._bucket, self._prefix + prefix)
 
     def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
-        """As CopyingStore.copy_from(); whether the credentials allow the copy, the request shows."""
         if not isinstance(source, S3Store) or source.control.endpoint() != self.control.endpoint():
             return None
         parts = {"block": max(_BLOCK, -(-info.size // _PARTS))} if info.size > _LARGEST_IN_ONE else {}
@@ -241,15 +235,17 @@ class S3Store(Renewable):
         return self.require_size(info._replace(key=key, version=None))
 
     def warm_up(self) -> None:
-        """Make the client, which takes longer than many requests and makes none itself."""
         self.control.client()
+
+    def way(self) -> Way:
+        return self._way()
 
     def credentials_end(self) -> float | None:
         return self._credentials.end()
 
     def _go_on_with(self, fresh: S3Store) -> Callable[[], None]:
         replaced = self.requests.sender, self.control
-        self.control, self.requests, self.way = fresh.control, fresh.requests, fresh.way
+        self.control, self.requests, self._way = fresh.control, fresh.requests, fresh._way
         self._credentials = fresh._credentials
 
         def close() -> None:

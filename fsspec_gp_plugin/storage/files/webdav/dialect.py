@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ...contract import ObjectInfo
     from ..output import Output
-    from .upload import ChunkedUpload
+    from .client import ChunkedUpload
 
 # What webdav4 hands to its HTTP client.
 _OF_CLIENT = (
