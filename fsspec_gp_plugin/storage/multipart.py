@@ -147,8 +147,7 @@ class MultipartWriter(PartWriter, ABC):
         try:
             etag, is_checked = self._send(begun, number, data, crc)
         except Exception:
-            # Another part may just be aborting this upload, to begin anew without checksums.
-            with self._beginning:
+            with self._beginning:  # another part may be aborting this upload, to begin anew without checksums
                 if self._begun is begun:
                     raise
             return False
