@@ -62,7 +62,7 @@ def _filesystem(options: dict[str, Any], bucket: str, timeout: float) -> Any:
     options.update(use_listings_cache=False, skip_instance_cache=True, asynchronous=False)
     use_credentials_to_their_end()
     fs = s3fs.S3FileSystem(**options)
-    fs.retries = 1  # RetryingStore repeats what failed
+    fs.retries = 1  # RetryingStore does the retries
     return fs
 
 

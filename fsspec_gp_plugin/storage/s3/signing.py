@@ -44,7 +44,7 @@ _ELSEWHERE = {"Bucket", "Key", *_QUERY}
 _NOT_CREATING = {"get_object", "head_object", "upload_part"}
 _FOR_EVERY_REQUEST = {"RequestPayer", "ExpectedBucketOwner", "ChecksumCRC32C", "ChecksumMode", "ContentMD5"}
 METHODS = {"get_object": "GET", "head_object": "HEAD", "put_object": "PUT", "upload_part": "PUT"}
-# Long enough for a part that stalls until its time limit, short enough to be worth little to a thief.
+# Long enough for a part that stalls until its time limit, short enough that a leaked URL is worth little.
 SIGNATURE_SECONDS = 3600
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
