@@ -15,9 +15,9 @@ from ..errors import UsageError
 from ..log import Log, take_over_library_logging
 from ..redaction import in_one_line, scrub
 from ..storage.diagnosis import passes_hardly
-from ..storage.patience import UNATTENDED_SECONDS, Patience
-from ..storage.providers import patient
 from ..storage.reading import first_bytes
+from ..storage.retry import with_retries
+from ..storage.retry_policy import UNATTENDED_SECONDS, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,8 +42,8 @@ def open_target(path: str, *, replica: bool = False, attended: bool = True) -> I
     take_over_library_logging(Log(verbosity=config.logger_verbosity), keep_streams=True)
     outage = _ATTENDED_SECONDS if attended else UNATTENDED_SECONDS
     bare = store_of(config)
-    with waiting_for(config, outage, attended=attended) as patience:
-        store = patient(bare, patience._replace(renew=renewal(config, bare)))
+    with waiting_for(config, outage, attended=attended) as policy:
+        store = with_retries(bare, policy._replace(renew=renewal(config, bare)))
         try:
             yield config, store
         finally:
@@ -61,8 +61,8 @@ def read_object(arguments: Sequence[str]) -> int:
 
 
 @contextmanager
-def waiting_for(config: Config, outage: float, *, attended: bool = True) -> Iterator[Patience]:
-    """The patience of a command for people, which waits for the target for `outage` seconds.
+def waiting_for(config: Config, outage: float, *, attended: bool = True) -> Iterator[RetryPolicy]:
+    """Yields the retry policy of a command for people, which waits up to `outage` seconds for the target.
 
     If it is `attended`, an error that rarely passes within seconds is reported at once, as long as the target has never
     answered. In a terminal, one line says what the command waits for.
@@ -71,7 +71,7 @@ def waiting_for(config: Config, outage: float, *, attended: bool = True) -> Iter
     if config.url.partition("://")[0] not in ("file", "local"):
         waiting.begin("no answer yet")
     try:
-        yield Patience(
+        yield RetryPolicy(
             outage,
             config.max_retries,
             note=waiting.begin,

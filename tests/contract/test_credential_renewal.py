@@ -18,9 +18,9 @@ from fsspec_gp_plugin.config.loading import load_config
 from fsspec_gp_plugin.errors import AccessDenied, CredentialsEnded
 from fsspec_gp_plugin.protocol.supplies import Supplies
 from fsspec_gp_plugin.storage import credential_renewal
-from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.providers import open_store, patient
-from fsspec_gp_plugin.storage.retry import RetryingStore
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.retry import RetryingStore, with_retries
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from tests.contract.stores import content
 from tests.contract.test_azure_credentials import signature
 from tests.fakes import FakeStore
@@ -68,13 +68,13 @@ def test_credentials_are_obtained_again_before_each_further_attempt() -> None:
     inner.put("key", memoryview(b"data"))
     inner.times = 3
     renewals: list[int] = []
-    store = RetryingStore(inner, Patience(60, first_pause=0.001, renew=lambda: renewals.append(inner.times)))
+    store = RetryingStore(inner, RetryPolicy(60, first_pause=0.001, renew=lambda: renewals.append(inner.times)))
     assert store.stat("key").size == 4
     assert renewals == [2, 1, 0]
 
 
 def test_where_no_others_can_come_it_is_told_at_once() -> None:
-    store = RetryingStore(Ended(3), Patience(60))
+    store = RetryingStore(Ended(3), RetryPolicy(60))
     with pytest.raises(AccessDenied, match="has expired"):
         store.stat("key")
 
@@ -93,7 +93,7 @@ def test_credentials_that_have_ended_do_not_make_others_wait_less() -> None:
             raise AssertionError
 
     outages: Any = Outages()
-    store = RetryingStore(Ended(1000), Patience(0.2, first_pause=0.01, outages=outages, renew=lambda: None))
+    store = RetryingStore(Ended(1000), RetryPolicy(0.2, first_pause=0.01, outages=outages, renew=lambda: None))
     with pytest.raises(CredentialsEnded, match="tried"):
         store.stat("key")
 
@@ -266,7 +266,7 @@ def test_a_signature_that_ends_within_a_stream_is_read_again(azure: Azurite, tmp
         noted.append(text)
         write(60)
 
-    store = patient(bare, Patience(60, note=note, renew=renew))
+    store = with_retries(bare, RetryPolicy(60, note=note, renew=renew))
     writer = store.begin("large")
     writer.write(1, memoryview(DATA)[:150_000])
     write(-1)

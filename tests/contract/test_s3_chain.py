@@ -13,7 +13,7 @@ import pytest
 
 from fsspec_gp_plugin.errors import CredentialsEnded, StorageError
 from fsspec_gp_plugin.storage.credential_renewal import within
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from fsspec_gp_plugin.storage.s3 import chain
 from fsspec_gp_plugin.storage.s3.own_signer import OwnSigner, own_signer
 from tests.contract.stores import content

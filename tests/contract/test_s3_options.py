@@ -15,7 +15,7 @@ import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, CredentialsEnded, StorageError
 from fsspec_gp_plugin.redaction import register_secrets, scrub
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from fsspec_gp_plugin.storage.s3.own_signer import OwnSigner
 from tests.contract.stores import content
 from tests.servers.minio import KMS_KEY, PASSWORD, USER

@@ -9,7 +9,7 @@ import pytest
 
 from fsspec_gp_plugin.checksum import crc32c, in_base64
 from fsspec_gp_plugin.errors import AccessDenied, StorageError, Unreachable
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from fsspec_gp_plugin.storage.s3.own_signer import OwnSigner, own_signer
 from fsspec_gp_plugin.storage.s3.signature import Keys
 from fsspec_gp_plugin.storage.s3.signing import CannotPresignError

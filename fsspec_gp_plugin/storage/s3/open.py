@@ -58,7 +58,7 @@ def _filesystem(options: dict[str, Any], bucket: str, timeout: float) -> Any:
     options.update(use_listings_cache=False, skip_instance_cache=True, asynchronous=False)
     use_to_the_end()
     fs = s3fs.S3FileSystem(**options)
-    fs.retries = 1  # what failed is repeated above, with patience
+    fs.retries = 1  # RetryingStore does the retries
     return fs
 
 

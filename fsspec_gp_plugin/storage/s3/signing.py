@@ -37,7 +37,7 @@ _HEADERS = {
 }
 _ELSEWHERE = {"Bucket", "Key", "PartNumber", "UploadId", "VersionId"}
 
-# Long enough for a part that stands still to the end of its patience, short enough to be worth little.
+# Long enough for a part that stalls until its time limit, short enough that a leaked URL is worth little.
 SIGNATURE_SECONDS = 3600
 # Whatever these files say is left to s3fs.
 OTHER_FILES = ("~/.config/fsspec", "~/.boto", "/etc/boto.cfg")
