@@ -104,7 +104,7 @@ def s3(options: dict[str, Any]) -> Any:
 
 def test_what_was_replaced_is_closed_later_and_many_streams_renew_once(monkeypatch: pytest.MonkeyPatch) -> None:
     store = s3(KEYS)
-    first = store.bytes
+    first = store.requests
     made: list[Any] = []
 
     def make() -> Any:
@@ -117,9 +117,9 @@ def test_what_was_replaced_is_closed_later_and_many_streams_renew_once(monkeypat
     for thread in threads:
         thread.join()
     assert len(made) == 1
-    assert store.bytes is made[0].bytes
+    assert store.requests is made[0].requests
     closed: list[str] = []
-    monkeypatch.setattr(first, "close", lambda: closed.append("first"))
+    monkeypatch.setattr(first.sender, "close", lambda: closed.append("first"))
     monkeypatch.setattr(credential_renewal, "_SECONDS_BETWEEN", 0.0)
     store.renew(make)
     store.renew(make)
@@ -132,9 +132,9 @@ def test_what_was_replaced_is_closed_later_and_many_streams_renew_once(monkeypat
 
 def test_a_store_of_another_kind_replaces_nothing() -> None:
     store = s3(KEYS)
-    before = store.bytes
+    before = store.requests
     store.renew(lambda: FakeStore())
-    assert store.bytes is before
+    assert store.requests is before
     store.close()
 
 
@@ -148,20 +148,20 @@ def test_a_file_that_is_half_written_or_of_another_place_renews_nothing(tmp_path
     store: Any = resources.store(loaded)
     renew = resources.renewal(loaded, store)
     assert renew is not None
-    before = store.bytes
+    before = store.requests
     file.write_text("{")
     renew()
-    assert store.bytes is before
+    assert store.requests is before
     file.write_text(json.dumps({**FAR, **KEYS}))
     write_config(config, "s3://bucket/elsewhere", storage_options_file=str(file))
     renew()
-    assert store.bytes is before
+    assert store.requests is before
     write_config(config, "s3://bucket/prefix", storage_options_file=str(file))
     renew()
-    assert store.bytes is before  # as it says the same
+    assert store.requests is before  # as it says the same
     file.write_text(json.dumps({**FAR, **KEYS, "token": "t"}))
     renew()
-    assert store.bytes is not before
+    assert store.requests is not before
     store.close()
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import fsspec_gp_plugin
-from fsspec_gp_plugin.commands import COMMANDS, PEOPLE
+from fsspec_gp_plugin.commands import FOR_GPBACKUP, FOR_PEOPLE
 from fsspec_gp_plugin.config.options import reference
 from scripts import documents
 
@@ -67,7 +67,9 @@ def test_the_changelog_knows_this_version() -> None:
 
 def test_every_command_is_explained_in_the_documents() -> None:
     text = Path("docs/commands.md").read_text()
-    assert [name for name in (*COMMANDS, *PEOPLE) if not re.search(rf"(?:`|fsspec_gp_plugin ){name}\b", text)] == []
+    assert [
+        name for name in (*FOR_GPBACKUP, *FOR_PEOPLE) if not re.search(rf"(?:`|fsspec_gp_plugin ){name}\b", text)
+    ] == []
 
 
 @pytest.mark.skipif(not Path("fsspec_gp_plugin").is_dir(), reason="there is no source tree")
