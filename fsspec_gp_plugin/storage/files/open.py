@@ -63,5 +63,5 @@ def open_files(url: str, options: dict[str, Any], timeout: float) -> FsspecStore
     store = FsspecStore(dialect, root)
     # Wrong options show here. What is out of reach is tried again by the first call that needs it, with policy.
     with suppress(Unreachable):
-        store.connections.give_back(store.connections.take(f"can't open {url}"))
+        store.connections.release(store.connections.acquire(f"can't open {url}"))
     return store

@@ -34,7 +34,7 @@ class Output(Protocol):
         """Make a write() that is under way in another thread fail soon, where that needs no waiting."""
         ...
 
-    def drop(self) -> bool:
+    def release(self) -> bool:
         """Let go of the file without sending more, as far as that can be done; raises nothing, and may wait for a call.
 
         Returns whether its connection is good for other calls.
@@ -73,10 +73,10 @@ class FileOutput:
     def cancel(self) -> None:
         pass
 
-    def drop(self) -> bool:
+    def release(self) -> bool:
         with suppress(Exception):
             self._fs.discard_file()
-        return not self._fs.is_over
+        return not self._fs.is_closed
 
 
 class Appending(Protocol):
@@ -114,5 +114,5 @@ class AppendOutput:
     def cancel(self) -> None:
         self._fs.cancel()
 
-    def drop(self) -> bool:
+    def release(self) -> bool:
         return not self._fs.cancelled

@@ -41,7 +41,7 @@ class FsspecStore(Store):
             tested=dialect.tested,
         )
         # Working files that were to be removed and were not there, and that a slow server may still make.
-        self._late: list[WorkingFile] = []
+        self._awaited: list[WorkingFile] = []
         self._lock = threading.Lock()
         self._root = root.rstrip("/")
 
@@ -71,7 +71,7 @@ class FsspecStore(Store):
 
     def stat(self, key: str) -> ObjectInfo:
         with self.connections.lease(f"can't find {self.name(key)}") as fs:
-            return ObjectInfo(key, *self.dialect.look(fs, self.path(key)))
+            return ObjectInfo(key, *self.dialect.size_and_version(fs, self.path(key)))
 
     def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         if into:
@@ -93,26 +93,26 @@ class FsspecStore(Store):
             with self.connections.lease(f"can't delete {self.name(key)}") as fs:
                 self.dialect.remove(fs, self.path(key))
 
-        self._remove_late()
+        self._remove_appeared()
         raise_failures(delete_each(keys, delete, self.name))
 
-    def await_late(self, file: WorkingFile) -> None:
+    def await_appearance(self, file: WorkingFile) -> None:
         """Look for a file again whenever something is deleted."""
         with self._lock:
-            if file not in self._late:
-                self._late.append(file)
+            if file not in self._awaited:
+                self._awaited.append(file)
 
-    def _remove_late(self) -> None:
+    def _remove_appeared(self) -> None:
         with self._lock:
-            late, self._late = self._late, []
+            late, self._awaited = self._awaited, []
         awaited: list[WorkingFile] = []
         with suppress(Unreachable):  # each of the others would wait as long
             while late:
-                if late[0].remove_late():
+                if late[0].remove_if_appeared():
                     awaited.append(late[0])
                 del late[0]
         with self._lock:
-            self._late += [*awaited, *late]
+            self._awaited += [*awaited, *late]
 
     def delete_empty_directories(self, prefix: str) -> None:
         folder = prefix.rstrip("/")
@@ -205,7 +205,7 @@ class FsspecWriter(PartWriter):
             self._require_size(fs, self._final, size)
         self._done = True
         self._fs = None
-        self._store.connections.give_back(fs)
+        self._store.connections.release(fs)
         self._working.created = False  # it has its name
         with suppress(StorageError):  # cleaning up finds what stays
             self._remove()
@@ -261,17 +261,17 @@ class FsspecWriter(PartWriter):
     def _release(self) -> None:
         """Let go of file and connection, which others may use if nothing went wrong on it."""
         output, self._output = self._output, None
-        usable = output is None or output.drop()
+        usable = output is None or output.release()
         fs, self._fs = self._fs, None
         if fs is not None and usable and not self._failure:
-            self._store.connections.give_back(fs)
+            self._store.connections.release(fs)
         elif fs is not None:
-            self._store.connections.drop(fs)
+            self._store.connections.discard(fs)
 
     def _drop_connection(self) -> None:
         fs, self._fs = self._fs, None
         if fs is not None:
-            self._store.connections.drop(fs)
+            self._store.connections.discard(fs)
 
     def _open(self, more: int) -> tuple[Output, int]:
         """The working file, and where to go on in it for a part of `more` bytes that starts at self._end."""
@@ -297,7 +297,7 @@ class FsspecWriter(PartWriter):
     def _connection(self) -> Any:
         self._check()
         if self._fs is None:
-            self._fs = self._store.connections.take(self._doing)
+            self._fs = self._store.connections.acquire(self._doing)
             self._check()
         return self._fs
 
@@ -342,7 +342,7 @@ class FsspecWriter(PartWriter):
         self._drop_connection()  # first, so that nothing waits for it
         output, self._output = self._output, None
         if output is not None:
-            output.drop()
+            output.release()
 
     def _check(self) -> None:
         if self._aborted:

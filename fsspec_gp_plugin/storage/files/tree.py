@@ -78,9 +78,6 @@ class TreeDialect(Dialect):
     def connect(self) -> Any:
         return self._make()
 
-    def disconnect(self, fs: TreeClient) -> None:
-        fs.close()
-
     def make_directories(self, fs: TreeClient, path: str) -> None:
         fs.make_directories(path)
 

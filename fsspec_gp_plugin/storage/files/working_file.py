@@ -21,7 +21,7 @@ _CONTENTION_SECONDS = 20.0
 # Before each further look at a file that may come after its request was broken off, in seconds.
 _PAUSES = (0.05, 0.1, 0.2, 0.4)
 # For so long it may come; then it has come before it was looked for, and is for cleaning up, or never will.
-_LATE_SECONDS = 60.0
+_APPEARS_SECONDS = 60.0
 
 # Filesystems whose mv() is known to be one request, or one call of the system.
 _ONE_REQUEST = {
@@ -69,7 +69,7 @@ class WorkingFile:
 
     def remove(self) -> None:
         """Remove it if it may be there: NotFound if it is not, StorageError if it may still come."""
-        pauses = iter(_PAUSES if self._store.dialect.creates_late else ())
+        pauses = iter(_PAUSES if self._store.dialect.may_appear_later else ())
         while self.created:
             try:
                 self._remove_now()
@@ -77,13 +77,13 @@ class WorkingFile:
                 if self.unanswered:
                     raise StorageError(f"{self.path} was being made, so it may still appear") from None
                 if (pause := next(pauses, None)) is None:
-                    if self._store.dialect.creates_late:
-                        self._awaited_until = time.monotonic() + _LATE_SECONDS
-                        self._store.await_late(self)
+                    if self._store.dialect.may_appear_later:
+                        self._awaited_until = time.monotonic() + _APPEARS_SECONDS
+                        self._store.await_appearance(self)
                     raise
                 time.sleep(pause)
 
-    def remove_late(self) -> bool:
+    def remove_if_appeared(self) -> bool:
         """Look once for a file that remove() has not found; returns whether it may still come. May be Unreachable."""
         try:
             self._remove_now()
@@ -121,7 +121,7 @@ def rename(fs: Bounded, working: str, final: str, place: str) -> None:
         except Exception:
             # Few of these filesystems rename onto an existing file; and what a copy has left is a part of one.
             tries_again = not is_last or copies
-            if fs.is_over or not tries_again or not fs.call("exists", final) or not fs.call("exists", working):
+            if fs.is_closed or not tries_again or not fs.call("exists", final) or not fs.call("exists", working):
                 raise
             try:
                 fs.call("rm_file", final)

@@ -47,8 +47,8 @@ class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
         self._context, self._implicit = context, implicit
         self._made: set[str] = set()
         # The file whose size was requested last, and that size.
-        self.seen: tuple[str, int] | None = None
-        self.is_over = False
+        self.last_size: tuple[str, int] | None = None
+        self.is_closed = False
         super().__init__(**options)
 
     def __del__(self) -> None:
@@ -76,7 +76,7 @@ class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
         """Bytes of a file. Raises ftplib.error_perm where there is none."""
         with self._request() as ftp:
             size = int(ftp.sendcmd(f"SIZE {path}").split()[1])
-        self.seen = (path, size)
+        self.last_size = (path, size)
         return size
 
     def create(self, path: str) -> None:
@@ -162,11 +162,11 @@ class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
     @property
     def cancelled(self) -> bool:
         """Whether the connection was closed, by cancel() or after an error that left it in doubt."""
-        return self.is_over
+        return self.is_closed
 
     def close(self) -> None:
         """Close both connections at once; a transfer that is under way fails."""
-        self.is_over = True
+        self.is_closed = True
         self._disconnect()
 
     def _disconnect(self) -> None:
@@ -194,7 +194,7 @@ class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
     @contextmanager
     def _in_transfer(self) -> Iterator[None]:
         try:
-            if self.is_over:
+            if self.is_closed:
                 raise EOFError("the connection is closed")
             yield
         except ftplib.error_perm:

@@ -88,7 +88,7 @@ class FtpDialect(TreeDialect):
         return AppendOutput(fs, path)
 
     def resume(self, fs: Ftp, path: str) -> Output:
-        before = fs.seen
+        before = fs.last_size
         time.sleep(_SETTLE_SECONDS)
         if (path, fs.size(path)) != before:
             raise Unreachable(f"the server is still busy with {path}")

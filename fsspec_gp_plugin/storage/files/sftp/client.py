@@ -220,6 +220,6 @@ class SftpOutput:
     def cancel(self) -> None:
         self._cancelled.set()
 
-    def drop(self) -> bool:
+    def release(self) -> bool:
         # Its answers may still be on their way: the connection is of no use to others.
         return False

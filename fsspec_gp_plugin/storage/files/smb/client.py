@@ -148,7 +148,7 @@ class Smb:
 
     def close(self) -> None:
         """Close the connection, also under another thread that waits for it; the next call makes a new one."""
-        self._session.drop()
+        self._session.close()
 
     def _unc(self, path: str) -> str:
         """What smbclient calls a path whose first name is the share."""
@@ -191,11 +191,11 @@ class SmbFile:
 
     def cancel(self) -> None:
         """Make what another thread does with it fail."""
-        self._session.drop()
+        self._session.close()
 
-    def drop(self) -> bool:
+    def release(self) -> bool:
         """End the connection, and with it the file: to close it would have to be waited for."""
-        self._session.drop()
+        self._session.close()
         _forget(self._file)
         return True  # it connects again by itself
 

@@ -33,7 +33,7 @@ class SmbTarget:
 
 
 class SmbSession:
-    """A connection that is logged in, made again after it broke. For one thread at a time, except for drop()."""
+    """A connection that is logged in, made again after it broke. For one thread at a time, except for close()."""
 
     def __init__(self, target: SmbTarget) -> None:
         """Connects with the first call."""
@@ -44,7 +44,7 @@ class SmbSession:
 
     def __del__(self) -> None:
         # The server would keep the files open that nobody ended.
-        self.drop()
+        self.close()
 
     @contextmanager
     def call(self) -> Iterator[dict[str, Any]]:
@@ -73,15 +73,15 @@ class SmbSession:
             raise
         except OSError as error:
             # The library closes a socket under its own hands, and trips over what is left of it.
-            self.drop()
+            self.close()
             if isinstance(error, (ConnectionError, TimeoutError)):
                 raise
             raise ConnectionError(f"the connection broke: {error}") from error
         except BaseException:
-            self.drop()
+            self.close()
             raise
 
-    def drop(self) -> None:
+    def close(self) -> None:
         """Shut the connection down; may be called from any thread, and what is under way then fails."""
         for connection in self._taken():
             with suppress(OSError):
@@ -104,7 +104,7 @@ class SmbSession:
         connection = self._cache.get(key)
         if connection is not None and connection.transport.connected:
             return _socket(connection)
-        self.drop()
+        self.close()
         # Each a client of its own: a server takes those of one client for channels of one session, and Samba gives them
         # all to one process, which answers some of many that connect at once never.
         connection = Connection(uuid.uuid4(), target.host, target.port)

@@ -55,9 +55,9 @@ class HttpDialect(ReadOnlyDialect, TreeDialect):
                 sync(fs.loop, session.close, timeout=1)
 
     def size(self, fs: Any, path: str) -> int:
-        return self.look(fs, path)[0]
+        return self.size_and_version(fs, path)[0]
 
-    def look(self, fs: Any, path: str) -> tuple[int, str | None]:
+    def size_and_version(self, fs: Any, path: str) -> tuple[int, str | None]:
         from fsspec.asyn import sync
 
         found: tuple[int, str | None] = sync(fs.loop, self._look, fs, path)
@@ -72,7 +72,7 @@ class HttpDialect(ReadOnlyDialect, TreeDialect):
             return []
         itself = path.strip("/")
         return [
-            (name, None if name.endswith("/") else self._told_size(fs, name, {}))
+            (name, None if name.endswith("/") else self._listed_size(fs, name, {}))
             for name in sorted(names)
             if name.strip("/") != itself
         ]

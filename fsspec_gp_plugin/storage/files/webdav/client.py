@@ -34,7 +34,7 @@ class Webdav:
         self._client = fs.client
         self._made: set[str] = set()
 
-    def look(self, path: str) -> tuple[int, str | None] | None:
+    def size_and_version(self, path: str) -> tuple[int, str | None] | None:
         """Bytes and ETag of a file, None of a directory."""
         found = self._found(path, {"Depth": "0"})
         properties = next(iter(found.values())).properties
@@ -55,14 +55,14 @@ class Webdav:
     def _found(self, path: str, headers: dict[str, str], **options: bool) -> dict[str, Any]:
         """What the server tells of a file or a directory, which is among it, and of what is in it."""
         try:
-            found = self._asked(path, headers, options)
+            found = self._propfind(path, headers, options)
         except (AssertionError, KeyError, ValueError, ParseError):  # it tells nothing, or is no XML
             found = {}
         if not found:
             raise Unreachable(f"can't look at {path}: the answer is not the server's; check `base_url` and the proxy")
         return found
 
-    def _asked(self, path: str, headers: dict[str, str], options: dict[str, bool]) -> dict[str, Any]:
+    def _propfind(self, path: str, headers: dict[str, str], options: dict[str, bool]) -> dict[str, Any]:
         # As webdav4's propfind(), with a look at the answer before webdav4 has one.
         from webdav4.client import parse_multistatus_response
 
@@ -114,7 +114,12 @@ class Webdav:
         with self._client.http.stream("GET", self._client.join_url(quote(path)), headers=headers) as answer:
             answer.raise_for_status()
             version, told = info.version, answer.headers.get("etag")
-            if version and told and opaque(told) != opaque(version) and self.look(path) == (info.size, version):
+            if (
+                version
+                and told
+                and opaque(told) != opaque(version)
+                and self.size_and_version(path) == (info.size, version)
+            ):
                 version = None  # of files it tells other ETags than with them
             require_range(path, answer.headers, (start, end), info.size, version)
             for piece in answer.iter_raw(_RANGE_LIMIT):
@@ -140,7 +145,7 @@ class ChunkedUpload:
         self._taken = threading.Semaphore(0)
         self._ended = threading.Event()
         self._error: BaseException | None = None
-        self._given_up = False
+        self._aborted = False
         self._request = request
         self._thread = threading.Thread(target=self._work, name="webdav-upload", daemon=True)
         self._thread.start()
@@ -162,9 +167,9 @@ class ChunkedUpload:
         self._ended.wait()
         self._raise(ended=True)
 
-    def give_up(self, wait: float = 0.0) -> None:
+    def abort(self, wait: float = 0.0) -> None:
         """Break the request off: it fails when it asks for more. Waits for that for `wait` seconds at the most."""
-        self._given_up = True
+        self._aborted = True
         if not self._ended.is_set():
             with suppress(queue.Full):  # then it finds out by what it gets next
                 self._pieces.put_nowait(None)
@@ -175,7 +180,7 @@ class ChunkedUpload:
     def _raise(self, *, ended: bool = False) -> None:
         if self._error is not None:
             raise self._error
-        if self._given_up:
+        if self._aborted:
             raise StorageError("aborted")
         if self._ended.is_set() and not ended:
             raise StorageError("the server answered before it had all of the data")
@@ -190,9 +195,9 @@ class ChunkedUpload:
             self._taken.release()
 
     def _body(self) -> Iterator[bytes]:
-        while (piece := self._pieces.get()) is not None and not self._given_up:
+        while (piece := self._pieces.get()) is not None and not self._aborted:
             data = bytes(piece)
             self._taken.release()
             yield data
-        if self._given_up:
+        if self._aborted:
             raise StorageError("aborted")

@@ -90,7 +90,7 @@ class WebdavDialect(TreeDialect):
 
     resumes = True  # while only the first part was sent
     positional = True
-    creates_late = True
+    may_appear_later = True
 
     def create(self, fs: Webdav, path: str) -> Output:
         try:
@@ -106,11 +106,11 @@ class WebdavDialect(TreeDialect):
         return _Output(fs, path)
 
     def size(self, fs: Webdav, path: str) -> int:
-        return self.look(fs, path)[0]
+        return self.size_and_version(fs, path)[0]
 
-    def look(self, fs: Webdav, path: str) -> tuple[int, str | None]:
+    def size_and_version(self, fs: Webdav, path: str) -> tuple[int, str | None]:
         with self.missing(path):
-            found = fs.look(path)
+            found = fs.size_and_version(path)
         if found is None:
             raise FileNotFoundError(f"{path} is not a file")
         return found
@@ -145,9 +145,9 @@ class _Output:
 
     def cancel(self) -> None:
         if self._upload is not None:
-            self._upload.give_up()
+            self._upload.abort()
 
-    def drop(self) -> bool:
+    def release(self) -> bool:
         if self._upload is not None:
-            self._upload.give_up(wait=_BROKEN_SECONDS)
+            self._upload.abort(wait=_BROKEN_SECONDS)
         return True

@@ -49,24 +49,24 @@ class WebHdfs:
         self._transport = Transport(self._network())
         self._cancellation = Cancellation()
         # The file whose size was asked for last, and what it was.
-        self.seen: tuple[str, int] | None = None
+        self.last_size: tuple[str, int] | None = None
 
     def size(self, path: str) -> int | None:
         """Bytes of a file that nobody writes to, None of a directory."""
-        status = _told(self._ask("GET", "GETFILESTATUS", path), "FileStatus")
+        status = _in_answer(self._ask("GET", "GETFILESTATUS", path), "FileStatus")
         if status["type"] == "DIRECTORY":
             return None
         size = int(status["length"])
-        self.seen = (path, size)
+        self.last_size = (path, size)
         return size
 
     def entries(self, path: str) -> list[tuple[str, int | None]]:
-        statuses = _told(self._ask("GET", "LISTSTATUS", path), "FileStatuses", "FileStatus")
+        statuses = _in_answer(self._ask("GET", "LISTSTATUS", path), "FileStatuses", "FileStatus")
         names = ((one["pathSuffix"], one) for one in statuses)  # "" where the path is that of a file
         return [(name, None if one["type"] == "DIRECTORY" else int(one["length"])) for name, one in names if name]
 
     def make_directories(self, path: str) -> None:
-        if not _told(self._ask("PUT", "MKDIRS", path), "boolean"):
+        if not _in_answer(self._ask("PUT", "MKDIRS", path), "boolean"):
             raise HdfsError(200, "ParentNotDirectoryException", f"{path} can't be made")
 
     def create(self, path: str) -> None:
@@ -84,12 +84,12 @@ class WebHdfs:
         if body and not _in_json(body, "boolean"):
             # HttpFS knows no options: there it must go first.
             self._delete(target)
-            if not _told(self._ask("PUT", "RENAME", source, destination=target), "boolean"):
+            if not _in_answer(self._ask("PUT", "RENAME", source, destination=target), "boolean"):
                 raise HdfsError(200, "", f"{source} can't be renamed")
 
     def rename_if_free(self, source: str, target: str) -> bool:
         """Give a file another name unless something has it; tells whether it was free."""
-        if _told(self._ask("PUT", "RENAME", source, destination=target), "boolean"):
+        if _in_answer(self._ask("PUT", "RENAME", source, destination=target), "boolean"):
             return True
         # It says no more than that it did nothing.
         try:
@@ -107,7 +107,7 @@ class WebHdfs:
         self._delete(path)
 
     def _delete(self, path: str) -> bool:
-        return bool(_told(self._ask("DELETE", "DELETE", path, recursive="false"), "boolean"))
+        return bool(_in_answer(self._ask("DELETE", "DELETE", path, recursive="false"), "boolean"))
 
     def cancel(self) -> None:
         self._cancellation.cancel()
@@ -237,7 +237,7 @@ def _read(answer: Any, most: int) -> bytes:
     return bytes(body[:most])
 
 
-def _told(answer: Any, *names: str) -> Any:
+def _in_answer(answer: Any, *names: str) -> Any:
     """What stands below these names in the answer's JSON."""
     return _in_json(_read(answer, _LARGEST_LISTING), *names)
 

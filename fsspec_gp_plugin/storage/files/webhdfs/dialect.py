@@ -74,7 +74,7 @@ class WebHdfsDialect(TreeDialect):
         return AppendOutput(fs, path)
 
     def resume(self, fs: WebHdfs, path: str) -> Output:
-        before = fs.seen
+        before = fs.last_size
         # Refused while another has it; and when it succeeds, nobody adds to it any more.
         fs.append(path, memoryview(b""), 0)
         if (path, fs.size(path)) != before:
