@@ -1,6 +1,6 @@
 """FTP, plain or by TLS: a part is a transfer of its own, which counts when the server has confirmed it.
 
-After a connection broke the file's size tells what has arrived.
+After a connection broke, the file's size shows what has arrived.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 # A server may still be writing what it got before the connection broke.
 _SETTLE_SECONDS = 0.5
-_LOOKS = 5
+_ATTEMPTS = 5
 # fsspec's words for TLS from the first byte on.
 _IMPLICIT = ("tls", "sslv23", "tlsv1_2")
 
 
 def open_dialect(url: str, options: dict[str, Any], timeout: float) -> FtpDialect:
-    """The dialect for a URL; ConfigError where it and the options can't work. Does not connect."""
+    """The dialect for a URL. Raises ConfigError where URL and options can't work. Does not connect."""
     from fsspec.implementations.ftp import FTPFileSystem
 
     require_known("ftp", options, FTPFileSystem, "tls_verify")
@@ -96,16 +96,16 @@ class FtpDialect(TreeDialect):
 
     def entries(self, fs: Ftp, path: str) -> list[tuple[str, int | None]]:
         folder = path.rstrip("/")
-        for look in range(_LOOKS):
+        for attempt in range(_ATTEMPTS):
             try:
                 return [(f"{folder}/{name}", size) for name, size in fs.entries(path)]
             except ftplib.error_perm as error:
                 text = str(error)
             if not self._is_there(fs, folder):
                 return []
-            # Servers also say so of a directory that changes while they list it, or one above it. It must not count as
-            # one that is not there.
-            if look + 1 < _LOOKS:
+            # Servers also answer so when the directory, or one above it, changes while they list it. It must not count
+            # as missing.
+            if attempt + 1 < _ATTEMPTS:
                 time.sleep(_SETTLE_SECONDS)
         kind = AccessDenied if re.search(DENIED, text) else StorageError
         raise kind(f"{self.place}{folder} can't be listed; the server says: {text}")

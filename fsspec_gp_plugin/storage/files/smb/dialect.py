@@ -16,7 +16,7 @@ _MISSING = {0xC000000F, 0xC0000034, 0xC000003A}  # no such file, name or path
 
 
 def open_dialect(url: str, options: dict[str, Any], timeout: float) -> SmbDialect:
-    """The dialect for a URL; ConfigError where it and the options can't work. Does not connect."""
+    """The dialect for a URL. Raises ConfigError where URL and options can't work. Does not connect."""
     from fsspec.implementations.smb import SMBFileSystem
 
     require_known("smb", options, SMBFileSystem)

@@ -1,6 +1,5 @@
-"""Files on a WebDAV server, by the HTTP client of webdav4's filesystem, with all of its options.
-
-webdav4's own file objects keep a whole upload on the local disk, and may send it after an error too.
+"""Files on a WebDAV server, by the HTTP client of webdav4's fsspec filesystem, with all of its options. webdav4's own
+file objects keep a whole upload on the local disk, and may send it after an error, too.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Webdav:
         self._client = fs.client
         self._made: set[str] = set()
 
-    def size_and_version(self, path: str) -> tuple[int, str | None] | None:
+    def stat(self, path: str) -> tuple[int, str | None] | None:
         """Bytes and ETag of a file, None of a directory."""
         found = self._found(path, {"Depth": "0"})
         properties = next(iter(found.values())).properties
@@ -53,17 +52,17 @@ class Webdav:
         ]
 
     def _found(self, path: str, headers: dict[str, str], **options: bool) -> dict[str, Any]:
-        """What the server tells of a file or a directory, which is among it, and of what is in it."""
+        """Properties of a file or a directory, and of its entries, by their path."""
         try:
             found = self._propfind(path, headers, options)
-        except (AssertionError, KeyError, ValueError, ParseError):  # it tells nothing, or is no XML
+        except (AssertionError, KeyError, ValueError, ParseError):  # without what is needed, or no XML
             found = {}
         if not found:
             raise Unreachable(f"can't look at {path}: the answer is not the server's; check `base_url` and the proxy")
         return found
 
     def _propfind(self, path: str, headers: dict[str, str], options: dict[str, bool]) -> dict[str, Any]:
-        # As webdav4's propfind(), with a look at the answer before webdav4 has one.
+        # This is webdav4's propfind(), with a check of the answer before webdav4 parses it.
         from webdav4.client import parse_multistatus_response
 
         client = self._client
@@ -79,7 +78,7 @@ class Webdav:
         self._client.request("PUT", quote(path), content=bytes(data))
 
     def upload(self, path: str) -> ChunkedUpload:
-        """Store a file whose size is not known yet."""
+        """Begin to store a file whose size is unknown."""
         return ChunkedUpload(lambda body: self._client.request("PUT", quote(path), content=body))
 
     def rename(self, source: str, target: str) -> None:
@@ -103,24 +102,19 @@ class Webdav:
                 self._made.add(folder)
 
     def forget_directories(self) -> None:
-        """Others may have removed what this one has made."""
+        """Make all directories again: other hosts may have removed them."""
         self._made.clear()
 
     def read(self, path: str, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
-        """Fill the buffer from a byte on, from a file that is as it was looked at; yields how many came."""
+        """Fill the buffer from a byte on, from the file that `info` describes; yields how many came."""
         end = start + len(into)
         headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
         filled = 0
         with self._client.http.stream("GET", self._client.join_url(quote(path)), headers=headers) as answer:
             answer.raise_for_status()
-            version, told = info.version, answer.headers.get("etag")
-            if (
-                version
-                and told
-                and opaque(told) != opaque(version)
-                and self.size_and_version(path) == (info.size, version)
-            ):
-                version = None  # of files it tells other ETags than with them
+            version, etag = info.version, answer.headers.get("etag")
+            if version and etag and opaque(etag) != opaque(version) and self.stat(path) == (info.size, version):
+                version = None  # PROPFIND gives other ETags than GET
             require_range(path, answer.headers, (start, end), info.size, version)
             for piece in answer.iter_raw(_RANGE_LIMIT):
                 count = min(len(piece), len(into) - filled)
@@ -137,7 +131,10 @@ class Webdav:
 
 
 class ChunkedUpload:
-    """Feeds a request, made by a thread of its own, with data as it is handed over."""
+    """One upload whose size is unknown before its end: a single PUT in chunks, by a thread of its own.
+
+    WebDAV has no parts, so sent data can't be sent again: a connection that breaks ends the upload.
+    """
 
     def __init__(self, request: Callable[[Iterator[bytes]], Any]) -> None:
         """`request` makes the request with a body that is read to its end, and raises when it fails."""
@@ -151,27 +148,27 @@ class ChunkedUpload:
         self._thread.start()
 
     def write(self, data: memoryview) -> None:
-        """Hand data over; returns when it is sent, or raises the request's error."""
+        """Send data; returns when it is sent, or raises the request's error."""
         self._raise()
         for at in range(0, len(data), _PIECE):
             self._pieces.put(data[at : at + _PIECE])
-            # The piece before the next one is asked for may still be read from the caller's buffer.
+            # Until the request takes the next piece, it may still read from the caller's buffer.
             self._taken.acquire()
             self._raise()
             note_sent(min(_PIECE, len(data) - at))
 
     def end(self) -> None:
-        """The data is complete; returns when the server has it, or raises the request's error."""
+        """End the data; returns when the server has all of it, or raises the request's error."""
         self._raise()
         self._pieces.put(None)
         self._ended.wait()
         self._raise(ended=True)
 
     def abort(self, wait: float = 0.0) -> None:
-        """Break the request off: it fails when it asks for more. Waits for that for `wait` seconds at the most."""
+        """Break the request off: it fails when it takes more data. Waits for that for `wait` seconds at most."""
         self._aborted = True
         if not self._ended.is_set():
-            with suppress(queue.Full):  # then it finds out by what it gets next
+            with suppress(queue.Full):  # then the request notices with its next piece
                 self._pieces.put_nowait(None)
             self._taken.release()  # write() need not wait for a request that stands still
         if wait:

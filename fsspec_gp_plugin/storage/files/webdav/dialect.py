@@ -1,4 +1,4 @@
-"""WebDAV: a file is one request, sent in chunks while it comes. What was sent can't be sent again, so a connection that
+"""WebDAV: a file is one request, sent in chunks while data comes. Sent data can't be sent again, so a connection that
 breaks after the first part ends the upload.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..output import Output
     from .client import ChunkedUpload
 
-# What webdav4 hands to its HTTP client.
+# Options that webdav4 passes to its HTTP client.
 _OF_CLIENT = (
     "headers",
     "cookies",
@@ -37,7 +37,7 @@ _OF_CLIENT = (
 
 
 def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebdavDialect:
-    """The dialect for a URL; ConfigError where it and the options can't work. Does not connect."""
+    """The dialect for a URL. Raises ConfigError where URL and options can't work. Does not connect."""
     from webdav4.fsspec import WebdavFileSystem
 
     del url  # a path below base_url
@@ -70,22 +70,22 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebdavDia
 
 
 def _trusting(authorities: str) -> ssl.SSLContext:
-    """What httpx is to be given instead of a path, beside which it takes no `cert`."""
+    """A context for httpx instead of a path, with which httpx would take no `cert`."""
     if os.path.isdir(authorities):
         return ssl.create_default_context(capath=authorities)
     return ssl.create_default_context(cafile=authorities)
 
 
-# So long at the most a request that is broken off keeps its connection.
+# Seconds that a broken-off request may keep its connection.
 _BROKEN_SECONDS = 0.5
-# Its constructor hands them to the HTTP client, which does not know them.
+# webdav4 passes these to the HTTP client, which does not know them.
 _FOR_FSSPEC = ("skip_instance_cache", "use_listings_cache", "listings_expiry_time", "max_paths", "asynchronous")
 
 
 class WebdavDialect(TreeDialect):
     """Files on a WebDAV server.
 
-    It can't create: servers look whether a name is free before they move a file there, and not while they do.
+    It can't create: servers check whether a name is free before they move a file there, not while they move it.
     """
 
     resumes = True  # while only the first part was sent
@@ -110,7 +110,7 @@ class WebdavDialect(TreeDialect):
 
     def size_and_version(self, fs: Webdav, path: str) -> tuple[int, str | None]:
         with self.missing(path):
-            found = fs.size_and_version(path)
+            found = fs.stat(path)
         if found is None:
             raise FileNotFoundError(f"{path} is not a file")
         return found
