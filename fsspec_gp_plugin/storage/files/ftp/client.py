@@ -82,7 +82,11 @@ class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
     def create(self, path: str) -> None:
         """Make an empty file, whatever was there."""
         with self._request():
-            self._send(f"STOR {path}", memoryview(b""))
+            try:
+                self._send(f"STOR {path}", memoryview(b""))
+            except ftplib.error_perm:
+                self._made.clear()  # other hosts may have removed its directory
+                raise
 
     def append(self, path: str, data: memoryview, offset: int) -> None:
         """Add to a file that has `offset` bytes. When this returns, the server has confirmed the whole data."""
@@ -122,10 +126,6 @@ class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
                 with self._request() as ftp, suppress(ftplib.error_perm):
                     ftp.mkd(folder)
                 self._made.add(folder)
-
-    def forget_directories(self) -> None:
-        """Make all directories again: other hosts may have removed them."""
-        self._made.clear()
 
     def entries(self, path: str) -> Entries:
         """The names in a directory, with the bytes of files and None for directories, by MLSD, or by LIST where the

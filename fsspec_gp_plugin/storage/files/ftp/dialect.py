@@ -17,10 +17,10 @@ from ...contract import Way
 from ...error_tables import DENIED
 from ..output import AppendOutput
 from ..tree import TreeDialect, host_and_port, require_kind, require_known
+from .client import Ftp, is_missing
 
 if TYPE_CHECKING:
     from ..output import Output
-    from .client import Ftp
 
 # A server may still be writing what it got before the connection broke.
 _SETTLE_SECONDS = 0.5
@@ -50,8 +50,6 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> FtpDialec
     encoding = given.get("encoding", "utf-8")
 
     def make() -> Ftp:
-        from .client import Ftp
-
         return Ftp(
             context, implicit=isinstance(tls, str), host=host, port=port, timeout=seconds, encoding=encoding, **account
         )
@@ -79,12 +77,8 @@ class FtpDialect(TreeDialect):
     resumes = True
 
     def create(self, fs: Ftp, path: str) -> Output:
-        try:
-            with self.missing(path):
-                fs.create(path)
-        except FileNotFoundError:
-            fs.forget_directories()
-            raise
+        with self.missing(path):
+            fs.create(path)
         return AppendOutput(fs, path)
 
     def resume(self, fs: Ftp, path: str) -> Output:
@@ -120,6 +114,4 @@ class FtpDialect(TreeDialect):
         return self._is_there(fs, above)
 
     def is_missing(self, error: Exception) -> bool:
-        from .client import is_missing
-
         return is_missing(error)

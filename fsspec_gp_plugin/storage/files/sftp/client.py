@@ -12,6 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import paramiko
+from paramiko.sftp import CMD_EXTENDED
+
 from ...progress import note_sent
 
 if TYPE_CHECKING:
@@ -43,8 +46,6 @@ class Sftp:
 
     def __init__(self, target: SftpTarget) -> None:
         """Connects."""
-        import paramiko
-
         self._client = paramiko.SSHClient()
         self._reading: tuple[str, Any] | None = None
         try:
@@ -209,8 +210,6 @@ class SftpOutput:
         note_sent(len(data) - last)
 
     def close(self) -> None:
-        from paramiko.sftp import CMD_EXTENDED
-
         try:
             # Bring it to the server's disk before the file gets its name. Not every server can.
             self._file.sftp._request(CMD_EXTENDED, "fsync@openssh.com", self._file.handle)  # noqa: SLF001

@@ -9,6 +9,9 @@ from contextlib import suppress
 from stat import S_ISDIR
 from typing import TYPE_CHECKING, Any
 
+import smbclient
+from smbprotocol.exceptions import SMBOSError
+
 from ...progress import note_sent
 
 if TYPE_CHECKING:
@@ -51,15 +54,11 @@ class Smb:
         return SmbFile(self._session, self._unc(path), "r+b", self._share_access)
 
     def size(self, path: str) -> int | None:
-        import smbclient
-
         with self._session.call() as arguments:
             found = smbclient.stat(self._unc(path), **arguments)
         return None if S_ISDIR(found.st_mode) else int(found.st_size)
 
     def rename(self, source: str, target: str) -> None:
-        import smbclient
-
         with self._session.call() as arguments:
             smbclient.replace(self._unc(source), self._unc(target), **arguments)
 
@@ -69,9 +68,6 @@ class Smb:
         The name is made as a second one first, where the server has such: Samba checks whether a name is free before it
         renames, not while it renames.
         """
-        import smbclient
-        from smbprotocol.exceptions import SMBOSError
-
         ends = self._unc(source), self._unc(target)
         try:
             try:
@@ -91,9 +87,6 @@ class Smb:
 
     def remove(self, path: str) -> None:
         """Remove a file and wait a little until its name is gone. Raises SMBOSError if another connection keeps it."""
-        import smbclient
-        from smbprotocol.exceptions import SMBOSError
-
         unc = self._unc(path)
         with self._session.call() as arguments:
             smbclient.remove(unc, **arguments)
@@ -109,28 +102,20 @@ class Smb:
             time.sleep(_PAUSE)
 
     def remove_directory(self, path: str) -> None:
-        import smbclient
-
         with self._session.call() as arguments:
             smbclient.rmdir(self._unc(path), **arguments)
 
     def make_directories(self, path: str) -> None:
-        import smbclient
-
         with self._session.call() as arguments:
             smbclient.makedirs(self._unc(path), exist_ok=True, **arguments)
 
     def entries(self, path: str) -> list[tuple[str, int | None]]:
-        import smbclient
-
         with self._session.call() as arguments, smbclient.scandir(self._unc(path), **arguments) as found:
             return [
                 (one.name.translate(_PLAIN), None if one.is_dir() else int(one.smb_info.end_of_file)) for one in found
             ]
 
     def read(self, path: str, start: int, into: memoryview) -> Iterator[int]:
-        import smbclient
-
         with self._session.call() as arguments:
             file = smbclient.open_file(self._unc(path), "rb", 0, share_access=_SHARED, **arguments)
             file.seek(start)
@@ -161,8 +146,6 @@ class SmbFile:
 
     def __init__(self, session: SmbSession, path: str, mode: str, share_access: str) -> None:
         """Opens it; `path` is a UNC path."""
-        import smbclient
-
         self._session = session
         self._file: Any = None
         with session.call() as arguments:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from smbprotocol.exceptions import SMBOSError
+
 from ....errors import ConfigError
 from ..tree import TreeDialect, host_and_port, require_kind, require_known
 from .client import Smb
@@ -61,6 +63,4 @@ class SmbDialect(TreeDialect):
         fs.rename_if_free(working, final)
 
     def is_missing(self, error: Exception) -> bool:
-        from smbprotocol.exceptions import SMBOSError
-
         return isinstance(error, SMBOSError) and error.ntstatus in _MISSING

@@ -13,6 +13,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from smbprotocol.connection import Connection
+from smbprotocol.exceptions import SMBOSError, SMBResponseException
+from smbprotocol.session import Session
+
 from ...http.routes import CannotConnectError
 from ...http.watchdog import WATCHDOG
 
@@ -52,8 +56,6 @@ class SmbSession:
 
         After an error that is no answer of the server the connection is closed.
         """
-        from smbprotocol.exceptions import SMBOSError, SMBResponseException
-
         target = self._target
         try:
             sock = self._connected()
@@ -96,9 +98,6 @@ class SmbSession:
 
     def _connected(self) -> socket.socket:
         """The socket of a connection on which the user is logged in."""
-        from smbprotocol.connection import Connection
-        from smbprotocol.session import Session
-
         target = self._target
         key = f"{target.host.lower()}:{target.port}"
         connection = self._cache.get(key)

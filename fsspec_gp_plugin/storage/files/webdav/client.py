@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.etree.ElementTree import ParseError
 
+from webdav4.client import ResourceAlreadyExists, parse_multistatus_response
+
 from ....errors import StorageError, Unreachable
 from ...http.ranges import opaque, require_range
 from ...plain_xml import require_plain
@@ -63,8 +65,6 @@ class Webdav:
 
     def _propfind(self, path: str, headers: dict[str, str], options: dict[str, bool]) -> dict[str, Any]:
         # This is webdav4's propfind(), with a check of the answer before webdav4 parses it.
-        from webdav4.client import parse_multistatus_response
-
         client = self._client
         answer = client.with_retry(
             lambda: client._request("PROPFIND", quote(path), headers=headers, **options)  # noqa: SLF001
@@ -74,8 +74,14 @@ class Webdav:
         return found
 
     def put(self, path: str, data: memoryview) -> None:
-        """Store a whole file."""
-        self._client.request("PUT", quote(path), content=bytes(data))
+        """Store a whole file. Raises FileNotFoundError where its directory is missing."""
+        try:
+            self._client.request("PUT", quote(path), content=bytes(data))
+        except Exception as error:
+            if getattr(error, "status_code", 0) in (404, 409):
+                self._made.clear()  # other hosts have removed it
+                raise FileNotFoundError(path) from error
+            raise
 
     def upload(self, path: str) -> ChunkedUpload:
         """Begin to store a file whose size is unknown."""
@@ -91,8 +97,6 @@ class Webdav:
         """Do nothing: DELETE removes a directory with all that is in it, also what another host has just put there."""
 
     def make_directories(self, path: str) -> None:
-        from webdav4.client import ResourceAlreadyExists
-
         names = path.strip("/").split("/")
         for count in range(1, len(names) + 1):
             folder = "/".join(names[:count])
@@ -100,10 +104,6 @@ class Webdav:
                 with suppress(ResourceAlreadyExists):
                     self._client.mkdir(quote(folder))
                 self._made.add(folder)
-
-    def forget_directories(self) -> None:
-        """Make all directories again: other hosts may have removed them."""
-        self._made.clear()
 
     def read(self, path: str, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         """Fill the buffer from a byte on, from the file that `info` describes; yields how many came."""

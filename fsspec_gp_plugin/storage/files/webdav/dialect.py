@@ -9,6 +9,9 @@ import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from webdav4.client import ResourceNotFound
+from webdav4.fsspec import WebdavFileSystem
+
 from ....errors import ConfigError, StorageError
 from ...contract import Way
 from ..tree import TreeDialect, require_kind, require_known
@@ -38,8 +41,6 @@ _OF_CLIENT = (
 
 def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebdavDialect:
     """The dialect for a URL. Raises ConfigError where URL and options can't work. Does not connect."""
-    from webdav4.fsspec import WebdavFileSystem
-
     del url  # a path below base_url
     require_known("webdav", options, WebdavFileSystem, "chunk_size", "http2", "limits", *_OF_CLIENT)
     for name in ("base_url", "proxy"):
@@ -93,13 +94,7 @@ class WebdavDialect(TreeDialect):
     may_appear_later = True
 
     def create(self, fs: Webdav, path: str) -> Output:
-        try:
-            fs.put(path, memoryview(b""))
-        except Exception as error:
-            if getattr(error, "status_code", 0) in (404, 409):  # there is no such directory, or no longer
-                fs.forget_directories()
-                raise FileNotFoundError(path) from error
-            raise
+        fs.put(path, memoryview(b""))
         return _Output(fs, path)
 
     def resume(self, fs: Webdav, path: str) -> Output:
@@ -119,8 +114,6 @@ class WebdavDialect(TreeDialect):
         yield from fs.read(path, info, start, into)
 
     def is_missing(self, error: Exception) -> bool:
-        from webdav4.client import ResourceNotFound
-
         return isinstance(error, ResourceNotFound)
 
 

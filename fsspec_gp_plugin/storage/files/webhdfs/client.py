@@ -10,6 +10,9 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+import certifi
+import requests
+
 from ....errors import Unreachable
 from ...http.cancellation import Cancellation
 from ...http.routes import Network
@@ -180,8 +183,6 @@ class WebHdfs:
 
     def _headers(self, url: str) -> dict[str, str]:
         """Authentication for a gateway such as HttpFS or Knox, which redirects to itself. A data node has a token."""
-        import requests
-
         fs = self._fs
         if urlsplit(url).netloc != urlsplit(fs._apply_proxy(fs.url)).netloc:
             return {}
@@ -189,9 +190,6 @@ class WebHdfs:
         return {name: prepared.headers[name] for name in ("Cookie", "Authorization") if name in prepared.headers}
 
     def _network(self) -> Network:
-        import certifi
-        import requests
-
         session = self._fs.session
         settings = session.merge_environment_settings(self._fs.url, {}, None, None, None)
 
