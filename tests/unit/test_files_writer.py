@@ -63,12 +63,12 @@ class LateServer(Dialect):
     number is in `unreachable` get no answer.
     """
 
-    creates_late = True
+    may_appear_later = True
 
     def __init__(self, made: Path, late: int, unreachable: tuple[int, ...] = ()) -> None:
         super().__init__(lambda: fsspec.filesystem("file", skip_instance_cache=True))
         self._made = made
-        self._late = late
+        self._awaited = late
         self._unreachable = unreachable
         self.looks = 0
 
@@ -79,7 +79,7 @@ class LateServer(Dialect):
                 os.rename(path, self._made)
             elif self.looks in self._unreachable:
                 raise ConnectionResetError("reset by the test")
-            elif self.looks == self._late:
+            elif self.looks == self._awaited:
                 os.rename(self._made, path)
         super().remove(fs, path)
 

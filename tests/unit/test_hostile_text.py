@@ -206,7 +206,7 @@ def test_an_answer_of_hdfs_is_read_up_to_a_limit() -> None:
     answer = SimpleNamespace(iter_content=lambda size: iter([bytes(size)] * 100), close=lambda: closed.append(True))
     assert len(webhdfs_client._read(answer, 100_000)) == 100_000
     assert closed == [True]
-    assert webhdfs_client._told(SimpleNamespace(iter_content=lambda _: [json.dumps({"a": 1}).encode()]), "a") == 1
+    assert webhdfs_client._in_answer(SimpleNamespace(iter_content=lambda _: [json.dumps({"a": 1}).encode()]), "a") == 1
 
 
 def test_a_length_of_too_many_digits_is_no_answer() -> None:

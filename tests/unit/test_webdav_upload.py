@@ -32,7 +32,7 @@ def test_who_gives_up_waits_for_no_request_that_stands_still_and_the_writer_neit
         except StorageError as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=work, daemon=True) for work in (write, upload.give_up)]
+    threads = [threading.Thread(target=work, daemon=True) for work in (write, upload.abort)]
     threads[0].start()
     assert stands.wait(20)
     threads[1].start()

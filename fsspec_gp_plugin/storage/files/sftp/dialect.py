@@ -22,7 +22,7 @@ _CONNECT = (
 
 
 def open_dialect(url: str, options: dict[str, Any], timeout: float) -> SftpDialect:
-    """The dialect for a URL; ConfigError where it and the options can't work. Does not connect."""
+    """The dialect for a URL. Raises ConfigError where URL and options can't work. Does not connect."""
     from fsspec.implementations.sftp import SFTPFileSystem
 
     require_known("sftp", options, SFTPFileSystem, *_CONNECT, "host_key_policy", "known_hosts", "timeout", "temppath")

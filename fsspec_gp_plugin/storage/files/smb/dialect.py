@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from smbprotocol.exceptions import SMBOSError
+
 from ....errors import ConfigError
 from ..tree import TreeDialect, host_and_port, require_kind, require_known
 from .client import Smb
@@ -16,7 +18,7 @@ _MISSING = {0xC000000F, 0xC0000034, 0xC000003A}  # no such file, name or path
 
 
 def open_dialect(url: str, options: dict[str, Any], timeout: float) -> SmbDialect:
-    """The dialect for a URL; ConfigError where it and the options can't work. Does not connect."""
+    """The dialect for a URL. Raises ConfigError where URL and options can't work. Does not connect."""
     from fsspec.implementations.smb import SMBFileSystem
 
     require_known("smb", options, SMBFileSystem)
@@ -61,6 +63,4 @@ class SmbDialect(TreeDialect):
         fs.rename_if_free(working, final)
 
     def is_missing(self, error: Exception) -> bool:
-        from smbprotocol.exceptions import SMBOSError
-
         return isinstance(error, SMBOSError) and error.ntstatus in _MISSING

@@ -1,7 +1,7 @@
 """WebHDFS: a file is created empty, and each part appended by a request of its own.
 
-After a connection broke, HDFS keeps the file for the one who is gone until it has seen so. Until then appends are
-refused, and the file's size is not final.
+After a connection broke, HDFS keeps the file locked for the client that is gone until it notices that. Until then HDFS
+refuses to append, and the file's size is not final.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .client import HdfsError, WebHdfs
 if TYPE_CHECKING:
     from ..output import Output
 
-# WebHDFS' names for what a file is made with, and fsspec's.
+# Options for new files, and WebHDFS' names for them.
 _CREATION = {
     "replication": "replication",
     "blocksize": "blocksize",
@@ -27,7 +27,7 @@ _CREATION = {
 
 
 def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebHdfsDialect:
-    """The dialect for a URL; ConfigError where it and the options can't work. Does not connect."""
+    """The dialect for a URL. Raises ConfigError where URL and options can't work. Does not connect."""
     from fsspec.implementations.webhdfs import WebHDFS
 
     require_known("webhdfs", options, WebHDFS, *_CREATION, "timeout")
@@ -74,8 +74,8 @@ class WebHdfsDialect(TreeDialect):
         return AppendOutput(fs, path)
 
     def resume(self, fs: WebHdfs, path: str) -> Output:
-        before = fs.seen
-        # Refused while another has it; and when it succeeds, nobody adds to it any more.
+        before = fs.last_size
+        # HDFS refuses this while another client has the file; when it succeeds, nobody else adds to it any more.
         fs.append(path, memoryview(b""), 0)
         if (path, fs.size(path)) != before:
             raise Unreachable(f"the cluster was still busy with {path}")
