@@ -1,4 +1,4 @@
-"""A filesystem of fsspec whose calls never return: they fail in time, and what they leave behind harms nothing."""
+"""A filesystem of fsspec whose calls never return: they fail in time, and abandoned calls harm nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AT_ONCE = 60.0  # on a slow machine, and yet less than for ever
 
 @pytest.fixture(autouse=True)
 def released(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What has hung ends with the test."""
+    """Calls that hang end with the test."""
     registry = sys.modules["fsspec.registry"]
     monkeypatch.setitem(registry.known_implementations, "hanging", {})
     monkeypatch.setitem(registry._registry, "hanging", HangingFileSystem)

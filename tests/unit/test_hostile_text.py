@@ -172,7 +172,7 @@ def test_what_follows_a_manifest_is_not_fetched(packed: bytes) -> None:
     def pieces() -> Iterator[bytes]:
         yield packed
         yield bytes(1 << 17)
-        pytest.fail("it was asked for more")
+        pytest.fail("more was requested")
 
     with pytest.raises(manifest.BadManifest):
         list(manifest.decoded("key", T, pieces(), manifest.Budget()))

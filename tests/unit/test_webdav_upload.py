@@ -1,4 +1,4 @@
-"""An upload in one request, whose server takes nothing any more."""
+"""An upload in one request to a server that takes no more data."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ class FsspecWriter(PartWriter):
         self._lock = threading.Lock()
 
     def write(self, number: int, data: memoryview) -> None:
-        with self._lock, self._working_on_it():
+        with self._lock, self._attempt():
             if number == self._last_part:
                 return  # an attempt whose end the caller did not see
             if number != self._last_part + 1:
@@ -179,7 +179,7 @@ class FsspecWriter(PartWriter):
             self._last_part, self._end = number, self._end + len(data)
 
     def complete(self, size: int) -> ObjectInfo:
-        with self._lock, self._working_on_it():
+        with self._lock, self._attempt():
             if not self._done:
                 self._complete(size)
             return ObjectInfo(self._key, size)
@@ -229,7 +229,7 @@ class FsspecWriter(PartWriter):
         locked = self._lock.acquire(timeout=_GRACE_SECONDS)
         if not locked:
             # It hangs in a call, which ends with its connection.
-            self._drop_connection()
+            self._discard_connection()
             locked = self._lock.acquire(timeout=_BREAK_SECONDS)
         try:
             self._abandoned = not locked
@@ -268,7 +268,7 @@ class FsspecWriter(PartWriter):
         elif fs is not None:
             self._store.connections.discard(fs)
 
-    def _drop_connection(self) -> None:
+    def _discard_connection(self) -> None:
         fs, self._fs = self._fs, None
         if fs is not None:
             self._store.connections.discard(fs)
@@ -278,12 +278,9 @@ class FsspecWriter(PartWriter):
         if self._output is not None:
             return self._output, self._end
         fs = self._connection()
-        if not self._working.created:
-            self._output = self._working.create(fs, self._check, self._doing)
-            return self._output, 0
-        size = self._size(fs, self._working.path)
-        if size is None and not self._end:
-            # The request that should have made it got lost.
+        size = self._size(fs, self._working.path) if self._working.created else None
+        if size is None and not (self._end and self._working.created):
+            # It was not made yet, or the request for it got lost.
             self._output = self._working.create(fs, self._check, self._doing)
             return self._output, 0
         if size is None or not self._end <= size <= self._end + more:
@@ -308,12 +305,12 @@ class FsspecWriter(PartWriter):
             return None
 
     def _require_size(self, fs: Any, path: str, size: int) -> None:
-        found = self._size(fs, path)
-        if found != size:
-            raise StorageError(f"{self._doing}: {found or 0} bytes arrived of {size}")
+        arrived = self._size(fs, path)
+        if arrived != size:
+            raise StorageError(f"{self._doing}: {arrived or 0} bytes arrived of {size}")
 
     @contextmanager
-    def _working_on_it(self) -> Iterator[None]:
+    def _attempt(self) -> Iterator[None]:
         """Around each attempt: errors become those of this package, and are final if another attempt can't succeed."""
         self._check()
         try:
@@ -339,7 +336,7 @@ class FsspecWriter(PartWriter):
                     self._remove()
 
     def _disconnect(self) -> None:
-        self._drop_connection()  # first, so that nothing waits for it
+        self._discard_connection()  # first, so that nothing waits for it
         output, self._output = self._output, None
         if output is not None:
             output.release()
