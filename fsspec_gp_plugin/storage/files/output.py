@@ -83,16 +83,16 @@ class Appending(Protocol):
     """A connection that adds to files by one request each."""
 
     @property
-    def cancelled(self) -> bool:
-        """Whether it sends no more."""
+    def is_closed(self) -> bool:
+        """Whether it sends no more: it was closed, perhaps by an error that left it in doubt."""
         ...
 
     def append(self, path: str, data: memoryview, offset: int) -> None:
         """Add data to a file that has `offset` bytes."""
         ...
 
-    def cancel(self) -> None:
-        """Make what another thread sends fail."""
+    def close(self) -> None:
+        """Close the connection, so that a request of another thread fails."""
         ...
 
 
@@ -112,7 +112,7 @@ class AppendOutput:
         pass
 
     def cancel(self) -> None:
-        self._fs.cancel()
+        self._fs.close()
 
     def release(self) -> bool:
-        return not self._fs.cancelled
+        return not self._fs.is_closed

@@ -132,13 +132,14 @@ def require_known(protocol: str, options: Mapping[str, Any], filesystem: Any, *m
             )
 
 
-def require_kind(protocol: str, options: Mapping[str, Any], name: str, *kinds: type) -> None:
-    """Raises ConfigError for an option that is set to a value of another type."""
-    value = options.get(name)
-    fits = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
-    if value is not None and not fits:
-        kind_names = " or ".join(_NAMES.get(kind, kind.__name__) for kind in kinds)
-        raise ConfigError(f"storage_options: {name} of {protocol}:// must be {kind_names}")
+def require_kinds(protocol: str, options: Mapping[str, Any], kinds: tuple[type, ...], *names: str) -> None:
+    """Raises ConfigError for an option of these names that is set to a value of another type."""
+    for name in names:
+        value = options.get(name)
+        fits = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+        if value is not None and not fits:
+            kind_names = " or ".join(_NAMES.get(kind, kind.__name__) for kind in kinds)
+            raise ConfigError(f"storage_options: {name} of {protocol}:// must be {kind_names}")
 
 
 def host_and_port(protocol: str, options: Mapping[str, Any], default: int) -> tuple[str, int]:

@@ -30,7 +30,7 @@ _CONNECT_SECONDS = 10.0
 
 
 class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
-    """A control connection and at most one transfer. For one thread at a time, except for cancel() and close().
+    """A control connection and at most one transfer. For one thread at a time, except for close().
 
     A transfer that was not read or sent to its end leaves the control connection in doubt, so both are closed then.
     """
@@ -155,14 +155,6 @@ class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
             filled += count
             self._reading = (path, start + filled)
             yield count
-
-    def cancel(self) -> None:
-        self.close()
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the connection was closed, by cancel() or after an error that left it in doubt."""
-        return self.is_closed
 
     def close(self) -> None:
         """Close both connections at once; a transfer that is under way fails."""

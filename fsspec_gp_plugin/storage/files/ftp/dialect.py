@@ -16,7 +16,7 @@ from ....errors import AccessDenied, ConfigError, StorageError, Unreachable
 from ...contract import Way
 from ...error_tables import DENIED
 from ..output import AppendOutput
-from ..tree import TreeDialect, host_and_port, require_kind, require_known
+from ..tree import TreeDialect, host_and_port, require_kinds, require_known
 from .client import Ftp, is_missing
 
 if TYPE_CHECKING:
@@ -34,11 +34,9 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> FtpDialec
     from fsspec.implementations.ftp import FTPFileSystem
 
     require_known("ftp", options, FTPFileSystem, "tls_verify")
-    for name in ("host", "username", "password", "acct", "encoding", "tempdir"):
-        require_kind("ftp", options, name, str)
-    require_kind("ftp", options, "timeout", int, float)
-    require_kind("ftp", options, "tls", bool, str)
-    require_kind("ftp", options, "tls_verify", bool, str)
+    require_kinds("ftp", options, (str,), "host", "username", "password", "acct", "encoding", "tempdir")
+    require_kinds("ftp", options, (int, float), "timeout")
+    require_kinds("ftp", options, (bool, str), "tls", "tls_verify")
     given = {**FTPFileSystem._get_kwargs_from_urls(url), **options}  # noqa: SLF001
     host, port = host_and_port("ftp", given, 21)
     tls = given.get("tls", False)

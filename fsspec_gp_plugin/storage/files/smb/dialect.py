@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from smbprotocol.exceptions import SMBOSError
 
 from ....errors import ConfigError
-from ..tree import TreeDialect, host_and_port, require_kind, require_known
+from ..tree import TreeDialect, host_and_port, require_kinds, require_known
 from .client import Smb
 from .session import SmbSession, SmbTarget
 
@@ -22,10 +22,9 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> SmbDialec
     from fsspec.implementations.smb import SMBFileSystem
 
     require_known("smb", options, SMBFileSystem)
-    for name in ("host", "username", "password", "share_access"):
-        require_kind("smb", options, name, str)
-    require_kind("smb", options, "timeout", int, float)
-    require_kind("smb", options, "encrypt", bool)
+    require_kinds("smb", options, (str,), "host", "username", "password", "share_access")
+    require_kinds("smb", options, (int, float), "timeout")
+    require_kinds("smb", options, (bool,), "encrypt")
     given = {**SMBFileSystem._get_kwargs_from_urls(url), **options}  # noqa: SLF001
     host, port = host_and_port("smb", given, 445)
     if not given.get("path", SMBFileSystem._strip_protocol(url)).strip("/"):  # noqa: SLF001

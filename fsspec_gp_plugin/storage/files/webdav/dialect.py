@@ -14,7 +14,7 @@ from webdav4.fsspec import WebdavFileSystem
 
 from ....errors import ConfigError, StorageError
 from ...contract import Way
-from ..tree import TreeDialect, require_kind, require_known
+from ..tree import TreeDialect, require_kinds, require_known
 from .client import Webdav
 
 if TYPE_CHECKING:
@@ -26,28 +26,18 @@ if TYPE_CHECKING:
 
 # Options that webdav4 passes to its HTTP client.
 _OF_CLIENT = (
-    "headers",
-    "cookies",
-    "verify",
-    "cert",
-    "proxies",
-    "proxy",
-    "timeout",
-    "max_redirects",
-    "trust_env",
-    "retry",
-)
+    "headers", "cookies", "verify", "cert", "proxies", "proxy", "timeout", "max_redirects", "trust_env", "retry",
+)  # fmt: skip
 
 
 def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebdavDialect:
     """The dialect for a URL. Raises ConfigError where URL and options can't work. Does not connect."""
     del url  # a path below base_url
     require_known("webdav", options, WebdavFileSystem, "chunk_size", "http2", "limits", *_OF_CLIENT)
-    for name in ("base_url", "proxy"):
-        require_kind("webdav", options, name, str)
-    require_kind("webdav", options, "auth", list)
-    require_kind("webdav", options, "verify", bool, str)
-    require_kind("webdav", options, "timeout", int, float)
+    require_kinds("webdav", options, (str,), "base_url", "proxy")
+    require_kinds("webdav", options, (list,), "auth")
+    require_kinds("webdav", options, (bool, str), "verify")
+    require_kinds("webdav", options, (int, float), "timeout")
     base = options.get("base_url")
     if not base or urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).hostname:
         raise ConfigError("storage_options: webdav:// needs base_url, such as https://HOST/remote.php/dav/files/USER")

@@ -41,7 +41,7 @@ class HdfsError(Exception):
 
 
 class WebHdfs:
-    """Files of an HDFS. For one thread at a time, except for cancel() and close()."""
+    """Files of an HDFS. For one thread at a time, except for close()."""
 
     def __init__(self, fs: Any, timeout: float, creation: dict[str, str]) -> None:
         """`fs` is fsspec's filesystem; `creation`: properties of new files, such as their replication."""
@@ -111,15 +111,12 @@ class WebHdfs:
     def _delete(self, path: str) -> bool:
         return bool(_in_answer(self._request("DELETE", "DELETE", path, recursive="false"), "boolean"))
 
-    def cancel(self) -> None:
-        self._cancellation.cancel()
-
     @property
-    def cancelled(self) -> bool:
+    def is_closed(self) -> bool:
         return self._cancellation.cancelled
 
     def close(self) -> None:
-        self.cancel()
+        self._cancellation.cancel()
         self._transport.forget()
         self._fs.session.close()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ....errors import ConfigError, Unreachable
 from ...contract import Way
 from ..output import AppendOutput
-from ..tree import TreeDialect, host_and_port, require_kind, require_known
+from ..tree import TreeDialect, host_and_port, require_kinds, require_known
 from .client import HdfsError, WebHdfs
 
 if TYPE_CHECKING:
@@ -31,17 +31,13 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebHdfsDi
     from fsspec.implementations.webhdfs import WebHDFS
 
     require_known("webhdfs", options, WebHDFS, *_CREATION, "timeout")
-    for name in ("host", "token", "user", "password", "proxy_to"):
-        require_kind("webhdfs", options, name, str)
-    for name in ("kerberos", "use_https"):
-        require_kind("webhdfs", options, name, bool)
-    for name in ("kerb_kwargs", "data_proxy"):
-        require_kind("webhdfs", options, name, dict)
-    require_kind("webhdfs", options, "session_verify", bool, str)
-    require_kind("webhdfs", options, "session_cert", str, list)
-    require_kind("webhdfs", options, "timeout", int, float)
-    for name in _CREATION:
-        require_kind("webhdfs", options, name, int, str)
+    require_kinds("webhdfs", options, (str,), "host", "token", "user", "password", "proxy_to")
+    require_kinds("webhdfs", options, (bool,), "kerberos", "use_https")
+    require_kinds("webhdfs", options, (dict,), "kerb_kwargs", "data_proxy")
+    require_kinds("webhdfs", options, (bool, str), "session_verify")
+    require_kinds("webhdfs", options, (str, list), "session_cert")
+    require_kinds("webhdfs", options, (int, float), "timeout")
+    require_kinds("webhdfs", options, (int, str), *_CREATION)
     given = {**WebHDFS._get_kwargs_from_urls(url), **options}  # noqa: SLF001
     host, port = host_and_port("webhdfs", given, 9870)
     creation = {_CREATION[name]: str(given.pop(name)) for name in _CREATION if given.get(name) is not None}
