@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 PACKAGE = "fsspec_gp_plugin"
 MOST_FRAMES = 18
 MOST_README_LINES = 130
+# The page that shows these frames.
+MAP = "docs/architecture.md"
 # The table of providers. `init` asks its own questions for some kinds of targets, and for the URL of all others.
 _PROTOCOL_TABLE = f"{PACKAGE}/providers.py"
 _QUESTIONS = f"{PACKAGE}/cli/init/kinds.py"
@@ -87,6 +89,8 @@ def problems(root: Path) -> Iterator[str]:
     frames = trace()
     if len(frames) > MOST_FRAMES:
         yield f"from main() to sendall() there are {len(frames)} frames, and may be {MOST_FRAMES}: {' > '.join(frames)}"
+    if "\n".join(["```text", *frames, "```"]) not in (root / MAP).read_text():
+        yield f"{MAP} shows other frames than those that `--figures` prints"
     lines = len((root / "README.md").read_text().splitlines())
     if lines > MOST_README_LINES:
         yield f"README.md has {lines} lines, and may have {MOST_README_LINES}"
