@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from ..storage.contract import Store
 
 
-def list_backups(arguments: Sequence[str]) -> int:
+def list_backups(argv: Sequence[str]) -> int:
     """One line for each backup, the latest last."""
     parser = Parser("list")
     parser.add_replica()
     parser.add_json()
-    asked = parser.parse_args(arguments)
-    with open_target(asked.config, replica=asked.replica) as (config, store):
+    arguments = parser.parse_args(argv)
+    with open_target(arguments.config, replica=arguments.replica) as (config, store):
         backups = survey(store)
         find_broken(store, backups)
         owners = ownerships(store, backups)
-    copies = _copies(asked.config) if config.replica is not None else None
-    if asked.json:
+    copies = _copies(arguments.config) if config.replica is not None else None
+    if arguments.json:
         told = [{**_summary(one, owners[one.timestamp]), **_copy_of(one, copies)} for one in backups]
         render.as_json({"url": config.url, "backups": told})
     elif not backups:
@@ -108,17 +108,19 @@ def _copy_of(backup: Backup, copies: dict[str, Backup] | StorageError | None) ->
     return {"replica": copy.shown_state if whole else "incomplete"}
 
 
-def info(arguments: Sequence[str]) -> int:
+def info(argv: Sequence[str]) -> int:
     """All that is known of one backup."""
     parser = Parser("info")
     parser.add_timestamp()
     parser.add_replica()
     parser.add_json()
-    asked = parser.parse_args(arguments)
-    with open_target(asked.config, replica=asked.replica) as (config, store):
-        found = survey(store, asked.timestamp)
+    arguments = parser.parse_args(argv)
+    with open_target(arguments.config, replica=arguments.replica) as (config, store):
+        found = survey(store, arguments.timestamp)
         if not found:
-            raise NotFound(f"there is no backup {asked.timestamp} at {config.url}; `list` shows those that there are")
+            raise NotFound(
+                f"there is no backup {arguments.timestamp} at {config.url}; `list` shows those that there are"
+            )
         [backup] = found
         headers = _headers(store, backup)
         with Inspector(config.place, store, ()).inspected(backup) as (inspected, _):
@@ -132,7 +134,7 @@ def info(arguments: Sequence[str]) -> int:
         "problems": inspected.problems,
         **fields_of(backup, inspected),
     }
-    if asked.json:
+    if arguments.json:
         render.as_json(told)
     else:
         _show(told, backup, inspected)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _DAY = 86400.0
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Status 0 where nothing is wrong, 1 where something could not be looked for or removed."""
     parser = Parser("cleanup")
     parser.add_older_than("leave what was begun or written to later than so long ago (24h)")
@@ -30,29 +30,29 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--run", metavar="TIMESTAMP", type=timestamp, help=of_run)
     parser.add_yes()
     parser.add_json()
-    asked = parser.parse_args(arguments)
-    if asked.run and asked.older_than is not None:
+    arguments = parser.parse_args(argv)
+    if arguments.run and arguments.older_than is not None:
         raise UsageError("--run names a run, whatever its age: leave out --older-than")
     now = time.time()
     problems: list[str] = []
-    with open_target(asked.config) as (config, store):
-        if asked.run:
-            found = leftovers_of(store, asked.run, problems.append)
+    with open_target(arguments.config) as (config, store):
+        if arguments.run:
+            found = leftovers_of(store, arguments.run, problems.append)
         else:
-            age = _DAY if asked.older_than is None else asked.older_than
+            age = _DAY if arguments.older_than is None else arguments.older_than
             found = find_leftovers(store, now - age, problems.append)
         told = [_described(one, now) for one in found]
         ended: Unreachable | KeyboardInterrupt | None = None
         try:
             for one, row in zip(found, told, strict=True):
-                if asked.yes and not one.stays:
+                if arguments.yes and not one.stays:
                     _remove(store, config.place, one, row)
         except (Unreachable, KeyboardInterrupt) as error:
             ended = error  # what was removed before is told all the same
-    if asked.json:
-        render.as_json({"url": config.url, "done": asked.yes, "leftovers": told, "problems": problems})
+    if arguments.json:
+        render.as_json({"url": config.url, "done": arguments.yes, "leftovers": told, "problems": problems})
     else:
-        _show(config.url, told, problems, asked.run, done=asked.yes)
+        _show(config.url, told, problems, arguments.run, done=arguments.yes)
     if ended is not None:
         raise ended
     return 1 if problems or any(row["action"] == "failed" for row in told) else 0

@@ -19,12 +19,12 @@ instead. Its key is that of KEYFILE, gpbackup's file of keys, made when there is
 $COORDINATOR_DATA_DIRECTORY/.encrypt. `password_encryption: on` makes gpbackup pass the key to all hosts."""
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     parser = Parser("encrypt-secret")
     parser.description = _DESCRIPTION
     parser.add_argument("keyfile", metavar="KEYFILE", nargs="?", help="the file of keys")
-    path = parser.parse_args(arguments).keyfile or key_file(os.environ)
+    path = parser.parse_args(argv).keyfile or key_file(os.environ)
     if path is None:
         raise UsageError("neither COORDINATOR_DATA_DIRECTORY nor MASTER_DATA_DIRECTORY is set: name the file of keys")
     secret = _asked()

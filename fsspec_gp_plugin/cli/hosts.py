@@ -67,15 +67,15 @@ def _command(text: str) -> str:
     raise argparse.ArgumentTypeError("it is empty")
 
 
-def hosts_of(asked: argparse.Namespace) -> list[str]:
+def hosts_of(arguments: argparse.Namespace) -> list[str]:
     """The hosts that were asked for, each once; UsageError where there is none, or a name that is none."""
-    found = (asked.hosts or "").split(",")
-    if asked.hostfile is not None:
+    found = (arguments.hosts or "").split(",")
+    if arguments.hostfile is not None:
         try:
-            lines = Path(asked.hostfile).read_text("utf-8").splitlines()
+            lines = Path(arguments.hostfile).read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(
-                f"--hostfile {asked.hostfile} can't be read: {getattr(error, 'strerror', error)}"
+                f"--hostfile {arguments.hostfile} can't be read: {getattr(error, 'strerror', error)}"
             ) from error
         found += [line.partition("#")[0] for line in lines]
     hosts = list(dict.fromkeys(filter(None, (host.strip() for host in found))))

@@ -37,28 +37,28 @@ _LAST = (
 )
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Status 0, or that of the error by which the target could not be looked at, which is told as a metric, too."""
     parser = Parser("metrics")
     parser.add_argument("--output", metavar="FILE", help="write to a file, whole or not at all, with mode 0644")
     parser.add_json()
-    asked = parser.parse_args(arguments)
+    arguments = parser.parse_args(argv)
     begun, now = time.monotonic(), time.time()
     failed: StorageError | None = None
     found: dict[str, Any] = {}
     try:
-        with open_target(asked.config) as (_, store):
+        with open_target(arguments.config) as (_, store):
             backups = survey(store)
             find_broken(store, backups)
             found = _described(backups, ownerships(store, backups), now)
     except StorageError as error:
         failed = error
     state = {"up": failed is None, "scrape_duration_seconds": round(time.monotonic() - begun, 6), **found}
-    text = render.json_of(state) if asked.json else _exposed(state)
-    if asked.output is None:
+    text = render.json_of(state) if arguments.json else _exposed(state)
+    if arguments.output is None:
         sys.stdout.write(text)
     else:
-        _replace(asked.output, text)
+        _replace(arguments.output, text)
     if failed is not None:
         raise failed
     return 0

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..storage.contract import ObjectInfo, Store
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Status 1 where a backup could not be deleted, and where a run that has shown no sign of life for a day holds what
     the policy lets go; else 0.
     """
@@ -36,27 +36,27 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_older_than("let a backup go that is older")
     parser.add_yes()
     parser.add_json()
-    asked = parser.parse_args(arguments)
-    if asked.keep_full is None and asked.older_than is None:
+    arguments = parser.parse_args(argv)
+    if arguments.keep_full is None and arguments.older_than is None:
         raise UsageError(
             "name a policy: --keep-full N, --older-than AGE, or both, where a backup goes if both allow it"
         )
-    policy = Policy(asked.keep_full, asked.older_than)
-    with open_target(asked.config, attended=False) as (config, store):
+    policy = Policy(arguments.keep_full, arguments.older_than)
+    with open_target(arguments.config, attended=False) as (config, store):
         found = _Found(store, policy)
         stuck = found.stuck
         rows = [found.described(verdict) for verdict in found.verdicts]
         ended: StorageError | KeyboardInterrupt | None = None
         try:
-            if asked.yes:
+            if arguments.yes:
                 _delete(found, config.place, rows)
         except (StorageError, KeyboardInterrupt) as error:
             ended = error  # what was deleted before is told all the same
-    if asked.json:
-        answer = {"url": config.url, "done": asked.yes, "policy": str(policy), "unfinished": found.unfinished}
+    if arguments.json:
+        answer = {"url": config.url, "done": arguments.yes, "policy": str(policy), "unfinished": found.unfinished}
         render.as_json({**answer, "backups": rows})
     else:
-        _show(config.url, rows, found.unfinished, done=asked.yes)
+        _show(config.url, rows, found.unfinished, done=arguments.yes)
     if ended is not None:
         raise ended
     return 1 if any(row["action"] == "failed" or row["held_by"] in stuck for row in rows) else 0

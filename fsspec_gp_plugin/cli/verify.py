@@ -31,7 +31,7 @@ _AT_ONCE = 8
 _NOT_ALL_CHECKED = 4
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Status 0 where everything was checked and is as it was backed up, 1 where something is wrong, 4 where nothing was
     found to be wrong, but not everything could be checked.
     """
@@ -43,20 +43,22 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_replica()
     parser.add_json()
-    asked = parser.parse_args(arguments)
+    arguments = parser.parse_args(argv)
     found: list[tuple[Backup, Found]] = []
-    with open_target(asked.config, replica=asked.replica) as (config, store):
-        backups = survey(store, asked.timestamp or "")
-        if asked.timestamp and not backups:
-            raise NotFound(f"there is no backup {asked.timestamp} at {config.url}; `list` shows those that there are")
+    with open_target(arguments.config, replica=arguments.replica) as (config, store):
+        backups = survey(store, arguments.timestamp or "")
+        if arguments.timestamp and not backups:
+            raise NotFound(
+                f"there is no backup {arguments.timestamp} at {config.url}; `list` shows those that there are"
+            )
         settings = DownloadSettings(config.restore_multipart_chunksize, 1)
-        inspector = Inspector(config.place, store, backups if not asked.timestamp else ())
+        inspector = Inspector(config.place, store, backups if not arguments.timestamp else ())
         for backup in backups:
-            one = _verified(inspector, store, backup, settings, asked)
+            one = _verified(inspector, store, backup, settings, arguments)
             found.append((backup, one))
-            if not asked.quick:
-                _write_down(store, backup, asked.shard, one)
-    if asked.json:
+            if not arguments.quick:
+                _write_down(store, backup, arguments.shard, one)
+    if arguments.json:
         render.as_json({"url": config.url, "backups": [_told(*one) for one in found]})
     elif not found:
         render.line(f"There are no backups at {config.url}")
@@ -66,12 +68,12 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if "failed" in results else _NOT_ALL_CHECKED if "unchecked" in results else 0
 
 
-def _verified(inspector: Inspector, store: Store, backup: Backup, settings: DownloadSettings, asked: Any) -> Found:
+def _verified(inspector: Inspector, store: Store, backup: Backup, settings: DownloadSettings, arguments: Any) -> Found:
     """What is found of one backup, all of it in the first part, and only what is read in the others."""
-    part, parts = asked.shard
+    part, parts = arguments.shard
     begun = inspector.named if part else inspector.inspected
     with begun(backup) as (found, objects):
-        if not asked.quick:
+        if not arguments.quick:
             found.right = found.size = 0
             wanted = (one for one in objects if one.crc32c % parts == part)
             _read_all(store, backup, settings, wanted, found, backup.size // parts)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FOLDER = "fsspec_gp_plugin_bench/"
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Status 0; what can't be done raises."""
     parser = Parser("bench")
     parser.add_argument("--size", metavar="SIZE", type=_size, default=256 << 20, help="bytes of a stream (256MB)")
@@ -34,21 +34,21 @@ def main(arguments: Sequence[str]) -> int:
         "--seconds", metavar="N", type=_from_one_to(3600), default=110, help="about how long it may take (110)"
     )
     parser.add_json()
-    asked = parser.parse_args(arguments)
+    arguments = parser.parse_args(argv)
     left: list[str] = []
-    with interruptible(), open_target(asked.config) as (config, store), render.status() as say:
+    with interruptible(), open_target(arguments.config) as (config, store), render.status() as report_status:
         prefix = f"{FOLDER}{unique_name('.')}/"
-        bench = Bench(config, store, prefix, asked, left.append)
+        bench = Bench(config, store, prefix, arguments, left.append)
         try:
-            bench.run(say)
+            bench.run(report_status)
         finally:
-            say("deleting what was written")
+            report_status("deleting what was written")
             try:
                 delete_all(store, prefix, left.append)
             except PluginError as error:
                 left.append(f"what was written below {prefix} stays behind: {error}")
             bench.close()
-    if asked.json:
+    if arguments.json:
         render.as_json({**as_mapping(bench), "judged": HOW, "left": left})
     else:
         show(bench)

@@ -41,38 +41,38 @@ class Tables:
 class Bench:
     """One run of it: what is measured stands here afterwards."""
 
-    def __init__(self, config: Config, store: Store, prefix: str, asked: Any, note: Callable[[str], None]) -> None:
+    def __init__(self, config: Config, store: Store, prefix: str, arguments: Any, note: Callable[[str], None]) -> None:
         """All is written below `prefix`, for the caller to delete."""
         self.config = config
-        self.streams = asked.streams
-        self.asked_size = self.size = asked.size
+        self.streams = arguments.streams
+        self.requested_size = self.size = arguments.size
         self.up: list[Measured] = []
         self.down: list[Measured] = []
         self.tables = Tables([], [])
         self.tuned: dict[str, Tuned] = {}
         self._store = store
-        self._count = asked.tables
-        self._seconds = float(asked.seconds)
+        self._count = arguments.tables
+        self._seconds = float(arguments.seconds)
         self._traffic = Traffic(store, note)
-        self._content = Content(asked.size)
+        self._content = Content(arguments.size)
         self._keys = [f"{prefix}stream_{number}" for number in range(self.streams)]
         self._prefix = prefix
 
-    def run(self, say: Callable[[str], None]) -> None:
+    def run(self, report: Callable[[str], None]) -> None:
         """Measure all; `say` is told what is under way."""
         started = time.monotonic()
-        say("looking how fast the target is")
+        report("looking how fast the target is")
         rate = self._pilot()
         # Up and down, so that all runs together stay within their share.
         affordable = int(rate * self._seconds * _FOR_STREAMS / (2 * _RUNS) / self.streams)
         self.size = min(self.size, max(_LEAST, affordable >> 20 << 20))
         for number in range(_RUNS):
-            say(f"streams, run {number + 1} of {_RUNS}")
+            report(f"streams, run {number + 1} of {_RUNS}")
             self.up.append(self._send(self.size, Setting(0, 0)))
             self.down.append(self._fetch(Setting(0, 0)))
-        say("small tables")
+        report("small tables")
         self._measure_tables(self._seconds * _FOR_TABLES)
-        self._tune(say, started + self._seconds)
+        self._tune(report, started + self._seconds)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -124,7 +124,7 @@ class Bench:
             if time.monotonic() > end:
                 break
 
-    def _tune(self, say: Callable[[str], None], end: float) -> None:
+    def _tune(self, report: Callable[[str], None], end: float) -> None:
         if self._store.files is not None or self.config.max_bandwidth:
             why = (
                 "on a disk the kernel copies: these settings make no difference"
@@ -134,15 +134,15 @@ class Bench:
             self.tuned = {way: Tuned(why=why) for way in ("backup", "restore")}
             return
         rate = statistics.median(one.rate for one in self.up) / self.streams
-        size = min(self.asked_size, max(_LEAST_RUN, int(rate * _RUN_SECONDS)))
+        size = min(self.requested_size, max(_LEAST_RUN, int(rate * _RUN_SECONDS)))
         capabilities = self._store.capabilities
 
         def up(setting: Setting) -> float:
-            say(f"backup by {setting.requests} requests of {format_size(setting.chunk)}")
+            report(f"backup by {setting.requests} requests of {format_size(setting.chunk)}")
             return self._send(size, setting).rate
 
         def down(setting: Setting) -> float:
-            say(f"restore by {setting.requests} requests of {format_size(setting.chunk)}")
+            report(f"restore by {setting.requests} requests of {format_size(setting.chunk)}")
             return self._fetch(setting, 2 * _RUN_SECONDS).rate
 
         half = max(0.0, end - time.monotonic()) / 2

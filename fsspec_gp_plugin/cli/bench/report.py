@@ -45,7 +45,7 @@ def recommended(bench: Bench) -> dict[str, str]:
 
 def show(bench: Bench) -> None:
     """For people."""
-    if bench.size < bench.asked_size:
+    if bench.size < bench.requested_size:
         render.line(f"Streams of {format_size(bench.size)}, so that all ends in time; more --seconds make them longer")
         render.line("")
     what = f"{bench.streams} stream{'s' * (bench.streams > 1)} of {format_size(bench.size)}"

@@ -56,7 +56,7 @@ class _Host:
         }
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Install, copy the configuration, check; one row for each host. Returns 1 if any of them failed."""
     parser = Parser("deploy")
     parser.add_argument("directory", metavar="DIR", help="where the tree is to be on each host: an absolute path")
@@ -67,14 +67,14 @@ def main(arguments: Sequence[str]) -> int:
         "--python", metavar="PATH", default="", help="Python on the hosts, where it is in no usual place"
     )
     parser.add_json()
-    asked = parser.parse_args(arguments)
-    directory = _absolute("DIR", asked.directory)
-    python = asked.python and _absolute("--python", asked.python)
-    bundle = read_bundle(Path(asked.bundle))
+    arguments = parser.parse_args(argv)
+    directory = _absolute("DIR", arguments.directory)
+    python = arguments.python and _absolute("--python", arguments.python)
+    bundle = read_bundle(Path(arguments.bundle))
     token = secrets.token_hex(4)
     executable = f"{directory}/bin/{PROGRAM}"
-    config, content, notes = _config(asked.config, executable) if asked.config else ("", b"", [])
-    hosts = [_Host(name) for name in hosts_of(asked)]
+    config, content, notes = _config(arguments.config, executable) if arguments.config else ("", b"", [])
+    hosts = [_Host(name) for name in hosts_of(arguments)]
 
     def run(step: str, line: str, stdin: bytes | Path, then: Callable[[_Host, Result], None]) -> None:
         """Do a step on all hosts where nothing has failed."""
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
             sys.stderr.write(f"{step}: {len(names)} host{'s' * (len(names) > 1)} …\n")
         for host in names.values():
             host.step = step
-        for result in run_on(list(names), line, stdin, asked.ssh) if names else ():
+        for result in run_on(list(names), line, stdin, arguments.ssh) if names else ():
             then(names[result.host], result)
 
     # Before the tree that this very process runs from may be exchanged: what will have to be loaded for the answer.
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
     run("version", shlex.join([executable, "--version"]), b"", _note_version)
     if config:
         run("doctor", shlex.join([executable, "doctor", config, "--quick", "--json"]), b"", _note_doctor)
-    if asked.json:
+    if arguments.json:
         told = {"directory": directory, "version": bundle.version, "config": config or None, "notes": notes}
         render.as_json({**told, "hosts": [host.as_json() for host in hosts]})
     else:

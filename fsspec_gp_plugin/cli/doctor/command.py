@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Status 0 where all steps succeed, with warnings or without, 1 where one failed, 2 where it is the configuration,
     3 where the target is out of reach; of several hosts, 1 where one of them is not well or differs.
     """
@@ -29,30 +29,30 @@ def main(arguments: Sequence[str]) -> int:
     hosts.add_arguments(parser)
     parser.add_replica()
     parser.add_json()
-    asked = parser.parse_args(arguments)
-    path = os.path.abspath(asked.config)
-    if asked.hosts is not None or asked.hostfile is not None:
+    arguments = parser.parse_args(argv)
+    path = os.path.abspath(arguments.config)
+    if arguments.hosts is not None or arguments.hostfile is not None:
         from .many_hosts import compare
 
-        return compare(asked, path)
-    return _on_this_host(path, asked)
+        return compare(arguments, path)
+    return _on_this_host(path, arguments)
 
 
-def _on_this_host(path: str, asked: Any) -> int:
+def _on_this_host(path: str, arguments: Any) -> int:
     from ...log import Log, take_over_library_logging
 
-    steps = Steps(_ignore if asked.json else _show)
+    steps = Steps(_ignore if arguments.json else _show)
     with interruptible():
         config = host.look_at_the_configuration(steps, path)
         log = Log(verbosity=config.logger_verbosity) if config is not None else Log()
         take_over_library_logging(log, keep_streams=True)
         host.look_at_the_host(steps, config)
         if config is not None:
-            wanted = required_replica(config) if asked.replica else config
-            target.try_the_target(steps, wanted, quick=asked.quick, sees=asked.sees)
+            wanted = required_replica(config) if arguments.replica else config
+            target.try_the_target(steps, wanted, quick=arguments.quick, sees=arguments.sees)
         else:
-            steps.skip(target.all_steps(quick=asked.quick), "the configuration can't be used")
-    if asked.json:
+            steps.skip(target.all_steps(quick=arguments.quick), "the configuration can't be used")
+    if arguments.json:
         render.as_json(
             {
                 "host": private.host(),

@@ -30,17 +30,17 @@ _LONGEST = 240.0
 _MOST_OUTPUT = 1 << 20
 
 
-def compare(asked: Any, path: str) -> int:
+def compare(arguments: Any, path: str) -> int:
     """Status 0 where all of them are well and like this one, else 1."""
     load_config(path)  # what is wrong with it here is told once
-    hosts = hosts_of(asked)
+    hosts = hosts_of(arguments)
     ours = fingerprint(path)
-    with render.status() as say, _written_here(path, replica=asked.replica) as sees:
+    with render.status() as say, _written_here(path, replica=arguments.replica) as sees:
         say(f"asking {len(hosts)} hosts")
-        line = shlex.join([executable(), "doctor", path, "--json", *_flags(asked), *sees])
-        results = run_on(hosts, line, ssh=asked.ssh, longest=_LONGEST)
+        line = shlex.join([executable(), "doctor", path, "--json", *_flags(arguments), *sees])
+        results = run_on(hosts, line, ssh=arguments.ssh, longest=_LONGEST)
     rows = [_row(result.host, _answer(result), ours) for result in results]
-    if asked.json:
+    if arguments.json:
         render.as_json({"version": __version__, "configuration": ours, "hosts": rows})
     else:
         cells = [(row["host"], row["result"], row["version"] or "?", _told(row)) for row in rows]
@@ -71,13 +71,13 @@ def _written_here(path: str, *, replica: bool) -> Iterator[list[str]]:
                 store.delete_empty_directories(key.rpartition("/")[0] + "/")
 
 
-def _flags(asked: Any) -> list[str]:
-    return [f"--{name}" for name in ("quick", "replica") if getattr(asked, name)]
+def _flags(arguments: Any) -> list[str]:
+    return [f"--{name}" for name in ("quick", "replica") if getattr(arguments, name)]
 
 
-def _answer(asked: Result) -> dict[str, Any] | str:
+def _answer(arguments: Result) -> dict[str, Any] | str:
     """What doctor says there, or why there is no answer."""
-    out = asked.out[:_MOST_OUTPUT]
+    out = arguments.out[:_MOST_OUTPUT]
     try:
         # Whatever a login shell prints comes before.
         answer = json.loads(out[max(0, out.find("{")) :])
@@ -85,15 +85,15 @@ def _answer(asked: Result) -> dict[str, Any] | str:
             return dict(answer)
     except (ValueError, KeyError, TypeError):
         pass
-    if asked.status == TOO_LONG:
-        return asked.reason
-    lines = (asked.err.strip() or out.strip()).splitlines()
+    if arguments.status == TOO_LONG:
+        return arguments.reason
+    lines = (arguments.err.strip() or out.strip()).splitlines()
     said = f" ({scrub(lines[-1])[:200]})" if lines else ""
-    if asked.status == UNREACHED:
-        return f"ssh can't reach it{said}; try `ssh {asked.host}` by hand: it must ask for nothing"
-    if asked.status in (126, 127):
+    if arguments.status == UNREACHED:
+        return f"ssh can't reach it{said}; try `ssh {arguments.host}` by hand: it must ask for nothing"
+    if arguments.status in (126, 127):
         return f"{executable()} can't be run there{said}; install the plugin at the same path"
-    return f"it gives no answer, status {asked.status}{said}; install the same version there"
+    return f"it gives no answer, status {arguments.status}{said}; install the same version there"
 
 
 def _row(host: str, answer: dict[str, Any] | str, ours: str) -> dict[str, Any]:

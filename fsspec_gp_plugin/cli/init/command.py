@@ -30,7 +30,7 @@ _NOT_BY_OPTION = {
 }
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Ask what is not given, write, load what was written, and say what comes next."""
     parser = Parser("init")
     parser.add_argument("file", metavar="FILE", nargs="?", help="the configuration file to be made")
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--force", action="store_true", help="replace files that exist")
     parser.add_json()
-    answers = _Answers(parser.parse_args(arguments))
+    answers = _Answers(parser.parse_args(argv))
     answers.collect()
     answers.write()
     config = load_config(answers.file)
@@ -87,16 +87,16 @@ def main(arguments: Sequence[str]) -> int:
 class _Answers:
     """What was given and asked: `storage` for the configuration, `secrets` for the file of secrets."""
 
-    def __init__(self, asked: argparse.Namespace) -> None:
-        self.json: bool = asked.json
-        self.file: str = asked.file or ""
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.json: bool = arguments.json
+        self.file: str = arguments.file or ""
         self.secrets: dict[str, Any] = {}
         self.storage: dict[str, Any] = {}
         self.options = {}
-        self._force: bool = asked.force
-        self._url: str = asked.url or ""
-        self._secrets_file: str = asked.secrets_file or ""
-        for name, value in map(pair, asked.option):
+        self._force: bool = arguments.force
+        self._url: str = arguments.url or ""
+        self._secrets_file: str = arguments.secrets_file or ""
+        for name, value in map(pair, arguments.option):
             if name in _NOT_BY_OPTION:
                 raise UsageError(f"--option {name}: use {_NOT_BY_OPTION[name]}")
             if name == "replica_url":
@@ -105,8 +105,8 @@ class _Answers:
             if secret or (is_secret_key(name) and value not in ("on", "off")):
                 raise UsageError(f"--option {name}: a secret is none of the configuration's; use --secrets-file")
             self.options[name] = value
-        for name, value in map(pair, asked.storage_option):
-            self._give(name, value, insisted=asked.secrets_in_arguments)
+        for name, value in map(pair, arguments.storage_option):
+            self._give(name, value, insisted=arguments.secrets_in_arguments)
 
     @property
     def secrets_file(self) -> str:
