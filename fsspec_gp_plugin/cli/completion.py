@@ -72,7 +72,7 @@ fi
 def main(argv: Sequence[str]) -> int:
     """Print the script; returns the exit status."""
     parser = Parser("completion")
-    parser.add_argument("shell", choices=("bash", "zsh"), help="for which shell")
+    parser.add_argument("shell", choices=("bash", "zsh"), help="the shell")
     render.text((bash if parser.parse_args(argv).shell == "bash" else zsh)())
     return 0
 

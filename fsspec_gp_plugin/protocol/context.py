@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..backups.settings import download_settings, upload_settings
 from ..commands import COMMANDS
-from ..config.units import format_size
+from ..config.values import format_size
 from ..errors import LocalFileError, PluginError
 from ..storage.retry_policy import UNATTENDED_SECONDS
 from ..transfer.download import Download
