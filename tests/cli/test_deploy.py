@@ -270,7 +270,7 @@ def test_what_fails_leaves_the_old_tree(cluster: Cluster, tmp_path: Path) -> Non
     (cluster.hosts / "a/other").mkdir()
     (cluster.hosts / "a/other/precious").write_text("data")
     told = cluster.run(f"{cluster.hosts}/HERE/other", "--bundle", f"{tmp_path}/old.tar.gz", status=1)
-    assert "is something else" in told["a"]["problem"]
+    assert "holds something other" in told["a"]["problem"]
     assert told["b"]["state"] == "ok"
     assert cluster.left("a", "other") == ["precious"]
 
@@ -311,7 +311,7 @@ def test_the_configuration_goes_along_and_the_doctor_looks(cluster: Cluster, tmp
         ("opt/plugin --hosts a", "expected an absolute path"),
         ("/ --hosts a", "expected an absolute path"),
         ("/opt/plugin", "no hosts are given"),
-        ("/opt/plugin --hosts a,-oProxyCommand=x", "'-oProxyCommand=x' is not the name of a host"),
+        ("/opt/plugin --hosts a,-oProxyCommand=x", "'-oProxyCommand=x' is not a host name"),
         ("/opt/plugin --hosts ,", "no hosts are given"),
         ("/opt/plugin --hostfile /not/there", "--hostfile /not/there can't be read"),
         ("/opt/plugin --hosts a --bundle /not/there", "--bundle /not/there can't be read"),

@@ -178,10 +178,10 @@ def test_the_configuration_is_looked_at(local: Plugin, tmp_path: Path) -> None:
     for named, words in (
         ("", "is missing"),
         ("bin/fsspec_gp_plugin", "not an absolute path"),
-        (str(program), "is no file"),
-        (str(program), "may not be executed"),
+        (str(program), "is not a file"),
+        (str(program), "is not executable"),
     ):
-        if words == "may not be executed":
+        if words == "is not executable":
             program.write_text("#!/bin/sh\n")
         local.config.write_text(text.replace(str(EXECUTABLE), named))
         steps = examined(local, "--quick", status=2)

@@ -76,7 +76,7 @@ esac
     lines = local.shell(f"{line} --hosts far,same").out.decode().splitlines()
     assert [text.split()[:2] for text in lines] == [["HOST", "RESULT"], ["far", "failed"], ["same", "ok"]]
     local.shell(f"{line} --hosts ,").failed("no hosts are given", status=2)
-    local.shell(f"{line} --hosts=-oProxyCommand=x").failed("is not the name of a host", status=2)
+    local.shell(f"{line} --hosts=-oProxyCommand=x").failed("is not a host name", status=2)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="does not apply: only root makes mount namespaces")

@@ -179,4 +179,4 @@ def test_a_run_without_a_sign_of_life_for_a_day_is_told_by_the_status(local: Plu
 
 def test_a_policy_must_be_named(local: Plugin) -> None:
     local.run("prune", "--yes").failed("no policy is given", status=2)
-    local.run("prune", "--keep-full", "0").failed("is no number of backups", status=2)
+    local.run("prune", "--keep-full", "0").failed("is not a number of backups", status=2)

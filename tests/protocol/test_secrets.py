@@ -148,7 +148,7 @@ def test_encrypted_values_are_opened_by_the_key_that_gpbackup_passes(
     assert "[WARNING]" not in plugin.database.log() or "(key)" in plugin.database.log()
     # A person on the coordinator needs no key in the file.
     write_config(plugin.config, url, options)
-    plugin.run("list_directory").failed("encrypted values, but there is no key to them", status=2)
+    plugin.run("list_directory").failed("encrypted values, but there is no key for them", status=2)
     plugin.database.extra = {"COORDINATOR_DATA_DIRECTORY": str(tmp_path)}
     plugin.run("list_directory").succeeded()
     keys.chmod(0o644)
@@ -164,7 +164,7 @@ def test_an_encrypted_value_and_a_key_that_do_not_fit_are_told(local: Plugin, tm
         done = local.run("list_directory").failed("was encrypted with another key, or is damaged", status=2)
         assert value not in done.err
     write_config(local.config, "sftp://host.test/x", {"x": value}, fsspec_gp_plugin="too-short")
-    assert "too-short" not in local.run("list_directory").failed("none of this plugin's", status=2).err
+    assert "too-short" not in local.run("list_directory").failed("is not a key of this plugin", status=2).err
 
 
 def test_encrypt_secret_refuses_what_can_not_be(tmp_path: Path) -> None:

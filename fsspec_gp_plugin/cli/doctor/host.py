@@ -72,7 +72,7 @@ def _look_at_the_executable(step: Step, named: str) -> None:
         raise ConfigError(f"executablepath {named} is not an absolute path; write `executablepath: {ours}`")
     if not os.path.isfile(named):
         raise ConfigError(
-            f"executablepath {named} does not exist on this host; install the plugin there, or write {ours}"
+            f"executablepath {named} is not a file on this host; install the plugin there, or write {ours}"
         )
     if not os.access(named, os.X_OK):
         raise ConfigError(f"executablepath {named} is not executable; run `chmod +x {named}`")
