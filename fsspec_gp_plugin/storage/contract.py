@@ -1,4 +1,4 @@
-"""The contract between bytes in motion and places that keep them. It imports nothing of this package.
+"""The contract of all stores: what the code that moves bytes may expect of them. It imports nothing of this package.
 
 Keys are relative to the configured URL and have no leading slash. Every method may raise
 StorageError and its kinds (fsspec_gp_plugin.errors), already translated, with the key in the message.
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class ObjectInfo(NamedTuple):
-    """One object: its key, its size in bytes, what tells this version of it from another (or None), the CRC-32C of all
-    its bytes where the store has said it, and when it was written, in seconds since 1970, where a listing has told it.
-    `archived`: a listing has told that it can't be read before somebody restores it from the store's archive.
+    """One object: its key, its size in bytes, an identifier of this version or None, the CRC-32C of all its bytes if the
+    store keeps one, and when it was written, in seconds since 1970, if it comes from a listing.
+    `archived`: it can't be read before somebody restores it from the store's archive.
     """
 
     key: str
@@ -28,7 +28,7 @@ class ObjectInfo(NamedTuple):
     archived: bool = False
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are of the same bytes, whatever a listing has told of them."""
+        """Return whether both are the same bytes, even if only one of them comes from a listing."""
         return isinstance(other, ObjectInfo) and self[:4] == other[:4]
 
     def __ne__(self, other: object) -> bool:
@@ -39,8 +39,8 @@ class ObjectInfo(NamedTuple):
 
 
 class Upload(NamedTuple):
-    """An upload that nobody completed or aborted: the key of the object that it would make, when it was begun, in
-    seconds since 1970, or None where the store doesn't tell, and the store's own id of it.
+    """An upload that nobody completed or aborted: the key of its object, when it began, in seconds since 1970, or None if
+    the store doesn't say, and the store's id of it.
     """
 
     key: str
@@ -49,8 +49,8 @@ class Upload(NamedTuple):
 
 
 class Way(NamedTuple):
-    """How requests and answers travel: to which host, whether by TLS or something as safe, and whether it is verified
-    that this is the right host.
+    """How safely requests travel: to which host, whether encrypted by TLS or something as safe, and whether the host's
+    identity is verified.
     """
 
     host: str
@@ -59,7 +59,7 @@ class Way(NamedTuple):
 
     @classmethod
     def to(cls, url: str, *, is_verified: bool) -> Way:
-        """The way of HTTP requests to a URL."""
+        """Return the safety of HTTP requests to a URL."""
         parts = urlsplit(url)
         return cls(parts.hostname or "", parts.scheme == "https", is_verified)
 
@@ -72,7 +72,7 @@ class Capabilities(NamedTuple):
     cheaper than a writer. `creates`: create() can be called. `tested`: this package's tests hold this kind of store
     to what is promised here; any other filesystem of fsspec may keep less, or nothing for other processes, as one
     in memory does. `lists_by_prefix`: a listing of some names of a directory costs less than one of all. Sizes are
-    bytes; `max_parts` is None where the store has no limit. `first_part_shows`: what is said here of parts is not
+    bytes; `max_parts` is None where the store has no limit. `first_part_shows`: what stands here about parts is not
     sure before the first part of an object was written, and no other may be before; the store's capabilities are
     others then.
     """

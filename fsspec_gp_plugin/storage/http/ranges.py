@@ -1,5 +1,5 @@
-"""Whether an answer has the bytes that were asked for, of the version that was asked for: there are gateways that know
-no ranges, and caches that give others.
+"""Checks that a response has the requested range of the requested version: some gateways don't know ranges, and some
+caches send others.
 """
 
 from __future__ import annotations
@@ -24,26 +24,32 @@ def if_match(etag: str | None) -> dict[str, str]:
 
 def total_size(headers: Mapping[str, str], status: int) -> int | None:
     """Return the size of the whole object by the response to a ranged read or a HEAD; None if it doesn't say."""
-    told = headers.get("content-range", "").rpartition("/")[2] if status == 206 else headers.get("content-length")
-    return int(told) if told and told.isascii() and told.isdecimal() else None
+    size = headers.get("content-range", "").rpartition("/")[2] if status == 206 else headers.get("content-length")
+    return int(size) if size and size.isascii() and size.isdecimal() else None
 
 
 def require_range(
-    key: str, headers: Mapping[str, str], asked: tuple[int, int], size: int, version: str | None, *, tag: str = "etag"
+    key: str,
+    headers: Mapping[str, str],
+    requested: tuple[int, int],
+    size: int,
+    version: str | None,
+    *,
+    tag: str = "etag",
 ) -> None:
-    """The answer has bytes `asked[0]` to before `asked[1]` of an object of that size and version, which the header
-    `tag` tells. ObjectChanged where it is another object by now; Unreachable for other bytes, as another attempt may
-    pass by what gave them; StorageError where no ranges are sent.
+    """Require bytes `requested[0]` to before `requested[1]` of an object of that size and version, which the header `tag`
+    holds. Raises ObjectChanged if the object was replaced; Unreachable for other bytes, because a retry may avoid the
+    cache that sent them; StorageError if the server sends no ranges.
     """
-    start, end = asked
+    start, end = requested
     if version and headers.get(tag) and opaque(headers.get(tag)) != opaque(version):
         raise ObjectChanged(f"can't read {key}: the object was replaced while it was being read")
-    told = headers.get("content-range")
-    if told is None:
+    content_range = headers.get("content-range")
+    if content_range is None:
         if start == 0 and headers.get("content-length", str(size)) == str(size) and end <= size:
             return
         raise StorageError(f"can't read {key}: asked for bytes {start}-{end - 1}, but the server sends no ranges")
-    if not told.startswith(f"bytes {start}-{end - 1}/"):
-        raise Unreachable(f"can't read {key}: asked for bytes {start}-{end - 1}, and got {told[:100]!r}")
-    if not told.endswith((f"/{size}", "/*")):
-        raise ObjectChanged(f"can't read {key}: its size has changed, {told[:100]!r} instead of {size} bytes")
+    if not content_range.startswith(f"bytes {start}-{end - 1}/"):
+        raise Unreachable(f"can't read {key}: asked for bytes {start}-{end - 1}, and got {content_range[:100]!r}")
+    if not content_range.endswith((f"/{size}", "/*")):
+        raise ObjectChanged(f"can't read {key}: its size has changed, {content_range[:100]!r} instead of {size} bytes")
