@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class ObjectInfo(NamedTuple):
-    """One object: its key, its size in bytes, an identifier of this version or None, the CRC-32C of all its bytes if the
-    store keeps one, and when it was written, in seconds since 1970, if it comes from a listing.
+    """One object: its key, its size in bytes, an identifier of this version or None, the CRC-32C of all its bytes if
+    the store keeps one, and when it was written, in seconds since 1970, if it comes from a listing.
     `archived`: it can't be read before somebody restores it from the store's archive.
     """
 
@@ -39,8 +39,8 @@ class ObjectInfo(NamedTuple):
 
 
 class Upload(NamedTuple):
-    """An upload that nobody completed or aborted: the key of its object, when it began, in seconds since 1970, or None if
-    the store doesn't say, and the store's id of it.
+    """An upload that nobody completed or aborted: the key of its object, when it began, in seconds since 1970, or None
+    if the store doesn't say, and the store's id of it.
     """
 
     key: str

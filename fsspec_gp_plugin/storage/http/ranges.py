@@ -37,8 +37,8 @@ def require_range(
     *,
     tag: str = "etag",
 ) -> None:
-    """Require bytes `requested[0]` to before `requested[1]` of an object of that size and version, which the header `tag`
-    holds. Raises ObjectChanged if the object was replaced; Unreachable for other bytes, because a retry may avoid the
+    """Require bytes `requested[0]` to before `requested[1]` of an object of that size and version, which the header
+    `tag` holds. Raises ObjectChanged if the object was replaced; Unreachable for other bytes, as a retry may avoid the
     cache that sent them; StorageError if the server sends no ranges.
     """
     start, end = requested
