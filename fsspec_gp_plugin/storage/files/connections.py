@@ -25,7 +25,7 @@ class Connections:
 
     def __init__(self, dialect: Dialect) -> None:
         """Connects to nothing yet."""
-        self._dialect = dialect
+        self.dialect = dialect
         self._idle: list[Any] = []
         self._closed = False
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class Connections:
                 return self._idle.pop()
         try:
             with self.translating(doing):
-                return self._dialect.connect()
+                return self.dialect.connect()
         except StorageError as error:
             cause = error.__cause__
             # A certificate that is not trusted is a ValueError as well.
@@ -72,13 +72,13 @@ class Connections:
             if not self._closed and len(self._idle) < _MOST_IDLE and not getattr(fs, "is_closed", False):
                 self._idle.append(fs)
                 return
-        self._dialect.disconnect(fs)
+        self.dialect.disconnect(fs)
 
     def discard(self, fs: Any) -> None:
         """Close a broken connection, which ends a call that hangs on it, and the idle ones: they are likely to have
         broken with it.
         """
-        self._dialect.disconnect(fs)
+        self.dialect.disconnect(fs)
         self._close_idle()
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class Connections:
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
-            self._dialect.disconnect(connection)
+            self.dialect.disconnect(connection)
 
     @contextmanager
     def translating(self, doing: str) -> Iterator[None]:
@@ -101,4 +101,4 @@ class Connections:
         except PluginError:
             raise
         except Exception as error:
-            raise self._dialect.explain(error, doing) or translated(error, doing, before) from error
+            raise self.dialect.explain(error, doing) or translated(error, doing, before) from error

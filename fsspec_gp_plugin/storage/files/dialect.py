@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import StorageError, Unreachable
 from .bounded import Bounded
-from .output import FileOutput
-from .working_file import may_copy, rename
+from .output import FileOutput, may_copy, rename
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

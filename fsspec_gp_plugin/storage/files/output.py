@@ -1,16 +1,23 @@
-"""A working file that is being written."""
+"""An open working file, and how the whole file gets its name."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ...errors import StorageError
 from ..progress import note_sent
 
 if TYPE_CHECKING:
     from .bounded import Bounded
 
 _PIECE = 8 << 20
+# The modules of filesystems whose mv() is known to be one request, or one call of the system.
+_ONE_REQUEST = (
+    "fsspec.implementations.arrow", "fsspec.implementations.dbfs", "fsspec.implementations.ftp",
+    "fsspec.implementations.jupyter", "fsspec.implementations.local", "fsspec.implementations.sftp",
+    "fsspec.implementations.smb", "fsspec.implementations.webhdfs",
+)  # fmt: skip
 
 
 class Output(Protocol):
@@ -116,3 +123,63 @@ class AppendOutput:
 
     def release(self) -> bool:
         return not self._fs.is_closed
+
+
+def may_copy(filesystem: Any) -> bool:
+    """Whether a move may write the file at its new name bit by bit, as far as is known of that filesystem."""
+    kind = _kind(filesystem)
+    return _copies(kind) or not any(base.__module__ in _ONE_REQUEST for base in kind.__mro__)
+
+
+def rename(fs: Bounded, working: str, final: str, place: str) -> None:
+    """Give the file its name, replacing what has it. `place` stands before paths in messages.
+
+    That is one request where the filesystem has one, else a copy. A copy that fails leaves a part of the file at the
+    name, and an abandoned copy may still write to it. Raises StorageError where something may happen to that name
+    later: then it must not be tried again.
+    """
+    copies = may_copy(fs.filesystem)
+    for is_last in (False, True):
+        try:
+            _move(fs, working, final, place, copies=copies)
+        except Exception:
+            # Few of these filesystems rename onto an existing file; and a copy that failed leaves a part of one.
+            tries_again = not is_last or copies
+            if fs.is_closed or not tries_again or not fs.call("exists", final) or not fs.call("exists", working):
+                raise
+            try:
+                fs.call("rm_file", final)
+            except TimeoutError as error:
+                raise StorageError(f"{place}{final} was being removed, so it may still disappear") from error
+            if is_last:
+                raise
+        else:
+            return
+
+
+def _move(fs: Bounded, working: str, final: str, place: str, *, copies: bool) -> None:
+    # fsspec's own mv takes names for patterns, where ? and * have a meaning.
+    by_hand = _copies(_kind(fs.filesystem))
+    try:
+        fs.call("cp_file" if by_hand else "mv", working, final, moving=fs.last_size)
+    except TimeoutError as error:
+        if copies:
+            raise StorageError(f"{place}{final} was being written, so it may still change") from error
+        raise
+    if by_hand:
+        fs.call("rm_file", working)
+
+
+def _kind(filesystem: Any) -> type[Any]:
+    from fsspec.implementations.dirfs import DirFileSystem
+
+    while isinstance(filesystem, DirFileSystem):
+        filesystem = filesystem.fs
+    return type(filesystem)
+
+
+def _copies(kind: type[Any]) -> bool:
+    """Whether its mv() is fsspec's own, which copies and removes."""
+    from fsspec import AbstractFileSystem
+
+    return bool(kind.mv is AbstractFileSystem.mv)

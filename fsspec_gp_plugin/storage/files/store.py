@@ -96,7 +96,11 @@ class FsspecStore(Store):
         self._remove_appeared()
         raise_failures(delete_each(keys, delete, self.name))
 
-    def await_appearance(self, file: WorkingFile) -> None:
+    def working_file(self, key: str) -> WorkingFile:
+        """Return a working file for one attempt at an object; it makes no request yet."""
+        return WorkingFile(self.connections, self.path(key), self._await_appearance)
+
+    def _await_appearance(self, file: WorkingFile) -> None:
         """Look for a file again whenever something is deleted."""
         with self._lock:
             if file not in self._awaited:
@@ -154,7 +158,7 @@ class FsspecWriter(PartWriter):
         self._dialect = store.dialect
         self._key = key
         self._final = store.path(key)
-        self._working = WorkingFile(store, key)
+        self._working = store.working_file(key)
         self._earlier: list[WorkingFile] = []  # of attempts that failed
         self._replaces = replaces
         self._repeated = repeated
@@ -324,7 +328,7 @@ class FsspecWriter(PartWriter):
                     self._failure = str(error)
                     raise StorageError(str(error)) from error
                 self._earlier.append(self._working)
-                self._working = WorkingFile(self._store, self._key)
+                self._working = self._store.working_file(self._key)
             raise
         except Exception as error:
             self._failure = str(error)
