@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, NotFound, Unreachable
 from .error_tables import UNTRUSTED
-from .errors import causes, error_code
+from .error_translation import causes, error_code
 
 if TYPE_CHECKING:
     from .contract import Store

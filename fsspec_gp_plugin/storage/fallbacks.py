@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AlreadyExists, NotFound, StorageError, Unreachable
 from ..workers import Workers
-from .errors import error_code, http_status, translating
+from .error_translation import error_code, http_status, translating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

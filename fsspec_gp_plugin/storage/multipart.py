@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..checksum import combined, crc32c
 from ..errors import StorageError, Unreachable
 from .contract import Capabilities, ObjectInfo, PartWriter
-from .errors import error_code, http_status, translated, translating, was_never_sent
+from .error_translation import error_code, http_status, translated, translating, was_never_sent
 from .http.cancellation import Cancellation
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, PluginError
 from ..providers import OTHER, Provider, provider_of, scheme_of
-from .errors import translated
+from .error_translation import translated
 from .retry import with_retries
 
 if TYPE_CHECKING:

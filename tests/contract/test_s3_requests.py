@@ -9,7 +9,7 @@ import pytest
 
 from fsspec_gp_plugin.checksum import crc32c, in_base64
 from fsspec_gp_plugin.errors import AccessDenied, StorageError, Unreachable
-from fsspec_gp_plugin.storage.errors import translating
+from fsspec_gp_plugin.storage.error_translation import translating
 from fsspec_gp_plugin.storage.open import open_store
 from fsspec_gp_plugin.storage.s3.credentials import own_signer
 from fsspec_gp_plugin.storage.s3.senders import Request

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
-from fsspec_gp_plugin.storage.errors import translating
+from fsspec_gp_plugin.storage.error_translation import translating
 from fsspec_gp_plugin.storage.files.ftp import dialect as ftp_dialect
 
 

@@ -21,7 +21,7 @@ from fsspec_gp_plugin.integrity import claim, copy_mark, entry, host_mark, manif
 from fsspec_gp_plugin.storage.azure import answers as azure_answers
 from fsspec_gp_plugin.storage.azure import requests as azure_requests
 from fsspec_gp_plugin.storage.contract import ObjectInfo
-from fsspec_gp_plugin.storage.files.ftp import connection as ftp_connection
+from fsspec_gp_plugin.storage.files.ftp import ftplib_additions as ftp_connection
 from fsspec_gp_plugin.storage.files.web import dialect as web_page
 from fsspec_gp_plugin.storage.files.webhdfs import client as webhdfs_client
 from fsspec_gp_plugin.storage.gcs import requests as gcs_requests

@@ -15,7 +15,7 @@ from google.auth.exceptions import TransportError
 
 from fsspec_gp_plugin.errors import AccessDenied, CredentialsEnded, NotFound, ObjectChanged, StorageError, Unreachable
 from fsspec_gp_plugin.redaction import register
-from fsspec_gp_plugin.storage.errors import error_code, translated, translating
+from fsspec_gp_plugin.storage.error_translation import error_code, translated, translating
 from fsspec_gp_plugin.storage.gcs.requests import Refusal
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ..arguments import Parser
 from ..main import interruptible
 from ..open_target import open_target
 from .measuring import Bench
-from .report import as_mapping, show
+from .results import as_mapping, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

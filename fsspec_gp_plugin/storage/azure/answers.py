@@ -24,7 +24,7 @@ class ForeignAnswerError(Exception):
 
 
 class Refusal(Exception):
-    """A response without success, with the attributes of azure-core's errors, which storage/errors.py reads."""
+    """A response without success, with the attributes of azure-core's errors, which storage reads."""
 
     def __init__(self, status: int, headers: Mapping[str, str], text: str) -> None:
         """`text` is the body: XML, or whatever a gateway sends."""

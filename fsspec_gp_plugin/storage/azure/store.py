@@ -13,7 +13,7 @@ from ...checksum import combined, crc32c
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
 from ..contract import Capabilities, ObjectInfo, PartWriter, Store, Upload
 from ..credential_renewal import Renewable
-from ..errors import error_code, http_status, translating
+from ..error_translation import error_code, http_status, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
 from ..http.cancellation import Cancellation
 from ..http.ranges import require_range

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...errors import NotFound, StorageError
-from ..errors import error_code, translating
+from ..error_translation import error_code, translating
 from .answers import is_directory
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ...errors import AccessDenied, ConfigError, NotFound, PluginError, StorageError
-from ..errors import translated
+from ..error_translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...checksum import from_base64
 from ...errors import NotFound, StorageError, Unreachable
 from ..contract import ObjectInfo
-from ..errors import translating
+from ..error_translation import translating
 from ..http.ranges import total_size
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...checksum import crc32c, in_base64
 from ...errors import AccessDenied, NotFound, ObjectChanged, StorageError
-from ..errors import translating
+from ..error_translation import translating
 from .answers import described, no_object_missing
 from .xml import Xml
 

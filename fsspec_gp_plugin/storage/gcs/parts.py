@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from ...checksum import in_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
-from ..errors import http_status
+from ..error_translation import http_status
 from ..multipart import Begun, MultipartWriter
 from .answers import no_object_missing
 from .unfinished import abort, abort_listed, listed_below

@@ -42,7 +42,7 @@ class ForeignAnswerError(Exception):
 
 
 class Refusal(Exception):
-    """A response without success; storage/errors.py reads its `status` and `error_code`."""
+    """A response without success; storage/error_translation.py reads its `status` and `error_code`."""
 
     def __init__(self, status: int, text: str) -> None:
         """`text` is the body: JSON, XML of the XML API, or whatever a gateway sends."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...checksum import combined, crc32c
 from ...errors import StorageError, Unreachable
 from ..contract import Capabilities, PartWriter
-from ..errors import http_status, translating
+from ..error_translation import http_status, translating
 from ..http.cancellation import Cancellation
 from .answers import described, no_object_missing
 from .requests import INCOMPLETE

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...errors import ObjectChanged, StorageError
 from ..contract import ObjectInfo, PartWriter, Store, Upload
 from ..credential_renewal import Renewable
-from ..errors import http_status, translating
+from ..error_translation import http_status, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
 from ..http.ranges import require_range
 from ..multipart import MULTIPART

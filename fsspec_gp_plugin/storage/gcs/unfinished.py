@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from ...errors import NotFound, StorageError
-from ..errors import error_code, http_status, translating
+from ..error_translation import error_code, http_status, translating
 from ..multipart import UPLOAD_ENDED, Listed, abort_each
 from .answers import seconds
 

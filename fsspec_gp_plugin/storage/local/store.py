@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from ...errors import AlreadyExists, NotFound, ObjectChanged, StorageError, Unreachable
 from ...keys import is_unfinished, unfinished_key
 from ..contract import Capabilities, FileStore, FileWriter, ObjectInfo
-from ..errors import translated, translating
+from ..error_translation import translated, translating
 from ..fallbacks import delete_each, put_by_writer, raise_failures
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ...errors import NotFound, StorageError, Unreachable
-from ..errors import error_code, http_status, translating
+from ..error_translation import error_code, http_status, translating
 from ..http.ranges import opaque, total_size
 from ..plain_xml import element
 

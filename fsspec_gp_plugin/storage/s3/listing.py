@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import StorageError, Unreachable
-from ..errors import http_status, translating
+from ..error_translation import http_status, translating
 from .answers import no_object_missing, require_listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .control import Control
+    from .control_plane import Control
 
 # Glacier's instant retrieval can be read. A listing does not show the archives of intelligent tiering.
 _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError
 from ..contract import Way
-from .control import Control
+from .control_plane import Control
 from .credentials import Credentials, own_signer, profile_settings, use_credentials_to_their_end
 from .network import check_certificates, check_proxies, network_to, verification
 from .requests import Checksums, Requests

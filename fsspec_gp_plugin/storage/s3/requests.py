@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...checksum import crc32c, in_base64
 from ...errors import CredentialsEnded
-from ..errors import error_code, translated
+from ..error_translation import error_code, translated
 from ..http.ranges import if_match
 from .answers import is_form_refused, is_md5
 from .senders import Request
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..http.answer import Answer
-    from .control import Control
+    from .control_plane import Control
     from .senders import S3fsAnswer, Sender
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..http.answer import Answer
     from ..http.routes import Network
-    from .control import Control
+    from .control_plane import Control
     from .signing import Presigned, Signer
 
 # A signature ends with the credentials that it was made with, and nobody knows how long they last.

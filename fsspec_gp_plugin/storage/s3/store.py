@@ -14,12 +14,12 @@ from ...checksum import crc32c, from_base64, in_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
 from ..contract import ObjectInfo, Store, Upload
 from ..credential_renewal import Renewable
-from ..errors import error_code, http_status, translated, translating
+from ..error_translation import error_code, http_status, translated, translating
 from ..fallbacks import creating, raise_failures
 from ..http.ranges import opaque, require_range
 from ..multipart import MULTIPART, UPLOAD_ENDED, Begun, MultipartWriter
 from .answers import is_form_refused, no_object_missing, object_size, require_etag, require_listing, writing
-from .deletion import Deletion
+from .bulk_deletion import Deletion
 from .listing import entries_below
 from .senders import Request
 from .unfinished import abort_below, abort_of, last_part_of, uploads_below
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ..contract import Way
     from ..http.answer import Answer
-    from .control import Control
+    from .control_plane import Control
     from .credentials import Credentials
     from .requests import Requests
     from .senders import S3fsAnswer

@@ -7,14 +7,14 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from ...errors import AccessDenied, NotFound, StorageError
-from ..errors import error_code, translating
+from ..error_translation import error_code, translating
 from ..multipart import UPLOAD_ENDED, Listed, abort_each
 from .answers import no_object_missing, require_listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .control import Control
+    from .control_plane import Control
 
 # Of 1,000 uploads each, in a bucket that others use, too.
 _MOST_PAGES = 10

@@ -17,12 +17,12 @@ from fsspec.implementations.ftp import FTPFileSystem  # noqa: TID253 - this modu
 from ....errors import Unreachable
 from ...error_tables import DENIED
 from ...progress import note_sent
-from .connection import FtpByTls, PlainFtp, by_facts, by_ls
+from .ftplib_additions import FtpByTls, PlainFtp, by_facts, by_ls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .connection import Entries
+    from .ftplib_additions import Entries
 
 # As in storage/http: what is sent under one time limit.
 _SLICE = 1 << 20

@@ -9,7 +9,7 @@ import pytest
 
 from fsspec_gp_plugin.backups.tuning import Setting, tune
 from fsspec_gp_plugin.cli.bench.measuring import Bench
-from fsspec_gp_plugin.cli.bench.report import recommended
+from fsspec_gp_plugin.cli.bench.results import recommended
 from fsspec_gp_plugin.config.loading import Config, parse_config
 from tests.fakes import FakeStore
 

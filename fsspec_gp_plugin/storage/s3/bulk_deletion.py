@@ -9,13 +9,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...errors import NotFound, PluginError, Unreachable
-from ..errors import translated
+from ..error_translation import translated
 from ..fallbacks import BUSY_PAUSE, delete_side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .control import Control
+    from .control_plane import Control
 
 _KEYS_A_REQUEST = 1000
 
