@@ -94,7 +94,7 @@ class Connections:
 
     @contextmanager
     def translating(self, doing: str) -> Iterator[None]:
-        """As storage.errors.translating(), but the dialect explains an error first, if it can."""
+        """As storage.error_translation.translating(), but the dialect explains an error first, if it can."""
         before = sys.exc_info()[1]
         try:
             yield

@@ -24,7 +24,7 @@ class Dialect:
 
     `fs` is always what connect() gave, used by one thread and for one file at a time: the store leases connections.
     Paths are those of the filesystem. Methods raise what the library raises, and FileNotFoundError for what is not
-    there; the store translates it. An error that may pass must become Unreachable by storage.errors or by explain():
+    there; the store translates it. An error that may pass must become Unreachable by storage/error_translation.py or by explain():
     then the connection is closed and the next call gets a new one.
     """
 
@@ -67,7 +67,7 @@ class Dialect:
         fs.close()
 
     def explain(self, error: Exception, doing: str) -> PluginError | None:
-        """The error of this package for an exception of the library. None: storage.errors knows it."""
+        """The error of this package for an exception of the library. None: error_translation.py knows it."""
         del error, doing
         return None
 

@@ -29,7 +29,7 @@ _ABOUT_THE_OBJECT = {
 
 
 class Refusal(Exception):
-    """An answer that is no success, in the form of botocore's errors, which storage.errors understands."""
+    """An answer that is no success, in the form of botocore's errors, which error_translation.py understands."""
 
     def __init__(self, status: int, text: str) -> None:
         """`text` is the answer's body: XML, or whatever a gateway sends instead."""
