@@ -108,7 +108,7 @@ def opened(path: str, *, replica: bool = False, attended: bool = True) -> Iterat
 
     `attended`: a person waits for it; else it may take longer to wait for a store that is away.
     """
-    from ..backups.renewal import renewal, store_of
+    from ..backups.from_config import open_config_store, renewal
     from ..log import Log, take_over_library_logging
     from ..storage.patience import UNATTENDED_SECONDS
     from ..storage.providers import patient
@@ -119,7 +119,7 @@ def opened(path: str, *, replica: bool = False, attended: bool = True) -> Iterat
         config = required_replica(config)
     take_over_library_logging(Log(verbosity=config.logger_verbosity), keep_streams=True)
     outage = _ATTENDED_SECONDS if attended else UNATTENDED_SECONDS
-    bare = store_of(config)
+    bare = open_config_store(config)
     with waiting_for(config, outage, attended=attended) as patience:
         store = patient(bare, patience._replace(renew=renewal(config, bare)))
         try:

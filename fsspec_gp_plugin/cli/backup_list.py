@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..backups.chains import find_broken
 from ..backups.inspection import Inspector
-from ..backups.ownership import ownerships
+from ..backups.ownership import read_ownerships
+from ..backups.restore_plans import mark_broken
 from ..backups.survey import Backup, survey
 from ..config.units import format_size
 from ..errors import AccessDenied, NotFound, StorageError
@@ -21,7 +21,7 @@ from .verify import fields_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..backups.inspection import Found
+    from ..backups.inspection import Inspection
     from ..backups.ownership import Ownership
     from ..storage.contract import Store
 
@@ -34,8 +34,8 @@ def list_backups(arguments: Sequence[str]) -> int:
     asked = parser.parse_args(arguments)
     with opened(asked.config, replica=asked.replica) as (config, store):
         backups = survey(store)
-        find_broken(store, backups)
-        owners = ownerships(store, backups)
+        mark_broken(store, backups)
+        owners = read_ownerships(store, backups)
     copies = _copies(asked.config) if config.replica is not None else None
     if asked.json:
         told = [{**_summary(one, owners[one.timestamp]), **_copy_of(one, copies)} for one in backups]
@@ -88,7 +88,7 @@ def _copies(path: str) -> dict[str, Backup] | StorageError:
     try:
         with opened(path, replica=True) as (_, store):
             backups = survey(store)
-            find_broken(store, backups)
+            mark_broken(store, backups)
             return {backup.timestamp: backup for backup in backups}
     except StorageError as error:
         return error
@@ -120,7 +120,7 @@ def info(arguments: Sequence[str]) -> int:
             raise NotFound(f"there is no backup {asked.timestamp} at {config.url}; `list` shows those that there are")
         [backup] = found
         headers = _headers(store, backup)
-        with Inspector(config.place, store, ()).inspected(backup) as (inspected, _):
+        with Inspector(config.place, store, ()).inspect(backup) as (inspected, _):
             pass
     told = {
         **_summary(backup, inspected.ownership),
@@ -138,7 +138,7 @@ def info(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _show(told: dict[str, Any], backup: Backup, inspected: Found) -> None:
+def _show(told: dict[str, Any], backup: Backup, inspected: Inspection) -> None:
     for name in ("timestamp", "state", "kind", "database"):
         render.line(f"{name}: {told[name] or '?'}")
     for claim in inspected.ownership.claims:
@@ -185,7 +185,7 @@ def _headers(store: Store, backup: Backup) -> list[dict[str, Any]]:
     found = []
     for one in backup.manifests:
         try:
-            header = next(iter(manifest.decoded(one.key, backup.timestamp, pieces(store, one), manifest.Budget())))
+            header = next(iter(manifest.decode(one.key, backup.timestamp, pieces(store, one), manifest.Budget())))
         except (AccessDenied, manifest.BadManifest):
             continue  # which is told as what is wrong, or not checked
         if isinstance(header, manifest.Header):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..backups.leftovers import BACKUP, Leftover, find_leftovers, leftovers_of, remove
+from ..backups.leftovers import BACKUP, Leftover, find_leftovers, find_leftovers_of_run, remove_leftover
 from ..config.units import format_duration, format_size
 from ..errors import StorageError, Unreachable, UsageError
 from ..keys import timestamp_of
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     problems: list[str] = []
     with opened(asked.config) as (config, store):
         if asked.run:
-            found = leftovers_of(store, asked.run, problems.append)
+            found = find_leftovers_of_run(store, asked.run, problems.append)
         else:
             age = _DAY if asked.older_than is None else asked.older_than
             found = find_leftovers(store, now - age, problems.append)
@@ -91,7 +91,7 @@ def _remove(store: Store, place: Place, one: Leftover, row: dict[str, Any]) -> N
     why = row["why"]
     row.update(action="begun", why="not finished: run it again")
     try:
-        kept = remove(store, place, one, lambda _: None)
+        kept = remove_leftover(store, place, one, lambda _: None)
     except Unreachable:
         raise
     except StorageError as error:

@@ -9,8 +9,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..backups.chains import find_broken
-from ..backups.ownership import ownerships
+from ..backups.ownership import read_ownerships
+from ..backups.restore_plans import mark_broken
 from ..backups.survey import Backup, survey
 from ..errors import LocalFileError, StorageError
 from . import render
@@ -48,8 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with opened(asked.config) as (_, store):
             backups = survey(store)
-            find_broken(store, backups)
-            found = _described(backups, ownerships(store, backups), now)
+            mark_broken(store, backups)
+            found = _described(backups, read_ownerships(store, backups), now)
     except StorageError as error:
         failed = error
     state = {"up": failed is None, "scrape_duration_seconds": round(time.monotonic() - begun, 6), **found}

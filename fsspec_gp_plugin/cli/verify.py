@@ -6,9 +6,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..backups.inspection import Found, Inspector
-from ..backups.parallel import each
-from ..backups.shards import parse_shard
+from ..backups.inspection import Inspection, Inspector
+from ..backups.parallel import parse_shard, run_each
 from ..backups.survey import Backup, survey
 from ..config.units import format_size
 from ..errors import NotFound, StorageError
@@ -23,7 +22,7 @@ from .cluster_fields import cluster_fields
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..integrity.entry import Entry
+    from ..integrity.manifest import Entry
     from ..storage.contract import Store
 
 _AT_ONCE = 8
@@ -43,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_replica()
     parser.add_json()
     asked = parser.parse_args(arguments)
-    found: list[tuple[Backup, Found]] = []
+    found: list[tuple[Backup, Inspection]] = []
     with opened(asked.config, replica=asked.replica) as (config, store):
         backups = survey(store, asked.timestamp or "")
         if asked.timestamp and not backups:
@@ -65,10 +64,10 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if "failed" in results else _NOT_ALL_CHECKED if "unchecked" in results else 0
 
 
-def _verified(inspector: Inspector, store: Store, backup: Backup, settings: DownloadSettings, asked: Any) -> Found:
+def _verified(inspector: Inspector, store: Store, backup: Backup, settings: DownloadSettings, asked: Any) -> Inspection:
     """What is found of one backup, all of it in the first part, and only what is read in the others."""
     part, parts = asked.shard
-    begun = inspector.named if part else inspector.inspected
+    begun = inspector.read_manifests if part else inspector.inspect
     with begun(backup) as (found, objects):
         if not asked.quick:
             found.right = found.size = 0
@@ -79,10 +78,10 @@ def _verified(inspector: Inspector, store: Store, backup: Backup, settings: Down
 
 
 def _read_all(
-    store: Store, backup: Backup, settings: DownloadSettings, wanted: Iterator[Entry], found: Found, size: int
+    store: Store, backup: Backup, settings: DownloadSettings, wanted: Iterator[Entry], found: Inspection, size: int
 ) -> None:
     with render.progress(backup.timestamp, size) as advance:
-        for one, problem in each(lambda one: _read(store, backup, settings, one), wanted, _AT_ONCE):
+        for one, problem in run_each(lambda one: _read(store, backup, settings, one), wanted, _AT_ONCE):
             advance(one.size)
             if problem is not None:
                 found.problems.append(str(problem))
@@ -101,13 +100,13 @@ def _read(store: Store, backup: Backup, settings: DownloadSettings, one: Entry) 
         os.close(sink)
 
 
-def _write_down(store: Store, backup: Backup, shard: tuple[int, int], found: Found) -> None:
-    """Leave the verdict beside the backup, where the store takes it: who may only read has told it here."""
+def _write_down(store: Store, backup: Backup, shard: tuple[int, int], found: Inspection) -> None:
+    """Leave the result beside the backup, where the store takes it: who may only read has told it here."""
     if not backup.manifests and not found.problems:
         return  # nothing was read
     prefix = backup_prefix(backup.timestamp)
     not_checked = found.not_checked if found.result == "unchecked" else None
-    made = verification.new(shard, well=found.result == "ok", not_checked=not_checked)
+    made = verification.VerificationResult.now(shard, well=found.result == "ok", not_checked=not_checked)
     data = verification.content(found.right, found.size, len(found.problems), found.not_checked)
     with suppress(StorageError):
         if backup.report_key:
@@ -115,11 +114,15 @@ def _write_down(store: Store, backup: Backup, shard: tuple[int, int], found: Fou
         store.put(prefix + made.name, memoryview(data))
         # Those that it takes the place of.
         store.delete(
-            [prefix + one.name for one in backup.verdicts if (one.part, one.parts) == shard and one.name != made.name]
+            [
+                prefix + one.name
+                for one in backup.verifications
+                if (one.part, one.parts) == shard and one.name != made.name
+            ]
         )
 
 
-def _told(backup: Backup, found: Found) -> dict[str, Any]:
+def _told(backup: Backup, found: Inspection) -> dict[str, Any]:
     return {
         "timestamp": backup.timestamp,
         "state": backup.shown_state,
@@ -131,7 +134,7 @@ def _told(backup: Backup, found: Found) -> dict[str, Any]:
     }
 
 
-def fields_of(backup: Backup, found: Found) -> dict[str, Any]:
+def fields_of(backup: Backup, found: Inspection) -> dict[str, Any]:
     """What `info` tells, too."""
     return {
         "missing": found.missing,
@@ -145,14 +148,14 @@ def fields_of(backup: Backup, found: Found) -> dict[str, Any]:
     }
 
 
-def lines_of(found: Found) -> Iterator[str]:
+def lines_of(found: Inspection) -> Iterator[str]:
     """What is wrong and what could not be checked, a line each."""
     yield from found.problems
     for reason in found.reasons:
         yield f"not checked: {reason}"
 
 
-def _show(told: list[tuple[Backup, Found]]) -> None:
+def _show(told: list[tuple[Backup, Inspection]]) -> None:
     for backup, found in told:
         for line in lines_of(found):
             render.line(f"{backup.timestamp}: {line}")
@@ -162,7 +165,7 @@ def _show(told: list[tuple[Backup, Found]]) -> None:
             backup.shown_state,
             f"{found.right:,}",
             format_size(found.size),
-            verification.told_of(found.not_checked) if found.result == "unchecked" else found.result,
+            verification.not_checked_text(found.not_checked) if found.result == "unchecked" else found.result,
         )
         for backup, found in told
     ]

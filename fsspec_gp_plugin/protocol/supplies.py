@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..backups.renewal import renewal, store_of
+from ..backups.from_config import open_config_store, renewal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ class Supplies:
 
     def store(self, config: Config) -> Store:
         """The store of a configuration, which repeats nothing yet; ConfigError when there can be none."""
-        return store_of(config)
+        return open_config_store(config)
 
     def renewal(self, config: Config, store: Store) -> Callable[[], None] | None:
         """What gives a store of a configuration the credentials that are good now; None where no others can come."""

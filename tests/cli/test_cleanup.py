@@ -66,7 +66,7 @@ def test_what_an_incremental_backup_needs_stays(local: Plugin, tmp_path: Path) -
     assert (one["action"], one["why"]) == ("keep", f"{FAILED}, an incremental backup, needs it")
     store.delete([f"{backup_prefix(FAILED)}gpbackup_{FAILED}_config.yaml"])
     [one] = asked(local, "cleanup", "--yes")["leftovers"]
-    assert (one["action"], one["why"]) == ("keep", f"nothing tells whether {FAILED} needs it")
+    assert (one["action"], one["why"]) == ("keep", f"it is unknown whether {FAILED} needs it")
     store.delete([f"{backup_prefix(KILLED)}gpbackup_{KILLED}_toc.yaml"])
     [one] = asked(local, "cleanup", "--yes")["leftovers"]
     assert one["action"] == "deleted"
