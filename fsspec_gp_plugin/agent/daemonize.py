@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from importlib import import_module
 
+from ..providers import provider_of
 from . import wire
 from .launch import ATTEMPT
 from .registry import SUFFIX
@@ -19,16 +20,9 @@ _LOCK = ".lock"
 _KEPT_SECONDS = 30 * 86400.0
 # What takes long to import and is the same for all streams; none of it starts a thread, which a fork would lose.
 _PRELOADED = (
-    "call", "protocol.data", "protocol.files", "protocol.hooks", "storage.providers", "config.loading", "agent.worker",
+    "call", "protocol.data", "protocol.files", "protocol.hooks", "storage.open", "config.loading", "agent.worker",
     "backups.catalog_build", "integrity.catalog", "integrity.manifest",
 )  # fmt: skip
-_PRELOADED_FOR = {
-    "s3": ("fsspec_gp_plugin.storage.s3.open", "botocore.auth", "s3fs"),
-    "gs": ("fsspec_gp_plugin.storage.gcs.open",),
-    "abfs": ("fsspec_gp_plugin.storage.azure.open",),
-    "file": ("fsspec_gp_plugin.storage.local.store",),
-}
-_ALIASES = {"s3a": "s3", "gcs": "gs", "abfss": "abfs", "az": "abfs", "local": "file"}
 
 
 def serve(idle: float, protocol: str, ready: int, *, config: str = "", stand_in: bool = False) -> int:
@@ -87,6 +81,6 @@ def _settle_down() -> None:
 
 def _preload(protocol: str) -> None:
     modules = [f"fsspec_gp_plugin.{module}" for module in _PRELOADED]
-    for module in ("yaml", *modules, *_PRELOADED_FOR.get(_ALIASES.get(protocol, protocol), ())):
+    for module in ("yaml", *modules, *provider_of(protocol).preload):
         with suppress(ImportError):  # a call that needs it will say so
             import_module(module)

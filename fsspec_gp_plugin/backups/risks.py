@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..config.units import format_duration
 from ..storage.credential_renewal import Renewable
-from ..storage.retry import bare
+from ..storage.retry import without_retries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def connection_risks(store: Store, of: str = "") -> Iterator[str]:
 
 def credential_risks(store: Store, config: Config, of: str = "") -> Iterator[str]:
     """The risk that a store's credentials end before a backup does. `config`: the store's."""
-    inner = bare(store)
+    inner = without_retries(store)
     if not isinstance(inner, Renewable):
         return
     end = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.keys import backup_prefix, unfinished_key
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.cli.arranged import A_WHILE, DAY, aged, ago, asked, put_backup
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_what_has_no_age_stays(local: Plugin, tmp_path: Path) -> None:
     (tmp_path / "disk" / unfinished_key("not_of_a_backup", "0123456789ab")).write_text("x")
     put_backup(open_store(f"file://{tmp_path}/disk", {}), "20269999999999", without=["toc.yaml"])
     [one] = asked(local, "cleanup", "--older-than", "0s", "--yes")["leftovers"]
-    assert (one["action"], one["why"]) == ("keep", "nothing tells its age")
+    assert (one["action"], one["why"]) == ("keep", "its age is unknown")
 
 
 @pytest.mark.parametrize("age", ["6m", "30", "d", "1.2.3d", "-1d"])

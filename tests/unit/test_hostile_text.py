@@ -27,7 +27,7 @@ from fsspec_gp_plugin.storage.gcs import requests as gcs_requests
 from fsspec_gp_plugin.storage.http.connection import BadAnswerError, Response
 from fsspec_gp_plugin.storage.plain_xml import NotPlainError, require_plain
 from fsspec_gp_plugin.storage.reading import lines
-from fsspec_gp_plugin.storage.s3 import direct
+from fsspec_gp_plugin.storage.s3.answers import Refusal as S3Refusal
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "manifest, bare": lambda text: list(manifest.decode("key", T, [text], manifest.Budget())),
     "entry": manifest.parse_entry,
     "names": names,
-    "S3's refusal": lambda text: direct.Refusal(400, text.decode("latin-1")),
+    "S3's refusal": lambda text: S3Refusal(400, text.decode("latin-1")),
     "Azure's refusal": lambda text: azure_answers.Refusal(400, {}, text.decode("latin-1")),
     "Azure's listing": azure_listing.entries,
     "Google's refusal": lambda text: gcs_requests.Refusal(400, text.decode("latin-1")),

@@ -77,8 +77,8 @@ def test_a_backup_that_is_ours_and_anothers_is_not_ours() -> None:
         with pytest.raises(PluginError) as refused:
             require_ours(store, T, ours, lambda _: None)
         assert str(refused.value) == (
-            f"the backup {T} belongs to cluster 'hr' (mdw-b), and this is cluster 'sales' (mdw-a); if this is cluster 'hr', "
-            f"set the option `cluster` to hr, or run `delete_backup CONFIG {T} --any-cluster`"
+            f"the backup {T} belongs to cluster 'hr' (mdw-b), and this is cluster 'sales' (mdw-a); if this is "
+            f"cluster 'hr', set the option `cluster` to hr, or run `delete_backup CONFIG {T} --any-cluster`"
         )
     del store.objects[backup_prefix(T) + claim.Claim(T, "a" * 32, others, 0).own_name]
     require_ours(store, T, ours, lambda _: None)
