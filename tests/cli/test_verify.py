@@ -82,7 +82,7 @@ def test_a_host_whose_manifest_is_missing(plugin: Plugin, target: Target) -> Non
         key = PREFIX + table(T, 1)
         reasons = [
             f"2 objects are in no manifest; the first is {key}",
-            "host sdw2 has left its mark and no manifest, so what it stored can't be checked",
+            "host sdw2 left its mark and no manifest, so what it stored can't be checked",
         ]
         for words in ([], ["--quick"]):
             one = verified(plugin, *words, status=4)

@@ -72,7 +72,7 @@ def test_whose_a_backup_is_says_the_name_where_there_is_one(database: Database, 
     # Of the same host, and of another of its clusters; no system identifier is known.
     database.extra["COORDINATOR_DATA_DIRECTORY"] = "/data/another/gpseg-1"
     put_backup(target, OURS._replace(system_identifier=""))
-    plugins["none"].run("delete_backup", T).failed(f"is of {OURS}", status=1)
+    plugins["none"].run("delete_backup", T).failed(f"belongs to {OURS}", status=1)
     database.extra["COORDINATOR_DATA_DIRECTORY"] = "/data/gpseg-1/"
     plugins["none"].run("delete_backup", T).succeeded()
     put_backup(target, None, b"?")
