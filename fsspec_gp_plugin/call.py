@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from . import gzip_header
-from .commands import COMMANDS, PROGRAM, nearest
+from .commands import FOR_GPBACKUP, PROGRAM, nearest
 from .errors import Interrupted, PluginError, ReaderGone, UsageError
 
 if TYPE_CHECKING:
@@ -62,22 +62,20 @@ class Call:
 
             self._log = Log()
         self._needs_gzip_header = gzip_header.is_needed(self._name, (*arguments, "", "")[1])
-        command = COMMANDS.get(self._name)
+        command = FOR_GPBACKUP.get(self._name)
         if command is None:
             raise UsageError(f"unknown command{nearest(self._name)}")
         command.check(arguments)
-        from importlib import import_module
-
         from .protocol.context import Context
 
         self._context = Context(self._streams, self._log, self._name, arguments[0], supplies=self._supplies)
         patience = _ABORT_SECONDS
         try:
-            module = import_module(f".protocol.{command.module}", __package__)
+            function = command.load()
             # The configuration first, so that its verbosity and its secrets are known to all that follows.
             _ = self._context.config
             self._prepare(self._context)
-            work = partial(getattr(module, self._name), self._context, *arguments[1:])
+            work = partial(function, self._context, *arguments[1:])
             if command.is_hook:
                 # Its requests don't look at the alarm; what is under way is refused when it comes to its end.
                 self._context.wait_for(work)

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from . import __version__, gzip_header
-from .commands import COMMANDS, PEOPLE, PROGRAM, READ_OBJECT, help_text
+from .commands import COMMANDS, GPBACKUP, PROGRAM, help_text
 from .errors import Interrupted
 
 if TYPE_CHECKING:
@@ -33,27 +33,25 @@ def main(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("--help", "-h", "help"):
         return _print(help_text(), 0 if argv else 2)
     command = COMMANDS.get(argv[0])
-    if command is not None and {"--help", "-h"} & set(argv[1:]):
-        return _print(command.help)
+    if command is None:
+        return _run(argv)
+    if command.audience == GPBACKUP:
+        return _print(command.help) if {"--help", "-h"} & set(argv[1:]) else _run(argv)
     if argv[0] == "agent":
-        from .agent.control import main as agent
+        return int(command.load()(argv[1:]))
+    from .cli.main import main as cli
 
-        return agent(argv[1:])
-    if argv[0] in PEOPLE or argv[0] == READ_OBJECT:
-        from .cli.main import main as cli
+    status = cli(argv)
+    if (
+        argv[0] == "cleanup"
+        and not status
+        and "--yes" in argv
+        and (removed := re.search(r" --run[ =]([0-9]{14}) ", f"{' '.join(argv)} "))
+    ):
+        from .agent.hook_actions import release_run
 
-        status = cli(argv)
-        if (
-            argv[0] == "cleanup"
-            and not status
-            and "--yes" in argv
-            and (removed := re.search(r" --run[ =]([0-9]{14}) ", f"{' '.join(argv)} "))
-        ):
-            from .agent.hook_actions import release_run
-
-            release_run(removed[1])
-        return status
-    return _run(argv)
+        release_run(removed[1])
+    return status
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fsspec_gp_plugin.cli.arguments import words_of
-from fsspec_gp_plugin.cli.main import function_of
-from fsspec_gp_plugin.commands import COMMANDS, PEOPLE, PROGRAM
+from fsspec_gp_plugin.cli.arguments import options_and_choices
+from fsspec_gp_plugin.commands import FOR_GPBACKUP, FOR_PEOPLE, PROGRAM
 from scripts import documents
 
 if TYPE_CHECKING:
@@ -32,17 +31,9 @@ _CALL = re.compile(rf"(?<![\w.-]){PROGRAM} ([a-z-][\w-]*)([^\n;&`]*)")
 
 
 def known() -> dict[str, tuple[set[str], set[str]]]:
-    """Of each command the options that it takes, and what its first argument may be, if that is one of few words."""
-    found: dict[str, tuple[set[str], set[str]]] = {
-        name: (set(command.options), set()) for name, command in COMMANDS.items()
-    }
-    for name, (usage, _) in PEOPLE.items():
-        try:
-            options, firsts = words_of(function_of(name))
-        except KeyError:  # the agent's, which has no parser: its usage says all
-            options, firsts = ["--help", *re.findall(_OPTION, usage)], usage.partition(" ")[0].split("|")
-        found[name] = set(options), set(firsts)
-    return found
+    """The options of each command, and the words among which its first argument is to be chosen."""
+    words = {name: options_and_choices(command) for name, command in (FOR_GPBACKUP | FOR_PEOPLE).items()}
+    return {name: (set(options), set(choices)) for name, (options, choices) in words.items()}
 
 
 def problems(root: Path) -> Iterator[str]:

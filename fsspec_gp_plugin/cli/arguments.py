@@ -1,65 +1,60 @@
-"""What the commands for people are given: a configuration, its store, and options."""
+"""The argument parser of the commands for people, with the options that several of them share."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..commands import PEOPLE, PROGRAM
-from ..config.loading import Config, load_config, required_replica
+from ..commands import COMMANDS, PROGRAM
 from ..config.units import parse_duration
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from ..commands import Command
 
-    from ..storage.contract import Store
-
-_ATTENDED_SECONDS = 30.0
 _DESCRIBE = "--describe-arguments"
 
 
 class Parser(argparse.ArgumentParser):
-    """Arguments of one command; what is wrong with them is a UsageError."""
+    """The parser of one command; raises UsageError for wrong arguments."""
 
-    def __init__(self, name: str, *, config: bool = True) -> None:
-        """`name` is the command's; `config`: whether it is about a configuration, its first argument."""
-        super().__init__(f"{PROGRAM} {name}", description=PEOPLE[name][1], allow_abbrev=False)
+    def __init__(self, name: str) -> None:
+        """`name` is the command's; its usage decides whether the first argument is CONFIG."""
+        command = COMMANDS[name]
+        super().__init__(f"{PROGRAM} {name}", description=command.summary, allow_abbrev=False)
         self.add_argument(_DESCRIBE, action=_Describe, nargs=0, help=argparse.SUPPRESS)
-        if config:
+        if command.arguments[0] == "CONFIG":
             self.add_argument("config", metavar="CONFIG", help="the configuration file, as for gpbackup")
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError instead of ending the process."""
-        raise UsageError(f"{message}; `{self.prog} --help` tells more")
+        raise UsageError(f"{message}; see `{self.prog} --help`")
 
     def add_timestamp(self, **more: Any) -> None:
-        """A backup's timestamp."""
+        """Add TIMESTAMP."""
         self.add_argument("timestamp", metavar="TIMESTAMP", type=timestamp, help="a backup's 14 digits", **more)
 
     def add_replica(self) -> None:
-        """To look at the second target."""
-        self.add_argument("--replica", action="store_true", help="look at `replica_url` instead of `url`")
+        """Add --replica."""
+        self.add_argument("--replica", action="store_true", help="use `replica_url` instead of `url`")
 
-    def add_older_than(self, what: str, **more: Any) -> None:
-        """An age, in seconds."""
-        told = f"{what}: a number of h(ours), d(ays) or w(eeks), such as 36h or 30d"
-        self.add_argument("--older-than", metavar="AGE", type=_age, help=told, **more)
+    def add_older_than(self, meaning: str, **more: Any) -> None:
+        """Add --older-than, an age in seconds."""
+        text = f"{meaning}: a number of hours (h), days (d) or weeks (w), such as 36h or 30d"
+        self.add_argument("--older-than", metavar="AGE", type=_age, help=text, **more)
 
     def add_yes(self) -> None:
-        """The word without which nothing is deleted."""
-        self.add_argument("--yes", action="store_true", help="delete; without it, only tell what would be deleted")
+        """Add --yes, without which nothing is deleted."""
+        self.add_argument("--yes", action="store_true", help="delete; without it, only show what would be deleted")
 
     def add_json(self) -> None:
-        """The answer for programs."""
-        self.add_argument("--json", action="store_true", help="the answer as JSON")
+        """Add --json."""
+        self.add_argument("--json", action="store_true", help="print JSON")
 
 
-class _Described(Exception):
-    """Not an error: a command has come to its parser."""
+class _ParserMade(Exception):
+    """Not an error: it carries a command's parser out of the command."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         super().__init__()
@@ -67,26 +62,27 @@ class _Described(Exception):
 
 
 class _Describe(argparse.Action):
-    """Like --help, for a program that wants to know the same."""
+    """Like --help, for programs."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        raise _Described(parser)
+        raise _ParserMade(parser)
 
 
-def words_of(command: Callable[[Sequence[str]], int]) -> tuple[list[str], list[str]]:
-    """The options of a command, and the words that its first argument may be, by the parser that it makes."""
+def options_and_choices(command: Command) -> tuple[list[str], list[str]]:
+    """The options of a command, and the words among which its first argument is to be chosen."""
+    if not command.module.startswith("cli."):
+        return command.options, command.choices  # it has no parser: its usage says all
     try:
-        command([_DESCRIBE])
-    except _Described as told:
-        actions = [action for action in told.parser._actions if action.help != argparse.SUPPRESS]  # noqa: SLF001
+        command.load()([_DESCRIBE])
+    except _ParserMade as made:
+        actions = [action for action in made.parser._actions if action.help != argparse.SUPPRESS]  # noqa: SLF001
         options = [option for action in actions for option in action.option_strings if option.startswith("--")]
-        first = next((action.choices for action in actions if not action.option_strings), None)
-        return options, [str(word) for word in first or ()]
+        return options, command.choices
     raise AssertionError("it has no parser of this module")
 
 
 def timestamp(text: str) -> str:
-    """A backup's timestamp, as an argument; ArgumentTypeError for anything else."""
+    """A backup's timestamp, as an argument; raises ArgumentTypeError for anything else."""
     if not re.fullmatch(r"[0-9]{14}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a backup's timestamp: expected 14 digits, YYYYMMDDHHMMSS")
     return text
@@ -95,34 +91,8 @@ def timestamp(text: str) -> str:
 def _age(text: str) -> float:
     # A bare number would be seconds, and months have the letter of minutes: neither may decide what is deleted.
     if not re.fullmatch(r"[0-9.]+ *[shdw]", text, re.IGNORECASE):
-        raise argparse.ArgumentTypeError(f"{text!r} is no age: expected hours, days or weeks, such as 36h, 30d or 8w")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an age: expected hours, days or weeks, such as 36h, 30d, 8w")
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no age: {error}") from None
-
-
-@contextmanager
-def opened(path: str, *, replica: bool = False, attended: bool = True) -> Iterator[tuple[Config, Store]]:
-    """The configuration in a file, and its store, or those of its replica; what libraries say goes to the log.
-
-    `attended`: a person waits for it; else it may take longer to wait for a store that is away.
-    """
-    from ..backups.from_config import open_config_store, renewal
-    from ..log import Log, take_over_library_logging
-    from ..storage.retry import with_retries
-    from ..storage.retry_policy import UNATTENDED_SECONDS
-    from .waiting import waiting_for
-
-    config = load_config(os.path.abspath(path))
-    if replica:
-        config = required_replica(config)
-    take_over_library_logging(Log(verbosity=config.logger_verbosity), keep_streams=True)
-    outage = _ATTENDED_SECONDS if attended else UNATTENDED_SECONDS
-    bare = open_config_store(config)
-    with waiting_for(config, outage, attended=attended) as policy:
-        store = with_retries(bare, policy._replace(renew=renewal(config, bare)))
-        try:
-            yield config, store
-        finally:
-            store.close()
+        raise argparse.ArgumentTypeError(f"{text!r} is not an age: {error}") from None

@@ -14,8 +14,9 @@ from ..errors import AccessDenied, NotFound, StorageError
 from ..integrity import manifest
 from ..storage.reading import pieces
 from . import render
-from .arguments import Parser, opened
+from .arguments import Parser
 from .cluster_fields import are_several, cluster_fields, shown
+from .open_target import open_target
 from .verify import fields_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def list_backups(arguments: Sequence[str]) -> int:
     parser.add_replica()
     parser.add_json()
     asked = parser.parse_args(arguments)
-    with opened(asked.config, replica=asked.replica) as (config, store):
+    with open_target(asked.config, replica=asked.replica) as (config, store):
         backups = survey(store)
         mark_broken(store, backups)
         owners = read_ownerships(store, backups)
@@ -86,7 +87,7 @@ def _verified(backup: Backup) -> str:
 def _copies(path: str) -> dict[str, Backup] | StorageError:
     """What the replica holds, by timestamp, or why that can't be told."""
     try:
-        with opened(path, replica=True) as (_, store):
+        with open_target(path, replica=True) as (_, store):
             backups = survey(store)
             mark_broken(store, backups)
             return {backup.timestamp: backup for backup in backups}
@@ -114,7 +115,7 @@ def info(arguments: Sequence[str]) -> int:
     parser.add_replica()
     parser.add_json()
     asked = parser.parse_args(arguments)
-    with opened(asked.config, replica=asked.replica) as (config, store):
+    with open_target(asked.config, replica=asked.replica) as (config, store):
         found = survey(store, asked.timestamp)
         if not found:
             raise NotFound(f"there is no backup {asked.timestamp} at {config.url}; `list` shows those that there are")

@@ -10,7 +10,8 @@ from ..config.units import format_duration, format_size
 from ..errors import StorageError, Unreachable, UsageError
 from ..keys import timestamp_of
 from . import render
-from .arguments import Parser, opened, timestamp
+from .arguments import Parser, timestamp
+from .open_target import open_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError("--run names a run, whatever its age: leave out --older-than")
     now = time.time()
     problems: list[str] = []
-    with opened(asked.config) as (config, store):
+    with open_target(asked.config) as (config, store):
         if asked.run:
             found = find_leftovers_of_run(store, asked.run, problems.append)
         else:

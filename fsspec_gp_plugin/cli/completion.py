@@ -1,19 +1,19 @@
-"""`completion`: a script by which bash or zsh completes the commands and their options, from the tables and parsers."""
+"""`completion`: prints a script by which bash or zsh completes commands and options."""
 
 from __future__ import annotations
 
 import shlex
 from typing import TYPE_CHECKING
 
-from ..commands import COMMANDS, PEOPLE, PROGRAM
+from ..commands import FOR_GPBACKUP, FOR_PEOPLE, PROGRAM
 from . import render
-from .arguments import Parser, words_of
-from .main import function_of
+from .arguments import Parser, options_and_choices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# Where neither words nor options fit, files do: CONFIG, FILE, DIR.
+_COMMANDS = FOR_GPBACKUP | FOR_PEOPLE
+# Where neither words nor options fit, file names are completed: CONFIG, FILE, DIR.
 _BASH = """\
 # Completion of {program} in bash: source it, or put it into /etc/bash_completion.d.
 _{program}() {{
@@ -70,8 +70,8 @@ fi
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print it."""
-    parser = Parser("completion", config=False)
+    """Print the script; returns the exit status."""
+    parser = Parser("completion")
     parser.add_argument("shell", choices=("bash", "zsh"), help="for which shell")
     render.text((bash if parser.parse_args(arguments).shell == "bash" else zsh)())
     return 0
@@ -82,7 +82,7 @@ def bash() -> str:
     options, firsts = _words()
     return _BASH.format(
         program=PROGRAM,
-        commands=shlex.quote(" ".join([*_summaries(), "--help", "--version"])),
+        commands=shlex.quote(" ".join([*_COMMANDS, "--help", "--version"])),
         options=_cases(options, "words={}", lambda words: shlex.quote(" ".join(words))),
         firsts=_cases(firsts, "words={}", lambda words: shlex.quote(" ".join(words))),
     )
@@ -93,35 +93,25 @@ def zsh() -> str:
     options, firsts = _words()
     return _ZSH.format(
         program=PROGRAM,
-        described=" ".join(shlex.quote(f"{name}:{summary}") for name, summary in _summaries().items()),
+        described=" ".join(shlex.quote(f"{name}:{command.summary}") for name, command in _COMMANDS.items()),
         options=_cases(options, "words_=({})", shlex.join),
         firsts=_cases(firsts, "words_=({})", shlex.join),
     )
 
 
-def _summaries() -> dict[str, str]:
-    return {name: command.summary for name, command in COMMANDS.items()} | {
-        name: does for name, (_, does) in PEOPLE.items()
-    }
-
-
 def _words() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Of each command its options, and what its first argument may be, where that is one of few words."""
-    options, firsts = {}, {}
-    for name, command in COMMANDS.items():
-        options[name] = command.options
-    for name, (usage, _) in PEOPLE.items():
-        try:
-            options[name], firsts[name] = words_of(function_of(name))
-        except KeyError:  # the agent's, whose words are in the table
-            first, *others = usage.split()
-            options[name], firsts[name] = ["--help", *(word.strip("[]") for word in others)], first.split("|")
-    return options, {name: words for name, words in firsts.items() if words}
+    """The options of each command, and the words among which its first argument is to be chosen."""
+    words = {name: options_and_choices(command) for name, command in _COMMANDS.items()}
+    return {name: options for name, (options, _) in words.items()}, {
+        name: choices for name, (_, choices) in words.items() if choices
+    }
 
 
 def _cases(words: dict[str, list[str]], form: str, joined: Callable[[list[str]], str]) -> str:
     """Lines of `case`, commands with the same words in one."""
     names: dict[tuple[str, ...], list[str]] = {}
-    for name, found in words.items():
-        names.setdefault(tuple(found), []).append(name)
-    return "\n".join(f"      {'|'.join(same)}) {form.format(joined(list(found)))} ;;" for found, same in names.items())
+    for name, choices in words.items():
+        names.setdefault(tuple(choices), []).append(name)
+    return "\n".join(
+        f"      {'|'.join(same)}) {form.format(joined(list(choices)))} ;;" for choices, same in names.items()
+    )

@@ -21,7 +21,7 @@ $COORDINATOR_DATA_DIRECTORY/.encrypt. `password_encryption: on` makes gpbackup p
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
-    parser = Parser("encrypt-secret", config=False)
+    parser = Parser("encrypt-secret")
     parser.description = _DESCRIPTION
     parser.add_argument("keyfile", metavar="KEYFILE", nargs="?", help="the file of keys")
     path = parser.parse_args(arguments).keyfile or key_file(os.environ)

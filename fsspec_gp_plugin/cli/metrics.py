@@ -14,8 +14,9 @@ from ..backups.restore_plans import mark_broken
 from ..backups.survey import Backup, survey
 from ..errors import LocalFileError, StorageError
 from . import render
-from .arguments import Parser, opened
+from .arguments import Parser
 from .cluster_fields import label
+from .open_target import open_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     failed: StorageError | None = None
     found: dict[str, Any] = {}
     try:
-        with opened(asked.config) as (_, store):
+        with open_target(asked.config) as (_, store):
             backups = survey(store)
             mark_broken(store, backups)
             found = _described(backups, read_ownerships(store, backups), now)

@@ -16,7 +16,8 @@ from ..backups.survey import survey
 from ..config.units import format_size
 from ..errors import StorageError, Unreachable, UsageError
 from . import render
-from .arguments import Parser, opened
+from .arguments import Parser
+from .open_target import open_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
             "name a policy: --keep-full N, --older-than AGE, or both, where a backup goes if both allow it"
         )
     policy = Policy(asked.keep_full, asked.older_than)
-    with opened(asked.config, attended=False) as (config, store):
+    with open_target(asked.config, attended=False) as (config, store):
         found = _Found(store, policy)
         stuck = found.stuck
         rows = [found.described(decision) for decision in found.decisions]

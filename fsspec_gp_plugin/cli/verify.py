@@ -16,8 +16,9 @@ from ..keys import backup_prefix
 from ..storage.contract import ObjectInfo
 from ..transfer.download import Download, DownloadSettings
 from . import render
-from .arguments import Parser, opened
+from .arguments import Parser
 from .cluster_fields import cluster_fields
+from .open_target import open_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_json()
     asked = parser.parse_args(arguments)
     found: list[tuple[Backup, Inspection]] = []
-    with opened(asked.config, replica=asked.replica) as (config, store):
+    with open_target(asked.config, replica=asked.replica) as (config, store):
         backups = survey(store, asked.timestamp or "")
         if asked.timestamp and not backups:
             raise NotFound(f"there is no backup {asked.timestamp} at {config.url}; `list` shows those that there are")

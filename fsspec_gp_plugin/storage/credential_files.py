@@ -1,4 +1,4 @@
-"""The files that a store's credentials and settings may come from: when one changes, so may the store."""
+"""Watches the files that credentials and settings of a store may come from: when one changes, so may the store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Those of a path in the environment, and where else it is looked for. Directories count by what they hold.
+# The variable that names the file, and its default place. A directory changes when its entries do.
 _PLACES = (
     ("AWS_CONFIG_FILE", "~/.aws/config"),
     ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
@@ -30,7 +30,7 @@ _PLACES = (
 
 
 def mark_of(path: str) -> tuple[int, ...] | None:
-    """What tells a file's content from what it was before; None where there is no file."""
+    """Return a value that changes when the file does; None if there is no file."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -40,13 +40,13 @@ def mark_of(path: str) -> tuple[int, ...] | None:
 
 
 def marks(options: dict[str, Any]) -> tuple[tuple[int, ...] | None, ...]:
-    """Of all files that these storage options name, and that the providers' libraries look for."""
+    """Return these values for all files that the storage options name or that the providers' libraries read."""
     return tuple(mark_of(path) for path in (*_looked_for(), *_named(options)))
 
 
 @lru_cache(maxsize=1)
 def _looked_for() -> tuple[str, ...]:
-    """By the environment of this process, which does not change."""
+    """Return the paths by the environment of this process, which does not change."""
     paths = (os.environ.get(variable) or place for variable, place in _PLACES)
     return tuple(os.path.expanduser(path) for path in paths if path)
 

@@ -1,4 +1,4 @@
-"""Stores whose credentials end and can be obtained again, from a file that another program writes or from a service."""
+"""Renews the credentials of stores, from a file that another program writes or from a service."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
 
     from .contract import Store
 
-# Many streams meet the same end at once; one of them obtains credentials for all.
+# Many streams meet expired credentials at once; one of them obtains new ones for all.
 _SECONDS_BETWEEN = 1.0
 # A store may take ten minutes to complete an upload.
 _LONGEST_REQUEST_SECONDS = 900.0
-# After others could not be had, as long as the old ones are good.
+# Between two tries to obtain new credentials while the old ones are still good.
 SECONDS_BETWEEN_TRIES = 20.0
 _S = TypeVar("_S", bound="Renewable")
 
 
 class NoTokenError(Exception):
-    """The identity is not known, or may not have a token."""
+    """The service does not know the identity, or refuses it a token."""
 
 
 class NoTokenYetError(Exception):
-    """Whoever gives tokens does not answer, or has none at the moment."""
+    """The service that issues tokens does not answer, or has none at the moment."""
 
 
 def within(seconds: float, action: Callable[[], None]) -> None:
-    """Do something that may never end, in a thread of its own; NoTokenYetError where it has not after some seconds."""
+    """Run an action that may never end in a thread of its own. Raises NoTokenYetError after so many seconds."""
     ended = threading.Event()
     failed: list[BaseException] = []
 
@@ -52,14 +52,14 @@ def within(seconds: float, action: Callable[[], None]) -> None:
 
 
 class Renewals:
-    """Those of one kind of credentials: one thread obtains others in time, and all go on meanwhile."""
+    """Lets one thread renew one kind of credentials in time, while all others go on with the old ones."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._not_before = float("-inf")
 
     def renew(self, is_due: Callable[[], bool], is_good: Callable[[], bool], fetch: Callable[[], None]) -> None:
-        """Obtain others by `fetch` where that is due; raises what it does where those that there are aren't good."""
+        """Call `fetch` if the credentials are due; raise its error only if the present ones are no longer good."""
         if not is_due():
             return
         can_wait = is_good()
@@ -84,26 +84,26 @@ class Renewals:
 
 
 class Renewable:
-    """A store that can go on with the credentials of another one. What was begun with the old ones goes on, too.
+    """A store that can take over the credentials of a newly opened one. Requests under way end with the old ones.
 
-    `finds_credentials`: they come from files, roles or services, not from the options.
+    `finds_credentials`: the credentials come from files, roles or services, not from the options.
     """
 
     def __init__(self, *, finds_credentials: bool) -> None:
         self.finds_credentials = finds_credentials
         self._renewing = threading.Lock()
         self._renewed = float("-inf")
-        # What closes them, and when they were replaced.
+        # When connections were replaced, and the function that closes them.
         self._replaced: list[tuple[float, Callable[[], None]]] = []
 
     def credentials_end(self) -> float | None:
-        """When the credentials end, in seconds since 1970, where that is known and nothing renews them before."""
+        """Return when the credentials end, in seconds since 1970; None if it is unknown or they are renewed before."""
         return None
 
     def renew(self, make: Callable[[], Store]) -> None:
-        """Go on with the credentials of a new store of the same objects, unless that was just done.
+        """Take over the credentials of a store that `make` opens for the same objects, unless that was just done.
 
-        Raises what `make` does.
+        Raises the errors of `make`.
         """
         with self._renewing:
             if time.monotonic() - self._renewed < _SECONDS_BETWEEN:
@@ -113,19 +113,19 @@ class Renewable:
                 fresh.close()
                 return
             now = self._renewed = time.monotonic()
-            # Not what was replaced just now: requests may be under way there.
-            self._replaced.append((now, self._go_on_with(fresh)))
+            # What was replaced just now stays open: requests may be under way there.
+            self._replaced.append((now, self._take_over(fresh)))
             due = []
             while now - self._replaced[0][0] > _LONGEST_REQUEST_SECONDS:
                 due.append(self._replaced.pop(0)[1])
         for close in due:
             close()
 
-    def _go_on_with(self: _S, fresh: _S) -> Callable[[], None]:
-        """Use the other's connections and credentials from now on; returns what closes one's own."""
+    def _take_over(self: _S, fresh: _S) -> Callable[[], None]:
+        """Use the connections and credentials of `fresh` from now on; return a function that closes the old ones."""
         raise NotImplementedError
 
     def _close_replaced(self) -> None:
-        """For close()."""
+        """Close all connections that were replaced; called by close()."""
         for _, close in self._replaced:
             close()

@@ -1,4 +1,4 @@
-"""Is a store there, and does it know us? Asked in the cheapest way, and told apart as far as errors tell."""
+"""Checks by one cheap request that a store can be reached and accepts the credentials; else tells which step failed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 _NO_NAME = {"gaierror", "ClientConnectorDNSError"}
 _NO_TLS = {"SSLError", "ClientConnectorSSLError"}
-# What OpenSSL makes of an answer that is not of TLS, and of a server whose versions of TLS are others.
+# OpenSSL's reasons for a response that is not TLS, and for a server with other versions of TLS.
 _NOT_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
-# Paramiko's, of all addresses of a host.
+# The second one is paramiko's, after all addresses of a host refused.
 _REFUSED = {"ConnectionRefusedError", "NoValidConnectionsError"}
-# Who may write, and not look for what isn't there, gets these, too.
+# Also returned to credentials that may write but not read.
 _ONLY_NOT_ALLOWED = {"AccessDenied", "403", "AuthorizationPermissionMismatch", "InsufficientAccountPermissions"}
 
 
 def look(store: Store, key: str) -> None:
-    """Ask for an object that isn't there, by a request whose refusal has words; any error but NotFound is raised."""
+    """Request an object that does not exist, so that a refusal has a body; raises every error but NotFound."""
     try:
         store.fetch(key, memoryview(bytearray(1)))
     except NotFound:
@@ -30,7 +30,7 @@ def look(store: Store, key: str) -> None:
 
 
 def failed_step(error: BaseException) -> str:
-    """At which step of reaching a store it failed: `name`, `TLS`, `proxy`, `connection`, or "" where it was reached."""
+    """Return the step at which the store could not be reached: name, TLS, proxy, connection; "" if it was reached."""
     names = {kind.__name__ for cause in causes(error) for kind in type(cause).__mro__}
     if names & _NO_NAME:
         return "name"
@@ -42,21 +42,21 @@ def failed_step(error: BaseException) -> str:
 
 
 def passes_hardly(error: BaseException) -> str:
-    """Why trying again within seconds makes no sense to a person, in a few words; "" where it does."""
+    """Return, in a few words, why a retry within seconds can't help; "" if it may."""
     for cause in causes(error):
         name = type(cause).__name__
         if name == "gaierror":
             return "the host's name can't be resolved"
         if name in _REFUSED:
             return "nothing listens there"
-    return "what listens there speaks no TLS, as a server of plain HTTP" if meets_no_tls(error) else ""
+    return "the server there does not speak TLS, so it may be one of plain HTTP" if meets_no_tls(error) else ""
 
 
 def meets_no_tls(error: BaseException) -> bool:
-    """Whether what was asked to speak TLS answered something else."""
+    """Return whether the server answered TLS with something else."""
     return any(getattr(cause, "reason", None) in _NOT_TLS for cause in causes(error))
 
 
 def may_still_write(error: AccessDenied) -> bool:
-    """Whether a refusal to look() says that the credentials are known there, and only don't allow that."""
+    """Return whether a refusal of look() means that the store knows the credentials and they only may not read."""
     return error_code(error) in _ONLY_NOT_ALLOWED

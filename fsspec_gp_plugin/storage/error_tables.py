@@ -1,4 +1,4 @@
-"""What error codes, HTTP statuses and classes of exceptions mean: our error, and where to look."""
+"""Tables of what error codes, HTTP statuses and exception classes mean: this package's error, and where to look."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _AZURE: dict[str, tuple[type[StorageError], str]] = {
     "AccountBeingCreated": (Unreachable, "the account is being created"),
 }  # fmt: skip
 
-# Error codes of S3 and what speaks like it, and HTTP statuses where an answer has no code.
+# Error codes of S3 and compatible stores, and HTTP statuses for responses without a code.
 CODES: dict[str, tuple[type[StorageError], str]] = {
     "NoSuchKey": (NotFound, "there is no such object"),
     "404": (NotFound, "there is no such object"),
@@ -136,7 +136,7 @@ CODES.update(
     }
 )
 
-# What an FTP server answers, by its code.
+# By the code of an FTP server's reply.
 FTP: dict[str, tuple[type[StorageError], str]] = {
     "452": (StorageError, "the server's disk is full, or the quota used up"),
     "552": (StorageError, "the server's disk is full, or the quota used up"),
@@ -147,18 +147,18 @@ FTP: dict[str, tuple[type[StorageError], str]] = {
     "553": (AccessDenied, "the server does not allow this name"),
 }
 
-# A pattern for what stands beside FTP's 550, its one code for whatever is wrong with a file.
+# Texts beside FTP's 550, which is its only code for everything that is wrong with a file.
 DENIED = "(?i)denied|privilege|permi|not allowed|read.only"
 
-# Trying again does not help against these.
+# A retry does not help against these.
 UNTRUSTED = {"SSLCertVerificationError", "CertificateError", "ClientConnectorCertificateError"}
 
-# No connection was made. Not botocore's EndpointConnectionError, which it makes of one that broke, too.
+# There was no connection. Without botocore's EndpointConnectionError, which is also raised for one that broke.
 NO_CONNECTION = {
     "CannotConnectError", "ClientConnectorError", "ClientConnectorDNSError", "ConnectTimeoutError", "gaierror",
 }  # fmt: skip
 
-# Whatever the code, another attempt may do better: all of 5xx but these, and these of 4xx.
+# Whatever the code, a retry may help: after every 5xx but these, and after these of 4xx.
 PASS_NEVER = {"501", "505", "507"}
 MAY_PASS = {"408", "425", "429", "499"}
 

@@ -1,6 +1,6 @@
-"""Whatever a provider's library raises becomes one of our errors, once, here at the edge.
+"""Translates the exceptions of the providers' libraries into this package's errors, in this one place.
 
-The classes are told by name, so that no provider's package is imported for it.
+Classes are recognized by their names, so that no provider's package is imported for it.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from .ntstatus import NTSTATUS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# http.client tells the status of a proxy that opens no tunnel in words only.
+# http.client gives the status of a proxy that refuses a tunnel only as text.
 _TUNNEL_FAILED = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
 def translated(error: BaseException, doing: str, before: BaseException | None = None) -> PluginError:
-    """Our error for a provider's; `doing` says what was tried and on what, such as "can't write KEY".
+    """Return this package's error for a library's; `doing` says what failed and on what, such as "can't write KEY".
 
-    `before` is an error that was being handled already and is no cause of this one.
+    `before` is an error that was being handled already and did not cause this one.
     """
     if isinstance(error, PluginError):
         return error
-    # In this order: an answer of the store says most, the name of a class least.
+    # In this order: a response of the store says most, the name of a class least.
     for kind in (_by_proxy, _by_code, _by_ftp, _by_ntstatus, _by_errno, _by_class, _by_passing_errno):
         for cause in causes(error, before):
             found = kind(cause, doing)
@@ -51,10 +51,10 @@ def translated(error: BaseException, doing: str, before: BaseException | None = 
 
 
 def _by_proxy(cause: BaseException, doing: str) -> PluginError | None:
-    """A proxy that opens no tunnel."""
-    told = _TUNNEL_FAILED.match(str(cause)) if isinstance(cause, OSError) else None
-    status = told.group(1) if told else str(getattr(cause, "status", ""))
-    if not told and type(cause).__name__ != "ClientHttpProxyError":  # aiohttp's
+    """Translate the error of a proxy that refuses a tunnel."""
+    refusal = _TUNNEL_FAILED.match(str(cause)) if isinstance(cause, OSError) else None
+    status = refusal.group(1) if refusal else str(getattr(cause, "status", ""))
+    if not refusal and type(cause).__name__ != "ClientHttpProxyError":  # aiohttp's
         return None
     if status == "407":
         return AccessDenied(f"{doing}: {PROXY_LOGIN}")
@@ -68,7 +68,7 @@ def _may_pass(status: str) -> bool:
 
 
 def _by_code(cause: BaseException, doing: str) -> PluginError | None:
-    code, status = _answered(cause)
+    code, status = _code_and_status(cause)
     if not code:
         return None
     kind, text = CODES.get(code, (StorageError, "the store refused it"))
@@ -85,9 +85,9 @@ def _by_ftp(cause: BaseException, doing: str) -> PluginError | None:
         return None
     code = str(cause)[:3]
     kind, text = FTP.get(code, (StorageError, "the server refused it"))
-    if code == "550":  # its only word for whatever is wrong with a file
-        said_denied = re.search(DENIED, str(cause))
-        kind, text = (AccessDenied, "permission denied") if said_denied else (NotFound, "there is no such object")
+    if code == "550":  # FTP has one code for everything that is wrong with a file
+        is_denied = re.search(DENIED, str(cause))
+        kind, text = (AccessDenied, "permission denied") if is_denied else (NotFound, "there is no such object")
     elif (code.startswith("4") and code not in FTP) or not code.startswith(("4", "5")):
         kind, text = Unreachable, "the server is not ready"
     return kind(f"{doing}: {text}{'' if kind is NotFound else _detail(cause)}")
@@ -112,13 +112,13 @@ def _by_errno(cause: BaseException, doing: str) -> PluginError | None:
 
 
 def _by_passing_errno(cause: BaseException, doing: str) -> PluginError | None:
-    # Last: the class of what holds it may tell where the connection was to lead.
+    # Last, because the class of the exception around it may say where the connection led.
     text = PASSING_ERRNO.get(_errno(cause))
     return Unreachable(f"{doing}: {text}{_detail(cause)}") if text else None
 
 
 def _errno(error: BaseException) -> int:
-    """The system's number of an error, or 0. TLS errors have numbers of another kind."""
+    """Return the errno of a system error, else 0. TLS errors have numbers of another kind."""
     if not isinstance(error, OSError) or type(error).__module__ != "builtins":
         return 0
     return error.errno or 0
@@ -136,8 +136,8 @@ def _by_class(cause: BaseException, doing: str) -> PluginError | None:
 
 @contextmanager
 def translating(doing: str) -> Iterator[None]:
-    """Within it, every Exception leaves as one of our errors."""
-    # What was being handled before says nothing of what happens here, though it becomes its context.
+    """Translate every Exception that is raised inside."""
+    # An error that was being handled before becomes the context of one raised here, but did not cause it.
     before = sys.exc_info()[1]
     try:
         yield
@@ -148,39 +148,39 @@ def translating(doing: str) -> Iterator[None]:
 
 
 def was_never_sent(error: BaseException) -> bool:
-    """Whether a request failed because there was no connection: then the store can't have done what was asked."""
+    """Return whether a request failed before there was a connection, so that the store can't have acted on it."""
     return any(type(cause).__name__ in NO_CONNECTION for cause in causes(error))
 
 
 def error_code(error: BaseException) -> str:
-    """The store's error code in an exception or in what caused it, else its HTTP status, or ""."""
-    return next(filter(None, (_answered(cause)[0] for cause in causes(error))), "")
+    """Return the store's error code in an exception or in its causes, else the HTTP status, else ""."""
+    return next(filter(None, (_code_and_status(cause)[0] for cause in causes(error))), "")
 
 
 def causes(error: BaseException | None, before: BaseException | None = None) -> Iterator[BaseException]:
-    """An exception and what it came of, or holds, one after the other, down to `before`."""
+    """Yield an exception, then its causes and the exceptions that it holds, down to `before`."""
     seen: set[int] = set()
     while error is not None and error is not before and id(error) not in seen:
         seen.add(id(error))
         yield error
-        came_of = error.__cause__
-        # A connection that breaks while an answer is being handled, such as that a file is not there, is no part of it.
+        cause = error.__cause__
+        # A connection that breaks while another error is being handled, such as a missing file, was not caused by it.
         broke = isinstance(error, ConnectionError | EOFError | TimeoutError) or _errno(error) in PASSING_ERRNO
         if not (error.__suppress_context__ or broke):
-            came_of = came_of or error.__context__
-        # httpcore's say what they came of in no other way.
-        error = came_of or next((held for held in error.args if isinstance(held, BaseException)), None)
+            cause = cause or error.__context__
+        # httpcore's errors name their cause only in their arguments.
+        error = cause or next((held for held in error.args if isinstance(held, BaseException)), None)
 
 
 def http_status(error: BaseException) -> str:
-    """The status of the answer in an exception or in what caused it, or ""."""
-    return next(filter(None, (_answered(cause)[1] for cause in causes(error))), "")
+    """Return the HTTP status in an exception or in its causes, else ""."""
+    return next(filter(None, (_code_and_status(cause)[1] for cause in causes(error))), "")
 
 
-def _answered(error: BaseException) -> tuple[str, str]:
-    """The error code and the HTTP status of a store's answer, each "" where there is none.
+def _code_and_status(error: BaseException) -> tuple[str, str]:
+    """Return the error code and the HTTP status of a store's response, each "" if there is none.
 
-    Without a code, as a web server answers that is no store, the status stands for it.
+    If a response has no code, as those of a plain web server, its status is returned as the code.
     """
     response: Any = getattr(error, "response", None)
     if isinstance(response, dict):  # botocore's
@@ -190,8 +190,8 @@ def _answered(error: BaseException) -> tuple[str, str]:
     for holder, name in ((error, "status_code"), (error, "status"), (error, "code"), (response, "status_code")):
         status = str(getattr(holder, name, ""))
         if status.isdecimal() and len(status) == 3:
-            named = getattr(error, "error_code", None)
-            return str(getattr(named, "value", named) or status), status
+            code = getattr(error, "error_code", None)
+            return str(getattr(code, "value", code) or status), status
     return "", ""
 
 
@@ -201,6 +201,6 @@ def _detail(error: BaseException) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    # Before it is cut: half a secret would not be recognised.
+    # Secrets are masked before the line is cut: half a secret would not be recognized.
     text = scrub(str(error)).strip()
     return text.splitlines()[0][:300] if text else ""

@@ -1,8 +1,8 @@
-"""Whether a host can read the other objects of a backup while one of them answers with errors: then that one is given
-up soon, as it is the object that is damaged, and not the store that is away.
+"""Ends the retries of a read soon if this host can read the other objects of the backup meanwhile: then the object is
+damaged, and the store is not out of reach.
 
-A read that fails for some seconds makes a note, a file, on its host. Each read that ends well touches the notes of the
-other objects of its backup.
+A read that fails for some seconds makes a note, which is a file, on its host. Each read that ends well touches the
+notes of the other objects of its backup.
 """
 
 from __future__ import annotations
@@ -21,23 +21,22 @@ if TYPE_CHECKING:
 
     from ..private import Place
 
-# Seconds after which an object is given up that answers with an HTTP status of 500 or more, and with one that asks to
-# wait.
+# Seconds after which retries end for an HTTP status of 500 or more, and for one that asks to slow down.
 ERROR_SECONDS = 30.0
 BUSY_SECONDS = 120.0
-# Most failures pass before, and leave no note.
+# Most failures end sooner, and leave no note.
 NOTED_AFTER_SECONDS = 5.0
 _BUSY = ("429", "503")
 _DIRECTORY = "failing_reads"
-# So often, at the most, a command looks for notes when it has read something.
+# A command that has read something looks for notes at most so often.
 _LOOK_SECONDS = 1.0
 
 
 class Reads:
-    """The reads of one command at one target; may be used by several threads."""
+    """The reads of one command from one target. Several threads may use it."""
 
     def __init__(self, place: Place, *, gives_up: bool) -> None:
-        """`gives_up`: objects that fail while others can be read are given up; else only reads that end well count."""
+        """With `gives_up`, reads of objects that fail while others can be read end; else only good reads are noted."""
         self._place = place
         self._gives_up = gives_up
         self._next_look = 0.0
@@ -45,28 +44,28 @@ class Reads:
         self._closed = False
 
     def began_to_fail(self, key: str) -> FailingRead | None:
-        """For a read of an object that has failed; None where nothing is to be found out about it."""
+        """Return a FailingRead for an object whose read has failed; None if its failures are not looked into."""
         if not self._gives_up or (backup := _backup_of(key)) is None:
             return None
         return FailingRead(self, self._place, f"{self._place.name_of(backup)}.{_digest(key)}")
 
     def keep(self, failing: FailingRead) -> bool:
-        """Remember that a read makes a note; False where the command has ended, so that it must not."""
+        """Remember that a read makes a note; return False if the command has ended, so that it must not."""
         self._notes.add(failing)
         return not self._closed
 
     def drop(self, failing: FailingRead) -> None:
-        """A read has no note any more."""
+        """Note that a read has no note any more."""
         self._notes.discard(failing)
 
     def close(self) -> None:
-        """The command ends, whether its threads have or not: none of its notes stays."""
+        """Remove all notes of the command, even if its threads still run."""
         self._closed = True
         for failing in list(self._notes):
             failing.end()
 
     def ended_well(self, key: str) -> None:
-        """An object, or a range of it, has been read. Costs one system call where no read has ever failed."""
+        """Touch the notes of other objects, because this one could be read. One system call if no read ever failed."""
         now = time.monotonic()
         if now < self._next_look or (backup := _backup_of(key)) is None:
             return
@@ -81,10 +80,10 @@ class Reads:
 
 
 class FailingRead:
-    """One read from its first failure on; for one thread at a time."""
+    """One read from its first failure on. Only one thread at a time may use it."""
 
     def __init__(self, reads: Reads, place: Place, name: str) -> None:
-        """One of `reads`; its note's name begins with `name`."""
+        """The name of its note begins with `name`."""
         self._reads = reads
         self._place = place
         self._name = f"{name}.{os.getpid()}-{os.urandom(4).hex()}"
@@ -93,7 +92,7 @@ class FailingRead:
         self._noted: int | None = None
 
     def failed(self, status: str, now: float) -> None:
-        """The store has answered with that HTTP status at that second of time.monotonic(); "": it did not answer."""
+        """Note an HTTP status of the store at that second of time.monotonic(); "" means that it did not answer."""
         if _seconds(status) is None:
             self.end()
             self._status = ""
@@ -105,12 +104,12 @@ class FailingRead:
             self._note()
 
     def seconds_left(self, now: float) -> float | None:
-        """After how many seconds it is given up where others can be read; None where that makes no difference."""
+        """Return after how many seconds retries end if others can be read; None if that makes no difference."""
         seconds = _seconds(self._status)
         return None if seconds is None else seconds - (now - self._since)
 
     def why_given_up(self, now: float) -> str:
-        """Why another attempt makes no sense; "" where it does."""
+        """Return why retries end; "" if they go on."""
         left = self.seconds_left(now)
         if left is None or left > 0 or not self._others_can_be_read():
             return ""
@@ -120,7 +119,7 @@ class FailingRead:
         )
 
     def end(self) -> None:
-        """It fails no longer, or has been given up."""
+        """Remove the note: the read succeeds again, or its retries have ended."""
         self._reads.drop(self)
         if self._noted is None:
             return
@@ -139,7 +138,7 @@ class FailingRead:
                 os.close(file)
 
     def _others_can_be_read(self) -> bool:
-        """Whether another object was read since the note was made."""
+        """Return whether another object was read since the note was made."""
         if self._noted is None:
             return False
         with suppress(OSError, LocalFileError), _opened(self._place) as directory:
@@ -158,16 +157,14 @@ def _opened(place: Place, *, make: bool = False) -> Iterator[int]:
 
 
 def _seconds(status: str) -> float | None:
-    """After how many seconds an object is given up that answers so while others can be read; None: not before its
-    retries end.
-    """
+    """Return after how many seconds of this status retries end if other objects can be read; None: not before time."""
     if status in _BUSY:
         return BUSY_SECONDS
     return ERROR_SECONDS if status.startswith("5") else None
 
 
 def _backup_of(key: str) -> str | None:
-    """The timestamp of the backup that an object belongs to; None where it is in none."""
+    """Return the timestamp of the backup that an object belongs to; None if it belongs to none."""
     folder = key[: key.rfind("/") + 1]
     return keys.timestamp_of(folder) if keys.is_backup_prefix(folder) else None
 

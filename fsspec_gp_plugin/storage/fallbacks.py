@@ -1,4 +1,4 @@
-"""What a store does that has no request of its own for it: put by way of a writer, delete one by one."""
+"""What stores use that lack a request of their own for it: put through a writer, delete one by one or in parallel."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 8
 _KEYS_A_TURN = 1000
-# Seconds until a store that has no time is asked again.
+# Seconds until a request is repeated that a busy store refused.
 BUSY_PAUSE = 0.2
 
 
 def put_by_writer(writer: PartWriter, data: memoryview) -> ObjectInfo:
-    """Write a whole object as the only part of a new writer. What can't be taken back is told after what went wrong."""
+    """Write a whole object as the only part of a new writer. An error says if the failed upload is still there."""
     try:
         if data:
             writer.write(1, data)
@@ -39,19 +39,19 @@ def put_by_writer(writer: PartWriter, data: memoryview) -> ObjectInfo:
 
 @contextmanager
 def creating(name: str) -> Iterator[None]:
-    """Around a request that writes the object of that name unless there is one: what says so becomes AlreadyExists."""
+    """Translate the refusal of a conditional write, inside, into AlreadyExists. `name` is for the message."""
     try:
         yield
     except StorageError as error:
         if http_status(error) == "412" or error_code(error) == "BlobAlreadyExists":
-            raise AlreadyExists(f"can't create {name}: there is an object of that name") from error
+            raise AlreadyExists(f"can't create {name}: an object of that name exists") from error
         raise
 
 
 def delete_each(keys: Iterable[str], delete: Callable[[str], object], name: Callable[[str], str]) -> list[str]:
-    """Call `delete` for every key; returns a line for each that failed, naming it by `name`.
+    """Call `delete` for every key; return a line for each failure, with the object's `name`.
 
-    What is gone already did not fail. A store that is out of reach ends it: each key would wait as long again.
+    A missing object is not a failure. Raises Unreachable at once, because every other key would wait as long again.
     """
     failed = []
     for key in keys:
@@ -69,8 +69,8 @@ def delete_each(keys: Iterable[str], delete: Callable[[str], object], name: Call
 def _delete_one(
     key: str, delete: Callable[[str], object], name: Callable[[str], str], *, may_be_busy: bool = True
 ) -> None:
-    """A store that answers, but has no time, is asked again: whoever repeats all of it would begin with the first key,
-    and hardly get through a thousand of them.
+    """Delete one object, a second time if the store is busy: the caller would start again with the first key, and
+    hardly get through a thousand of them.
     """
     try:
         with translating(f"can't delete {name(key)}"):
@@ -83,18 +83,18 @@ def _delete_one(
 
 
 def delete_side_by_side(keys: Iterable[str], delete: Callable[[str], object], name: Callable[[str], str]) -> list[str]:
-    """As delete_each(), eight at a time, or as many as the system gives threads for."""
+    """As delete_each(), eight at a time, or fewer if the system has no more threads."""
     remaining = iter(keys)
     failed: list[str] = []
     pool = Workers(_AT_ONCE, "delete")
     try:
         while batch := list(islice(remaining, _KEYS_A_TURN)):
             shares = [batch[at::_AT_ONCE] for at in range(min(_AT_ONCE, len(batch)))]
-            tell = map if len(shares) == 1 else pool.map
-            for lines in tell(lambda share: delete_each(share, delete, name), shares):
+            run = map if len(shares) == 1 else pool.map
+            for lines in run(lambda share: delete_each(share, delete, name), shares):
                 failed += lines
     except BaseException as error:
-        # Whoever tries again begins when all have ended; a signal waits for nobody.
+        # A retry must begin after all have ended; a signal must not wait.
         pool.shutdown(wait=isinstance(error, StorageError), cancel_futures=True)
         raise
     pool.shutdown()
@@ -102,6 +102,6 @@ def delete_side_by_side(keys: Iterable[str], delete: Callable[[str], object], na
 
 
 def raise_failures(failed: list[str]) -> None:
-    """One StorageError for what delete_each() returned, if anything."""
+    """Raise one StorageError for the failures that delete_each() returned, if there are any."""
     if failed:
         raise StorageError(failed[0] + (f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""))

@@ -1,4 +1,4 @@
-"""What the connections of one stream carry: where they break again and again, its parts go one at a time and shrink."""
+"""Adapts one stream to a bad connection: where parts break again and again, they go one at a time and get smaller."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Breaks of one part after which the link is taken not to carry several at once.
+# After so many breaks of one part, parts are sent one at a time.
 _BREAKS_OF_A_PART = 2
-# Parts in a row without a break after which it is trusted with more: first with several at once, then with larger ones.
+# After so many parts in a row without a break, first several parts are sent at once again, then larger ones.
 _TRUSTED_AFTER = 32
 
 
 class Link:
-    """For one stream; may be used by several threads."""
+    """The link of one stream. Several threads may use it."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._sending = self._unbroken = 0
-        # What connections had sent of a part when they broke.
+        # By part number: the bytes that connections had sent when they broke.
         self._broken: dict[int, list[int]] = {}
         self._one_at_a_time = self._closed = False
-        # Bytes that a connection is expected to carry; None where nothing is known to be too much.
+        # The most bytes that one connection seems to carry; None: no limit is known.
         self.carries: int | None = None
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Within it a part may be sent: at once, or where the link does not carry several, after the others."""
+        """Wait until a part may be sent, which is at once unless parts go one at a time; the part is sent inside."""
         with self._changed:
             while self._one_at_a_time and self._sending and not self._closed:
                 self._changed.wait()
@@ -42,7 +42,7 @@ class Link:
                 self._changed.notify_all()
 
     def arrived(self, number: int) -> None:
-        """A part has arrived."""
+        """Note that a part has arrived."""
         with self._changed:
             self._broken.pop(number, None)
             self._unbroken += 1
@@ -55,7 +55,7 @@ class Link:
             self._changed.notify_all()
 
     def broke(self, number: int, sent: int) -> str:
-        """A connection broke when it had sent so many bytes of a part; returns what follows, "" where nothing does."""
+        """Note that a connection broke after `sent` bytes of a part; return what changes by that, or ""."""
         with self._changed:
             self._unbroken = 0
             breaks = self._broken.setdefault(number, [])
@@ -70,7 +70,7 @@ class Link:
             return f"part {number} broke {len(breaks)} times: parts go one at a time now, and later ones are smaller"
 
     def close(self) -> None:
-        """Nobody needs to wait for a turn any more."""
+        """End all waits for a turn."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Two targets that hold the same backup, read as one: what one lacks, or can't give any more, comes from the other."""
+"""Reads two targets that hold the same backup as one: what one lacks, or fails to give, comes from the other."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ _LEAD, _OTHER, _PATIENT = range(3)
 
 
 class MirroredStore(Store):
-    """Reads from `lead`, and where that fails from what `other` makes, also within an object, which is the same
-    at both.
+    """Reads from `lead` and, where that fails, goes on with the store that `other` makes, also within an object.
 
-    `lead` should not be waited for long; `patient_lead` is the same target, for what the other does not have. What is
-    written or deleted is so at the lead alone. `note` is told of each change over, as text, and `lost`, once for
-    each, that the lead is out of reach.
+    `lead` has short retries; `patient_lead` is the same target with long ones, for what the other target lacks. Writes
+    and deletions go to `lead` alone. `note` is called with a line of text for each object that changes over, and `lost`
+    once, when `lead` is out of reach.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class MirroredStore(Store):
         self._make_other = other
         self._patient_lead = patient_lead
         self._other: Store | None = None
-        # Why the lead is out of reach, once that is known; and what the other tells of objects whose streams went over.
+        # Why `lead` is out of reach, once it is; and the infos of objects at the other target whose streams went over.
         self._away: Unreachable | None = None
         self._elsewhere: dict[str, ObjectInfo] = {}
         self._lock = threading.Lock()
@@ -56,7 +55,7 @@ class MirroredStore(Store):
 
     @property
     def other(self) -> Store:
-        """The other one, made on first use; ConfigError when it can't be."""
+        """The other target, opened on first use. Raises ConfigError if it can't be opened."""
         with self._lock:
             if self._other is None:
                 self._other = self._make_other()
@@ -89,10 +88,10 @@ class MirroredStore(Store):
         try:
             return self._store(at).crc32c(bare)
         except StorageError:
-            return None  # it went away after its last byte; the manifest tells, too
+            return None  # the store failed after the last byte; the manifest has the checksum, too
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        """The lead's objects, or the other's where the lead has none there."""
+        """Yield the objects at `lead`, or those at the other target if `lead` has none there."""
 
         def listed(store: Store) -> Iterator[ObjectInfo]:
             found = store.find(prefix, unfinished=unfinished)
@@ -120,7 +119,7 @@ class MirroredStore(Store):
             raise failures[1]
 
     def _first(self, key: str, action: Callable[[Store], _T]) -> tuple[int, _T]:
-        """Which store could do it, and what it gave."""
+        """Return which store could do the action, and its result."""
         problem: StorageError
         if self._away is not None:
             problem = self._away
@@ -145,7 +144,7 @@ class MirroredStore(Store):
         return _OTHER, found
 
     def _resumed(self, at: int, info: ObjectInfo, start: int, into: memoryview, pieces: Iterator[int]) -> Iterator[int]:
-        """Fill the buffer from `pieces`, and when they fail from the other store."""
+        """Fill the buffer from `pieces`, and from the other store when they fail."""
         filled = 0
         try:
             for count in pieces:
@@ -163,7 +162,7 @@ class MirroredStore(Store):
         yield from self._store(at).read(same, start + filled, into[filled:])
 
     def _found_elsewhere(self, info: ObjectInfo, problem: StorageError) -> tuple[int, ObjectInfo]:
-        """A store to go on with, and the object there."""
+        """Return the store to go on with, and the object's info there."""
         same = self._elsewhere.get(info.key)
         if same is not None and same.size == info.size:
             return _OTHER, same
@@ -245,7 +244,7 @@ class MirroredStore(Store):
 
 
 def _marked(info: ObjectInfo, at: int) -> ObjectInfo:
-    """As our own: its version also tells which store it is of."""
+    """Add to the version of an object which store it comes from."""
     return info._replace(version=f"{at}" if info.version is None else f"{at}:{info.version}")
 
 
@@ -255,6 +254,6 @@ def _unmarked(info: ObjectInfo) -> tuple[int, ObjectInfo]:
 
 
 def _both(problem: StorageError, second: PluginError) -> StorageError:
-    # Where the one lacks it and the other can't tell, nobody knows whether it is there.
+    # If one target lacks the object and the other can't be reached, it may exist.
     kind = type(second) if isinstance(problem, NotFound) and isinstance(second, StorageError) else type(problem)
     return kind(f"{problem}; and at the other target: {second}")

@@ -1,4 +1,4 @@
-"""What a host remembers of a target that is away: that a command has waited for it as long as it could, in vain.
+"""Remembers on a host that a command has waited for a target in vain, as long as it could.
 
 The commands after it give up sooner, until one of them reaches the target. So a target that is gone for good costs a
 run one long wait, not one for each command.
@@ -19,33 +19,31 @@ if TYPE_CHECKING:
 
     from ..private import Place
 
-# How long a command waits where another has just waited in vain.
+# The wait of a command after another one has waited in vain.
 AFTER_AN_OUTAGE_SECONDS = 30.0
 _DIRECTORY = "outages"
-# An older note says nothing of the target as it is now.
+# An older note says nothing about the target now.
 _KEPT_SECONDS = 3600.0
-# So often, at the most, a command that reaches the target looks for a note to remove.
+# A command that reaches the target looks for a note to remove at most so often.
 _LOOK_SECONDS = 1.0
 
 
 class Outages:
-    """The note on this host about one target, for one command; may be used by several threads."""
+    """The note on this host about one target, for one command. Several threads may use it."""
 
-    def __init__(
-        self, place: Place, tell: Callable[[str], None] = lambda _: None, *, leaves_notes: bool = True
-    ) -> None:
-        """`tell` is told, as text, what can't be noted. Without `leaves_notes` the command waits for less than others
-        do, so that it makes no difference to them that it did in vain.
+    def __init__(self, place: Place, log: Callable[[str], None] = lambda _: None, *, leaves_notes: bool = True) -> None:
+        """`log` is called with a line of text if the note can't be written. Without `leaves_notes` the command
+        only reads notes: it waits less than the others, so its failure must not shorten their waits.
         """
         self._place = place
-        self._tell = tell
+        self._log = log
         self._leaves_notes = leaves_notes
         self._name = place.name_of("target")
         self._path = ""
         self._next_look = 0.0
 
     def limit(self, seconds: float) -> tuple[float, str]:
-        """How many of so many seconds a command shall wait, and the reason, "" where it is all of them."""
+        """Return how many of so many seconds a command should wait, and the reason if that is less, else ""."""
         if seconds <= AFTER_AN_OUTAGE_SECONDS or (waited := self._waited()) is None:
             return seconds, ""
         return AFTER_AN_OUTAGE_SECONDS, (
@@ -53,7 +51,7 @@ class Outages:
         )
 
     def spent(self, seconds: float) -> None:
-        """A command has waited for so many seconds, which are all that it had, in vain."""
+        """Note that a command has waited in vain for so many seconds, all that it had."""
         if seconds <= AFTER_AN_OUTAGE_SECONDS or not self._leaves_notes:
             return
         from ..gpbackup_process import boot_id
@@ -67,10 +65,10 @@ class Outages:
             finally:
                 os.close(directory)
         except (OSError, LocalFileError) as error:
-            self._tell(f"the outage can't be noted on this host, so each command waits {seconds:.0f} s: {error}")
+            self._log(f"the outage can't be noted on this host, so each command waits {seconds:.0f} s: {error}")
 
     def reached(self) -> None:
-        """The target has done what it was asked: it is not away. Costs one system call where there is no note."""
+        """Remove the note, because the target has answered. Costs one system call if there is no note."""
         now = time.monotonic()
         if now < self._next_look:
             return
@@ -85,7 +83,7 @@ class Outages:
         return False
 
     def _waited(self) -> float | None:
-        """The seconds that a command has waited in vain; None where there is no note of it that still counts."""
+        """Return the seconds that a command has waited in vain; None if no note says so that still counts."""
         if not self._is_there():
             return None
         from ..gpbackup_process import boot_id

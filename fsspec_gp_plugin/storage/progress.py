@@ -1,6 +1,6 @@
-"""How many bytes the requests of a thread have sent, and when.
+"""Counts the bytes that the requests of a thread send, and when.
 
-By that a connection which broke in the midst of its work is told from a store that is away.
+That tells a connection that broke while bytes moved from a store that is out of reach.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _sent = _Sent()
 
 
 def note_sent(count: int) -> None:
-    """A request of this thread has sent so many bytes more."""
+    """Add bytes that a request of this thread has sent."""
     _sent.count += count
     _sent.last = time.monotonic()
 
 
 class Attempt:
-    """One attempt of this thread at a request, from now on."""
+    """One attempt of this thread at a request, which begins now."""
 
     def __init__(self) -> None:
         self.begun = time.monotonic()
@@ -36,18 +36,18 @@ class Attempt:
 
     @property
     def sent(self) -> int:
-        """Bytes."""
+        """Return the bytes that the attempt has sent so far."""
         return _sent.count - self._before
 
     @property
     def seconds_of_sending(self) -> float:
-        """From its beginning to the last byte that it could send."""
+        """Return the seconds from its beginning to the last byte that it could send."""
         return _sent.last - self.begun if self.sent else 0.0
 
     def broke(self, error: Unreachable) -> bool:
-        """Whether its connection broke at work: after more time of sending than of waiting, and without an answer.
+        """Return whether the connection broke while bytes moved: it sent longer than it waited, and got no response.
 
-        Whoever is away may still take what fits into the buffers on the way, which takes no time.
+        If the store is out of reach, the buffers on the way may still take some bytes, but that takes no time.
         """
         sending = self.seconds_of_sending
         return not error.http_status and self.sent > 0 and 2 * sending >= time.monotonic() - self.begun

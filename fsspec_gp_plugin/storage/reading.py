@@ -1,4 +1,4 @@
-"""Small objects, and small pieces of objects, read into memory."""
+"""Reads small objects, and small ranges of objects, into memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PIECE = 1 << 20
 
 
 def pieces(store: Store, info: ObjectInfo) -> Iterator[bytes]:
-    """An object's bytes, a megabyte at a time."""
+    """Yield the object's bytes, a megabyte at a time."""
     buffer = bytearray(_PIECE)
     with memoryview(buffer) as view:
         for start in range(0, info.size, _PIECE):
@@ -24,7 +24,7 @@ def pieces(store: Store, info: ObjectInfo) -> Iterator[bytes]:
 
 
 def lines(store: Store, info: ObjectInfo, longest: int = 64 << 10) -> Iterator[bytes]:
-    """An object's lines, without their ends; of a longer one than that its beginning."""
+    """Yield the object's lines without their line ends, each cut after `longest` bytes."""
     rest = b""
     for piece in pieces(store, info):
         first, *more = piece.split(b"\n")
@@ -37,7 +37,7 @@ def lines(store: Store, info: ObjectInfo, longest: int = 64 << 10) -> Iterator[b
 
 
 def fetched(store: Store, key: str, most: int) -> tuple[ObjectInfo, bytes]:
-    """What an object is, and its first bytes, `most` of them at the most: by one request where the store can."""
+    """Return an object's info and at most its first `most` bytes, by one request where the store can."""
     buffer = bytearray(most)
     with memoryview(buffer) as into:
         info, counts = store.fetch(key, into)
@@ -45,12 +45,12 @@ def fetched(store: Store, key: str, most: int) -> tuple[ObjectInfo, bytes]:
 
 
 def first_bytes(store: Store, info: ObjectInfo, most: int = 1 << 20) -> bytes:
-    """An object's first bytes, `most` of them at the most."""
+    """Return at most the first `most` bytes of an object."""
     return part_of(store, info, 0, min(info.size, most))
 
 
 def part_of(store: Store, info: ObjectInfo, start: int, end: int) -> bytes:
-    """An object's bytes from `start` to before `end`."""
+    """Return the object's bytes from `start` to before `end`."""
     buffer = bytearray(end - start)
     with memoryview(buffer) as view:
         for _ in store.read(info, start, view):

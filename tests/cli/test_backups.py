@@ -153,7 +153,7 @@ def test_a_terminal_tells_what_is_waited_for(local: Plugin) -> None:
         write_config(local.config, "s3://bucket/x", options, timeout="3s", max_retries="1")
         terminal = Terminal([str(local.executable), "list", str(local.config)], local.database.environment())
         assert terminal.end() == 3
-    assert terminal.screen.count("waiting for s3://bucket/x, 30 s at the most: ") == 1
+    assert terminal.screen.count("waiting for s3://bucket/x, up to 30 s: ") == 1
     assert "tried 2 times in " in terminal.screen
     # Both attempts count, each of which took three seconds.
     assert 6 <= int(re.findall(r"tried 2 times in (\d+) s", terminal.screen)[0]) <= 60

@@ -92,4 +92,4 @@ def test_what_has_no_age_stays(local: Plugin, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("age", ["6m", "30", "d", "1.2.3d", "-1d"])
 def test_an_age_has_a_unit_that_is_no_riddle(local: Plugin, age: str) -> None:
-    local.run("cleanup", f"--older-than={age}").failed("is no age", status=2)
+    local.run("cleanup", f"--older-than={age}").failed("is not an age", status=2)

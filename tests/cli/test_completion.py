@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.commands import COMMANDS, PEOPLE, PROGRAM
+from fsspec_gp_plugin.commands import FOR_GPBACKUP, FOR_PEOPLE, PROGRAM
 from tests.cli.terminal import Terminal
 from tests.protocol.agents import EXECUTABLE
 from tests.servers.fixtures import skip_unless_required
@@ -48,7 +48,7 @@ def test_bash_completes_commands_options_and_files(tmp_path: Path) -> None:
         assert "-o default" in registered  # files, where there are no words
         return [word for word in found if word]
 
-    assert completed("") == [*COMMANDS, *PEOPLE, "--help", "--version"]
+    assert completed("") == [*FOR_GPBACKUP, *FOR_PEOPLE, "--help", "--version"]
     assert completed("restore_data") == ["restore_data", "restore_data_subset"]
     assert {"--help", "--quick", "--shard", "--json"} <= set(completed("verify", "--"))
     assert completed("verify", "plugin.yaml", "--q") == ["--quick"]
@@ -59,11 +59,11 @@ def test_bash_completes_commands_options_and_files(tmp_path: Path) -> None:
     assert completed("verify", "plugin.yaml", "x") == []
 
 
-@pytest.mark.parametrize("name", PEOPLE)
+@pytest.mark.parametrize("name", FOR_PEOPLE)
 def test_no_option_is_left_out(name: str) -> None:
     """What --help tells of each command is in both scripts."""
     told = subprocess.run([str(EXECUTABLE), name, "--help"], capture_output=True, text=True, check=True).stdout
-    options = {word.strip("[],") for word in told.split() if word.startswith(("--", "[--"))}
+    options = {word.strip("[],()") for word in told.split() if word.startswith(("--", "[--"))}
     for shell in ("bash", "zsh"):
         lines = [line.strip() for line in script(shell).splitlines()]
         found = " ".join(line for line in lines if name in line.partition(")")[0].split("|"))

@@ -97,7 +97,7 @@ def test_setup_for_restore_finds_what_is_missing(plugin: Plugin, target: Target)
         (["DIR", "somewhere"], "unknown scope 'somewhere'"),
         (["DIR", "segment", "zero"], "not a content id"),
         (["DIR"], "expected `fsspec_gp_plugin setup_plugin_for_backup CONFIG DIR SCOPE [CONTENT]`"),
-        (["DIR", "with", "a", "space", "in"], "a path with a space arrives in pieces"),
+        (["DIR", "with", "a", "space", "in"], "gpbackup splits a path that contains spaces"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(local: Plugin, arguments: list[str], words: str) -> None:

@@ -39,7 +39,7 @@ def put_backup(target: Target, cluster: Cluster | None, content: bytes = b"") ->
 def test_another_clusters_backup_is_deleted_only_where_somebody_says_so(plugin: Plugin, target: Target) -> None:
     before = put_backup(target, OTHERS)
     plugin.run("delete_backup", T).failed(
-        f"is of {OTHERS}, and this is the cluster of coordinator {HERE}",
+        f"belongs to {OTHERS}, and this is the cluster of coordinator {HERE}",
         f"; delete it from that coordinator, or run `delete_backup CONFIG {T} --any-cluster`",
         status=1,
     )

@@ -38,8 +38,8 @@ from fsspec_gp_plugin.process import raise_on_signals
 raise_on_signals(lambda interrupted: 7)
 """
 _OF_PEOPLE = """
-from fsspec_gp_plugin.cli import interrupting
-interrupting.interrupt_by_keyboard()
+from fsspec_gp_plugin.cli import main
+main.interrupt_by_keyboard()
 """
 
 

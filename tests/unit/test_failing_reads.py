@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fsspec_gp_plugin.commands import COMMANDS
+from fsspec_gp_plugin.commands import FOR_GPBACKUP
 from fsspec_gp_plugin.errors import NotFound, Unreachable
 from fsspec_gp_plugin.private import Place
 from fsspec_gp_plugin.storage import failing_reads, retry, retry_policy
@@ -267,7 +267,7 @@ def test_a_command_that_ends_while_its_threads_read_leaves_no_note(clock: Clock,
     assert notes(place) == []
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", FOR_GPBACKUP)
 def test_only_restores_give_objects_up(command: str, tmp_path: Path) -> None:
     site = Site(tmp_path, FakeStore(), FakeStore(), f"state_directory: {tmp_path / 'state'}")
     found = site.context(command).targets.first(ALL)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import fsspec_gp_plugin
-from fsspec_gp_plugin.commands import COMMANDS, PEOPLE
+from fsspec_gp_plugin.commands import FOR_GPBACKUP, FOR_PEOPLE
 from fsspec_gp_plugin.config.options import reference
 from scripts import documents
 
@@ -49,6 +49,18 @@ def test_no_placeholder_is_left_in_the_documents() -> None:
         assert re.findall(r"(?m)^\W*(?:[A-Z_]{3,}|TODO.*|TBD.*)\W*$", document.read_text()) == [], document
 
 
+@pytest.mark.parametrize("name", ["commands", "replicas"])
+def test_the_documents_sql_has_each_segment_do_its_share(name: str) -> None:
+    found = re.search(r"EXECUTE '([^']*)'", Path(f"docs/{name}.md").read_text())
+    assert found is not None
+    line = found[1].replace("/usr/local/fsspec_gp_plugin/bin/fsspec_gp_plugin", "echo")
+    environment = {**os.environ, "GP_SEGMENT_ID": "2", "GP_SEGMENT_COUNT": "4"}
+    done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert first.endswith("2/4")
+    assert second == "segment 2: status 0"
+
+
 def test_every_variable_of_the_tests_is_explained() -> None:
     files = [
         path
@@ -67,7 +79,9 @@ def test_the_changelog_knows_this_version() -> None:
 
 def test_every_command_is_explained_in_the_documents() -> None:
     text = Path("docs/commands.md").read_text()
-    assert [name for name in (*COMMANDS, *PEOPLE) if not re.search(rf"(?:`|fsspec_gp_plugin ){name}\b", text)] == []
+    assert [
+        name for name in (*FOR_GPBACKUP, *FOR_PEOPLE) if not re.search(rf"(?:`|fsspec_gp_plugin ){name}\b", text)
+    ] == []
 
 
 @pytest.mark.skipif(not Path("fsspec_gp_plugin").is_dir(), reason="there is no source tree")

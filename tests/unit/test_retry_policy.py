@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.commands import COMMANDS
+from fsspec_gp_plugin.commands import FOR_GPBACKUP
 from fsspec_gp_plugin.errors import Unreachable
 from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
@@ -101,7 +101,7 @@ def context_of(command: str, config: Path) -> Context:
     return Context(Streams(0, 1, 2), Log(str(config.parent / "log")), command, str(config), supplies=Asked())
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", FOR_GPBACKUP)
 def test_what_moves_data_waits_five_and_a_half_minutes_and_all_else_two(command: str, config: Path) -> None:
     moves_data = command.startswith(("backup_", "restore_", "replicate_"))
     store = context_of(command, config).store

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.cli.waiting import waiting_for
+from fsspec_gp_plugin.cli.open_target import waiting_for
 from fsspec_gp_plugin.config.loading import load_config
 from fsspec_gp_plugin.errors import Unreachable
 from fsspec_gp_plugin.storage import retry_policy

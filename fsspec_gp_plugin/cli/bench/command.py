@@ -11,8 +11,9 @@ from ...backups.tuning import HOW
 from ...config.units import parse_size
 from ...errors import PluginError
 from .. import render
-from ..arguments import Parser, opened
-from ..interrupting import interruptible
+from ..arguments import Parser
+from ..main import interruptible
+from ..open_target import open_target
 from .measuring import Bench
 from .report import as_mapping, show
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_json()
     asked = parser.parse_args(arguments)
     left: list[str] = []
-    with interruptible(), opened(asked.config) as (config, store), render.status() as say:
+    with interruptible(), open_target(asked.config) as (config, store), render.status() as say:
         prefix = f"{FOLDER}{unique_name('.')}/"
         bench = Bench(config, store, prefix, asked, left.append)
         try:

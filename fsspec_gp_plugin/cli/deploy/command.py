@@ -58,7 +58,7 @@ class _Host:
 
 def main(arguments: Sequence[str]) -> int:
     """Install, copy the configuration, check; one row for each host. Returns 1 if any of them failed."""
-    parser = Parser("deploy", config=False)
+    parser = Parser("deploy")
     parser.add_argument("directory", metavar="DIR", help="where the tree is to be on each host: an absolute path")
     parser.add_argument("--bundle", metavar="ARCHIVE", required=True, help="what scripts/bundle has made")
     add_arguments(parser)

@@ -10,7 +10,7 @@ from ... import __version__, private
 from ...config.loading import required_replica
 from .. import hosts, render
 from ..arguments import Parser
-from ..interrupting import interruptible
+from ..main import interruptible
 from . import host, target
 from .steps import Step, Steps
 

@@ -15,8 +15,8 @@ from ...errors import StorageError
 from ...installation import executable
 from ...redaction import scrub
 from .. import render
-from ..arguments import opened
 from ..hosts import TOO_LONG, UNREACHED, hosts_of, run_on
+from ..open_target import open_target
 from .host import fingerprint
 from .target import FOLDER
 
@@ -55,7 +55,7 @@ def _written_here(path: str, *, replica: bool) -> Iterator[list[str]]:
     Nothing where it can't be written: then each host tells what is wrong with the target.
     """
     key, token = f"{FOLDER}{unique_name('.')}/seen", secrets.token_hex(16)
-    with opened(path, replica=replica) as (_, store):
+    with open_target(path, replica=replica) as (_, store):
         try:
             if store.files is not None:
                 store.files.make_root()

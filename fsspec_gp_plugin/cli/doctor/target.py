@@ -20,7 +20,7 @@ from ...redaction import scrub
 from ...storage.diagnosis import failed_step, look, may_still_write, meets_no_tls
 from ...storage.open import open_store
 from ...storage.reading import first_bytes
-from ..waiting import waiting_for
+from ..open_target import waiting_for
 from .trials import MEASURING, TRYING, measure, try_each
 
 if TYPE_CHECKING:

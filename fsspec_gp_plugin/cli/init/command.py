@@ -32,7 +32,7 @@ _NOT_BY_OPTION = {
 
 def main(arguments: Sequence[str]) -> int:
     """Ask what is not given, write, load what was written, and say what comes next."""
-    parser = Parser("init", config=False)
+    parser = Parser("init")
     parser.add_argument("file", metavar="FILE", nargs="?", help="the configuration file to be made")
     parser.add_argument("--url", help="where the backups go; makes the question for the kind of target needless")
     parser.add_argument("--option", metavar="NAME=VALUE", action="append", default=[], help="a line below `options:`")

@@ -202,7 +202,7 @@ class AzureStore(Renewable, Store):
     def credentials_end(self) -> float | None:
         return self.blobs.credentials_end()
 
-    def _go_on_with(self, fresh: AzureStore) -> Callable[[], None]:
+    def _take_over(self, fresh: AzureStore) -> Callable[[], None]:
         replaced, self.blobs = self.blobs, fresh.blobs
         return replaced.close
 

@@ -248,7 +248,7 @@ class GcsStore(Renewable, Store):
     def credentials_end(self) -> float | None:
         return self.requests.credentials_end()
 
-    def _go_on_with(self, fresh: GcsStore) -> Callable[[], None]:
+    def _take_over(self, fresh: GcsStore) -> Callable[[], None]:
         replaced, self.requests = self.requests, fresh.requests
         return replaced.close
 

@@ -1,4 +1,4 @@
-"""The answer to a request: its head, then its body from the socket into the caller's buffers."""
+"""The response to a request: its head, then its body from the socket into the caller's buffers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from .connection import Response
 
 
-# Many segments share a line, and a part that is given up begins anew.
+# Many segments share a network link, and a part that is aborted starts from its first byte.
 SLOWEST_RATE = 16 << 10
 _LARGEST_MESSAGE = 64 << 10
 _GATHERED = 256 << 10
 
 
 class Deadline:
-    """How long an exchange of so many bytes may stand still, and take."""
+    """The time limits of an exchange: without progress, and in all."""
 
     def __init__(self, stall: float, size: int) -> None:
-        """`stall` are seconds, `size` bytes."""
+        """`stall`: seconds without progress. `size`: bytes of the exchange, which decide its total limit."""
         self.stall = stall
         self.end = time.monotonic() + stall + size / SLOWEST_RATE
 
     def set(self, sock: socket.socket) -> None:
-        """Give the socket's next call the time that is left; TimeoutError when there is none."""
+        """Limit the socket's next call to the time that is left. Raises TimeoutError if there is none."""
         left = self.end - time.monotonic()
         if left <= 0:
             raise TimeoutError("the request took too long")
@@ -35,7 +35,7 @@ class Deadline:
 
 
 def filling(into: memoryview, read_into: Callable[[memoryview], int]) -> Iterator[int]:
-    """Fill a buffer by `read_into`, which gives 0 at the end; yields how many bytes came with each step. EOFError."""
+    """Fill a buffer by `read_into`, which returns 0 at the end; yield the bytes of each step. Raises EOFError."""
     while into:
         count = read_into(into)
         if not count:
@@ -45,12 +45,12 @@ def filling(into: memoryview, read_into: Callable[[memoryview], int]) -> Iterato
 
 
 class Answer:
-    """The answer to a request: its status and headers, and a body to be read or dropped."""
+    """The response to a request: its status and headers, and a body to read or to leave."""
 
     def __init__(
         self, release: Callable[[bool], None], sock: socket.socket, response: Response, deadline: Deadline
     ) -> None:
-        """`release` is called once, with whether the connection is free for another request."""
+        """`release` is called once, with True if the connection can take another request."""
         self._release: Callable[[bool], None] | None = release
         self._response = response
         self._deadline = deadline
@@ -59,11 +59,11 @@ class Answer:
         self._broken: Exception | None = None
         self.status = response.status
         self.headers = response.headers
-        # After this many bytes the connection is free for another request; None where the answer doesn't say.
+        # After so many bytes the connection can take another request; None if the response doesn't say.
         self.length = response.length
 
     def read_into(self, view: memoryview) -> int:
-        """What has arrived of the body, at least a byte and at the most what fits; 0 at its end.
+        """Read what has arrived of the body, at least one byte and at most what fits; return 0 at its end.
 
         The first call returns as soon as anything is there. Later ones gather: TLS hands over 16 KB at a time.
         """
@@ -75,7 +75,7 @@ class Answer:
             except (OSError, EOFError) as error:
                 if not filled:
                     raise
-                # What came before counts; the next call meets the same.
+                # The bytes before the error count; the next call raises it.
                 self._broken = error
                 break
             if not count:
@@ -88,19 +88,19 @@ class Answer:
         if self._broken is not None:
             raise self._broken
         if self._response.is_over:
-            return 0  # however late it is by now
+            return 0  # even if the time is up
         self._deadline.set(self._socket)
         return self._response.read_into(view)
 
     def pieces(self, into: memoryview) -> Iterator[int]:
-        """Fill the buffer from the body, and let go of the connection; yields how many bytes came with each step."""
+        """Fill the buffer from the body, then release the connection; yield the bytes of each step."""
         try:
             yield from filling(into, self.read_into)
         finally:
             self.end()
 
     def text(self, most: int = _LARGEST_MESSAGE) -> str:
-        """The body of a short answer, such as a message of error: its first bytes, `most` of them at the most."""
+        """Return at most the first `most` bytes of the body, as for an error message."""
         body = bytearray(min(most, self.length if self.length is not None else most))
         filled = 0
         with memoryview(body) as view:
@@ -109,7 +109,7 @@ class Answer:
         return body[:filled].decode(errors="replace")
 
     def end(self) -> None:
-        """Let go of the connection: kept where the body was read to its end, closed otherwise."""
+        """Release the connection: it is kept if the body was read to its end, else closed."""
         release, self._release = self._release, None
         if release is not None:
             self._response.close()

@@ -1,4 +1,4 @@
-"""Ending from one thread what others are waiting for."""
+"""Ends, from one thread, the exchanges of other threads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Cancellation:
-    """Ends the exchanges of one upload from another thread, wherever they are."""
+    """Ends the exchanges of one upload from another thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -21,12 +21,12 @@ class Cancellation:
         self.cancelled = False
 
     def cancel(self) -> None:
-        """Whoever sends or waits for an answer gets an OSError, now and from here on."""
+        """Make every present and later exchange fail with an OSError."""
         with self._lock:
             self.cancelled = True
             for sock in self._sockets:
                 with suppress(OSError):
-                    # Not its own shutdown(): a TLS socket would go on in plain text in the other thread.
+                    # Not the TLS socket's own shutdown(): the other thread would go on in plain text.
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
             calls = list(self._calls)
         for call in calls:
@@ -34,7 +34,7 @@ class Cancellation:
 
     @contextmanager
     def calling(self, call: Callable[[], object]) -> Iterator[None]:
-        """Within it, cancel() calls this too; at once when it is too late."""
+        """Let cancel() call this function, too, while inside; call it at once if cancel() was called before."""
         with self._lock:
             late = self.cancelled
             self._calls.add(call)
@@ -47,13 +47,13 @@ class Cancellation:
                 self._calls.discard(call)
 
     def add(self, sock: socket.socket) -> None:
-        """Watch a connection; ConnectionAbortedError when it is too late for it."""
+        """Add a connection. Raises ConnectionAbortedError after cancel()."""
         with self._lock:
             if self.cancelled:
                 raise ConnectionAbortedError("aborted")
             self._sockets.add(sock)
 
     def discard(self, sock: socket.socket) -> None:
-        """Watch it no more."""
+        """Remove a connection."""
         with self._lock:
             self._sockets.discard(sock)

@@ -22,11 +22,11 @@ _UNFIT_HEADER = re.compile(r"[\x00\r\n]")
 
 
 class BadAnswerError(ConnectionError):
-    """What came is no answer of HTTP, or not all of one."""
+    """The response is not HTTP, or ends early."""
 
 
 def request_head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
-    """The head of a request; ValueError for what would end a line too early."""
+    """Return the head of a request. Raises ValueError for text that would end a line early."""
     if _UNFIT_TARGET.search(target):
         raise ValueError("the URL holds a blank or a control character")
     lines = [f"{method} {target} HTTP/1.1"]
@@ -38,11 +38,11 @@ def request_head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
 
 
 class Response:
-    """An answer of which the head has been read, and its body as it comes."""
+    """A response whose head has been read; its body is read as it arrives."""
 
     def __init__(self, sock: socket.socket, method: str) -> None:
-        """Reads the head. OSError, BadAnswerError among them."""
-        # Not kept for the next answer: what a server sends too much must not become that.
+        """Read the head. Raises OSError, BadAnswerError among them."""
+        # Not kept for the next response: surplus bytes of a server must not become part of it.
         self._reader = sock.makefile("rb")
         try:
             self._read_head(method)
@@ -52,13 +52,13 @@ class Response:
 
     def _read_head(self, method: str) -> None:
         self.status = 100
-        while self.status < 200:  # what is no answer yet
+        while self.status < 200:  # an interim response
             version, self.status = self._status_line()
             self.headers = self._header_lines()
         connection = self.headers.get("connection", "").lower()
         self.is_last = "close" in connection or (version == "HTTP/1.0" and "keep-alive" not in connection)
         self.is_chunked = self.headers.get("transfer-encoding", "").lower() == "chunked"
-        # Of the body that have yet to be read; None where only its end will tell.
+        # Bytes of the body that are still to be read; None if only its end will show that.
         self.length = None if self.is_chunked else _length(self.headers.get("content-length", ""))
         if method == "HEAD" or self.status in (204, 304):
             self.is_chunked, self.length = False, 0
@@ -101,7 +101,7 @@ class Response:
         return line.decode("latin-1")
 
     def read_into(self, view: memoryview) -> int:
-        """Something of the body, as soon as it is there; 0 at its end. EOFError where it ends too early, OSError."""
+        """Read what has arrived of the body; return 0 at its end. Raises EOFError if it ends early, OSError."""
         if self.is_over or not view:
             return 0
         if self.is_chunked and not self._chunk:
@@ -110,7 +110,7 @@ class Response:
         if left == 0:
             self._is_over = True
             return 0
-        # Straight from the socket, unless the head's last bytes brought some of it.
+        # Straight from the socket, unless some bytes arrived together with the head.
         count = self._reader.readinto1(view if left is None else view[:left])
         if left is None:
             self._is_over = not count
@@ -124,25 +124,25 @@ class Response:
 
     def _next_chunk(self) -> int:
         if self._chunk is not None:
-            self._line()  # the end of the chunk before
+            self._line()  # the line end of the previous chunk
         size = _length_in_hex(self._line().partition(";")[0].strip())
         if not size:
-            while self._line().strip():  # what follows the last chunk
+            while self._line().strip():  # trailers after the last chunk
                 pass
         return size
 
     @property
     def is_over(self) -> bool:
-        """Whether the body was read to its end."""
+        """Return whether the body was read to its end."""
         return self._is_over or self.length == 0
 
     @property
     def is_free(self) -> bool:
-        """Whether the connection can take another request: the body was read to its end, and its length was told."""
+        """Return whether the connection can take another request: the body has a length and was read to its end."""
         return self.length == 0 and not self.is_last and not self.is_chunked
 
     def close(self) -> None:
-        """Read no more of it."""
+        """Stop reading."""
         self._reader.close()
 
 

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 def opaque(etag: str | None) -> str:
-    """An ETag without the mark of a weak one, and without its quotes, which some listings leave out."""
+    """Return an ETag without its weak mark and without its quotes, which some listings leave out."""
     return (etag or "").removeprefix("W/").strip('"')
 
 
 def if_match(etag: str | None) -> dict[str, str]:
-    """The condition of a request that is about one version; none for a weak ETag, as that never matches."""
+    """Return the header that pins a request to one version; nothing for a weak ETag, which never matches."""
     return {} if not etag or etag.startswith("W/") else {"If-Match": etag}
 
 
 def total_size(headers: Mapping[str, str], status: int) -> int | None:
-    """Bytes of the whole object, by the answer to a ranged read of it, or to a HEAD; None where it doesn't tell."""
+    """Return the size of the whole object by the response to a ranged read or a HEAD; None if it doesn't say."""
     told = headers.get("content-range", "").rpartition("/")[2] if status == 206 else headers.get("content-length")
     return int(told) if told and told.isascii() and told.isdecimal() else None
 

@@ -1,4 +1,4 @@
-"""How a host is reached: directly or through a proxy, in plain text or by TLS."""
+"""Connects to hosts: directly or through a proxy, in plain text or by TLS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class CannotConnectError(ConnectionError):
-    """No connection was made; the message names the host."""
+    """There is no connection; the message names the host."""
 
 
 class ProxyConnectionError(ConnectionError):
@@ -24,11 +24,11 @@ class ProxyConnectionError(ConnectionError):
 
 
 class UnknownProxyError(Exception):
-    """The proxy is of a kind that only the provider's library can speak with."""
+    """Only the provider's library can use a proxy of this kind."""
 
 
 class Route(NamedTuple):
-    """One way to one host; connections of equal routes can stand in for each other."""
+    """A way to reach a host; connections of equal routes are interchangeable."""
 
     scheme: str
     host: str
@@ -36,17 +36,17 @@ class Route(NamedTuple):
     context: ssl.SSLContext | None
 
     def __str__(self) -> str:
-        """For messages: where it leads, without the proxy's password."""
+        """Return where it leads, for messages, without the proxy's password."""
         there = f"{self.scheme}://{self.host}"
         return f"{there} through {(self.proxy or '').rpartition('@')[2]}" if self.proxy else there
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the proxy wants to see with each request."""
+        """The headers that the proxy needs with each request."""
         return _authorization(self.proxy) if self.proxy and self.scheme == "http" else {}
 
     def target(self, url: str) -> str:
-        """What stands in the request's first line: all of the URL for a proxy that forwards, else its path."""
+        """Return the target of the request line: the whole URL for a forwarding proxy, else its path."""
         if self.proxy and self.scheme == "http":
             return url
         parts = urlsplit(url)
@@ -60,7 +60,7 @@ class Route(NamedTuple):
         try:
             port = first.port or (443 if self.context and not self.proxy else 80)
             host: Any = first.hostname or ""
-            # As bytes, or Python would load its tables of Unicode for names that need none.
+            # As bytes: for text Python would load its Unicode tables.
             sock = socket.create_connection((host.encode() if host.isascii() else host, port), seconds)
         except OSError as error:
             if self.proxy and (error.errno or isinstance(error, TimeoutError)):
@@ -71,7 +71,7 @@ class Route(NamedTuple):
             return sock if self.context is None else self._secured(sock, self.context)
         except BaseException as error:
             sock.close()
-            # What TLS has to say is told as it is.
+            # TLS errors are raised as they are.
             if isinstance(error, OSError) and not is_of_tls(error, "SSLError"):
                 raise CannotConnectError(f"{self}: {error}") from error
             raise
@@ -89,12 +89,12 @@ class Route(NamedTuple):
 
 
 def is_of_tls(error: BaseException, *names: str) -> bool:
-    """Whether an error is of one of these classes of the module ssl, which takes long to import."""
+    """Return whether an error is of one of these classes of the module ssl, without importing it."""
     return any(kind.__name__ in names and kind.__module__ == "ssl" for kind in type(error).__mro__)
 
 
 class Network:
-    """What a provider's library was told about the network, for those requests that we make ourselves."""
+    """The network settings of a provider's library, for the requests that this package makes itself."""
 
     def __init__(
         self,
@@ -116,11 +116,11 @@ class Network:
 
     @property
     def verifies(self) -> bool:
-        """Whether the certificates of hosts are verified."""
+        """Return whether the certificates of hosts are verified."""
         return bool(self._verify)
 
     def route(self, url: str) -> Route:
-        """The way to a URL's host; UnknownProxyError."""
+        """Return the route to a URL's host. Raises UnknownProxyError."""
         parts = urlsplit(url)
         proxy = self._proxy_of(url)
         if proxy and "://" not in proxy:
@@ -135,7 +135,7 @@ class Network:
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
-        import ssl  # where there is no TLS, it is not needed
+        import ssl  # not needed without TLS
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

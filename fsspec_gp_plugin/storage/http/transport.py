@@ -38,9 +38,9 @@ class Transport:
     """Keeps connections and makes exchanges on them. May be used from any thread."""
 
     def __init__(self, network: Network) -> None:
-        """`network` says how hosts are reached: proxies, TLS, and the time for which a request may stand still."""
+        """`network` says how hosts are reached: proxies, TLS, and after how long without progress a request fails."""
         self._network = network
-        # Connections, and since when they have been idle.
+        # Idle connections, and since when they are idle.
         self._idle: dict[Route, list[tuple[socket.socket, float]]] = {}
         self._lock = threading.Lock()
         # The last response's Date, and this host's time when it came.
@@ -70,7 +70,7 @@ class Transport:
         cancellation: Cancellation | None = None,
         once: bool = False,
     ) -> Answer:
-        """Send a request and return its answer, of which the head has arrived; `expected` are the bytes of its body.
+        """Send a request and return its response once its head has arrived; `expected`: the bytes of its body.
 
         Raises OSError when the connection fails. A kept connection that turns out to be closed is replaced by a new
         one. `once`: the request is none that may be repeated so, and gets a new connection.
@@ -110,7 +110,7 @@ class Transport:
                 sock.close()
 
         try:
-            # A little later, for what the deadline can't see: a head that comes line by line.
+            # A little later than the deadline: it covers a head that arrives line by line.
             WATCHDOG.add(sock, deadline.end + deadline.stall / 2)
             if cancellation is not None:
                 cancellation.add(sock)
@@ -125,7 +125,7 @@ class Transport:
             answer = Answer(release, sock, response, deadline)
             if response.status < 300 and (broken is not None or (response.length is None and not response.is_chunked)):
                 response.close()
-                # A store can't have kept what it did not get, and nothing would tell that a body is whole.
+                # The store can't have all bytes of the request, or nothing would show that the body is whole.
                 raise broken or ConnectionError("the answer has no length")
             if date := response.headers.get("date"):
                 self._dated = date, time.time()
@@ -135,7 +135,7 @@ class Transport:
             raise
 
     def _take(self, route: Route) -> socket.socket | None:
-        """A kept connection that still looks open."""
+        """Return an idle connection that still looks open; None if there is none."""
         while True:
             with self._lock:
                 stock = self._idle.get(route)
@@ -151,14 +151,14 @@ class Transport:
         with self._lock:
             stock = self._idle.setdefault(route, [])
             stock.append((sock, now))
-            # The youngest are taken first, so a process that lives long would keep the others for ever.
+            # The youngest are used first, so a long-lived process would keep the others for ever.
             old = [sock for sock, since in stock if now - since >= _LONGEST_IDLE]
             del stock[: len(old)]
         for idle in old:
             idle.close()
 
     def forget(self) -> None:
-        """Close the kept connections: after one of them failed, the others lead to the same place."""
+        """Close the idle connections: after one of them failed, the others lead to the same server."""
         with self._lock:
             idle, self._idle = self._idle, {}
         for stock in idle.values():
@@ -167,7 +167,7 @@ class Transport:
 
 
 def _send(sock: socket.socket, head: bytes, body: memoryview, deadline: Deadline) -> OSError | None:
-    """Send a request; returns the error of a store that closes early: one that refuses says why before it does."""
+    """Send a request; return the error of a store that closes early, because its response says why it refuses."""
     try:
         deadline.set(sock)
         if len(body) <= _SMALL:
@@ -188,7 +188,7 @@ def _send(sock: socket.socket, head: bytes, body: memoryview, deadline: Deadline
 
 
 def _is_readable(sock: socket.socket) -> bool:
-    """An idle connection has nothing to say: what can be read is its end."""
+    """Return whether an idle connection can be read, which means that its other side has closed it."""
     poller = select.poll()
     poller.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
     return bool(poller.poll(0))

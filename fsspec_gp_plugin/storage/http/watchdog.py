@@ -13,13 +13,13 @@ from contextlib import suppress
 
 
 class Watchdog:
-    """A thread that shuts sockets down at the end of their time; started with the first of them, and kept."""
+    """A thread that shuts down sockets when their time is up. It starts with the first socket and stays."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """A process that was forked has none of the sockets, and no such thread."""
+        """Forget all sockets in a forked process, which has no such thread."""
         self._ends: dict[socket.socket, float] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -31,14 +31,16 @@ class Watchdog:
             self._ends[sock] = end
             if self._thread is None:
                 thread = threading.Thread(target=self._work, name="watchdog", daemon=True)
-                with suppress(RuntimeError):  # no more threads; the next one tries, and the socket has its own limit
+                with suppress(
+                    RuntimeError
+                ):  # no more threads: the next call tries again, and each socket has a limit of its own
                     thread.start()
                     self._thread = thread
             if end < earliest:
                 self._changed.notify()
 
     def discard(self, sock: socket.socket) -> None:
-        """Watch it no more."""
+        """Stop watching a socket."""
         with self._changed:
             self._ends.pop(sock, None)
 
@@ -49,11 +51,13 @@ class Watchdog:
                 for sock in [sock for sock, end in self._ends.items() if end <= now]:
                     del self._ends[sock]
                     with suppress(OSError):
-                        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not a TLS socket's own, see cancellation
+                        socket.socket.shutdown(
+                            sock, socket.SHUT_RDWR
+                        )  # not the TLS socket's own method, see cancellation.py
                 next_end = min(self._ends.values(), default=None)
                 self._changed.wait(None if next_end is None else max(0.01, next_end - now))
 
 
-# One for the whole process, whose thread outlives those that it worked for.
+# One for the whole process; its thread outlives the transports that use it.
 WATCHDOG = Watchdog()
 os.register_at_fork(after_in_child=WATCHDOG.reset)

@@ -243,7 +243,7 @@ class S3Store(Renewable, Store):
     def credentials_end(self) -> float | None:
         return self._credentials.end()
 
-    def _go_on_with(self, fresh: S3Store) -> Callable[[], None]:
+    def _take_over(self, fresh: S3Store) -> Callable[[], None]:
         replaced = self.requests.sender, self.control
         self.control, self.requests, self._way = fresh.control, fresh.requests, fresh._way
         self._credentials = fresh._credentials
