@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .log import Log
     from .process import Streams
     from .protocol.context import Context
-    from .protocol.supplies import Supplies
+    from .protocol.targets import Resources
 
 # For taking back what other threads were sending when a command fails.
 _ABORT_SECONDS = 30.0
@@ -40,17 +40,17 @@ class Call:
         name: str,
         *,
         log: Log | None = None,
-        supplies: Supplies | None = None,
+        resources: Resources | None = None,
         prepare: Callable[[Context], None] = lambda _: None,
     ) -> None:
-        """`log` and `supplies` are made for this call unless somebody has them ready. `prepare` is called when the
+        """`log` and `resources` are made for this call unless somebody has them ready. `prepare` is called when the
         configuration is known, before the command.
         """
         self._prepare = prepare
         self._streams = streams
         self._name = name
         self._log = log
-        self._supplies = supplies
+        self._resources = resources
         self._context: Context | None = None
         self._needs_gzip_header = False
         self._telling = _thread.allocate_lock()
@@ -68,7 +68,7 @@ class Call:
         command.check(arguments)
         from .protocol.context import Context
 
-        self._context = Context(self._streams, self._log, self._name, arguments[0], supplies=self._supplies)
+        self._context = Context(self._streams, self._log, self._name, arguments[0], resources=self._resources)
         patience = _ABORT_SECONDS
         try:
             function = command.load()
@@ -103,7 +103,7 @@ class Call:
             if self._context is not None:
                 if self._context.finished:
                     return 0
-                self._context.last_words()
+                self._context.end_at_once()
             import signal
 
             self._report(f"interrupted by {signal.Signals(error.signum).name}")

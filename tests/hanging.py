@@ -1,4 +1,4 @@
-"""A filesystem of fsspec that keeps files on disk, and has calls that never return, as often as it is told.
+"""A filesystem of fsspec that keeps files on disk, and has calls that never return, as often as a test says.
 
 It imports nothing but fsspec, so that other installations can have it.
 """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..backups.from_config import renewal
 from ..config.encryption import key_file
 from ..config.loading import Config, parse_config, read_config
-from ..protocol.supplies import Supplies
+from ..protocol.targets import Resources
 from ..storage.credential_files import mark_of, marks
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Warm:
                 self._configs[text] = found
         return found.config if found.config.path == path else found.config._replace(path=path)
 
-    def take(self, config: Config, make: Supplies) -> _Kept:
+    def take(self, config: Config, make: Resources) -> _Kept:
         """The store of a configuration, which nobody closes but let_go()."""
         identity = (config.url, repr(config.storage_options), config.timeout, marks(config.storage_options))
         with self._lock:
@@ -106,7 +106,7 @@ class Warm:
                 kept.users += 1
                 return kept
         # Not under the lock: finding credentials may take a while, and others need none.
-        made = _Kept(Supplies.store(make, config))
+        made = _Kept(Resources.store(make, config))
         with self._lock:
             kept = self._stores.setdefault(identity, made)
             kept.users += 1
@@ -154,7 +154,7 @@ def _surplus(stores: dict[object, _Kept]) -> Iterator[_Kept]:
             yield kept
 
 
-class WarmSupplies(Supplies):
+class SharedResources(Resources):
     """What one call of a client is supplied with."""
 
     def __init__(
@@ -195,7 +195,7 @@ class WarmSupplies(Supplies):
     def renewal(self, config: Config, store: Store) -> Callable[[], None] | None:
         return renewal(config, store, lambda path: self._warm.config(path, self.environment))
 
-    def let_go(self, store: Store) -> None:
+    def release(self, store: Store) -> None:
         for kept in [one for one in self._kept if one.store is store]:
             self._kept.remove(kept)
             self._warm.let_go(kept)

@@ -24,12 +24,12 @@ from ..call import Call
 from ..errors import AccessDenied, ConfigError, CredentialsEnded
 from ..log import Log, take_over_library_logging
 from ..process import Streams
-from ..protocol.supplies import Supplies
+from ..protocol.targets import Resources
 from ..transfer.buffers import Memory
-from ..transfer.finish import wait_for_rest
+from ..transfer.finish import wait_for_background_work
 from . import wire
 from .admission import COMMANDS, Admission
-from .cache import Warm, WarmSupplies
+from .cache import SharedResources, Warm
 from .caller import be_as_nice_as, nice_value, unblocked
 from .client_link import Line
 from .hook_actions import after_hook
@@ -103,7 +103,7 @@ class Worker:
             if time.monotonic() - said >= wire.ALIVE_SECONDS:
                 said = time.monotonic()
                 self._to_each(Line.say_alive)
-        wait_for_rest(min(self._last_call, time.monotonic()) + LAST_SECONDS)
+        wait_for_background_work(min(self._last_call, time.monotonic()) + LAST_SECONDS)
 
     def _note_term(self, *_: object) -> None:
         self._ending = True
@@ -115,7 +115,7 @@ class Worker:
         def work() -> None:
             with suppress(Exception):  # whoever needs it will say so
                 config = self._warm.config(path, os.environ)
-                kept = self._warm.take(config, Supplies())
+                kept = self._warm.take(config, Resources())
                 kept.store.warm_up()
                 self._warm.let_go(kept)
 
@@ -223,11 +223,11 @@ class Worker:
             arguments = command.resolve_paths(given, request.cwd)
             header_is_needed = gzip_header.is_needed(name, arguments[1])
             begun = line.say_begun if header_is_needed else lambda: None
-            supplies = WarmSupplies(self._warm, config, line, self._memory, (pid, request.environment), begun)
+            resources = SharedResources(self._warm, config, line, self._memory, (pid, request.environment), begun)
             for number, flags in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
                 descriptors.append(unblocked(descriptors[number], flags))
             streams = Streams(*descriptors[3:])
-            call = Call(streams, name, log=log, supplies=supplies)
+            call = Call(streams, name, log=log, resources=resources)
             try:
                 context = call.run(arguments)
                 if command.is_hook:
@@ -235,7 +235,7 @@ class Worker:
                 return 0
             except BaseException as error:  # noqa: BLE001 - told to the client
                 if isinstance(error, AccessDenied | CredentialsEnded):
-                    supplies.distrust()
+                    resources.distrust()
                 return call.ended_by(error)
         finally:
             log.close()

@@ -119,7 +119,7 @@ class Traffic:
             drain = _Drain(theirs, end, stopped)
             try:
                 with suppress(ReaderGone):
-                    Download(self._store, ours, settings).whole(keys[number])
+                    Download(self._store, ours, settings).write_whole(keys[number])
             finally:
                 os.close(ours)
                 drain.thread.wait()

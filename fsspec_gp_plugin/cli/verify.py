@@ -96,7 +96,7 @@ def _read(store: Store, backup: Backup, settings: DownloadSettings, one: Entry) 
     key = backup_prefix(backup.timestamp) + one.name
     sink = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        Download(store, sink, settings).whole(key, ObjectInfo(key, one.size, None, one.crc32c))
+        Download(store, sink, settings).write_whole(key, ObjectInfo(key, one.size, None, one.crc32c))
     finally:
         os.close(sink)
 

@@ -30,7 +30,7 @@ _SAME_RUN_SECONDS = 600.0
 
 
 @contextmanager
-def joined_run(context: Context, directory: str, *, is_coordinator: bool) -> Iterator[bool]:
+def join_run(context: Context, directory: str, *, is_coordinator: bool) -> Iterator[bool]:
     """Within it this host has claimed the prefix of a backup, or found its claim, and left its mark; yields whether it
     is the first time that a hook of this run does so on this host. What fails within takes back what was written here,
     and refuses the run on this host.
@@ -42,7 +42,7 @@ def joined_run(context: Context, directory: str, *, is_coordinator: bool) -> Ite
         if is_first:
             joining.join(is_coordinator=is_coordinator)
         yield is_first
-        context.require_wanted()
+        context.require_not_interrupted()
         joining.remember()
     except BaseException as error:
         joining.refuse(error)

@@ -10,7 +10,7 @@ from .. import keys
 from ..errors import LocalFileError
 from ..storage.contract import ObjectInfo
 from .fetching import ESCAPE, build_catalog, entry_of
-from .presence import difference_told
+from .presence import difference_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .context import Context
 
 
-def expected(context: Context, key: str) -> ObjectInfo | None:
+def read_expected(context: Context, key: str) -> ObjectInfo | None:
     """What the manifests say of an object; None where none names it, or there is none that can be read."""
     if context.config.checksum == "off":
         return None
@@ -49,13 +49,13 @@ class Expectations:
         """NotFound or StorageError where a listing lacks what they name, or tells another size."""
         if self._catalog is not None:
             names = ((info.key[len(self._prefix) :], info.size) for info in found)
-            fault = difference_told(self._prefix, self._catalog.difference("", names), ESCAPE)
+            fault = difference_error(self._prefix, self._catalog.difference("", names), ESCAPE)
             if fault is not None:
                 raise fault
 
 
 @contextmanager
-def compared(context: Context, prefix: str, store: Store) -> Iterator[Expectations]:
+def compare_with_manifests(context: Context, prefix: str, store: Store) -> Iterator[Expectations]:
     """What a backup's manifests, read from `store`, say of its objects."""
     if context.config.checksum == "off" or not keys.is_backup_prefix(prefix):
         yield Expectations(prefix)
@@ -71,14 +71,14 @@ def compared(context: Context, prefix: str, store: Store) -> Iterator[Expectatio
             catalog.remove()
 
 
-def verdict(context: Context, wanted: ObjectInfo | None) -> str:
+def log_note(context: Context, wanted: ObjectInfo | None) -> str:
     """For the log: whether an object that was restored was as the manifests say."""
     if context.config.checksum == "off":
         return ""
     return "unverified" if wanted is None else "verified"
 
 
-def forget_manifests(context: Context, timestamp: str) -> None:
+def release_manifests(context: Context, timestamp: str) -> None:
     """A restore has ended: remove what this host has fetched of manifests for it, unless another needs it."""
     from ..integrity import restore_state
 

@@ -10,16 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ..backups.from_config import download_settings, upload_settings
-from ..commands import COMMANDS
 from ..config.units import format_size
 from ..errors import LocalFileError, PluginError
-from ..storage.retry_policy import UNATTENDED_SECONDS
 from ..transfer.download import Download
-from ..transfer.finish import heeding, start_or_run
+from ..transfer.finish import run_in_background, run_interruptibly
 from ..transfer.relay import Relay
 from ..transfer.upload import Upload
-from .supplies import Supplies
-from .targets import OUTAGE_SECONDS, Targets
+from .targets import OUTAGE_SECONDS, Resources, Targets
 from .working_files import WorkingFiles, reading
 
 if TYPE_CHECKING:
@@ -48,7 +45,7 @@ class Context:
         config_path: str,
         store: Store | None = None,
         *,
-        supplies: Supplies | None = None,
+        resources: Resources | None = None,
     ) -> None:
         """A `store` given here is used instead of the configured one."""
         self.streams = streams
@@ -58,9 +55,9 @@ class Context:
         self.finished = self.has_given_bytes = False
         self._config_path = config_path
         self._config: Config | None = None
-        self._supplies = supplies or Supplies()
+        self._resources = resources or Resources()
         self._given = self._store = store
-        self.targets = Targets(lambda: self.config, self._supplies, log.info, restores=command.startswith("restore_"))
+        self.targets = Targets(lambda: self.config, self._resources, log.info, command)
         self._started = time.monotonic()
         # Guards what follows: several threads may send and fetch while the main thread closes.
         self._lock = threading.Lock()
@@ -72,37 +69,32 @@ class Context:
     def config(self) -> Config:
         """The configuration; ConfigError when it can't be used."""
         if self._config is None:
-            self._config = self._supplies.config(self._config_path, self.log)
+            self._config = self._resources.config(self._config_path, self.log)
         return self._config
 
     @property
     def store(self) -> Store:
         """The store of the configured URL. To be used once before other threads use it."""
         if self._store is None:
-            self._store = self.targets.first(self.outage)
+            self._store = self.targets.primary()
         return self._store
 
     @property
     def environment(self) -> Mapping[str, str]:
         """The variables of whoever called the command."""
-        return self._supplies.environment
+        return self._resources.environment
 
     @property
     def gpbackup(self) -> GpbackupProcess | None:
         """The gpbackup or gprestore that called the command; None where it is not an ancestor, as on other hosts."""
         from ..gpbackup_process import gpbackup_above
 
-        return gpbackup_above(self._supplies.pid)
-
-    @property
-    def outage(self) -> float:
-        """How many seconds the command waits for a store that is away."""
-        return OUTAGE_SECONDS if COMMANDS[self.command].is_patient else UNATTENDED_SECONDS
+        return gpbackup_above(self._resources.pid)
 
     @property
     def patient_store(self) -> Store:
         """The store, for what is wanted however long it is away, also by a command that else doesn't wait for it."""
-        return self._given or self.targets.first(OUTAGE_SECONDS)
+        return self._given or self.targets.primary(OUTAGE_SECONDS)
 
     @property
     def upload_settings(self) -> UploadSettings:
@@ -114,7 +106,7 @@ class Context:
         """How one stream is fetched."""
         return download_settings(self.config)
 
-    def done(self, what: str, size: int | None = None, crc32c: int | None = None, note: str = "") -> None:
+    def log_success(self, what: str, size: int | None = None, crc32c: int | None = None, note: str = "") -> None:
         """Write the command's line to the log: what was done, its bytes, seconds and rate, its checksum; a note.
 
         From here on the command has succeeded, and a signal comes too late to change that.
@@ -128,7 +120,7 @@ class Context:
         rate += note and f", {note}"
         self.log.info(f"{self.command} {what}{rate}")
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Show a person a line on standard output."""
         from ..transfer.descriptor_io import write_all
 
@@ -141,9 +133,9 @@ class Context:
             key,
             settings or self.upload_settings,
             self._note_left_behind,
-            alarm=self._supplies.alarm,
-            memory=self._supplies.memory,
-            tell=self.log.info,
+            alarm=self._resources.alarm,
+            memory=self._resources.memory,
+            log=self.log.info,
         )
         with self._registered(upload):
             return upload.run(source)
@@ -185,15 +177,15 @@ class Context:
             store,
             sink,
             settings or self.download_settings,
-            alarm=self._supplies.alarm,
-            memory=self._supplies.memory,
-            begun=self._note_first_byte,
-            tell=self.log.info,
+            alarm=self._resources.alarm,
+            memory=self._resources.memory,
+            on_first_byte=self._note_first_byte,
+            log=self.log.info,
         )
 
     def _note_first_byte(self) -> None:
         self.has_given_bytes = True
-        self._supplies.note_first_byte()
+        self._resources.note_first_byte()
 
     def fetch_file(
         self,
@@ -208,19 +200,19 @@ class Context:
         The file is for this user only. What is not as `expected` never gets the path.
         """
         with self._working_files.replacing(path) as fd:
-            fetched = self.download(store, fd, settings).whole(key, expected)
+            fetched = self.download(store, fd, settings).write_whole(key, expected)
             if os.fstat(fd).st_size != fetched.size:
                 raise LocalFileError(f"can't write {path}: {os.fstat(fd).st_size} bytes arrived of {fetched.size}")
         return fetched
 
     def wait_for(self, work: Callable[[], _T]) -> _T:
         """The result of work that may wait. A signal ends the waiting; in the agent the work then goes on alone."""
-        return heeding(self._supplies.alarm, work)
+        return run_interruptibly(self._resources.alarm, work)
 
-    def require_wanted(self) -> None:
+    def require_not_interrupted(self) -> None:
         """Interrupted where a signal has come, or the agent's client is gone."""
-        if self._supplies.alarm is not None:
-            self._supplies.alarm.check()
+        if self._resources.alarm is not None:
+            self._resources.alarm.check()
 
     def close(self, seconds: float) -> None:
         """Take back what other threads have not finished, within so many seconds, and let go of connections.
@@ -238,7 +230,7 @@ class Context:
             ended.set()
 
         for upload, ended in zip(uploads, aborted, strict=True):
-            start_or_run(partial(abort, upload, ended))
+            run_in_background(partial(abort, upload, ended))
         deadline = time.monotonic() + seconds
         for ended in aborted:
             if not ended.wait(max(0, deadline - time.monotonic())):
@@ -248,7 +240,7 @@ class Context:
         self._working_files.remove()
         self.targets.close()
 
-    def last_words(self) -> None:
+    def end_at_once(self) -> None:
         """Before a process ends at once: no working file stays, and what is being taken back counts as left behind."""
         # It takes no lock and waits for nothing.
         if self._uploads and not self._closed:

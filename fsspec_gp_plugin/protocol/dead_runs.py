@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MOST = 4
 
 
-def take_back_uploads(context: Context, directory: str) -> None:
+def abort_uploads_of_dead_runs(context: Context, directory: str) -> None:
     """Take back what dead runs of the cluster with that data directory on this host have left unfinished. Objects stay:
     `cleanup` removes them. Nothing that goes wrong fails the hook.
     """
@@ -34,13 +34,13 @@ def take_back_uploads(context: Context, directory: str) -> None:
         ]
         for timestamp, run in dead[:_MOST]:
             log.info(f"{timestamp}: its gpbackup has ended and called no cleanup hook; `cleanup` removes what it left")
-            _take_back(context, context.store, keys.backup_prefix(timestamp), run.claim)
+            _abort_uploads(context, context.store, keys.backup_prefix(timestamp), run.claim)
             run_state.remember_run(place, timestamp, run._replace(taken_back=True))
     except (LocalFileError, StorageError) as error:
         log.info(f"what earlier backups have left unfinished was not taken back: {error}")
 
 
-def _take_back(context: Context, store: Store, prefix: str, claim: str) -> None:
+def _abort_uploads(context: Context, store: Store, prefix: str, claim: str) -> None:
     try:
         if find_claim(store, prefix, lambda _: False).token != claim:
             return

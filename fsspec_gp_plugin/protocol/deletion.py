@@ -28,4 +28,4 @@ def delete_backup(context: Context, timestamp: str, option: str = "") -> None:
     count, kept = backup_deletion.delete_backup(store, config.place, timestamp, context.log.info)
     if kept:
         context.log.warning(f"{timestamp}: {kept}")
-    context.done(f"{timestamp}, {count} objects")
+    context.log_success(f"{timestamp}, {count} objects")

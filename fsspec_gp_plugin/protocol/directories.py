@@ -18,10 +18,10 @@ from ..errors import LocalFileError, NotFound, UsageError
 from ..integrity.manifest import is_object_name
 from ..redaction import in_one_line
 from ..workers import Workers
-from .comparing import compared
+from .comparing import compare_with_manifests
 from .files import send_file
 from .journaling import put_manifest_of
-from .restore_source import source
+from .restore_source import store_of_backup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,8 +43,8 @@ def list_directory(context: Context, path: str = "") -> None:
     width = max([len(info.key) for info in found] + [len("NAME")])
     lines = [f"{'NAME':<{width}}  SIZE(bytes)"]
     lines += [f"{in_one_line(info.key):<{width}}  {info.size}" for info in found]
-    context.say("\n".join(lines))
-    context.done(f"{prefix or '/'}, {len(found)} objects")
+    context.print_line("\n".join(lines))
+    context.log_success(f"{prefix or '/'}, {len(found)} objects")
 
 
 def delete_directory(context: Context, path: str) -> None:
@@ -55,8 +55,8 @@ def delete_directory(context: Context, path: str) -> None:
     if prefix == "backups/":
         raise UsageError(f"{path!r} holds every backup; delete one by `delete_backup`, or those of a day by its path")
     count = delete_all(context.store, prefix, context.log.info)
-    context.say(f"Deleted {count} objects below {prefix}")
-    context.done(f"{prefix}, {count} objects")
+    context.print_line(f"Deleted {count} objects below {prefix}")
+    context.log_success(f"{prefix}, {count} objects")
 
 
 def backup_directory(context: Context, path: str) -> None:
@@ -122,12 +122,12 @@ def _restore(context: Context, path: str, parallel: int) -> None:
             raise LocalFileError(f"can't make {os.path.dirname(target)}: {error.strerror}") from error
         return context.fetch_file(store, info.key, target, settings, manifests.of(info.key)).size
 
-    store = source(context, keys.timestamp_of(prefix)) if keys.is_backup_prefix(prefix) else context.store
+    store = store_of_backup(context, keys.timestamp_of(prefix)) if keys.is_backup_prefix(prefix) else context.store
     listed = store.find_anywhere(prefix)
     found = [info for _, info in sorted({info.key: info for info in listed}.items())]
     if not found:
         raise NotFound(f"there are no objects below {prefix or '/'}")
-    with compared(context, prefix, store) as manifests:
+    with compare_with_manifests(context, prefix, store) as manifests:
         manifests.require(found)
         _each(context, f"{prefix} → {folder}", "Downloaded", found, fetch, parallel)
 
@@ -151,8 +151,8 @@ def _each(
         pool.shutdown(wait=False, cancel_futures=True)
     finish()
     seconds = time.monotonic() - started
-    context.say(f"{verb} {len(items)} files ({size} bytes, {format_size(size)}) in {seconds:.1f} s")
-    context.done(f"{what}, {len(items)} files", size)
+    context.print_line(f"{verb} {len(items)} files ({size} bytes, {format_size(size)}) in {seconds:.1f} s")
+    context.log_success(f"{what}, {len(items)} files", size)
 
 
 def _files_below(folder: str) -> Iterable[str]:

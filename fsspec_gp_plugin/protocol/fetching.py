@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .. import keys, private
 from ..errors import AccessDenied, LocalFileError, Unreachable
-from .restore_source import source
+from .restore_source import store_of_backup
 
 if TYPE_CHECKING:
     from ..backups.catalog_build import PluginObjects
@@ -107,7 +107,7 @@ def _fetch_into(context: Context, catalog: Catalog, timestamp: str) -> None:
         return
     waited = 0.0
     while (lock := catalog.lock()) is None:
-        if waited > context.targets.seconds_to_wait(context.outage):
+        if waited > context.targets.seconds_to_wait():
             raise Unreachable(
                 f"the manifests of {timestamp}, which another process of this host fetches, have not arrived in "
                 f"{waited:.0f} s"
@@ -120,7 +120,7 @@ def _fetch_into(context: Context, catalog: Catalog, timestamp: str) -> None:
         if catalog.is_younger(_FRESH_SECONDS):
             return
         catalog.sweep()
-        count = build_catalog(context, catalog, timestamp, source(context, timestamp))
+        count = build_catalog(context, catalog, timestamp, store_of_backup(context, timestamp))
         if count is not None:
             context.log.info(f"{timestamp}: the manifests name {count} objects; no setup hook has fetched them here")
         catalog.touch()

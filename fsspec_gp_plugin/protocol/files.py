@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from .claiming import require_not_refused
-from .comparing import expected, verdict
-from .journaling import recorded
-from .restore_source import source_of
+from .comparing import log_note, read_expected
+from .journaling import store_and_journal
+from .restore_source import store_of_object
 
 if TYPE_CHECKING:
     from ..storage.contract import ObjectInfo
@@ -21,8 +21,8 @@ def backup_file(context: Context, path: str) -> None:
     """Store a local file, which stays where it is: gpbackup goes on with it."""
     key = keys.object_key(path)
     require_not_refused(context, path)
-    sent = recorded(context, key, lambda: send_file(context, path, key))
-    context.done(key, sent.size, sent.crc32c)
+    sent = store_and_journal(context, key, lambda: send_file(context, path, key))
+    context.log_success(key, sent.size, sent.crc32c)
 
 
 def send_file(context: Context, path: str, key: str, settings: UploadSettings | None = None) -> ObjectInfo:
@@ -42,7 +42,7 @@ def send_file(context: Context, path: str, key: str, settings: UploadSettings | 
 def restore_file(context: Context, path: str) -> None:
     """Fetch a file to its local path, whole or not at all."""
     key = keys.object_key(path)
-    wanted = expected(context, key)
-    store = source_of(context, key)
+    wanted = read_expected(context, key)
+    store = store_of_object(context, key)
     fetched = context.fetch_file(store, key, path, expected=wanted)
-    context.done(key, fetched.size, fetched.crc32c, verdict(context, wanted))
+    context.log_success(key, fetched.size, fetched.crc32c, log_note(context, wanted))

@@ -20,7 +20,7 @@ _PAUSE_SECONDS = 0.01
 
 
 @contextmanager
-def taking_turns(context: Context, timestamp: str) -> Iterator[None]:
+def take_turn(context: Context, timestamp: str) -> Iterator[None]:
     """Only one hook of a backup is inside at a time on this host. Where the host can't keep a lock, hooks don't take
     turns: each then does everything itself.
     """
@@ -43,7 +43,7 @@ def taking_turns(context: Context, timestamp: str) -> Iterator[None]:
 def _lock(context: Context, directory: int, name: str) -> Iterator[None]:
     try:
         while (lock := try_lock(directory, name)) is None:
-            context.require_wanted()
+            context.require_not_interrupted()
             time.sleep(_PAUSE_SECONDS)
     except OSError as error:  # as on a network file system without locks
         context.log.verbose(f"hooks don't take turns on this host: {error}")

@@ -14,13 +14,13 @@ from ..backups.backup_deletion import abort_unfinished
 from ..backups.probing import probe
 from ..backups.risks import config_risks, connection_risks, credential_risks
 from ..errors import Interrupted, StorageError, UsageError
-from .claiming import is_ours, joined_run, require_not_refused, run_of
-from .comparing import forget_manifests
+from .claiming import is_ours, join_run, require_not_refused, run_of
+from .comparing import release_manifests
 from .completeness import require_backup
-from .dead_runs import take_back_uploads
-from .hook_turns import taking_turns
+from .dead_runs import abort_uploads_of_dead_runs
+from .hook_turns import take_turn
 from .journaling import begin_journal, require_catalogs, store_manifest
-from .restore_source import choose, forget_source
+from .restore_source import choose_source, remove_choice
 from .restoring import join_confirmed, require_objects, require_restorable
 
 if TYPE_CHECKING:
@@ -43,16 +43,16 @@ def setup_plugin_for_backup(context: Context, directory: str, scope: str, conten
         require_catalogs(context)
         is_coordinator = scope in _COORDINATOR_SCOPES
         with (
-            _telling_risks(context, scope),
-            taking_turns(context, timestamp),
-            joined_run(context, directory, is_coordinator=is_coordinator) as is_first,
+            _report_risks(context, scope),
+            take_turn(context, timestamp),
+            join_run(context, directory, is_coordinator=is_coordinator) as is_first,
         ):
             if is_first:
                 begin_journal(context, timestamp)
                 probe(context.store, prefix, context.log.info, context.log.warning if is_coordinator else None)
         if is_coordinator:
-            take_back_uploads(context, keys.local_run(directory)[0])
-    _done(context, timestamp, scope, content)
+            abort_uploads_of_dead_runs(context, keys.local_run(directory)[0])
+    _log_success(context, timestamp, scope, content)
 
 
 def setup_plugin_for_restore(context: Context, directory: str, scope: str, content: str = "") -> None:
@@ -63,19 +63,19 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
     if context.config.replica is None:
         _ = context.store  # configuration errors show in every scope
     if scope in _HOST_SCOPES:
-        with _telling_risks(context, scope), taking_turns(context, timestamp):
-            context.require_wanted()
+        with _report_risks(context, scope), take_turn(context, timestamp):
+            context.require_not_interrupted()
             if scope in _COORDINATOR_SCOPES or not join_confirmed(context, timestamp):
-                choose(context, timestamp, lambda store: require_backup(context, store, prefix, timestamp))
+                choose_source(context, timestamp, lambda store: require_backup(context, store, prefix, timestamp))
                 require_restorable(context, timestamp)
             try:
-                context.require_wanted()
+                context.require_not_interrupted()
             except Interrupted:
-                forget_manifests(context, timestamp)  # no cleanup hook will come
+                release_manifests(context, timestamp)  # no cleanup hook will come
                 raise
     elif content:
-        require_objects(context, timestamp, _bare(content))
-    _done(context, timestamp, scope, content)
+        require_objects(context, timestamp, _unquoted(content))
+    _log_success(context, timestamp, scope, content)
 
 
 def cleanup_plugin_for_backup(context: Context, directory: str, scope: str, content: str = "") -> None:
@@ -85,9 +85,9 @@ def cleanup_plugin_for_backup(context: Context, directory: str, scope: str, cont
     prefix, timestamp = _checked(directory, scope, content)
     if scope in _HOST_SCOPES:
         require_not_refused(context, directory)
-        with taking_turns(context, timestamp):
+        with take_turn(context, timestamp):
             _end_run(context, directory, prefix, timestamp)
-    _done(context, timestamp, scope, content)
+    _log_success(context, timestamp, scope, content)
 
 
 def _end_run(context: Context, directory: str, prefix: str, timestamp: str) -> None:
@@ -109,23 +109,23 @@ def cleanup_plugin_for_restore(context: Context, directory: str, scope: str, con
     """Forget what setup has fetched; every other command cleans up after itself."""
     _, timestamp = _checked(directory, scope, content)
     if scope in _HOST_SCOPES:
-        with taking_turns(context, timestamp):
-            forget_manifests(context, timestamp)
-            forget_source(context)
-    _done(context, timestamp, scope, content)
+        with take_turn(context, timestamp):
+            release_manifests(context, timestamp)
+            remove_choice(context)
+    _log_success(context, timestamp, scope, content)
 
 
 def _checked(directory: str, scope: str, content: str) -> tuple[str, str]:
     """The backup's prefix and timestamp."""
     if scope not in _SCOPES:
         raise UsageError(f"unknown scope {scope!r}: expected {', '.join(_SCOPES)}")
-    if content and not re.fullmatch(r"-?[0-9]+", _bare(content)):
+    if content and not re.fullmatch(r"-?[0-9]+", _unquoted(content)):
         raise UsageError(f"{content!r} is not a content id: expected a number such as -1 or 0")
     return keys.backup_of_directory(directory)
 
 
 @contextmanager
-def _telling_risks(context: Context, scope: str) -> Iterator[None]:
+def _report_risks(context: Context, scope: str) -> Iterator[None]:
     """One line in the log for each, whether the hook succeeds or not; those of the file on the coordinator alone."""
     if scope != "segment_host":
         for risk in config_risks(context.config):
@@ -133,22 +133,22 @@ def _telling_risks(context: Context, scope: str) -> Iterator[None]:
     try:
         yield
     except Exception:  # not a signal, which leaves no time
-        _tell_risks_of_stores(context)
+        _report_risks_of_stores(context)
         raise
-    _tell_risks_of_stores(context)
+    _report_risks_of_stores(context)
 
 
-def _tell_risks_of_stores(context: Context) -> None:
+def _report_risks_of_stores(context: Context) -> None:
     for is_replica, store in context.targets.opened().items():
         of, config = ("replica_url: ", context.config.replica) if is_replica else ("", context.config)
         for risk in (*connection_risks(store, of), *credential_risks(store, config or context.config, of)):
             context.log.warning(risk)
 
 
-def _done(context: Context, timestamp: str, scope: str, content: str) -> None:
-    context.done(f"{timestamp} {scope} {_bare(content)}".rstrip())
+def _log_success(context: Context, timestamp: str, scope: str, content: str) -> None:
+    context.log_success(f"{timestamp} {scope} {_unquoted(content)}".rstrip())
 
 
-def _bare(content: str) -> str:
+def _unquoted(content: str) -> str:
     """On the coordinator the content id arrives with the shell's double quotes in it."""
     return content.strip('"')

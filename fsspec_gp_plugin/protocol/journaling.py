@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .context import Context
 
 
-def recorded(context: Context, key: str, send: Callable[[], ObjectInfo]) -> ObjectInfo:
+def store_and_journal(context: Context, key: str, send: Callable[[], ObjectInfo]) -> ObjectInfo:
     """Store an object of a backup by `send`, and note its size and checksum on this host.
 
     What can't be noted fails before it is stored, or is taken back.

@@ -121,7 +121,7 @@ def check(context: Context, store: Store, scope: Scope, required: Required, cata
         if not seen.count and scope.has_files and named is None:  # though gpbackup's files were read
             context.log.info(f"{prefix} is not listed, so nothing tells whether all is there")
             return None, 0
-        return difference_told(prefix, different) or seen.fault(), unnamed
+        return difference_error(prefix, different) or seen.fault(), unnamed
 
     try:
         fault, unnamed = look(store.find(prefix + scope.start))
@@ -158,7 +158,7 @@ def refuse(context: Context, fault: StorageError) -> None:
     context.log.warning(f"restored all the same, as `restore_incomplete` is on: {fault}")
 
 
-def difference_told(prefix: str, found: Difference | None, next_step: str = _INCOMPLETE) -> StorageError | None:
+def difference_error(prefix: str, found: Difference | None, next_step: str = _INCOMPLETE) -> StorageError | None:
     """What a listing lacks of what the manifests name, as an error; `next_step`: what to do where that is there."""
     if found is None:
         return None

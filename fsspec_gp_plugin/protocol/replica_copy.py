@@ -24,7 +24,7 @@ _PARTS = 9000
 SENT, COPIED, THERE = "sent", "copied", "there"
 
 
-class Copying:
+class ReplicaCopy:
     """Objects on their way from the first target to the replica."""
 
     def __init__(self, context: Context, source: Store, target: Store, expected: Expectations) -> None:
@@ -105,7 +105,7 @@ class Copying:
             return found.crc32c == wanted.crc32c
         sink = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            self._context.download(self._target, sink, self._settings[0]).whole(found.key, wanted)
+            self._context.download(self._target, sink, self._settings[0]).write_whole(found.key, wanted)
         except Unreachable:
             raise
         except StorageError as error:

@@ -17,9 +17,9 @@ from ..errors import NotFound, StorageError, Unreachable
 from ..integrity import listings, marks
 from ..integrity.claim import is_claim
 from ..redaction import scrub
-from .comparing import compared
+from .comparing import compare_with_manifests
 from .completeness import require_backup
-from .replica_copy import COPIED, SENT, THERE, Copying
+from .replica_copy import COPIED, SENT, THERE, ReplicaCopy
 from .targets import OUTAGE_SECONDS
 
 if TYPE_CHECKING:
@@ -40,21 +40,23 @@ def replicate_backup(context: Context, timestamp: str, shard: str = "") -> None:
     """
     prefix = keys.backup_prefix(timestamp)
     part = parse_shard(shard) if shard else (0, 1)
-    source, target = context.targets.first(OUTAGE_SECONDS), context.targets.replica(OUTAGE_SECONDS)
+    source, target = context.targets.primary(OUTAGE_SECONDS), context.targets.replica(OUTAGE_SECONDS)
     require_backup(context, source, prefix, timestamp)
     claim = require_same_claim(source, target, prefix)
     started, begun = time.monotonic(), time.time()
-    with compared(context, prefix, source) as expected, _under_way(context, source, target, prefix):
+    with compare_with_manifests(context, prefix, source) as expected, _under_way(context, source, target, prefix):
         if claim is not None:
             copy_claim(source, target, prefix, claim)
-        copying = Copying(context, source, target, expected)
+        copying = ReplicaCopy(context, source, target, expected)
         copying.all_of(info for info in _first(source, prefix) if _part(info, part[1]) == part[0])
         if not shard:
             expected.require(source.find(prefix))
             copying.all_of(iter(_last(source, prefix, timestamp)))
             require_backup(context, target, prefix, timestamp)
             aside: list[ObjectInfo] = []
-            with listings.store_listing(_noted(target.find(prefix, unfinished=True), prefix, aside)) as listed:
+            with listings.store_listing(
+                _collect_leftovers(target.find(prefix, unfinished=True), prefix, aside)
+            ) as listed:
                 expected.require(listed.objects())
                 _require_same(source, listed, prefix)
             _remove_leftovers(context, target, aside, prefix, begun)
@@ -65,8 +67,8 @@ def replicate_backup(context: Context, timestamp: str, shard: str = "") -> None:
         f"{count[SENT]} objects sent ({format_size(copying.size)}), {count[COPIED]} copied by the store, "
         f"{count[THERE]} were there"
     )
-    context.say(f"{what}: {told}, in {seconds:.1f} s")
-    context.done(f"{what}: {told}", copying.size)
+    context.print_line(f"{what}: {told}, in {seconds:.1f} s")
+    context.log_success(f"{what}: {told}", copying.size)
 
 
 def delete_replica(context: Context, timestamp: str) -> None:
@@ -74,12 +76,12 @@ def delete_replica(context: Context, timestamp: str) -> None:
     the backup whole. One that is gone already is no error.
     """
     prefix = keys.backup_prefix(timestamp)
-    source, target = context.targets.first(context.outage), context.targets.replica(context.outage)
+    source, target = context.targets.primary(), context.targets.replica()
     count = 0
     if _holds_anything(target, prefix):
         _require_copy(context, source, target, prefix)
         count = delete_all(target, prefix, context.log.info)
-    context.done(f"{timestamp} at {_place(context)}, {count} objects")
+    context.log_success(f"{timestamp} at {_place(context)}, {count} objects")
 
 
 def _holds_anything(target: Store, prefix: str) -> bool:
@@ -154,7 +156,7 @@ def _last(source: Store, prefix: str, timestamp: str) -> list[ObjectInfo]:
     return sorted(found, key=lambda info: info.key, reverse=True)
 
 
-def _noted(objects: Iterable[ObjectInfo], prefix: str, aside: list[ObjectInfo]) -> Iterator[ObjectInfo]:
+def _collect_leftovers(objects: Iterable[ObjectInfo], prefix: str, aside: list[ObjectInfo]) -> Iterator[ObjectInfo]:
     """The same objects, while the marks and working files of copies are put aside."""
     for info in objects:
         if marks.parse_copy_mark(info.key[len(prefix) :]) is not None or keys.is_unfinished(info.key):

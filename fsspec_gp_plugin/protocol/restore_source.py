@@ -27,38 +27,37 @@ _DIRECTORY = "sources"
 _LEAD_OUTAGE_SECONDS = 20.0
 _HOOK_OUTAGE_SECONDS = 8.0
 # And for how long one request of its may stand still.
-_LEAD_STILL_SECONDS = 15.0
-_HOOK_STILL_SECONDS = 5.0
+_LEAD_STALL_SECONDS = 15.0
+_HOOK_STALL_SECONDS = 5.0
 
 
-def source(context: Context, timestamp: str) -> Store:
+def store_of_backup(context: Context, timestamp: str) -> Store:
     """Where the objects of a backup are read: the configured target, and its replica for what that can't give."""
     return _mirror(context, timestamp) or _only_target(context)
 
 
 def _only_target(context: Context) -> Store:
-    is_replica = context.config.replica is not None and context.targets.first_is_away
-    return context.targets.replica(context.outage) if is_replica else context.store
+    is_replica = context.config.replica is not None and context.targets.primary_is_away
+    return context.targets.replica() if is_replica else context.store
 
 
 def _mirror(context: Context, timestamp: str) -> MirroredStore | None:
     """Both targets, read as one; None where there is one target, or one is out of reach."""
     targets = context.targets
-    if context.config.replica is None or targets.first_is_away:
+    if context.config.replica is None or targets.primary_is_away:
         return None
-    outage = context.outage
     replica_leads = _replica_leads(context.config.place, timestamp)
-    lead, other = (targets.replica, targets.first) if replica_leads else (targets.first, targets.replica)
+    lead, other = (targets.replica, targets.primary) if replica_leads else (targets.primary, targets.replica)
     return MirroredStore(
-        lead(min(_LEAD_OUTAGE_SECONDS, outage), _LEAD_STILL_SECONDS),
-        lambda: other(outage),
-        lead(outage),
+        lead(min(_LEAD_OUTAGE_SECONDS, targets.outage), _LEAD_STALL_SECONDS),
+        other,
+        lead(),
         note=context.log.warning,
         lost=partial(_remember, context, timestamp, replica=not replica_leads),
     )
 
 
-def source_of(context: Context, key: str) -> Store:
+def store_of_object(context: Context, key: str) -> Store:
     """As source(), for one object: a file that is at the leading target keeps the kernel's way."""
     mirror = _mirror(context, timestamp_of(key))
     if mirror is None:
@@ -70,7 +69,7 @@ def source_of(context: Context, key: str) -> Store:
     return mirror
 
 
-def choose(context: Context, timestamp: str, require: Callable[[Store], None]) -> None:
+def choose_source(context: Context, timestamp: str, require: Callable[[Store], None]) -> None:
     """Decide where a backup is read on this host: at the configured target, or where `require` raises a StorageError
     for that, and not for the replica, there.
     """
@@ -78,20 +77,20 @@ def choose(context: Context, timestamp: str, require: Callable[[Store], None]) -
         require(context.store)
         return
     try:
-        require(context.targets.first(_HOOK_OUTAGE_SECONDS, _HOOK_STILL_SECONDS))
+        require(context.targets.primary(_HOOK_OUTAGE_SECONDS, _HOOK_STALL_SECONDS))
     except (StorageError, ConfigError) as problem:
         try:
-            require(context.targets.replica(context.outage))
+            require(context.targets.replica())
         except (StorageError, ConfigError) as second:
             raise type(problem)(f"{problem}; and at the replica: {second}") from problem
         context.log.warning(f"{timestamp} is read from the replica {context.config.replica.url}: {problem}")
         _remember(context, timestamp, replica=True)
-        context.targets.first_is_away = not isinstance(problem, NotFound)
+        context.targets.primary_is_away = not isinstance(problem, NotFound)
     else:
         _remember(context, timestamp, replica=False)
 
 
-def forget_source(context: Context) -> None:
+def remove_choice(context: Context) -> None:
     """A restore has ended: the next one of a backup at this target begins with the target."""
     if context.config.replica is None:
         return

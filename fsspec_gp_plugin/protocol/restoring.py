@@ -16,7 +16,7 @@ from ..private import NoDirectoryError
 from .completeness import require_backup
 from .fetching import build_catalog
 from .presence import Scope, check, refuse, require_tables_of_contents
-from .restore_source import source
+from .restore_source import store_of_backup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def require_restorable(context: Context, timestamp: str) -> None:
     """
     from ..integrity import restore_state
 
-    store = source(context, timestamp)
+    store = store_of_backup(context, timestamp)
     told, required = read_required(store, timestamp)
     plan = (told and told.plan) or {}
     _warn_of_failure(context, timestamp, told)
@@ -96,7 +96,7 @@ def join_confirmed(context: Context, timestamp: str) -> bool:
 
 def _look_at_base(context: Context, timestamp: str) -> list[str]:
     """As _look(), at a backup that another builds upon."""
-    store = source(context, timestamp)
+    store = store_of_backup(context, timestamp)
     require_backup(context, store, keys.backup_prefix(timestamp), timestamp)
     told, required = read_required(store, timestamp)
     _warn_of_failure(context, timestamp, told)
@@ -114,7 +114,7 @@ def _require_contents(context: Context, timestamp: str, later: str, *, single_da
     """What gprestore reads of a backup that a later one builds upon, whose data it does not need: its table of contents
     and, with a single data file, those of its segments. NotFound.
     """
-    store = source(context, timestamp)
+    store = store_of_backup(context, timestamp)
     try:
         store.stat(f"{keys.backup_prefix(timestamp)}gpbackup_{timestamp}_toc.yaml")
     except NotFound as error:
@@ -181,7 +181,7 @@ def require_objects(context: Context, timestamp: str, content: str) -> None:
 def _require_content(context: Context, required: Required, content: str) -> None:
     from ..integrity.catalog import Catalog
 
-    store = source(context, required.timestamp)
+    store = store_of_backup(context, required.timestamp)
     scope = Scope(required.timestamp, content)
     if context.config.checksum == "off":
         check(context, store, scope, required, None)

@@ -31,21 +31,21 @@ class Memory:
         self.taken = 0
         self._lock = threading.Lock()
 
-    def take(self, size: int, *, must: bool) -> bool:
+    def take(self, size: int, *, required: bool) -> bool:
         """Count a new buffer of `size` bytes, if there is room or it `must` be."""
         with self._lock:
-            if not must and self.taken + size > self.limit:
+            if not required and self.taken + size > self.limit:
                 return False
             self.taken += size
             return True
 
-    def give_back(self, size: int) -> None:
+    def release(self, size: int) -> None:
         """Count a buffer, or several, no more."""
         with self._lock:
             self.taken -= size
 
 
-def let_go(error: BaseException | None) -> None:
+def release_frames(error: BaseException | None) -> None:
     """Clear the calls in which an error of a thread came up, and those of its causes.
 
     They know buffers, and often the error itself, and so would stay until the garbage collector finds both. Where a
@@ -68,17 +68,17 @@ class Buffers:
     def __init__(
         self,
         wait: Callable[[], None],
-        ring: Callable[[], None],
+        wake: Callable[[], None],
         memory: Memory | None = None,
-        tell: Callable[[str], None] = lambda _: None,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`wait` sleeps until `ring` is called, and raises when waiting on is pointless; `memory` is shared; `tell` is
+        """`wait` sleeps until `ring` is called, and raises when waiting on is pointless; `memory` is shared; `log` is
         called once if the system refuses memory.
         """
         self._wait = wait
-        self._ring = ring
+        self._wake = wake
         self._memory = memory
-        self._tell = tell
+        self._log = log
         self._told = False
         self._lock = threading.Lock()
         self._free: list[mmap.mmap] = []
@@ -95,7 +95,7 @@ class Buffers:
             self._wait()
         return buffer
 
-    def take_now(self, size: int, most: int, *, must: bool = False) -> mmap.mmap | None:
+    def take_now(self, size: int, most: int, *, required: bool = False) -> mmap.mmap | None:
         """As take(), a buffer if there is one now. `must`: also though the memory that is shared is used up."""
         with self._lock:
             if self._out >= most:
@@ -107,7 +107,7 @@ class Buffers:
                     old.close()
             if self._free:
                 buffer = self._free.pop()
-            elif self._memory is None or self._memory.take(size, must=must or not self._out):
+            elif self._memory is None or self._memory.take(size, required=required or not self._out):
                 self._taken += size
                 try:
                     buffer = mmap.mmap(-1, size)
@@ -125,18 +125,18 @@ class Buffers:
     def _tell_refused(self, size: int) -> None:
         if not self._told:
             self._told = True
-            self._tell(
+            self._log(
                 f"the system refuses memory for another buffer of {size >> 10:,} KiB, so the stream goes on with "
                 f"{self._out}, and slower"
             )
 
-    def give_back(self, buffer: mmap.mmap) -> None:
+    def release(self, buffer: mmap.mmap) -> None:
         """Return a buffer that nobody looks at any more."""
         with self._lock:
             self._out -= 1
             if not self._closed:
                 self._free.append(buffer)
-        self._ring()
+        self._wake()
 
     def close(self) -> None:
         """Count all of them no more: the stream has ended. What still hangs in a request goes with it."""
@@ -148,4 +148,4 @@ class Buffers:
     def _count(self, change: int) -> None:
         self._taken += change
         if self._memory is not None:
-            self._memory.give_back(-change)
+            self._memory.release(-change)

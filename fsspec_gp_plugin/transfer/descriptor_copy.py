@@ -22,7 +22,7 @@ _BUFFER = 256 << 10
 _STEP = 1 << 20
 
 
-class Copying:
+class DescriptorCopy:
     """Bytes on their way from one descriptor to another, counted, limited, and summed up where that is wanted."""
 
     def __init__(
@@ -34,11 +34,11 @@ class Copying:
         writing: Callable[[OSError], Exception],
         check: Callable[[], None] = lambda: None,
         alarm: Alarm | None = None,
-        begun: Callable[[], None] = lambda: None,
+        on_first_byte: Callable[[], None] = lambda: None,
     ) -> None:
         """`reading` and `writing` make what is raised of an error of the source and of the sink. `check` is called
         between steps and raises when going on is pointless; `alarm` ends waits for descriptors that don't block.
-        `begun` is called just before the first bytes are written.
+        `on_first_byte` is called just before the first bytes are written.
         """
         self.size = 0
         self.crc32c: int | None = 0 if checksum else None
@@ -47,7 +47,7 @@ class Copying:
         self._writing = writing
         self._check = check
         self._alarm = alarm
-        self._begun = begun
+        self._on_first_byte = on_first_byte
 
     def run(self, source: int, sink: int, count: int | None = None) -> None:
         """Copy `count` bytes from where the source stands, or all there are until its end. Fewer raise StorageError."""
@@ -64,7 +64,7 @@ class Copying:
             self._check()
             wanted = self._throttle.allow(_STEP if count is None else min(count, _STEP))
             if not self.size:
-                self._begun()
+                self._on_first_byte()
             try:
                 moved = move(sink, source, wanted)
             except BlockingIOError:
@@ -100,7 +100,7 @@ class Copying:
                 return
             with whole[:moved] as piece:
                 if not self.size:
-                    self._begun()
+                    self._on_first_byte()
                 if self.crc32c is not None:
                     self.crc32c = crc32c(piece, self.crc32c)
                 write_all(sink, piece, self._writing, self._alarm)

@@ -1,4 +1,4 @@
-"""Loops over file descriptors, and a bell that wakes whoever waits on a descriptor."""
+"""Loops over file descriptors, and a wakeup that wakes whoever waits on a descriptor."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Alarm(Protocol):
         ...
 
 
-class Bell:
+class Wakeup:
     """A worker rings it; the main thread, asleep on a descriptor, wakes. An alarm wakes it, too."""
 
     def __init__(self, alarm: Alarm | None = None) -> None:
@@ -45,7 +45,7 @@ class Bell:
         self._lock = threading.Lock()
         self._open = True
 
-    def __enter__(self) -> Bell:
+    def __enter__(self) -> Wakeup:
         return self
 
     def __exit__(
@@ -57,14 +57,14 @@ class Bell:
             os.close(self._read)
             os.close(self._write)
 
-    def ring(self, _: object = None) -> None:
+    def wake(self, _: object = None) -> None:
         """Wake the sleeper, now or at its next sleep. Does nothing when nobody can be asleep any more."""
         with self._lock, suppress(BlockingIOError):  # full: it will wake anyway
             if self._open:
                 os.write(self._write, b"!")
 
     def watch(self, fd: int | None = None, events: int = 0) -> select.poll:
-        """A poll object for the bell, and for a descriptor."""
+        """A poll object for the wakeup, and for a descriptor."""
         poller = _poller(fd, events, self._alarm)
         poller.register(self._read, select.POLLIN)
         return poller
@@ -80,9 +80,9 @@ class Bell:
                     pass
         return happened
 
-    def result_of(self, future: Future[_T], check: Callable[[], None] = lambda: None) -> _T:
+    def wait_for(self, future: Future[_T], check: Callable[[], None] = lambda: None) -> _T:
         """What a worker gives, awaited so that the alarm ends the wait; `check` is called at each ring."""
-        future.add_done_callback(self.ring)
+        future.add_done_callback(self.wake)
         poller = self.watch()
         while not future.done():
             self.sleep(poller)
@@ -90,21 +90,21 @@ class Bell:
         return future.result()
 
 
-class Source:
+class InputStream:
     """What comes in on a descriptor, read into buffers."""
 
-    def __init__(self, fd: int, bell: Bell, check: Callable[[], None], throttle: Throttle) -> None:
+    def __init__(self, fd: int, wakeup: Wakeup, check: Callable[[], None], throttle: Throttle) -> None:
         """`check` is called before each read and raises when reading on is pointless; `throttle` limits the rate."""
         self._fd = fd
-        self._bell = bell
+        self._wakeup = wakeup
         self._throttle = throttle
-        self._poller = bell.watch(fd, select.POLLIN)
+        self._poller = wakeup.watch(fd, select.POLLIN)
         self._check = check
 
     def read(self, into: memoryview) -> int:
         """Read what is there, waiting for at least one byte; 0 at the end of the stream."""
         while True:
-            ready = self._bell.sleep(self._poller)
+            ready = self._wakeup.sleep(self._poller)
             self._check()
             if self._fd not in ready:
                 continue

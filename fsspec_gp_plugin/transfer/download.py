@@ -1,4 +1,4 @@
-"""Ranges of an object, several in flight, written to a descriptor in order and never past a gap.
+"""Ranges of an object, several in ranged_read, written to a descriptor in order and never past a gap.
 
 Each range's bytes are handed over as they arrive, so the first goes out at once; ranges behind the head
 wait in their buffers: at most schedule.BUFFER_BUDGET of them, or what `memory_limit` allows.
@@ -17,10 +17,10 @@ from ..checksum import combined, crc32c
 from ..errors import ReaderGone, StorageError
 from ..workers import Workers
 from .buffers import Buffers, Memory
-from .descriptor_copy import Copying
-from .descriptor_io import Bell, output_failed, pause, widen_pipe, write_all
+from .descriptor_copy import DescriptorCopy
+from .descriptor_io import Wakeup, output_failed, pause, widen_pipe, write_all
 from .part_sizes import BUFFER_BUDGET
-from .ranged_read import Flight
+from .ranged_read import RangedRead
 from .spans import Fetch, fetches
 from .throttle import Throttle
 from .wanted import require_crc, require_size, require_within
@@ -41,7 +41,7 @@ _TAIL = 4096
 
 
 class DownloadSettings(NamedTuple):
-    """`read_size`: bytes of one ranged read; `concurrency`: how many of them in flight; `memory_limit`: bytes of
+    """`read_size`: bytes of one ranged read; `concurrency`: how many of them in ranged_read; `memory_limit`: bytes of
     buffers; `max_bandwidth`: bytes a second, or None; `checksum`: compute the CRC-32C and compare it.
     """
 
@@ -70,14 +70,14 @@ class Download:
         *,
         alarm: Alarm | None = None,
         memory: Memory | None = None,
-        begun: Callable[[], None] = lambda: None,
-        tell: Callable[[str], None] = lambda _: None,
+        on_first_byte: Callable[[], None] = lambda: None,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Touches nothing yet. `alarm` ends it where no signal does; `memory` is what it shares with other streams;
-        `begun` is called just before the first bytes are written; `tell` is told what makes it slow.
+        `on_first_byte` is called just before the first bytes are written; `log` is told what makes it slow.
         """
         self._alarm = alarm
-        self._begun = begun
+        self._on_first_byte = on_first_byte
         self._store = store
         self._sink = sink
         self._read_size = min(settings.read_size, _LARGEST_READ, settings.memory_limit)
@@ -85,15 +85,15 @@ class Download:
         self._concurrency = min(settings.concurrency, buffers) if store.capabilities.parallel_reads else 1
         self._window = min(self._concurrency + _AHEAD, buffers)
         self._throttle = Throttle(settings.max_bandwidth, sleep=partial(pause, alarm=alarm))
-        self._buffers = Buffers(self._wait, lambda: None, memory, tell)
-        self._flying: deque[Flight] = deque()
+        self._buffers = Buffers(self._wait, lambda: None, memory, log)
+        self._reads: deque[RangedRead] = deque()
         self._written = 0
         self._crc: int | None = 0 if settings.checksum else None
         # From this byte on nothing is written before all is compared.
         self._held_from: int | None = None
         self._tail = b""
 
-    def whole(self, key: str, expected: ObjectInfo | None = None) -> Downloaded:
+    def write_whole(self, key: str, expected: ObjectInfo | None = None) -> Downloaded:
         """Write all of the object. The request that finds it brings its first bytes.
 
         Its size and checksum are compared with what is `expected`, and with what the store keeps. Its last bytes are
@@ -103,10 +103,10 @@ class Download:
             info = self._store.stat(key)
             require_size(info, expected)
             return self._by_descriptor(files, info, None, expected)
-        with self._flights() as pool:
+        with self._session() as pool:
             buffer = self._buffers.take(self._read_size, self._window)
-            first = self._new_flight(Fetch(0, self._read_size, ((0, self._read_size),)), buffer)
-            self._flying.append(first)
+            first = self._new_read(Fetch(0, self._read_size, ((0, self._read_size),)), buffer)
+            self._reads.append(first)
             pool.submit(first.find, key)
             info = first.wait_for_info()
             require_size(info, expected)
@@ -118,12 +118,14 @@ class Download:
             if self._crc is not None:
                 known = expected.crc32c if expected else None
                 # What equals the manifest is right, whatever the store says of it, which may take a request.
-                crc = self._asked(pool, lambda: self._store.crc32c(info)) if known is None else known
+                crc = self._wait_for(pool, lambda: self._store.crc32c(info)) if known is None else known
                 require_crc(info, self._crc, crc)
                 self._write(memoryview(self._tail))
         return Downloaded(self._written, self._crc)
 
-    def spans(self, key: str, spans: Sequence[tuple[int, int]], expected: ObjectInfo | None = None) -> Downloaded:
+    def write_ranges(
+        self, key: str, spans: Sequence[tuple[int, int]], expected: ObjectInfo | None = None
+    ) -> Downloaded:
         """Write only those spans of the object, ascending; LocalFileError where they reach beyond its end. Of what is
         `expected` only the size can be compared, and the checksum where the store tells one.
         """
@@ -133,17 +135,17 @@ class Download:
             require_size(info, expected)
             require_within(info, spans)
             return self._by_descriptor(files, info, spans)
-        with self._flights() as pool:
-            info = self._asked(pool, lambda: self._store.stat(key))
+        with self._session() as pool:
+            info = self._wait_for(pool, lambda: self._store.stat(key))
             require_size(info, expected)
             require_within(info, spans)
             self._run(pool, info, spans)
         return Downloaded(self._written, None)
 
-    def _asked(self, pool: Workers, request: Callable[[], _T]) -> _T:
+    def _wait_for(self, pool: Workers, request: Callable[[], _T]) -> _T:
         """A small request's answer, awaited like the bytes: a reader that goes meanwhile ends it."""
         future = pool.submit(request)
-        future.add_done_callback(self._bell.ring)
+        future.add_done_callback(self._wakeup.wake)
         while not future.done():
             self._wait()
         return future.result()
@@ -161,14 +163,14 @@ class Download:
         def reading(error: OSError) -> Exception:
             return StorageError(f"can't read {info.key}: {error.strerror}")
 
-        copying = Copying(
+        copying = DescriptorCopy(
             self._throttle,
             checksum=self._crc is not None,
             reading=reading,
             writing=output_failed,
             check=self._alarm.check if self._alarm is not None else lambda: None,
             alarm=self._alarm,
-            begun=self._begun,
+            on_first_byte=self._on_first_byte,
         )
         file = store.open_file(info)
         try:
@@ -188,22 +190,22 @@ class Download:
             crc = crc32c(tail, crc)
             require_crc(info, crc, expected.crc32c)
             if tail and not copying.size:
-                self._begun()
+                self._on_first_byte()
             write_all(self._sink, memoryview(tail), alarm=self._alarm)
         return Downloaded(copying.size + held, crc)
 
     @contextmanager
-    def _flights(self) -> Iterator[Workers]:
+    def _session(self) -> Iterator[Workers]:
         """Threads for ranged reads. On the way out they are left alone: one may wait for a store that hangs."""
         pool = Workers(self._concurrency)
         try:
-            with Bell(self._alarm) as self._bell:
-                self._poller = self._bell.watch(self._sink, 0)
+            with Wakeup(self._alarm) as self._wakeup:
+                self._poller = self._wakeup.watch(self._sink, 0)
                 yield pool
         finally:
-            for flight in self._flying:
-                flight.cancel()
-            self._flying.clear()
+            for ranged_read in self._reads:
+                ranged_read.cancel()
+            self._reads.clear()
             pool.shutdown(wait=False, cancel_futures=True)
             self._buffers.close()
 
@@ -211,18 +213,20 @@ class Download:
         for fetch in fetches(spans, self._read_size):
             while (buffer := self._buffers.take_now(self._read_size, self._window)) is None:
                 self._write_head()
-            flight = self._new_flight(fetch, buffer)
-            self._flying.append(flight)
-            pool.submit(flight.read, info)
-        while self._flying:
+            ranged_read = self._new_read(fetch, buffer)
+            self._reads.append(ranged_read)
+            pool.submit(ranged_read.read, info)
+        while self._reads:
             self._write_head()
 
-    def _new_flight(self, fetch: Fetch, buffer: mmap.mmap) -> Flight:
-        return Flight(self._store, fetch, buffer, ring=self._bell.ring, wait=self._wait, checksum=self._crc is not None)
+    def _new_read(self, fetch: Fetch, buffer: mmap.mmap) -> RangedRead:
+        return RangedRead(
+            self._store, fetch, buffer, wake=self._wakeup.wake, wait=self._wait, checksum=self._crc is not None
+        )
 
     def _write_head(self) -> None:
-        flight = self._flying[0]
-        for whole in flight.wanted():
+        ranged_read = self._reads[0]
+        for whole in ranged_read.wanted():
             piece = whole
             if self._held_from is not None and self._written + len(whole) > self._held_from:
                 cut = max(0, self._held_from - self._written)
@@ -236,18 +240,18 @@ class Download:
                 self._throttle.count(count)
                 at += count
         if self._crc is not None:
-            self._crc = combined(self._crc, flight.crc, flight.passed_on)
-        self._flying.popleft()
-        self._buffers.give_back(flight.buffer)
+            self._crc = combined(self._crc, ranged_read.crc, ranged_read.passed_on)
+        self._reads.popleft()
+        self._buffers.release(ranged_read.buffer)
 
     def _write(self, data: memoryview) -> None:
         if data and not self._written:
-            self._begun()
+            self._on_first_byte()
         write_all(self._sink, data, alarm=self._alarm)
         self._written += len(data)
 
     def _wait(self) -> None:
         """Until something has arrived; ReaderGone when the sink's reader has closed it."""
         # Of the sink only its end is awaited: POLLERR and POLLHUP are reported unasked.
-        if self._bell.sleep(self._poller).get(self._sink, 0) & (select.POLLERR | select.POLLHUP):
+        if self._wakeup.sleep(self._poller).get(self._sink, 0) & (select.POLLERR | select.POLLHUP):
             raise ReaderGone

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..storage.contract import ObjectInfo
-    from .descriptor_io import Alarm, Bell
+    from .descriptor_io import Alarm, Wakeup
 
 # After a signal the process has two seconds; a request that makes the object visible may use this much
 # of them to tell how it ended, and taking back an upload this much.
@@ -27,7 +27,7 @@ _at_work: set[threading.Thread] = set()
 _T = TypeVar("_T")
 
 
-def taken_back(abort: Callable[[], None], error: BaseException) -> tuple[str, Interrupted | None]:
+def abort_within_limit(abort: Callable[[], None], error: BaseException) -> tuple[str, Interrupted | None]:
     """Call `abort` after an error, for a bounded time: an unreachable store must not keep us from failing.
 
     Returns why it did not work, or "", and the signal that came meanwhile.
@@ -45,7 +45,7 @@ def taken_back(abort: Callable[[], None], error: BaseException) -> tuple[str, In
         finally:
             ended.set()
 
-    start_or_run(work)
+    run_in_background(work)
     interrupted = None
     try:
         ended.wait(_ABORT_AFTER_SIGNAL_SECONDS if isinstance(error, Interrupted) else _ABORT_SECONDS)
@@ -55,7 +55,7 @@ def taken_back(abort: Callable[[], None], error: BaseException) -> tuple[str, In
     return failure[0], interrupted
 
 
-def heeding(alarm: Alarm | None, work: Callable[[], _T]) -> _T:
+def run_interruptibly(alarm: Alarm | None, work: Callable[[], _T]) -> _T:
     """The result of work that waits for a store. An alarm ends the waiting at once; the work then goes on in a thread
     of its own, to the end that its own limits set. Without an alarm a signal ends it.
     """
@@ -69,7 +69,7 @@ def heeding(alarm: Alarm | None, work: Callable[[], _T]) -> _T:
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             outcome.set_exception(error)
 
-    start_or_run(run)
+    run_in_background(run)
     while True:
         try:
             return outcome.result(_LOOK_SECONDS)
@@ -79,7 +79,7 @@ def heeding(alarm: Alarm | None, work: Callable[[], _T]) -> _T:
             alarm.check()
 
 
-def start_or_run(work: Callable[[], None]) -> None:
+def run_in_background(work: Callable[[], None]) -> None:
     """Run something in another thread, or in this one where the system gives no more of them."""
 
     def run() -> None:
@@ -96,21 +96,21 @@ def start_or_run(work: Callable[[], None]) -> None:
         run()
 
 
-def wait_for_rest(moment: float) -> None:
-    """Let all that `start_or_run` has started come to its end, until that moment of the monotonic clock at the most.
-    Who started it may wait no more.
+def wait_for_background_work(deadline: float) -> None:
+    """Wait until the work of `run_in_background` has ended, until `deadline` on the monotonic clock at the most, also
+    work for which its caller no longer waits.
     """
-    while _at_work and time.monotonic() < moment:
+    while _at_work and time.monotonic() < deadline:
         time.sleep(_LOOK_SECONDS)
 
 
-def settled(future: Future[Any], bell: Bell) -> ObjectInfo:
+def wait_for_outcome(future: Future[Any], wakeup: Wakeup) -> ObjectInfo:
     """The outcome of the request that makes the object visible.
 
     A signal that arrives meanwhile is too late to stop it, so the outcome decides, if it comes soon enough.
     """
     try:
-        info: ObjectInfo = bell.result_of(future)
+        info: ObjectInfo = wakeup.wait_for(future)
     except Interrupted as interrupted:
         try:
             info = future.result(_SETTLE_SECONDS)

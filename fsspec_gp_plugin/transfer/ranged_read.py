@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..checksum import crc32c
 from ..errors import StorageError
-from .buffers import let_go
+from .buffers import release_frames
 from .spans import Fetch
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..storage.contract import ObjectInfo, Store
 
 
-class Flight:
+class RangedRead:
     """One ranged read: a worker thread fills its buffer, the main thread writes out what has arrived."""
 
     def __init__(
@@ -26,13 +26,13 @@ class Flight:
         fetch: Fetch,
         buffer: mmap.mmap,
         *,
-        ring: Callable[[], None],
+        wake: Callable[[], None],
         wait: Callable[[], None],
         checksum: bool,
     ) -> None:
         """`ring` wakes the main thread, `wait` is how it sleeps: until the next ring."""
-        self._ring = ring
-        self._wait_for_ring = wait
+        self._wake = wake
+        self._wait_for_wake = wait
         self._store = store
         self._fetch = fetch
         self.buffer = buffer
@@ -53,7 +53,7 @@ class Flight:
                 end = min(info.size, len(view))
                 self._fetch = Fetch(0, end, ((0, end),))
                 self._info = info
-                self._ring()
+                self._wake()
                 self._collect(pieces)
             except BaseException as error:  # noqa: BLE001 - kept for the main thread
                 self._end_with(error)
@@ -71,7 +71,7 @@ class Flight:
             if self.cancelled:
                 return
             self._arrived += count
-            self._ring()
+            self._wake()
         if self._arrived != self._fetch.end - self._fetch.start:
             raise StorageError(
                 f"can't read the object: expected {self._fetch.end - self._fetch.start} bytes "
@@ -79,11 +79,11 @@ class Flight:
             )
 
     def _end_with(self, error: BaseException) -> None:
-        let_go(error)
+        release_frames(error)
         self._error = error
         if self.cancelled:
             self._error = None
-        self._ring()
+        self._wake()
 
     def cancel(self) -> None:
         """Nobody wants the rest: what is still under way ends soon, and keeps nothing."""
@@ -122,4 +122,4 @@ class Flight:
         """Until something has arrived. Raises what went wrong."""
         if self._error is not None:
             raise self._error
-        self._wait_for_ring()
+        self._wait_for_wake()

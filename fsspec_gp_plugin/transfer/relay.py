@@ -25,14 +25,14 @@ class Relay:
         target: Store,
         key: str,
         settings: tuple[DownloadSettings, UploadSettings],
-        note: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
-        """`note` is told what could not be cleaned up after a failure."""
+        """`report` is told what could not be cleaned up after a failure."""
         self._source = source
         self._target = target
         self._key = key
         self._reading, writing = settings
-        self._upload = Upload(target, key, writing, note)
+        self._upload = Upload(target, key, writing, report)
 
     def run(self, expected: ObjectInfo | None) -> ObjectInfo:
         """Copy it, compared on its way with what is `expected`; nothing becomes visible where that differs."""
@@ -42,7 +42,7 @@ class Relay:
 
         def fetch() -> None:
             try:
-                size.append(Download(self._source, write, self._reading).whole(self._key, expected).size)
+                size.append(Download(self._source, write, self._reading).write_whole(self._key, expected).size)
             except BaseException as error:  # noqa: BLE001 - raised by run()
                 failed.append(error)
                 # Before the pipe ends, which would else look like the end of the object.

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..checksum import combined, crc32c
 from ..errors import Interrupted, StorageError
 from ..workers import Workers
-from .buffers import Buffers, Memory, let_go
-from .descriptor_copy import Copying
-from .descriptor_io import Bell, Source, input_failed, pause, widen_pipe
-from .finish import settled, taken_back
+from .buffers import Buffers, Memory, release_frames
+from .descriptor_copy import DescriptorCopy
+from .descriptor_io import InputStream, Wakeup, input_failed, pause, widen_pipe
+from .finish import abort_within_limit, wait_for_outcome
 from .part_sizes import BUFFER_BUDGET, PartSchedule
 from .throttle import Throttle
 
@@ -54,25 +54,25 @@ class Upload:
         store: Store,
         key: str,
         settings: UploadSettings,
-        note: Callable[[str], None],
+        report: Callable[[str], None],
         *,
         alarm: Alarm | None = None,
         memory: Memory | None = None,
-        tell: Callable[[str], None] = lambda _: None,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`note` is told what could not be cleaned up after a failure; `alarm` ends it where no signal does;
-        `memory` is what it shares with other streams; `tell` is told what makes it slow.
+        """`report` is told what could not be cleaned up after a failure; `alarm` ends it where no signal does;
+        `memory` is what it shares with other streams; `log` is told what makes it slow.
         """
         self._store = store
         self._key = key
-        self._note = note
+        self._report = report
         self._settings = settings
         self._schedule = self._made_schedule()
         self._throttle = Throttle(settings.max_bandwidth, sleep=partial(pause, alarm=alarm))
         self._error: BaseException | None = None
         self._alarm = alarm
-        self._bell: Bell | None = None
-        self._buffers = Buffers(self._sleep, self._wake, memory, tell)
+        self._wakeup: Wakeup | None = None
+        self._buffers = Buffers(self._sleep, self._wake, memory, log)
         self._writer: PartWriter | None = None
         self._visible: ObjectInfo | None = None
 
@@ -93,10 +93,10 @@ class Upload:
         # One thread a part in flight; they start when there is work.
         pool = Workers(max_workers=max(1, self._schedule.buffers(1) - 1))
         try:
-            with Bell(self._alarm) as self._bell:
+            with Wakeup(self._alarm) as self._wakeup:
                 if (files := self._store.files) is not None:
-                    return self._run_by_descriptor(files, source, pool, self._bell)
-                return self._run(source, pool, self._bell)
+                    return self._run_by_descriptor(files, source, pool, self._wakeup)
+                return self._run(source, pool, self._wakeup)
         except BaseException as error:
             if isinstance(error, Interrupted) and self._visible is not None:
                 return self._visible  # too late: it is whole and visible
@@ -108,22 +108,24 @@ class Upload:
             if self._error is not None:  # it knows of buffers, and ours would keep them
                 self._error = StorageError(f"{self._key}: the upload has ended")
 
-    def _run(self, source: int, pool: Workers, bell: Bell) -> ObjectInfo:
-        stream = Source(source, bell, self._raise_error, self._throttle)
+    def _run(self, source: int, pool: Workers, wakeup: Wakeup) -> ObjectInfo:
+        stream = InputStream(source, wakeup, self._raise_error, self._throttle)
         buffer = self._take(1)
         filled = stream.fill(memoryview(buffer))
         following, more, ended = None, 0, False
         if filled == len(buffer):
             widen_pipe(source)
             # One look ahead, if there is memory: a stream that ends with its first part is still a small object.
-            following = self._buffers.take_now(self._schedule.size(2), self._schedule.buffers(2), must=True)
+            following = self._buffers.take_now(self._schedule.size(2), self._schedule.buffers(2), required=True)
             if following is not None:
                 more = stream.read(memoryview(following))
                 ended = not more
         if (ended or filled < len(buffer)) and self._store.capabilities.single_request_put:
             data = memoryview(buffer)[:filled]
             crc = crc32c(data) if self._settings.checksum else None
-            return settled(pool.submit(self._make_visible, lambda: self._store.put(self._key, data), crc), bell)
+            return wait_for_outcome(
+                pool.submit(self._make_visible, lambda: self._store.put(self._key, data), crc), wakeup
+            )
         self._writer = writer = self._store.begin(self._key)
         self._crcs: dict[int, tuple[int, int]] = {}
         sending: list[Future[None]] = []
@@ -131,7 +133,7 @@ class Upload:
         while filled:
             number += 1
             total += filled
-            self._wait_for_those_before(sending, bell)
+            self._wait_for_those_before(sending, wakeup)
             sending = [future for future in sending if not future.done()]
             sending.append(pool.submit(self._send, writer, number, buffer, filled))
             if ended or filled < len(buffer) or (following is None and self._is_end(stream, number)):
@@ -140,25 +142,25 @@ class Upload:
             filled = stream.fill(memoryview(buffer), more)
             following, more = None, 0
         for future in sending:
-            bell.result_of(future, self._raise_error)
+            wakeup.wait_for(future, self._raise_error)
         self._raise_error()
         crc = 0 if self._settings.checksum else None
         if crc is not None:
             for _, (part, size) in sorted(self._crcs.items()):
                 crc = combined(crc, part, size)
-        return settled(pool.submit(self._make_visible, lambda: writer.complete(total), crc), bell)
+        return wait_for_outcome(pool.submit(self._make_visible, lambda: writer.complete(total), crc), wakeup)
 
-    def _wait_for_those_before(self, sending: list[Future[None]], bell: Bell) -> None:
+    def _wait_for_those_before(self, sending: list[Future[None]], wakeup: Wakeup) -> None:
         """Where parts come one after another, or where the first has to show what the store can."""
         capabilities = self._store.capabilities
         if capabilities.parallel_parts and not capabilities.first_part_shows:
             return
         for future in sending:
-            bell.result_of(future, self._raise_error)
+            wakeup.wait_for(future, self._raise_error)
         if self._store.capabilities != self._planned:  # another stream may have found it out
             self._schedule = self._made_schedule()
 
-    def _run_by_descriptor(self, store: FileStore, source: int, pool: Workers, bell: Bell) -> ObjectInfo:
+    def _run_by_descriptor(self, store: FileStore, source: int, pool: Workers, wakeup: Wakeup) -> ObjectInfo:
         """Where the object is a file, its bytes need no buffers of ours."""
         self._writer = writer = store.begin(self._key)
         self._raise_error()  # abort() may have come before there was a writer
@@ -167,8 +169,8 @@ class Upload:
         # One of our own: the caller closes its descriptor, and another file gets the number, while this may still read.
         held = os.dup(source)
 
-        def copy() -> Copying:
-            copying = Copying(
+        def copy() -> DescriptorCopy:
+            copying = DescriptorCopy(
                 self._throttle,
                 checksum=self._settings.checksum,
                 reading=input_failed,
@@ -192,14 +194,16 @@ class Upload:
         # In another thread, like all that may wait for a disk or a mount that hangs.
         copying = pool.submit(copy)
         copying.add_done_callback(lambda _: os.close(held))
-        copied = bell.result_of(copying)
-        return settled(pool.submit(self._make_visible, lambda: writer.complete(copied.size), copied.crc32c), bell)
+        copied = wakeup.wait_for(copying)
+        return wait_for_outcome(
+            pool.submit(self._make_visible, lambda: writer.complete(copied.size), copied.crc32c), wakeup
+        )
 
     def _make_visible(self, request: Callable[[], ObjectInfo], crc: int | None) -> ObjectInfo:
         self._visible = request()._replace(crc32c=crc)
         return self._visible
 
-    def _is_end(self, stream: Source, number: int) -> bool:
+    def _is_end(self, stream: InputStream, number: int) -> bool:
         """Whether the stream ends with part `number`, where it must: at the last part that there may be."""
         if self._schedule.size(number + 1):
             return False
@@ -217,13 +221,13 @@ class Upload:
         return self._buffers.take(size, self._schedule.buffers(number))
 
     def _sleep(self) -> None:
-        if self._bell is not None:
-            self._bell.sleep(self._bell.watch())
+        if self._wakeup is not None:
+            self._wakeup.sleep(self._wakeup.watch())
         self._raise_error()
 
     def _wake(self) -> None:
-        if self._bell is not None:
-            self._bell.ring()
+        if self._wakeup is not None:
+            self._wakeup.wake()
 
     def _send(self, writer: PartWriter, number: int, buffer: mmap.mmap, filled: int) -> None:
         try:
@@ -233,10 +237,10 @@ class Upload:
                     self._crcs[number] = crc32c(data), filled
                 writer.write(number, data)
         except BaseException as error:  # noqa: BLE001 - kept for the main thread
-            let_go(error)
+            release_frames(error)
             self._error = self._error or error
         finally:
-            self._buffers.give_back(buffer)
+            self._buffers.release(buffer)
 
     def _raise_error(self) -> None:
         if self._error is not None:
@@ -249,8 +253,8 @@ class Upload:
         writer = self._writer
         if writer is None:
             return
-        failure, interrupted = taken_back(writer.abort, error)
+        failure, interrupted = abort_within_limit(writer.abort, error)
         if failure:
-            self._note(f"{self._key}: the unfinished upload could not be removed: {failure}")
+            self._report(f"{self._key}: the unfinished upload could not be removed: {failure}")
         if interrupted is not None:
             raise interrupted

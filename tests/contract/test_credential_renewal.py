@@ -16,7 +16,7 @@ import pytest
 from fsspec_gp_plugin.backups.risks import credential_risks
 from fsspec_gp_plugin.config.loading import load_config
 from fsspec_gp_plugin.errors import AccessDenied, CredentialsEnded
-from fsspec_gp_plugin.protocol.supplies import Supplies
+from fsspec_gp_plugin.protocol.targets import Resources
 from fsspec_gp_plugin.storage import credential_renewal
 from fsspec_gp_plugin.storage.open import open_store
 from fsspec_gp_plugin.storage.retry import RetryingStore, with_retries
@@ -143,10 +143,10 @@ def test_a_file_that_is_half_written_or_of_another_place_renews_nothing(tmp_path
     file.write_text(json.dumps({**FAR, **KEYS}))
     file.chmod(0o600)
     write_config(config, "s3://bucket/prefix", storage_options_file=str(file))
-    supplies = Supplies()
+    resources = Resources()
     loaded = load_config(str(config))
-    store: Any = supplies.store(loaded)
-    renew = supplies.renewal(loaded, store)
+    store: Any = resources.store(loaded)
+    renew = resources.renewal(loaded, store)
     assert renew is not None
     before = store.requests
     file.write_text("{")
@@ -180,9 +180,9 @@ def test_whether_other_credentials_may_come(kind: str, tmp_path: Path, monkeypat
     options, variables, text, may_come = FOUND[kind]
     arrange(monkeypatch, tmp_path, variables, text)
     config = load_config(str(write_config(tmp_path / "plugin.yaml", "s3://bucket/prefix", {**FAR, **options})))
-    supplies = Supplies()
-    store = supplies.store(config)
-    assert (supplies.renewal(config, store) is not None) == may_come
+    resources = Resources()
+    store = resources.store(config)
+    assert (resources.renewal(config, store) is not None) == may_come
     store.close()
 
 
@@ -236,7 +236,7 @@ def test_an_end_that_is_near_is_warned_of(kind: str, tmp_path: Path, monkeypatch
     arrange(monkeypatch, tmp_path, variables, text)
     options = {**(FAR if url.startswith("s3") else {}), **options}
     config = load_config(str(write_config(tmp_path / "plugin.yaml", url, options)))
-    store = Supplies().store(config)
+    store = Resources().store(config)
     told = list(credential_risks(store, config))
     store.close()
     assert len(told) == bool(words), told
@@ -256,9 +256,9 @@ def test_a_signature_that_ends_within_a_stream_is_read_again(azure: Azurite, tmp
     write(60)
     url = f"{azure.url}/credentials/renewed"
     config = load_config(str(write_config(tmp_path / "plugin.yaml", url, storage_options_file=str(file))))
-    supplies = Supplies()
-    bare = supplies.store(config)
-    renew = supplies.renewal(config, bare)
+    resources = Resources()
+    bare = resources.store(config)
+    renew = resources.renewal(config, bare)
     assert renew is not None
     noted: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Who the server is, and who we are: what SFTP refuses, in one line that says what to do."""
+"""SFTP: an unknown host key and a failed log-in are refused, in one line that says what to do."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_any_key_is_taken_where_the_options_say_so(sftp: Sshd, tmp_path: Path) -
     assert (tmp_path / "known").read_text() == ""
 
 
-def test_a_user_whom_the_server_does_not_know_is_told(sftp: Sshd, tmp_path: Path) -> None:
+def test_a_user_whom_the_server_does_not_know_is_reported(sftp: Sshd, tmp_path: Path) -> None:
     make_key(tmp_path / "stranger")
     options = {**sftp.options, "key_filename": str(tmp_path / "stranger")}
     fails(sftp.url, options, AccessDenied, "check username, key_filename or password")
@@ -108,16 +108,16 @@ def test_options_that_make_no_sense_are_refused_by_name(options: dict[str, Any],
 
 
 class Requests:
-    """What the client asks the server for: the numbers of its requests, and the names of those beyond the protocol."""
+    """The requests of the client: their numbers, and the names of those that extend the protocol."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.asked: list[Any] = []
+        self.numbers: list[Any] = []
         self.refused = ""
         request = paramiko.SFTPClient._request
 
         def recorded(client: Any, number: int, *arguments: Any) -> Any:
-            self.asked.append(arguments[0] if number == CMD_EXTENDED else number)
-            if self.refused and self.asked[-1] == FSYNC:
+            self.numbers.append(arguments[0] if number == CMD_EXTENDED else number)
+            if self.refused and self.numbers[-1] == FSYNC:
                 raise OSError(self.refused)
             return request(client, number, *arguments)
 
@@ -137,7 +137,7 @@ def test_an_object_is_on_the_servers_disk_before_it_gets_its_name(
     requests.refused = refused
     store = open_store(f"{sftp.url}/{tmp_path.name}", sftp.options)
     store.put(KEY, memoryview(b"data"))
-    steps = [asked for asked in requests.asked if asked in (FSYNC, CMD_CLOSE, RENAME)]
+    steps = [number for number in requests.numbers if number in (FSYNC, CMD_CLOSE, RENAME)]
     assert steps == [FSYNC, CMD_CLOSE, RENAME]
     assert store.stat(KEY).size == 4
     store.close()
@@ -150,6 +150,6 @@ def test_an_object_that_can_not_be_brought_to_the_servers_disk_is_no_object(
     store = open_store(f"{sftp.url}/{tmp_path.name}", sftp.options)
     with pytest.raises(StorageError, match=f"can't write .*{KEY}.*Failure"):
         store.put(KEY, memoryview(b"data"))
-    assert RENAME not in requests.asked
+    assert RENAME not in requests.numbers
     assert list(store.find("", unfinished=True)) == []
     store.close()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000_16384"
 
 
-def test_a_file_that_another_client_has_open_is_not_told_as_deleted(smb: Smb) -> None:
+def test_a_file_that_another_client_has_open_is_not_reported_as_deleted(smb: Smb) -> None:
     ours, theirs = (open_store(f"{smb.url}/open", smb.options) for _ in range(2))
     try:
         written = theirs.begin(KEY)

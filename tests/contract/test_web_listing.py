@@ -1,4 +1,4 @@
-"""What a web server's page says of a directory."""
+"""A web server's page that lists a directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINKS = '<a href="../">up</a> <A class="x" HREF="one">1</A> <a\nhref=\'/target/t
 
 @pytest.fixture
 def listed() -> Iterator[Any]:
-    """Gives the keys that a store finds whose server has that page everywhere."""
+    """Gives the keys that a store lists whose server answers that page to every request."""
     with Pages() as server:
         store = open_store(f"{server.endpoint}/target", {}, timeout=5)
 

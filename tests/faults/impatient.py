@@ -14,7 +14,7 @@ from fsspec_gp_plugin.dispatch import main
 from fsspec_gp_plugin.protocol import context, targets
 from fsspec_gp_plugin.storage import failing_reads, outages
 targets.OUTAGE_SECONDS = context.OUTAGE_SECONDS = {outage}
-targets.UNATTENDED_SECONDS = context.UNATTENDED_SECONDS = {unattended}
+targets.UNATTENDED_SECONDS = {unattended}
 outages.AFTER_AN_OUTAGE_SECONDS = {after}
 failing_reads.ERROR_SECONDS, failing_reads.NOTED_AFTER_SECONDS, failing_reads._LOOK_SECONDS = {error}, 0.2, 0.1
 os._exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Connections that break, whatever is spoken on them: the right bytes, or a clear failure that leaves nothing."""
+"""Connections that break, for each protocol: the right bytes, or a clear failure that leaves nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A filesystem of fsspec whose calls never return hangs no call of gpbackup's; one that needs much memory is told."""
+"""A filesystem of fsspec whose calls never return hangs no call of gpbackup; one that needs much memory is reported."""
 
 from __future__ import annotations
 
@@ -82,9 +82,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, executable: Path) -> I
     place = Place(tmp_path, executable, agent=request.param)
     yield place
     if place.agent is not None:
-        asked = [str(executable), "agent", "status"]
-        told = subprocess.run(asked, env=place.plugin.database.environment(), capture_output=True, check=True).stdout
-        assert b"commands: 0 running, 0 served" not in told
+        command = [str(executable), "agent", "status"]
+        status = subprocess.run(
+            command, env=place.plugin.database.environment(), capture_output=True, check=True
+        ).stdout
+        assert b"commands: 0 running, 0 served" not in status
 
 
 @pytest.mark.parametrize("where", ["constructor", "open wb", "write", "mv"])
@@ -137,14 +139,14 @@ def test_a_signal_ends_a_backup_in_time_whose_write_never_returns(place: Place) 
 KEPT = "this filesystem keeps a file in memory until it is complete"
 
 
-@pytest.mark.parametrize(("block", "is_told"), [(1 << 30, True), (20 << 20, False), (0, False)])
+@pytest.mark.parametrize(("block", "is_reported"), [(1 << 30, True), (20 << 20, False), (0, False)])
 def test_setup_warns_of_a_filesystem_that_keeps_streams_in_memory_once_a_backup(
-    place: Place, block: int, is_told: bool
+    place: Place, block: int, is_reported: bool
 ) -> None:
     place.hang("", 0, block=block, timeout="60s")
     place.plugin.setup("setup_plugin_for_backup")
     lines = [line for line in place.plugin.database.log().splitlines() if KEPT in line]
-    assert ["WARNING" in line for line in lines] == [True] * is_told
+    assert ["WARNING" in line for line in lines] == [True] * is_reported
     assert not [name for name in place.files() if "probe" in name]
 
 

@@ -1,4 +1,4 @@
-"""Servers that end in mid-stream and come back: with them end all connections, also those that no proxy sees."""
+"""Servers that end in mid-stream and come back: that ends all connections, also those that pass no proxy."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol.context import Context
-from fsspec_gp_plugin.protocol.supplies import Supplies
+from fsspec_gp_plugin.protocol.targets import Resources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def backup_of(timestamp: str) -> dict[str, bytes]:
     return {**{named(name, timestamp): name.encode() for name in names}, table: b"data" * 1000}
 
 
-class Given(Supplies):
+class Given(Resources):
     """The stores that a test has made, by their URLs; and what each was asked to wait for."""
 
     def __init__(self, stores: dict[str, FakeStore]) -> None:
@@ -50,7 +50,7 @@ class Site:
         self.first, self.second = first, second
         for store in (first, second):
             store.objects.update(backup_of(T) | backup_of(OTHER))
-        self.supplies = Given({FIRST: first, SECOND: second})
+        self.resources = Given({FIRST: first, SECOND: second})
         self.folder = folder
         self._config = folder / "config.yaml"
         lines = [f"url: {FIRST}", f"replica_url: {SECOND}", *options]
@@ -59,4 +59,4 @@ class Site:
     def context(self, command: str, stdout: int = -1) -> Context:
         """What a command works with; without `stdout` it can't write anything there."""
         log = Log(str(self.folder / "log"))
-        return Context(Streams(0, stdout, 2), log, command, str(self._config), supplies=self.supplies)
+        return Context(Streams(0, stdout, 2), log, command, str(self._config), resources=self.resources)

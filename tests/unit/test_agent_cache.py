@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from botocore.httpsession import where
 
-from fsspec_gp_plugin.agent.cache import Warm, WarmSupplies
+from fsspec_gp_plugin.agent.cache import SharedResources, Warm
 from fsspec_gp_plugin.errors import ConfigError
 from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.transfer.buffers import Memory
@@ -27,9 +27,9 @@ def write(path: Path, options: str = "{}", **others: str) -> str:
     return str(path)
 
 
-def supplies(warm: Warm, path: str, environment: dict[str, str] | None = None) -> WarmSupplies:
+def resources(warm: Warm, path: str, environment: dict[str, str] | None = None) -> SharedResources:
     config = warm.config(path, environment or {})
-    return WarmSupplies(warm, config, cast("Alarm", None), Memory(0), (os.getpid(), environment or {}))
+    return SharedResources(warm, config, cast("Alarm", None), Memory(0), (os.getpid(), environment or {}))
 
 
 LITERAL = '{"key": "k", "secret": "s3cret", "endpoint_url": "http://127.0.0.1:1"}'
@@ -89,27 +89,27 @@ def test_a_file_of_secrets_that_is_replaced_while_it_is_read_counts(tmp_path: Pa
 def test_a_store_is_shared_by_calls_until_something_of_it_changes(tmp_path: Path) -> None:
     warm = Warm()
     path = write(tmp_path / "a.yaml", LITERAL)
-    one, two = supplies(warm, path), supplies(warm, path)
+    one, two = resources(warm, path), resources(warm, path)
     log = Log(str(tmp_path))
     first = one.store(one.config(path, log))
     assert two.store(two.config(path, log)) is first
-    one.let_go(first)
-    assert supplies(warm, path).store(warm.config(path, {})) is first
+    one.release(first)
+    assert resources(warm, path).store(warm.config(path, {})) is first
     other = write(tmp_path / "b.yaml", LITERAL.replace("s3cret", "another"))
-    assert supplies(warm, other).store(warm.config(other, {})) is not first
+    assert resources(warm, other).store(warm.config(other, {})) is not first
     log.close()
 
 
 def test_a_store_that_refused_is_made_anew_for_the_next_call(tmp_path: Path) -> None:
     warm = Warm()
     path = write(tmp_path / "a.yaml", LITERAL)
-    one = supplies(warm, path)
+    one = resources(warm, path)
     first = one.store(warm.config(path, {}))
-    one.let_go(first)
+    one.release(first)
     config = warm.config(path, {})
     one.distrust()
     assert warm.config(path, {}) is not config
-    assert supplies(warm, path).store(warm.config(path, {})) is not first
+    assert resources(warm, path).store(warm.config(path, {})) is not first
 
 
 def test_a_store_whose_authority_s_file_changed_is_made_anew(tmp_path: Path) -> None:
@@ -118,10 +118,10 @@ def test_a_store_whose_authority_s_file_changed_is_made_anew(tmp_path: Path) -> 
     shutil.copy(where(), authority)
     options = LITERAL.replace('"key"', f'"client_kwargs": {{"verify": "{authority}"}}, "key"')
     path = write(tmp_path / "a.yaml", options)
-    first = supplies(warm, path).store(warm.config(path, {}))
-    assert supplies(warm, path).store(warm.config(path, {})) is first
+    first = resources(warm, path).store(warm.config(path, {}))
+    assert resources(warm, path).store(warm.config(path, {})) is first
     os.utime(authority, (1, 1))
-    assert supplies(warm, path).store(warm.config(path, {})) is not first
+    assert resources(warm, path).store(warm.config(path, {})) is not first
 
 
 def test_only_so_many_are_kept(tmp_path: Path) -> None:
@@ -129,10 +129,10 @@ def test_only_so_many_are_kept(tmp_path: Path) -> None:
     stores = []
     for number in range(30):
         path = write(tmp_path / f"{number}.yaml", LITERAL.replace("s3cret", f"secret{number}"))
-        one = supplies(warm, path)
+        one = resources(warm, path)
         stores.append(one.store(warm.config(path, {})))
-        one.let_go(stores[-1])
+        one.release(stores[-1])
     assert len(warm._stores) <= 9
-    assert supplies(warm, path).store(warm.config(path, {})) is stores[-1]
+    assert resources(warm, path).store(warm.config(path, {})) is stores[-1]
     path = str(tmp_path / "0.yaml")
-    assert supplies(warm, path).store(warm.config(path, {})) is not stores[0]
+    assert resources(warm, path).store(warm.config(path, {})) is not stores[0]

@@ -22,7 +22,7 @@ def test_buffers_are_reused_and_never_more_than_asked() -> None:
     thread.start()
     thread.join(0.2)
     assert taken == []
-    buffers.give_back(second)
+    buffers.release(second)
     thread.join(5)
     assert taken == [second]
     assert first is not second
@@ -45,12 +45,12 @@ def test_streams_share_memory_and_each_has_one_buffer_whatever_the_others_hold()
     assert greedy.take_now(100, 5) is None
     first = late.take(100, 5)
     assert late.take_now(100, 5) is None
-    assert late.take_now(100, 5, must=True) is not None
+    assert late.take_now(100, 5, required=True) is not None
     assert memory.taken == 400
     # Its own buffer that comes back is enough to go on, however little memory there is.
-    late.give_back(first)
+    late.release(first)
     assert late.take_now(100, 5) is first
-    greedy.give_back(held[0])
+    greedy.release(held[0])
     greedy.close()
     late.close()
     assert memory.taken == 0
@@ -59,7 +59,7 @@ def test_streams_share_memory_and_each_has_one_buffer_whatever_the_others_hold()
 def test_larger_buffers_take_the_place_of_smaller_ones() -> None:
     memory = Memory(1000)
     buffers = stock(memory)
-    buffers.give_back(buffers.take(100, 3))
+    buffers.release(buffers.take(100, 3))
     assert len(buffers.take(300, 3)) == 300
     assert memory.taken == 300
     buffers.close()
@@ -70,6 +70,6 @@ def test_a_buffer_that_a_failed_call_still_knows_is_replaced_all_the_same() -> N
     buffers = stock()
     first = buffers.take(100, 2)
     known = memoryview(first)
-    buffers.give_back(first)
+    buffers.release(first)
     assert len(buffers.take(200, 2)) == 200
     known.release()

@@ -8,8 +8,7 @@ import pytest
 
 from fsspec_gp_plugin.config.loading import load_config
 from fsspec_gp_plugin.errors import ConfigError
-from fsspec_gp_plugin.protocol.supplies import Supplies
-from fsspec_gp_plugin.protocol.targets import Targets
+from fsspec_gp_plugin.protocol.targets import Resources, Targets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +86,7 @@ def test_a_configuration_that_cannot_be_used(tmp_path: Path, content: bytes, wor
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
     with pytest.raises(ConfigError) as told:
-        Targets(lambda: load_config(str(path)), Supplies(), lambda _: None).first(1)
+        Targets(lambda: load_config(str(path)), Resources(), lambda _: None).primary(1)
     assert words in str(told.value)
     assert str(path) in str(told.value)
     assert "\n" not in str(told.value)

@@ -92,11 +92,11 @@ def test_a_process_that_ends_before_it_could_clean_up_tells_that(config: Path, t
     context = Context(Streams(0, 1, 2), Log(str(tmp_path / "log")), "test", str(config), store)
     threads, ends = running(context, 1)
     wait_for(store, "write", 1)
-    context.last_words()
+    context.end_at_once()
     assert context.left_behind == ["an unfinished upload could not be removed in time"]
     context.left_behind.clear()
     context.close(10)
-    context.last_words()
+    context.end_at_once()
     assert context.left_behind == []
     for end in ends:
         os.close(end)

@@ -11,7 +11,7 @@ import pytest
 
 from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.errors import LocalFileError, ReaderGone, StorageError
-from fsspec_gp_plugin.transfer.descriptor_copy import Copying
+from fsspec_gp_plugin.transfer.descriptor_copy import DescriptorCopy
 from fsspec_gp_plugin.transfer.descriptor_io import input_failed, output_failed
 from fsspec_gp_plugin.transfer.throttle import Throttle
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 DATA = os.urandom(3_000_001)
 
 
-def copying(*, checksum: bool, rate: int | None = None, check: Callable[[], None] = lambda: None) -> Copying:
-    return Copying(Throttle(rate), checksum=checksum, reading=input_failed, writing=output_failed, check=check)
+def copying(*, checksum: bool, rate: int | None = None, check: Callable[[], None] = lambda: None) -> DescriptorCopy:
+    return DescriptorCopy(Throttle(rate), checksum=checksum, reading=input_failed, writing=output_failed, check=check)
 
 
 def fed(data: bytes) -> int:

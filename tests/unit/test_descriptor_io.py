@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.errors import Interrupted
-from fsspec_gp_plugin.transfer.descriptor_io import Bell, wait_until_readable, write_all
+from fsspec_gp_plugin.transfer.descriptor_io import Wakeup, wait_until_readable, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 def test_a_bell_that_is_closed_rings_nowhere() -> None:
     """A late ring must not be written into a file that was given the number meanwhile."""
-    with Bell() as bell:
-        bell.ring()
-    read, write = os.pipe2(os.O_NONBLOCK)  # takes the numbers that the bell had
-    bell.ring()
+    with Wakeup() as wakeup:
+        wakeup.wake()
+    read, write = os.pipe2(os.O_NONBLOCK)  # takes the numbers that the wakeup had
+    wakeup.wake()
     with pytest.raises(BlockingIOError):
         os.read(read, 1)
     os.close(read)
@@ -33,10 +33,10 @@ def test_a_bell_that_is_closed_rings_nowhere() -> None:
 
 
 def test_a_bell_takes_any_number_of_rings() -> None:
-    with Bell() as bell:
+    with Wakeup() as wakeup:
         for _ in range(100_000):
-            bell.ring()
-        bell.sleep(bell.watch())
+            wakeup.wake()
+        wakeup.sleep(wakeup.watch())
 
 
 def test_write_all_waits_for_a_pipe_that_does_not_block() -> None:
@@ -60,12 +60,12 @@ def test_write_all_waits_for_a_pipe_that_does_not_block() -> None:
 
 def test_a_sleeper_learns_what_happened_to_its_descriptor_and_that_it_rang() -> None:
     read, write = os.pipe()
-    with Bell() as bell:
-        poller = bell.watch(read, select.POLLIN)
-        bell.ring()
-        assert read not in bell.sleep(poller)
+    with Wakeup() as wakeup:
+        poller = wakeup.watch(read, select.POLLIN)
+        wakeup.wake()
+        assert read not in wakeup.sleep(poller)
         os.write(write, b"x")
-        assert bell.sleep(poller) == {read: select.POLLIN}
+        assert wakeup.sleep(poller) == {read: select.POLLIN}
     os.close(read)
     os.close(write)
 
@@ -75,10 +75,10 @@ def test_a_result_needs_gzip_header() -> None:
         time.sleep(0.1)
         return 7
 
-    with Bell() as bell, ThreadPoolExecutor(1) as pool:
-        assert bell.result_of(pool.submit(later)) == 7
+    with Wakeup() as wakeup, ThreadPoolExecutor(1) as pool:
+        assert wakeup.wait_for(pool.submit(later)) == 7
         with pytest.raises(ZeroDivisionError):
-            bell.result_of(pool.submit(lambda: 1 // 0))
+            wakeup.wait_for(pool.submit(lambda: 1 // 0))
 
 
 @pytest.mark.parametrize("waits", ["readable", "result", "sleep", "write_all"])
@@ -87,11 +87,11 @@ def test_an_alarm_ends_every_wait(alarm: Alarm, waits: str) -> None:
     hang = threading.Event()
     timer = threading.Timer(0.1, alarm.ring)
     timer.start()
-    with Bell(alarm) as bell, ThreadPoolExecutor(1) as pool:
+    with Wakeup(alarm) as wakeup, ThreadPoolExecutor(1) as pool:
         wait: Callable[[], object] = {
             "readable": lambda: wait_until_readable(read, alarm),
-            "result": lambda: bell.result_of(pool.submit(hang.wait)),
-            "sleep": lambda: bell.sleep(bell.watch(read, select.POLLIN)),
+            "result": lambda: wakeup.wait_for(pool.submit(hang.wait)),
+            "sleep": lambda: wakeup.sleep(wakeup.watch(read, select.POLLIN)),
             "write_all": lambda: write_all(write, bytes(1 << 20), alarm=alarm),
         }[waits]
         with pytest.raises(Interrupted):

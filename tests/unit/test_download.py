@@ -58,7 +58,7 @@ def drain() -> Iterator[Drain]:
 
 def fetch(store: FakeStore, sink: int, spans: list[tuple[int, int]] | None = None, concurrency: int = 3) -> int:
     download = Download(store, sink, DownloadSettings(READ, concurrency))
-    return (download.whole(KEY) if spans is None else download.spans(KEY, spans)).size
+    return (download.write_whole(KEY) if spans is None else download.write_ranges(KEY, spans)).size
 
 
 @pytest.mark.parametrize("size", [0, 1, READ - 1, READ, READ + 1, 20 * READ + 3])
@@ -114,7 +114,7 @@ def test_a_range_that_comes_short_is_an_error_though_the_store_says_nothing(drai
     store.stat = lambda _: info  # type: ignore[method-assign, assignment]
     store.objects[KEY] = store.objects[KEY][: 5 * READ + 10]
     with pytest.raises(StorageError, match="expected"):
-        Download(store, drain.write, DownloadSettings(READ, 3)).spans(KEY, [(0, info.size)])
+        Download(store, drain.write, DownloadSettings(READ, 3)).write_ranges(KEY, [(0, info.size)])
     assert drain.close() == store.objects[KEY]
 
 
@@ -132,7 +132,7 @@ def test_without_checksum_none_is_computed_or_asked_for(drain: Drain) -> None:
     store = FakeStore()
     store.objects[KEY] = os.urandom(3 * READ)
     store.crcs[KEY] = 1
-    done = Download(store, drain.write, DownloadSettings(READ, checksum=False)).whole(KEY)
+    done = Download(store, drain.write, DownloadSettings(READ, checksum=False)).write_whole(KEY)
     assert done.crc32c is None
     assert ("crc32c", KEY, 0) not in store.calls
 
@@ -160,7 +160,7 @@ def test_buffers_stay_within_the_memory_limit(drain: Drain) -> None:
     store = FakeStore(before)
     store.objects[KEY] = os.urandom(50 * READ)
     download = Download(store, drain.write, DownloadSettings(READ, 8, memory_limit=3 * READ))
-    assert download.whole(KEY).size == 50 * READ
+    assert download.write_whole(KEY).size == 50 * READ
     assert 1 <= most <= 3
     assert drain.close() == store.objects[KEY]
 
@@ -169,7 +169,7 @@ def test_bandwidth_is_limited(drain: Drain) -> None:
     store = FakeStore()
     store.objects[KEY] = os.urandom(400_000)
     started = time.monotonic()
-    Download(store, drain.write, DownloadSettings(READ, max_bandwidth=1_000_000)).whole(KEY)
+    Download(store, drain.write, DownloadSettings(READ, max_bandwidth=1_000_000)).write_whole(KEY)
     assert 0.2 < time.monotonic() - started < 5
     assert drain.close() == store.objects[KEY]
 
@@ -215,7 +215,7 @@ def test_a_reader_that_has_gone_ends_it_while_a_subset_waits_for_its_object() ->
 
     store.stat = slow  # type: ignore[method-assign]
     with pytest.raises(ReaderGone):
-        Download(store, write, DownloadSettings(READ)).spans(KEY, [(0, 5)])
+        Download(store, write, DownloadSettings(READ)).write_ranges(KEY, [(0, 5)])
     released.set()
     os.close(write)
 

@@ -56,7 +56,7 @@ def restored(
     with (folder / "restored").open("wb") as sink:
         download = Download(store, sink.fileno(), DownloadSettings(READ))
         with pytest.raises(StorageError, match=refusal) if refusal else nullcontext():
-            _ = download.whole(KEY, expected) if spans is None else download.spans(KEY, spans, expected)
+            _ = download.write_whole(KEY, expected) if spans is None else download.write_ranges(KEY, spans, expected)
     return (folder / "restored").read_bytes()
 
 

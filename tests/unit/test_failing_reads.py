@@ -270,7 +270,7 @@ def test_a_command_that_ends_while_its_threads_read_leaves_no_note(clock: Clock,
 @pytest.mark.parametrize("command", FOR_GPBACKUP)
 def test_only_restores_give_objects_up(command: str, tmp_path: Path) -> None:
     site = Site(tmp_path, FakeStore(), FakeStore(), f"state_directory: {tmp_path / 'state'}")
-    found = site.context(command).targets.first(ALL)
+    found = site.context(command).targets.primary(ALL)
     assert isinstance(found, RetryingStore)
     assert found._reads is not None
     failing = found._reads.began_to_fail(BAD)

@@ -16,7 +16,7 @@ from fsspec_gp_plugin.integrity import manifest
 from fsspec_gp_plugin.integrity.catalog import FETCHED, Catalog
 from fsspec_gp_plugin.integrity.manifest import Entry
 from fsspec_gp_plugin.protocol import data
-from fsspec_gp_plugin.protocol.comparing import expected
+from fsspec_gp_plugin.protocol.comparing import read_expected
 from tests.fakes import Alarm, FakeStore
 from tests.unit.site import PREFIX, Site, T
 
@@ -71,7 +71,7 @@ def context(site: Site) -> Context:
 
 def size_of(site: Site) -> int | None:
     """What the manifests say of the table; None where nothing does."""
-    found = expected(context(site), PREFIX + NAME)
+    found = read_expected(context(site), PREFIX + NAME)
     return None if found is None else found.size
 
 
@@ -134,7 +134,6 @@ def test_what_else_fails_is_an_error_and_not_remembered(
         raise error("not now")
 
     monkeypatch.setattr("fsspec_gp_plugin.protocol.targets.OUTAGE_SECONDS", 0.2)
-    monkeypatch.setattr("fsspec_gp_plugin.protocol.context.OUTAGE_SECONDS", 0.2)
     store.before_listing = fail
     with pytest.raises(error, match="not now"):
         size_of(one)
@@ -143,7 +142,7 @@ def test_what_else_fails_is_an_error_and_not_remembered(
 
 
 def test_nobody_waits_longer_than_a_command_does(one: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fsspec_gp_plugin.protocol.context.OUTAGE_SECONDS", 0.3)
+    monkeypatch.setattr("fsspec_gp_plugin.protocol.targets.OUTAGE_SECONDS", 0.3)
     with Catalog(context(one).config.place, T, FETCHED, make=True) as catalog:
         lock = catalog.lock()
         assert lock is not None
@@ -153,7 +152,7 @@ def test_nobody_waits_longer_than_a_command_does(one: Site, monkeypatch: pytest.
 
 
 def test_a_signal_ends_the_wait_in_the_agent(one: Site, alarm: Alarm) -> None:
-    one.supplies.alarm = alarm
+    one.resources.alarm = alarm
     with Catalog(context(one).config.place, T, FETCHED, make=True) as catalog:
         lock = catalog.lock()
         assert lock is not None

@@ -1,4 +1,4 @@
-"""Calls of asynchronous filesystems end in time too, which all share one thread of fsspec's."""
+"""Calls of asynchronous filesystems have a time limit, too, although all share one thread of fsspec."""
 
 from __future__ import annotations
 

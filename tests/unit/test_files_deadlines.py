@@ -1,4 +1,4 @@
-"""A filesystem of fsspec whose calls never return: they fail in time, and what they leave behind harms nothing."""
+"""A filesystem of fsspec whose calls never return: they fail in time, and abandoned calls harm nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import StorageError, Unreachable
-from fsspec_gp_plugin.storage.files.left_threads import MOST_LEFT
+from fsspec_gp_plugin.storage.files.bounded import MOST_ABANDONED
 from fsspec_gp_plugin.storage.open import open_store
 from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from tests.hanging import RELEASE, HangingFileSystem
@@ -31,7 +31,7 @@ AT_ONCE = 60.0  # on a slow machine, and yet less than for ever
 
 @pytest.fixture(autouse=True)
 def released(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What has hung ends with the test."""
+    """Calls that hang end with the test."""
     registry = sys.modules["fsspec.registry"]
     monkeypatch.setitem(registry.known_implementations, "hanging", {})
     monkeypatch.setitem(registry._registry, "hanging", HangingFileSystem)
@@ -90,7 +90,7 @@ WRITING = ["constructor", "makedirs", "open wb", "write", "close", "info", "mv"]
 def test_a_call_that_hangs_once_is_made_again(place: Place, where: str) -> None:
     store = place.store(where, policy=RetryPolicy(outage=AT_ONCE, first_pause=0.01))
     if where == "constructor":
-        store.inner.connections.drop(store.inner.connections.take("to have none"))  # type: ignore[attr-defined]
+        store.inner.connections.discard(store.inner.connections.acquire("to have none"))  # type: ignore[attr-defined]
     assert store.put(KEY, DATA).size == len(DATA)
     RELEASE.set()
     wait_for(lambda: len(threads()) < 2)
@@ -102,7 +102,7 @@ def test_a_call_that_hangs_once_is_made_again(place: Place, where: str) -> None:
 def test_a_call_that_always_hangs_fails_in_time_and_leaves_nothing_visible(place: Place, where: str) -> None:
     store = place.store(where, 3)
     if where == "constructor":
-        store.connections.drop(store.connections.take("to have none"))  # type: ignore[attr-defined]
+        store.connections.discard(store.connections.acquire("to have none"))  # type: ignore[attr-defined]
         place.arm(3)
     started = time.monotonic()
     with pytest.raises(Unreachable, match="did not end in the 1 s of the option `timeout`") as caught:
@@ -189,14 +189,14 @@ def test_a_connection_that_is_reset_before_a_part_has_arrived_is_made_again(plac
     store.close()
 
 
-def test_threads_that_are_left_behind_are_few_and_then_calls_fail_at_once(place: Place) -> None:
-    store = place.store("info", MOST_LEFT + 1)
-    for _ in range(MOST_LEFT):
+def test_abandoned_threads_are_few_and_then_calls_fail_at_once(place: Place) -> None:
+    store = place.store("info", MOST_ABANDONED + 1)
+    for _ in range(MOST_ABANDONED):
         with pytest.raises(Unreachable, match="did not end in"):
             store.stat(KEY)
-    with pytest.raises(Unreachable, match=f"{MOST_LEFT} earlier calls still hang"):
+    with pytest.raises(Unreachable, match=f"{MOST_ABANDONED} earlier calls still hang"):
         store.stat(KEY)
-    assert len(threads()) == MOST_LEFT
+    assert len(threads()) == MOST_ABANDONED
     RELEASE.set()
     wait_for(lambda: not threads())
     store.put(KEY, DATA)  # the calls have ended, so others can be made
@@ -212,8 +212,8 @@ def test_a_store_whose_calls_hang_takes_no_other_store_with_it(place: Place, mon
     monkeypatch.setitem(sys.modules["fsspec.registry"]._registry, "hanging", Unclosable)
     other = place.store("", 0)
     other.put(KEY, DATA)
-    store = place.store("info", MOST_LEFT, limit=0.2)
-    for _ in range(MOST_LEFT):
+    store = place.store("info", MOST_ABANDONED, limit=0.2)
+    for _ in range(MOST_ABANDONED):
         with pytest.raises(Unreachable, match="did not end in"):
             store.stat(KEY)
     assert other.stat(KEY).size == len(DATA)

@@ -1,4 +1,4 @@
-"""What can't hold backups is told so, before anything is sent."""
+"""Protocols that can't hold backups are refused before anything is sent."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_missing_package_is_named_with_what_brings_it(
 
 @pytest.mark.parametrize("protocol", ["blockcache", "cached", "filecache", "simplecache"])
 def test_a_cache_is_refused(protocol: str, tmp_path: Path) -> None:
-    """What is verified, or restored, would be what this host has kept, whatever became of the store."""
+    """They would verify and restore local copies, whatever became of the store."""
     with pytest.raises(ConfigError, match=f"{protocol}:// reads copies that it keeps on this host") as caught:
         open_store(f"{protocol}://{tmp_path}/x", {"target_protocol": "file", "cache_storage": f"{tmp_path}/cache"})
     assert "\n" not in str(caught.value)
@@ -71,7 +71,7 @@ def test_a_filesystem_that_leaves_the_protocol_in_paths_is_refused(monkeypatch: 
 
 
 def test_only_filesystems_with_something_of_their_own_here_are_tested(tmp_path: Path) -> None:
-    """Of the others nobody knows whether they keep what they take."""
+    """Whether others keep their files is unknown."""
     tested = {
         url: open_store(url, options).capabilities.tested
         for url, options in (

@@ -1,4 +1,4 @@
-"""A writer of the generic store, on a filesystem that answers when a test lets it."""
+"""The writer of an fsspec store, on a filesystem that answers when a test lets it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 
 class SlowToCreate(Dialect):
-    """Makes a file when it is too late, as a server does whose client has gone."""
+    """Makes a file after its client has gone, as servers do."""
 
     def __init__(self) -> None:
         super().__init__(lambda: fsspec.filesystem("file", skip_instance_cache=True))
-        self.asked = threading.Event()
+        self.requested = threading.Event()
         self.late = threading.Event()
 
     def create(self, fs: Any, path: str) -> Output:
-        self.asked.set()
+        self.requested.set()
         self.late.wait(30)
         return super().create(fs, path)
 
@@ -48,7 +48,7 @@ def test_an_abort_that_can_not_know_whether_a_file_appears_says_so(tmp_path: Pat
 
     thread = threading.Thread(target=write)
     thread.start()
-    assert dialect.asked.wait(10)
+    assert dialect.requested.wait(10)
     with pytest.raises(StorageError, match="was being made, so it may still appear"):
         writer.abort()
     dialect.late.set()
@@ -59,16 +59,16 @@ def test_an_abort_that_can_not_know_whether_a_file_appears_says_so(tmp_path: Pat
 
 
 class LateServer(Dialect):
-    """Makes a file some time after its client has broken off: when it is asked `late` times to remove it. Looks whose
+    """Makes a file some time after its client has broken off: at the request number `late` to remove it. Looks whose
     number is in `unreachable` get no answer.
     """
 
-    creates_late = True
+    may_appear_later = True
 
     def __init__(self, made: Path, late: int, unreachable: tuple[int, ...] = ()) -> None:
         super().__init__(lambda: fsspec.filesystem("file", skip_instance_cache=True))
         self._made = made
-        self._late = late
+        self._awaited = late
         self._unreachable = unreachable
         self.looks = 0
 
@@ -79,7 +79,7 @@ class LateServer(Dialect):
                 os.rename(path, self._made)
             elif self.looks in self._unreachable:
                 raise ConnectionResetError("reset by the test")
-            elif self.looks == self._late:
+            elif self.looks == self._awaited:
                 os.rename(self._made, path)
         super().remove(fs, path)
 
@@ -97,7 +97,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def aborted(dialect: LateServer, folder: Path) -> FsspecStore:
-    """A store with an upload that was taken back."""
+    """A store with an aborted upload."""
     store = FsspecStore(dialect, f"{folder}/root")
     writer = store.begin("folder/key")
     writer.write(1, memoryview(b"data"))

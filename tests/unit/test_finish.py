@@ -17,7 +17,7 @@ from fsspec_gp_plugin import call, process
 from fsspec_gp_plugin.errors import Interrupted
 from fsspec_gp_plugin.storage.local.store import LocalStore
 from fsspec_gp_plugin.transfer import finish
-from fsspec_gp_plugin.transfer.descriptor_io import Bell
+from fsspec_gp_plugin.transfer.descriptor_io import Wakeup
 from fsspec_gp_plugin.transfer.upload import Upload, UploadSettings
 from tests.fakes import Alarm, FakeStore
 
@@ -51,8 +51,8 @@ class Undecided(Future[Any]):
 def test_a_request_that_makes_the_object_visible_has_seven_tenths_of_a_second_to_tell(alarm: Alarm) -> None:
     request = Undecided()
     alarm.ring()
-    with Bell(alarm) as bell, pytest.raises(Interrupted):
-        finish.settled(request, bell)
+    with Wakeup(alarm) as wakeup, pytest.raises(Interrupted):
+        finish.wait_for_outcome(request, wakeup)
     assert request.awaited == [0.7]
 
 
@@ -103,7 +103,7 @@ class Clock:
             threading.Event().wait()  # the last words are quicker
         self.now += seconds
 
-def last_words(interrupted):
+def end_at_once(interrupted):
     os.write(1, b"asked for last words after %.1f s\\n" % clock.now)
     if sys.argv[1] == "hangs":
         told.set()
@@ -119,7 +119,7 @@ def end(status):
 clock = process.time = Clock()
 told = threading.Event()
 process.os = type("Os", (), {"_exit": staticmethod(end)})
-process.raise_on_signals(last_words)
+process.raise_on_signals(end_at_once)
 signals = [signal.SIGTERM]
 while True:
     try:
@@ -131,16 +131,16 @@ while True:
 """
 
 
-@pytest.mark.parametrize(("last_words", "status"), [("returns", 7), ("hangs", 128 + signal.SIGTERM)])
-def test_a_process_that_hangs_ends_within_two_seconds_of_a_signal(last_words: str, status: int) -> None:
+@pytest.mark.parametrize(("end_at_once", "status"), [("returns", 7), ("hangs", 128 + signal.SIGTERM)])
+def test_a_process_that_hangs_ends_within_two_seconds_of_a_signal(end_at_once: str, status: int) -> None:
     """On a clock of its own: the thread that waits for the main one is not asked to sleep but to count."""
-    ended = subprocess.run([sys.executable, "-c", _HANGING, last_words], capture_output=True, timeout=60, check=False)
+    ended = subprocess.run([sys.executable, "-c", _HANGING, end_at_once], capture_output=True, timeout=60, check=False)
     assert ended.stderr == b""
     assert ended.returncode == status
     asked, end = ended.stdout.decode().splitlines()
     # They are asked for in another thread, while the clock may go on.
     assert asked in {f"asked for last words after {seconds} s" for seconds in ("1.7", "1.9")}
-    assert end in {"returns": ["ended after 1.7 s"], "hangs": ["ended after 1.9 s"]}[last_words]
+    assert end in {"returns": ["ended after 1.7 s"], "hangs": ["ended after 1.9 s"]}[end_at_once]
 
 
 def test_a_stream_that_has_ended_reads_nothing_from_a_file_that_got_its_descriptors_number(

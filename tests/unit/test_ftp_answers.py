@@ -1,4 +1,4 @@
-"""What an FTP server says of a file that is not there: some say 550, some 450, which also means that it is busy."""
+"""Answers of FTP servers for a missing file: some answer 550, some 450, which also means that the file is busy."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class _Session(socketserver.StreamRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Any]:
-    """Says `size` to SIZE, and yes to everything else; counts its sessions."""
+    """Answers `size` to SIZE, and success to everything else; counts its sessions."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Session) as made:
         made.daemon_threads = True
-        found: Any = made
-        found.sessions = 0
+        counted: Any = made
+        counted.sessions = 0
         threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
         yield made
         made.shutdown()
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("answer", "kind"),
     [
         ("550 No such file or directory", NotFound),
         ("450 path /backups/gpbackup_20260101120000_toc.yaml not found", NotFound),  # rclone's
@@ -46,8 +46,8 @@ def server() -> Iterator[Any]:
         ("450 file unavailable", Unreachable),
     ],
 )
-def test_a_missing_file_is_told_from_a_busy_one(server: Any, said: str, kind: type[StorageError]) -> None:
-    server.size = said.encode()
+def test_a_missing_file_is_distinguished_from_a_busy_one(server: Any, answer: str, kind: type[StorageError]) -> None:
+    server.size = answer.encode()
     store = open_store("ftp://127.0.0.1/backups", {"port": server.server_address[1]}, timeout=5)
     for _ in range(2):
         with pytest.raises(StorageError) as caught:

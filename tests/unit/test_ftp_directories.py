@@ -1,4 +1,4 @@
-"""What an FTP server says of a directory that it can't list, and of one that is not there: the same."""
+"""FTP servers answer the same for a directory that they can't list and for a missing one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fsspec_gp_plugin.storage.files.ftp import dialect as ftp_dialect
 
 
 class Server:
-    """Lists the root, where there is one directory, and says an error of everything else."""
+    """Lists the root, which has one directory, and answers an error to everything else."""
 
     def __init__(self, error: str, failures: int) -> None:
         self._error = error

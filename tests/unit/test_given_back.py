@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.errors import Interrupted, ReaderGone, StorageError
-from fsspec_gp_plugin.transfer.buffers import let_go
+from fsspec_gp_plugin.transfer.buffers import release_frames
 from fsspec_gp_plugin.transfer.download import Download, DownloadSettings
 from fsspec_gp_plugin.transfer.upload import Upload, UploadSettings
 from tests.fakes import FakeStore
@@ -153,7 +153,7 @@ def test_an_upload_whose_part_fails(alarm: Alarm) -> None:
 
 def download(store: FakeStore, sink: int) -> None:
     store.objects["key"] = bytes(SIZE * 8)
-    Download(store, sink, DownloadSettings(SIZE)).whole("key")
+    Download(store, sink, DownloadSettings(SIZE)).write_whole("key")
 
 
 def test_a_download_whose_reader_goes() -> None:
@@ -223,12 +223,12 @@ def test_letting_go_of_an_error_lets_go_of_what_its_causes_knew() -> None:
         request()
     except StorageError as error:
         assert known[0]() is not None
-        let_go(error)
+        release_frames(error)
         assert known[0]() is None
 
 
 def test_letting_go_of_an_error_ends_though_its_causes_go_around() -> None:
     one, other = StorageError("one"), StorageError("other")
     one.__cause__, other.__cause__ = other, one
-    let_go(one)
+    release_frames(one)
     one.__cause__ = None

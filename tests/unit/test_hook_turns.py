@@ -17,8 +17,8 @@ from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol import hooks
 from fsspec_gp_plugin.protocol.context import Context
-from fsspec_gp_plugin.protocol.hook_turns import taking_turns
-from fsspec_gp_plugin.protocol.supplies import Supplies
+from fsspec_gp_plugin.protocol.hook_turns import take_turn
+from fsspec_gp_plugin.protocol.targets import Resources
 from tests.fakes import Alarm, FakeStore
 from tests.recorded import recorded
 
@@ -39,8 +39,8 @@ class Host:
         self.config.write_text("\n".join(lines))
         self.log = Log(str(folder / "log"))
 
-    def context(self, store: FakeStore, supplies: Supplies | None = None) -> Context:
-        return Context(Streams(0, 1, 2), self.log, "test", str(self.config), store, supplies=supplies)
+    def context(self, store: FakeStore, resources: Resources | None = None) -> Context:
+        return Context(Streams(0, 1, 2), self.log, "test", str(self.config), store, resources=resources)
 
     def call(self, hook: str, store: FakeStore, content: int, scope: str, timestamp: str = TIMESTAMP) -> None:
         directory = f"/data/gpseg{content}/backups/{timestamp[:8]}/{timestamp}"
@@ -161,12 +161,12 @@ def test_what_a_setup_hook_that_failed_has_found_does_not_count(host: Host) -> N
 
 
 def test_a_client_that_is_gone_waits_for_no_turn(host: Host) -> None:
-    supplies = Supplies()
-    supplies.alarm = alarm = Alarm()
+    resources = Resources()
+    resources.alarm = alarm = Alarm()
     inside, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with taking_turns(host.context(FakeStore()), TIMESTAMP):
+        with take_turn(host.context(FakeStore()), TIMESTAMP):
             inside.set()
             done.wait(60)
 
@@ -175,7 +175,7 @@ def test_a_client_that_is_gone_waits_for_no_turn(host: Host) -> None:
         assert inside.wait(60)
         alarm.ring()
         try:
-            with pytest.raises(Interrupted), taking_turns(host.context(FakeStore(), supplies), TIMESTAMP):
+            with pytest.raises(Interrupted), take_turn(host.context(FakeStore(), resources), TIMESTAMP):
                 pytest.fail("it was not its turn")
         finally:
             done.set()

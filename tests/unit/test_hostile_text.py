@@ -180,7 +180,7 @@ def test_what_follows_a_manifest_is_not_fetched(packed: bytes) -> None:
     def pieces() -> Iterator[bytes]:
         yield packed
         yield bytes(1 << 17)
-        pytest.fail("it was asked for more")
+        pytest.fail("more was requested")
 
     with pytest.raises(manifest.BadManifest):
         list(manifest.decode("key", T, pieces(), manifest.Budget()))
@@ -214,7 +214,7 @@ def test_an_answer_of_hdfs_is_read_up_to_a_limit() -> None:
     answer = SimpleNamespace(iter_content=lambda size: iter([bytes(size)] * 100), close=lambda: closed.append(True))
     assert len(webhdfs_client._read(answer, 100_000)) == 100_000
     assert closed == [True]
-    assert webhdfs_client._told(SimpleNamespace(iter_content=lambda _: [json.dumps({"a": 1}).encode()]), "a") == 1
+    assert webhdfs_client._in_answer(SimpleNamespace(iter_content=lambda _: [json.dumps({"a": 1}).encode()]), "a") == 1
 
 
 def test_a_length_of_too_many_digits_is_no_answer() -> None:

@@ -19,7 +19,7 @@ from fsspec_gp_plugin.integrity.manifest import Entry, Header
 from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol.context import Context
-from fsspec_gp_plugin.protocol.journaling import recorded
+from fsspec_gp_plugin.protocol.journaling import store_and_journal
 from fsspec_gp_plugin.storage.contract import ObjectInfo
 from tests.fakes import FakeStore
 
@@ -84,24 +84,24 @@ def test_an_object_that_can_not_be_noted_is_taken_back(context: Context, room: i
         largest_file(room),
         pytest.raises(LocalFileError, match=f"the journal of checksums .*: {words}; `checksum: off` does without"),
     ):
-        recorded(context, KEY, send)
+        store_and_journal(context, KEY, send)
     assert [info.key for info in context.store.find("")] == ["another"]
 
 
 def test_nothing_is_sent_where_the_disk_is_full(context: Context) -> None:
     """An empty journal could still be made there."""
     with largest_file(0), pytest.raises(LocalFileError, match="File too large"):
-        recorded(context, KEY, lambda: pytest.fail("it was sent"))
+        store_and_journal(context, KEY, lambda: pytest.fail("it was sent"))
 
 
 def test_nothing_is_sent_where_nothing_can_be_noted(home: Path, context: Context) -> None:
     (journals(home) / f"{PLACE.name_of(T)}.open").mkdir()
     with pytest.raises(LocalFileError, match=r"can't write the journal of checksums .*: Is a directory"):
-        recorded(context, KEY, lambda: pytest.fail("it was sent"))
+        store_and_journal(context, KEY, lambda: pytest.fail("it was sent"))
 
 
 def test_an_object_is_noted_in_its_size_and_checksum(context: Context) -> None:
-    recorded(context, KEY, lambda: ObjectInfo(KEY, 4, None, 7))
+    store_and_journal(context, KEY, lambda: ObjectInfo(KEY, 4, None, 7))
     with Journal(PLACE, T) as journal:
         assert journal.take() == ([Entry(NAME, 4, 7)], 0)
 

@@ -65,7 +65,7 @@ class Two:
             thread = threading.Thread(target=lambda: pieces.extend(reader.read()))
             thread.start()
             try:
-                Download(self.store, write, DownloadSettings(read_size=MEBIBYTE, concurrency=2)).whole("key")
+                Download(self.store, write, DownloadSettings(read_size=MEBIBYTE, concurrency=2)).write_whole("key")
             finally:
                 os.close(write)
                 thread.join(10)

@@ -50,9 +50,9 @@ with open("/proc/self/statm") as file:
     used = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 resource.setrlimit(resource.RLIMIT_AS, (used + room, resource.RLIM_INFINITY))
 if sys.argv[1] == "upload":
-    sent = Upload(Slow(), "key", UploadSettings(part, 4, 8 * part), notes.append, tell=notes.append).run(0)
+    sent = Upload(Slow(), "key", UploadSettings(part, 4, 8 * part), notes.append, log=notes.append).run(0)
 else:
-    sent = Download(Slow(), 1, DownloadSettings(part, 4, 8 * part), tell=notes.append).whole("key")
+    sent = Download(Slow(), 1, DownloadSettings(part, 4, 8 * part), log=notes.append).write_whole("key")
 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 assert sent.size == size
 print(*notes, sep="\\n", file=sys.stderr)

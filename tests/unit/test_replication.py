@@ -29,7 +29,7 @@ def test_deleting_a_backup_leaves_its_replica_alone(site: Site) -> None:
     deletion.delete_backup(site.context("delete_backup"), T)
     assert site.first.objects == backup_of(OTHER)
     assert site.second.objects == backup_of(T) | backup_of(OTHER)
-    assert [url for url, _ in site.supplies.timeouts] == [FIRST]
+    assert [url for url, _ in site.resources.timeouts] == [FIRST]
 
 
 def test_deleting_a_replica_leaves_the_backup_alone(site: Site) -> None:

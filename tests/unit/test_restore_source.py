@@ -8,7 +8,7 @@ import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
 from fsspec_gp_plugin.protocol import data, hooks
-from fsspec_gp_plugin.protocol.restore_source import choose, source
+from fsspec_gp_plugin.protocol.restore_source import choose_source, store_of_backup
 from fsspec_gp_plugin.storage.mirror import MirroredStore
 from fsspec_gp_plugin.storage.retry import RetryingStore
 from tests.fakes import FakeStore
@@ -37,7 +37,7 @@ def restored(site: Site) -> bytes:
 
 def mirrored(site: Site, command: str) -> MirroredStore:
     """What a command reads."""
-    found = source(site.context(command), T)
+    found = store_of_backup(site.context(command), T)
     assert isinstance(found, MirroredStore)
     return found
 
@@ -115,12 +115,12 @@ def test_a_first_target_that_goes_away_is_asked_first_again_by_the_next_restore_
 def test_in_the_midst_of_a_restore_the_first_target_is_waited_for_20_seconds_and_a_request_for_15(site: Site) -> None:
     found = mirrored(site, "restore_data")
     assert patient(found.lead) == (site.first, 20)
-    assert (FIRST, 15.0) in site.supplies.timeouts
+    assert (FIRST, 15.0) in site.resources.timeouts
     # What only the first has is waited for as if there were no replica, and so is the replica itself.
     assert patient(found._patient_lead) == (site.first, 330)
-    assert (FIRST, 60.0) in site.supplies.timeouts
+    assert (FIRST, 60.0) in site.resources.timeouts
     assert patient(found.other) == (site.second, 330)
-    assert site.supplies.timeouts[-1] == (SECOND, 60.0)
+    assert site.resources.timeouts[-1] == (SECOND, 60.0)
 
 
 def test_setup_waits_for_the_first_target_8_seconds_and_for_a_request_5_and_then_for_the_copy(site: Site) -> None:
@@ -131,6 +131,6 @@ def test_setup_waits_for_the_first_target_8_seconds_and_for_a_request_5_and_then
         if len(asked) == 1:
             raise Unreachable("no answer")
 
-    choose(site.context("setup_plugin_for_restore"), T, require)
+    choose_source(site.context("setup_plugin_for_restore"), T, require)
     assert [patient(store) for store in asked] == [(site.first, 8), (site.second, 120)]
-    assert site.supplies.timeouts == [(FIRST, 5.0), (SECOND, 60.0)]
+    assert site.resources.timeouts == [(FIRST, 5.0), (SECOND, 60.0)]

@@ -12,8 +12,7 @@ from fsspec_gp_plugin.errors import Unreachable
 from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol.context import Context
-from fsspec_gp_plugin.protocol.supplies import Supplies
-from fsspec_gp_plugin.protocol.targets import OUTAGE_SECONDS
+from fsspec_gp_plugin.protocol.targets import OUTAGE_SECONDS, Resources
 from fsspec_gp_plugin.storage import retry_policy
 from fsspec_gp_plugin.storage.http import answer
 from fsspec_gp_plugin.storage.retry import RetryingStore
@@ -82,7 +81,7 @@ def test_pauses_double_from_a_fifth_of_a_second_to_a_quarter_of_a_minute(clock: 
         assert middle * 0.85 < sum(nth) / len(nth) < middle * 1.15
 
 
-class Asked(Supplies):
+class Asked(Resources):
     """Gives one store, which is in no file system."""
 
     def store(self, config: Config) -> FakeStore:
@@ -98,7 +97,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def context_of(command: str, config: Path) -> Context:
-    return Context(Streams(0, 1, 2), Log(str(config.parent / "log")), command, str(config), supplies=Asked())
+    return Context(Streams(0, 1, 2), Log(str(config.parent / "log")), command, str(config), resources=Asked())
 
 
 @pytest.mark.parametrize("command", FOR_GPBACKUP)

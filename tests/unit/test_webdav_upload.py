@@ -1,4 +1,4 @@
-"""An upload in one request, whose server takes nothing any more."""
+"""An upload in one request to a server that takes no more data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_who_gives_up_waits_for_no_request_that_stands_still_and_the_writer_neit
         except StorageError as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=work, daemon=True) for work in (write, upload.give_up)]
+    threads = [threading.Thread(target=work, daemon=True) for work in (write, upload.abort)]
     threads[0].start()
     assert stands.wait(20)
     threads[1].start()

@@ -1,4 +1,4 @@
 """Any filesystem of fsspec. An object is written under a hidden `.part` name in its own directory and renamed.
 
-A Dialect says how one kind of filesystem does it; the base class does it by plain fsspec calls.
+A dialect is how one fsspec filesystem is used; the base class uses any by plain fsspec calls.
 """

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from .dialect import Dialect
 
 
-# Of those that many streams at once needed a process that lives long keeps no more.
+# Many streams at once need more, but a process that lives long keeps no more of them.
 _MOST_IDLE = 8
 
 
 class Connections:
-    """Made when they are needed, kept while they work, dropped when they break."""
+    """Connections are made when they are needed, kept while they work, and closed when they break."""
 
     def __init__(self, dialect: Dialect) -> None:
         """Connects to nothing yet."""
@@ -34,22 +34,22 @@ class Connections:
     def lease(self, doing: str) -> Iterator[Any]:
         """A connection for as long as the context lasts; `doing` says in messages what it is for.
 
-        All errors leave as ours. After one that is no clear answer the connection is dropped.
+        All errors become errors of this package. After one that is no clear answer the connection is closed.
         """
-        fs = self.take(doing)
+        fs = self.acquire(doing)
         try:
             with self.translating(doing):
                 yield fs
         except (NotFound, AccessDenied):
-            self.give_back(fs)
+            self.release(fs)
             raise
         except BaseException:
-            self.drop(fs)
+            self.discard(fs)
             raise
-        self.give_back(fs)
+        self.release(fs)
 
-    def take(self, doing: str) -> Any:
-        """A connection for this caller alone, who gives it back or drops it."""
+    def acquire(self, doing: str) -> Any:
+        """A connection for this caller alone, who must release() or discard() it."""
         with self._lock:
             if self._closed:
                 raise StorageError(f"{doing}: the store was closed")
@@ -65,33 +65,36 @@ class Connections:
                 raise ConfigError(f"storage_options don't fit: {cause}") from error
             raise
 
-    def give_back(self, fs: Any) -> None:
-        """It works and nothing is under way on it."""
+    def release(self, fs: Any) -> None:
+        """Return a healthy, idle connection to the pool."""
         with self._lock:
-            # One that was given up in a call whose error somebody took for an answer is over.
-            if not self._closed and len(self._idle) < _MOST_IDLE and not getattr(fs, "is_over", False):
+            # It may have been closed in a call whose error somebody took for an answer.
+            if not self._closed and len(self._idle) < _MOST_IDLE and not getattr(fs, "is_closed", False):
                 self._idle.append(fs)
                 return
         self._dialect.disconnect(fs)
 
-    def drop(self, fs: Any) -> None:
-        """It broke, and those that idle are likely to have broken with it. Wakes who hangs in a call on it."""
-        with self._lock:
-            dropped, self._idle = [fs, *self._idle], []
-        for connection in dropped:
-            self._dialect.disconnect(connection)
+    def discard(self, fs: Any) -> None:
+        """Close a broken connection, which ends a call that hangs on it, and the idle ones: they are likely to have
+        broken with it.
+        """
+        self._dialect.disconnect(fs)
+        self._close_idle()
 
     def close(self) -> None:
-        """End those that idle; those in use end when they are given back."""
+        """Close the idle connections; those in use are closed when they are released."""
+        self._closed = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
         with self._lock:
-            self._closed = True
-            dropped, self._idle = self._idle, []
-        for connection in dropped:
+            idle, self._idle = self._idle, []
+        for connection in idle:
             self._dialect.disconnect(connection)
 
     @contextmanager
     def translating(self, doing: str) -> Iterator[None]:
-        """As storage.errors.translating(), after the dialect was asked."""
+        """As storage.errors.translating(), but the dialect explains an error first, if it can."""
         before = sys.exc_info()[1]
         try:
             yield

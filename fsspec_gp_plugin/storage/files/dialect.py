@@ -21,12 +21,12 @@ _PIECE = 1 << 20
 
 
 class Dialect:
-    """Any filesystem, by plain fsspec calls that end in time. Subclasses do better what theirs can do better.
+    """Any filesystem, by plain fsspec calls with a time limit. Subclasses do better what theirs can do better.
 
-    `fs` is always what connect() gave, used by one thread at a time and by one file at a time: the store leases
-    connections. Paths are those of the filesystem. Methods raise what the library raises, and FileNotFoundError for
-    what is not there; the store translates it. An error that may pass must become Unreachable by storage.errors or by
-    explain(): then the connection is dropped and the next call gets a new one.
+    `fs` is always what connect() gave, used by one thread and for one file at a time: the store leases connections.
+    Paths are those of the filesystem. Methods raise what the library raises, and FileNotFoundError for what is not
+    there; the store translates it. An error that may pass must become Unreachable by storage.errors or by explain():
+    then the connection is closed and the next call gets a new one.
     """
 
     # Whether resume() works: writing goes on after a connection broke.
@@ -35,21 +35,21 @@ class Dialect:
     positional = False
     # Whether rename_if_free() works.
     creates = False
-    # Whether a file may come after the request for it was broken off, as a server reads that only then.
-    creates_late = False
-    # Whether rename() may copy, so that what fails in it may leave a part of the file at its name; told by then.
+    # Whether a file may appear after the request for it was broken off, as a server reads that request later.
+    may_appear_later = False
+    # Whether rename() may copy, so that its failure may leave a part of the file at its name. Known after rename().
     copies = False
-    # Whether it is of one kind of filesystem that the tests know, as those are that have a dialect of their own.
+    # Whether the tests of this package know this kind of filesystem, as they know those with a dialect of their own.
     tested = False
     # Whether several ranges at once, each on a connection of its own, are faster than one.
     parallel_reads = False
     # Whether to make directories before each file, or only when creating it raises FileNotFoundError.
     directories_first = True
-    # How requests travel, as the options say; None where nothing tells.
+    # How requests travel, by the options. None if it is unknown.
     way: Way | None = None
-    # What stands before paths in messages, such as "sftp://host".
+    # Stands before paths in messages, such as "sftp://host".
     place = ""
-    # One line for who sets up a backup, when there is something to know, such as that files are spooled on this host.
+    # One line for the person who sets up a backup, if there is something to know.
     remark = ""
 
     def __init__(self, make: Callable[[], Any], timeout: float = 60.0) -> None:
@@ -62,14 +62,13 @@ class Dialect:
         return Bounded(self._make, self.timeout, self)
 
     def disconnect(self, fs: Any) -> None:
-        """Close a connection without waiting for anything; raises nothing.
-
-        Called from any thread, also to end a call that hangs on that connection in another one.
+        """Close a connection without waiting for anything; raises nothing. Called from any thread, also to end a call
+        that hangs on that connection in another one.
         """
-        fs.let_go()
+        fs.close()
 
     def explain(self, error: Exception, doing: str) -> PluginError | None:
-        """Our error for an exception that storage.errors does not know; None leaves it to them."""
+        """The error of this package for an exception of the library. None: storage.errors knows it."""
         del error, doing
         return None
 
@@ -86,16 +85,16 @@ class Dialect:
                 raise
 
     def create(self, fs: Any, path: str) -> Output:
-        """An empty working file, open. An earlier attempt may have made it already, and written nothing."""
+        """Make an empty working file and open it. An earlier attempt may have made it already, and written nothing."""
         fs.open(path, "wb")
         return FileOutput(fs)
 
     def resume(self, fs: Any, path: str) -> Output:
-        """The working file, open at its end; or anywhere in it for a positional dialect."""
+        """Open the working file at its end, or anywhere in it for a positional dialect."""
         raise NotImplementedError
 
     def size(self, fs: Any, path: str) -> int:
-        """Bytes in a file now, not as some cache remembers it; FileNotFoundError where there is none."""
+        """Bytes in a file now, not as some cache remembers it. Raises FileNotFoundError where there is none."""
         fs.call("invalidate_cache")
         info = fs.call("info", path)
         if info.get("type") != "file":
@@ -105,8 +104,8 @@ class Dialect:
         fs.last_size = int(info["size"])
         return int(fs.last_size)
 
-    def look(self, fs: Any, path: str) -> tuple[int, str | None]:
-        """Bytes in a file, as by size(), and what tells this version of it from another, where that is told."""
+    def size_and_version(self, fs: Any, path: str) -> tuple[int, str | None]:
+        """Bytes in a file, as by size(), and what tells this version of it from another. None if that is unknown."""
         return self.size(fs, path), None
 
     def rename(self, fs: Any, working: str, final: str) -> None:
@@ -115,8 +114,8 @@ class Dialect:
         rename(fs, working, final, self.place)
 
     def rename_if_free(self, fs: Any, working: str, final: str) -> None:
-        """Give the whole file its name unless something has it: FileExistsError. The server must decide that, at once,
-        however many ask for the name.
+        """Give the whole file its name. Raises FileExistsError if something has that name: the server must decide that
+        at once, however many clients want the name.
         """
         raise NotImplementedError
 
@@ -139,11 +138,11 @@ class Dialect:
                 fs.call_file("seek", start)
             yield from _pieces(lambda _, size: fs.call_file("read", size), into)
         finally:
-            if not fs.is_over:
+            if not fs.is_closed:
                 fs.close_file()
 
     def read_version(self, fs: Any, path: str, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
-        """As read(), of a file that look() has told of: ObjectChanged where it tells versions and this is another."""
+        """As read(), of the file that `info` describes. Raises ObjectChanged if its version is another by now."""
         del info
         return self.read(fs, path, start, into)
 
@@ -161,7 +160,7 @@ class Dialect:
         if own:
             with suppress(FileNotFoundError):
                 for name, info in fs.call("find", path, detail=True).items():
-                    yield name, self._told_size(fs, name, info)
+                    yield name, self._listed_size(fs, name, info)
             return
         # Not by fsspec's walk(), which takes a connection that broke for an empty directory.
         directories = [path]
@@ -181,20 +180,20 @@ class Dialect:
             return []
         entries = ((str(info["name"]), info) for info in found)
         return [
-            (name, None if info.get("type") == "directory" else self._told_size(fs, name, info))
+            (name, None if info.get("type") == "directory" else self._listed_size(fs, name, info))
             for name, info in entries
             if name.strip("/") != path.strip("/")
         ]
 
-    def _told_size(self, fs: Any, path: str, info: dict[str, Any]) -> int:
+    def _listed_size(self, fs: Any, path: str, info: dict[str, Any]) -> int:
         size = info.get("size")
-        if size is None:  # a web server's listing tells none
+        if size is None:  # as in a web server's listing
             with suppress(FileNotFoundError):
                 size = self.size(fs, path)
         return int(size or 0)
 
     def remove(self, fs: Any, path: str) -> None:
-        """Remove a file; FileNotFoundError where there is none."""
+        """Remove a file. Raises FileNotFoundError where there is none."""
         fs.call("rm_file", path)
 
     def remove_directory(self, fs: Any, path: str) -> None:
@@ -203,13 +202,13 @@ class Dialect:
 
         if isinstance(fs.filesystem, AsyncFileSystem):
             return  # object stores, where rmdir may mean the bucket
-        # Asked first: not every filesystem refuses to remove a directory that holds something.
+        # It is listed first: not every filesystem refuses to remove a directory that holds something.
         if not fs.call("ls", path, detail=False):
             fs.call("rmdir", path)
 
 
 class ReadOnlyDialect(Dialect):
-    """What can be restored from, but not backed up to."""
+    """A filesystem that can be restored from, but not backed up to."""
 
     def __init__(
         self, make: Callable[[], Any], timeout: float, protocol: str, reason: str = "it takes no files"

@@ -1,4 +1,4 @@
-"""URL and options → FsspecStore, with the dialect of the protocol."""
+"""Opens a FsspecStore by URL and options, with the dialect of the protocol."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ REASONS = {
     "zip": "an archive can't be written by many processes at once",
 }
 
-# fsspec's filesystems that write to another one, and read what they have kept of it.
+# fsspec's filesystems that write to another one, and read local copies of its files.
 _CACHES = {"blockcache", "cached", "filecache", "simplecache"}
 
 
 def open_files(url: str, options: dict[str, Any], timeout: float) -> FsspecStore:
-    """The store below a URL of any protocol that fsspec knows.
+    """Open the store below a URL of any protocol that fsspec knows.
 
-    Options are those of the fsspec filesystem, and count more than what the URL says.
+    Options are those of the fsspec filesystem, and count more than those in the URL.
     """
     import fsspec
 
@@ -46,13 +46,13 @@ def open_files(url: str, options: dict[str, Any], timeout: float) -> FsspecStore
         open_dialect: Callable[..., Dialect] = import_module(f".{module}", __package__).open_dialect
         return FsspecStore(open_dialect(url, options, timeout), root)
     if "://" in root:
-        # The filesystem takes such a path for a name like any other, so that all would lie in a directory "x:".
+        # The filesystem takes such a path for a plain name, so all objects would lie in a directory "x:".
         raise ConfigError(
             f"url {url!r}: the filesystem of {protocol}:// does not take a protocol off its paths, so nothing tells "
             "where backups would lie; use another protocol"
         )
     given = {**kind._get_kwargs_from_urls(url), **options}  # noqa: SLF001
-    # A listing that is remembered hides what other hosts wrote; an instance that is remembered, other options.
+    # A cached listing hides what other hosts wrote, and a cached instance hides other options.
 
     def make() -> Any:
         return kind(**{**given, "skip_instance_cache": True})
@@ -61,7 +61,7 @@ def open_files(url: str, options: dict[str, Any], timeout: float) -> FsspecStore
         return FsspecStore(ReadOnlyDialect(make, timeout, protocol, REASONS[protocol]), root)
     dialect = Dialect(make, timeout)
     store = FsspecStore(dialect, root)
-    # Wrong options show here. What is out of reach is tried again by the first call that needs it, with policy.
+    # Wrong options show here. A server that is out of reach is retried by the first call that needs it.
     with suppress(Unreachable):
-        store.connections.give_back(store.connections.take(f"can't open {url}"))
+        store.connections.release(store.connections.acquire(f"can't open {url}"))
     return store

@@ -14,28 +14,28 @@ _PIECE = 8 << 20
 
 
 class Output(Protocol):
-    """An open working file. Only one thread uses it, except for cancel()."""
+    """An open working file, used by one thread only, except for cancel()."""
 
     def write(self, data: memoryview, offset: int) -> None:
         """Write all of the data at `offset`, which is where the last write ended, or the file was resumed.
 
-        Returns when the server has acknowledged the bytes, or when they are copied: the data is reused then.
+        Returns when the server has acknowledged the bytes, or when they are copied: the caller then reuses the data.
         """
         ...
 
     def close(self) -> None:
         """Bring everything to the server, to its disk where the protocol can, and close the file.
 
-        Whatever goes wrong is raised. Nothing is called after it.
+        Raises whatever goes wrong. It is the last call.
         """
         ...
 
     def cancel(self) -> None:
-        """Make a write() that is under way in another thread fail soon, where that needs no waiting."""
+        """Make a write() of another thread fail soon, where that needs no waiting."""
         ...
 
-    def drop(self) -> bool:
-        """Let go of the file without sending more, as far as that can be done; raises nothing, and may wait for a call.
+    def release(self) -> bool:
+        """Release the file without sending more, if possible; raises nothing, and may wait for a call.
 
         Returns whether its connection is good for other calls.
         """
@@ -46,17 +46,17 @@ class FileOutput:
     """A file object of fsspec, which only appends and commits what it has when it is closed."""
 
     def __init__(self, fs: Bounded) -> None:
-        """On it the file is open for writing, positioned at its end."""
+        """`fs` has the file open for writing, positioned at its end."""
         self._fs = fs
         self._written = 0
 
     def write(self, data: memoryview, offset: int) -> None:
         del offset
         while data:
-            # Not every file object takes a memoryview, and some keep what they are given. One whose call never ends
-            # keeps no more than this.
+            # Not every file object takes a memoryview, and some keep their data. A call that never ends keeps no more
+            # than this.
             piece = bytes(data[:_PIECE])
-            # What it has gathered it may send now.
+            # The file may send now what it has gathered.
             written = self._fs.call_file("write", piece, moving=len(piece) + (self._fs.unsent() or 0))
             count = min(written, len(piece)) if isinstance(written, int) else len(piece)
             if count <= 0:
@@ -67,32 +67,32 @@ class FileOutput:
 
     def close(self) -> None:
         kept = self._fs.unsent()
-        # Where it does not tell, it may send all of them only now.
+        # Where that is unknown, the file may send all of its bytes only now.
         self._fs.close_file(moving=self._written if kept is None else kept)
 
     def cancel(self) -> None:
         pass
 
-    def drop(self) -> bool:
+    def release(self) -> bool:
         with suppress(Exception):
             self._fs.discard_file()
-        return not self._fs.is_over
+        return not self._fs.is_closed
 
 
 class Appending(Protocol):
     """A connection that adds to files by one request each."""
 
     @property
-    def cancelled(self) -> bool:
-        """Whether it sends no more."""
+    def is_closed(self) -> bool:
+        """Whether it sends no more: it was closed, perhaps by an error that left it in doubt."""
         ...
 
     def append(self, path: str, data: memoryview, offset: int) -> None:
         """Add data to a file that has `offset` bytes."""
         ...
 
-    def cancel(self) -> None:
-        """Make what another thread sends fail."""
+    def close(self) -> None:
+        """Close the connection, so that a request of another thread fails."""
         ...
 
 
@@ -112,7 +112,7 @@ class AppendOutput:
         pass
 
     def cancel(self) -> None:
-        self._fs.cancel()
+        self._fs.close()
 
-    def drop(self) -> bool:
-        return not self._fs.cancelled
+    def release(self) -> bool:
+        return not self._fs.is_closed

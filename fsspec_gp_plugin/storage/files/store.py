@@ -40,8 +40,8 @@ class FsspecStore(Store):
             creates=dialect.creates,
             tested=dialect.tested,
         )
-        # Working files that were to be removed and were not there, and that a slow server may still make.
-        self._late: list[WorkingFile] = []
+        # Working files that were not there when they should be removed, and that a slow server may still make.
+        self._awaited: list[WorkingFile] = []
         self._lock = threading.Lock()
         self._root = root.rstrip("/")
 
@@ -71,7 +71,7 @@ class FsspecStore(Store):
 
     def stat(self, key: str) -> ObjectInfo:
         with self.connections.lease(f"can't find {self.name(key)}") as fs:
-            return ObjectInfo(key, *self.dialect.look(fs, self.path(key)))
+            return ObjectInfo(key, *self.dialect.size_and_version(fs, self.path(key)))
 
     def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         if into:
@@ -81,9 +81,9 @@ class FsspecStore(Store):
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         with self.connections.lease(f"can't list {self.name(prefix)}") as fs:
             folder = prefix[: prefix.rfind("/") + 1]
-            found = list(self.dialect.find(fs, self.path(folder).rstrip("/") or "/"))
-        for path, size in found:
-            # Some filesystems answer with a leading slash that they were not asked with.
+            files = list(self.dialect.find(fs, self.path(folder).rstrip("/") or "/"))
+        for path, size in files:
+            # Some filesystems put a slash before paths that had none.
             key = path.lstrip("/")[len(self._root.lstrip("/")) :].lstrip("/")
             if key.startswith(prefix) and (unfinished or not is_unfinished(key)):
                 yield ObjectInfo(key, size)
@@ -93,26 +93,26 @@ class FsspecStore(Store):
             with self.connections.lease(f"can't delete {self.name(key)}") as fs:
                 self.dialect.remove(fs, self.path(key))
 
-        self._remove_late()
+        self._remove_appeared()
         raise_failures(delete_each(keys, delete, self.name))
 
-    def await_late(self, file: WorkingFile) -> None:
+    def await_appearance(self, file: WorkingFile) -> None:
         """Look for a file again whenever something is deleted."""
         with self._lock:
-            if file not in self._late:
-                self._late.append(file)
+            if file not in self._awaited:
+                self._awaited.append(file)
 
-    def _remove_late(self) -> None:
+    def _remove_appeared(self) -> None:
         with self._lock:
-            late, self._late = self._late, []
+            files, self._awaited = self._awaited, []
         awaited: list[WorkingFile] = []
         with suppress(Unreachable):  # each of the others would wait as long
-            while late:
-                if late[0].remove_late():
-                    awaited.append(late[0])
-                del late[0]
+            while files:
+                if files[0].remove_if_appeared():
+                    awaited.append(files[0])
+                del files[0]
         with self._lock:
-            self._late += [*awaited, *late]
+            self._awaited += [*awaited, *files]
 
     def delete_empty_directories(self, prefix: str) -> None:
         folder = prefix.rstrip("/")
@@ -141,21 +141,21 @@ class FsspecStore(Store):
 class FsspecWriter(PartWriter):
     """One file being written, part after part.
 
-    It keeps a connection of its own from the first part on. When that breaks, the next attempt connects again and,
-    where the dialect resumes, asks for the file's size before it goes on. Elsewhere it begins another file, as long as
-    it needs nothing but the part that it is given: a call that was given up may still write to the one before.
+    The writer keeps a connection of its own from the first part on. When that breaks, the next attempt connects again
+    and, where the dialect resumes, requests the file's size before it goes on. Elsewhere it begins another file, as
+    long as only the current part is needed: an abandoned call may still write to the earlier file.
     """
 
     def __init__(self, store: FsspecStore, key: str, *, replaces: bool = True, repeated: bool = False) -> None:
-        """Touches nothing yet. Without `replaces`, complete() is AlreadyExists where there is a file of that name.
-        `repeated`: the caller, who has all that was written, does it again by another writer after what may pass.
+        """Touches nothing yet. Without `replaces`, complete() raises AlreadyExists where there is a file of that name.
+        `repeated`: the caller has all data, and writes it again by another writer after an error that may pass.
         """
         self._store = store
         self._dialect = store.dialect
         self._key = key
         self._final = store.path(key)
         self._working = WorkingFile(store, key)
-        self._earlier: list[WorkingFile] = []  # of attempts that were given up
+        self._earlier: list[WorkingFile] = []  # of attempts that failed
         self._replaces = replaces
         self._repeated = repeated
         self._doing = f"can't {'write' if replaces else 'create'} {store.name(key)}"
@@ -168,7 +168,7 @@ class FsspecWriter(PartWriter):
         self._lock = threading.Lock()
 
     def write(self, number: int, data: memoryview) -> None:
-        with self._lock, self._working_on_it():
+        with self._lock, self._attempt():
             if number == self._last_part:
                 return  # an attempt whose end the caller did not see
             if number != self._last_part + 1:
@@ -179,7 +179,7 @@ class FsspecWriter(PartWriter):
             self._last_part, self._end = number, self._end + len(data)
 
     def complete(self, size: int) -> ObjectInfo:
-        with self._lock, self._working_on_it():
+        with self._lock, self._attempt():
             if not self._done:
                 self._complete(size)
             return ObjectInfo(self._key, size)
@@ -205,7 +205,7 @@ class FsspecWriter(PartWriter):
             self._require_size(fs, self._final, size)
         self._done = True
         self._fs = None
-        self._store.connections.give_back(fs)
+        self._store.connections.release(fs)
         self._working.created = False  # it has its name
         with suppress(StorageError):  # cleaning up finds what stays
             self._remove()
@@ -229,7 +229,7 @@ class FsspecWriter(PartWriter):
         locked = self._lock.acquire(timeout=_GRACE_SECONDS)
         if not locked:
             # It hangs in a call, which ends with its connection.
-            self._drop_connection()
+            self._discard_connection()
             locked = self._lock.acquire(timeout=_BREAK_SECONDS)
         try:
             self._abandoned = not locked
@@ -259,31 +259,28 @@ class FsspecWriter(PartWriter):
             raise failure
 
     def _release(self) -> None:
-        """Let go of file and connection, which others may use if nothing went wrong on it."""
+        """Release file and connection. Others may use the connection if nothing went wrong on it."""
         output, self._output = self._output, None
-        usable = output is None or output.drop()
+        usable = output is None or output.release()
         fs, self._fs = self._fs, None
         if fs is not None and usable and not self._failure:
-            self._store.connections.give_back(fs)
+            self._store.connections.release(fs)
         elif fs is not None:
-            self._store.connections.drop(fs)
+            self._store.connections.discard(fs)
 
-    def _drop_connection(self) -> None:
+    def _discard_connection(self) -> None:
         fs, self._fs = self._fs, None
         if fs is not None:
-            self._store.connections.drop(fs)
+            self._store.connections.discard(fs)
 
     def _open(self, more: int) -> tuple[Output, int]:
-        """The working file, and where to go on in it for a part of `more` bytes that starts at self._end."""
+        """Open the working file; returns it and where to go on for a part of `more` bytes that starts at self._end."""
         if self._output is not None:
             return self._output, self._end
         fs = self._connection()
-        if not self._working.created:
-            self._output = self._working.create(fs, self._check, self._doing)
-            return self._output, 0
-        size = self._size(fs, self._working.path)
-        if size is None and not self._end:
-            # The request that should have made it got lost.
+        size = self._size(fs, self._working.path) if self._working.created else None
+        if size is None and not (self._end and self._working.created):
+            # It was not made yet, or the request for it got lost.
             self._output = self._working.create(fs, self._check, self._doing)
             return self._output, 0
         if size is None or not self._end <= size <= self._end + more:
@@ -297,7 +294,7 @@ class FsspecWriter(PartWriter):
     def _connection(self) -> Any:
         self._check()
         if self._fs is None:
-            self._fs = self._store.connections.take(self._doing)
+            self._fs = self._store.connections.acquire(self._doing)
             self._check()
         return self._fs
 
@@ -308,20 +305,20 @@ class FsspecWriter(PartWriter):
             return None
 
     def _require_size(self, fs: Any, path: str, size: int) -> None:
-        found = self._size(fs, path)
-        if found != size:
-            raise StorageError(f"{self._doing}: {found or 0} bytes arrived of {size}")
+        arrived = self._size(fs, path)
+        if arrived != size:
+            raise StorageError(f"{self._doing}: {arrived or 0} bytes arrived of {size}")
 
     @contextmanager
-    def _working_on_it(self) -> Iterator[None]:
-        """Around each attempt: its errors become ours, and those that another attempt can't mend are final."""
+    def _attempt(self) -> Iterator[None]:
+        """Around each attempt: errors become those of this package, and are final if another attempt can't succeed."""
         self._check()
         try:
             with self._store.connections.translating(self._doing):
                 yield
         except Unreachable as error:
             self._disconnect()
-            # Of what an open file has taken nobody knows how much arrived; before and after it all is clear.
+            # How much of an open file arrived is unknown; before it is opened and after it is closed all is clear.
             if self._working.created and not self._closed and not self._dialect.resumes:
                 if self._end and not self._repeated:
                     self._failure = str(error)
@@ -334,15 +331,15 @@ class FsspecWriter(PartWriter):
             raise
         finally:
             if self._abandoned and not self._done:
-                # abort() waited in vain: what was made since then goes, too.
+                # abort() waited in vain, so it did not remove what was made since then.
                 with suppress(StorageError):
                     self._remove()
 
     def _disconnect(self) -> None:
-        self._drop_connection()  # first, so that nothing waits for it
+        self._discard_connection()  # first, so that nothing waits for it
         output, self._output = self._output, None
         if output is not None:
-            output.drop()
+            output.release()
 
     def _check(self) -> None:
         if self._aborted:

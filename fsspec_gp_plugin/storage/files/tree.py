@@ -78,9 +78,6 @@ class TreeDialect(Dialect):
     def connect(self) -> Any:
         return self._make()
 
-    def disconnect(self, fs: TreeClient) -> None:
-        fs.close()
-
     def make_directories(self, fs: TreeClient, path: str) -> None:
         fs.make_directories(path)
 
@@ -124,7 +121,9 @@ class TreeDialect(Dialect):
 
 
 def require_known(protocol: str, options: Mapping[str, Any], filesystem: Any, *more: str) -> None:
-    """ConfigError for an option that neither the constructor of fsspec's filesystem nor we know: it takes any."""
+    """Raises ConfigError for an option that neither the constructor of fsspec's filesystem nor this package knows: the
+    constructor takes any.
+    """
     known = [name for name in inspect.signature(filesystem.__init__).parameters if name not in ("self", "kwargs")]
     for name in options:
         if name not in known and name not in more and name not in _OF_ALL:
@@ -133,17 +132,18 @@ def require_known(protocol: str, options: Mapping[str, Any], filesystem: Any, *m
             )
 
 
-def require_kind(protocol: str, options: Mapping[str, Any], name: str, *kinds: type) -> None:
-    """ConfigError for an option that is there and of another type."""
-    value = options.get(name)
-    fits = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
-    if value is not None and not fits:
-        wanted = " or ".join(_NAMES.get(kind, kind.__name__) for kind in kinds)
-        raise ConfigError(f"storage_options: {name} of {protocol}:// must be {wanted}")
+def require_kinds(protocol: str, options: Mapping[str, Any], kinds: tuple[type, ...], *names: str) -> None:
+    """Raises ConfigError for an option of these names that is set to a value of another type."""
+    for name in names:
+        value = options.get(name)
+        fits = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+        if value is not None and not fits:
+            kind_names = " or ".join(_NAMES.get(kind, kind.__name__) for kind in kinds)
+            raise ConfigError(f"storage_options: {name} of {protocol}:// must be {kind_names}")
 
 
 def host_and_port(protocol: str, options: Mapping[str, Any], default: int) -> tuple[str, int]:
-    """The host and the port that URL and options name; ConfigError without a host."""
+    """The host and the port that URL and options name. Raises ConfigError without a host."""
     host, port = options.get("host"), options.get("port") or default
     if not host:
         raise ConfigError(f"url must name a host: {protocol}://HOST/directory")
@@ -153,5 +153,5 @@ def host_and_port(protocol: str, options: Mapping[str, Any], default: int) -> tu
 
 
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "a mapping"}
-# What fsspec takes for every filesystem, and what makes no difference here.
+# Options that fsspec takes for every filesystem, and that make no difference here.
 _OF_ALL = ("skip_instance_cache", "use_listings_cache", "listings_expiry_time", "max_paths", "asynchronous")

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from .store import FsspecStore
 
 _CONTENTION_SECONDS = 20.0
-# Before each further look at a file that may come after its request was broken off, in seconds.
+# Seconds before each further attempt to remove a file that may appear after its request was broken off.
 _PAUSES = (0.05, 0.1, 0.2, 0.4)
-# For so long it may come; then it has come before it was looked for, and is for cleaning up, or never will.
-_LATE_SECONDS = 60.0
+# Seconds in which it may appear. After that it has appeared earlier, and cleaning up removes it, or it never will.
+_APPEARS_SECONDS = 60.0
 
 # Filesystems whose mv() is known to be one request, or one call of the system.
 _ONE_REQUEST = {
@@ -31,18 +31,18 @@ _ONE_REQUEST = {
 
 
 class WorkingFile:
-    """A file beside the object's place, of a name that no other attempt has."""
+    """A file in the object's directory, whose name no other attempt uses."""
 
     def __init__(self, store: FsspecStore, key: str) -> None:
         """Touches nothing yet."""
         self._store = store
         self.path = store.path(unfinished_key(key, secrets.token_hex(6)))
-        # Whether it may be there, and whether nobody knows if it is: it may then come later.
+        # Whether it may be there, and whether that is unknown: it may then appear later.
         self.created = self.unanswered = False
         self._awaited_until = 0.0
 
     def create(self, fs: Any, check: Callable[[], None], doing: str) -> Output:
-        """The file, open and empty, on that connection. `check` is called before each attempt, and may raise."""
+        """Make the empty file and open it. `check` is called before each attempt, and may raise."""
         dialect = self._store.dialect
         directory = self.path.rpartition("/")[0]
         deadline = time.monotonic() + _CONTENTION_SECONDS
@@ -52,7 +52,7 @@ class WorkingFile:
             try:
                 if make:
                     dialect.make_directories(fs, directory)
-                # Or it may be, now or later: a lost answer does not tell.
+                # If the answer is lost, it may be there now or later.
                 self.created = self.unanswered = True
                 output = dialect.create(fs, self.path)
                 self.unanswered = False
@@ -68,8 +68,8 @@ class WorkingFile:
                 make = True
 
     def remove(self) -> None:
-        """Remove it if it may be there: NotFound if it is not, StorageError if it may still come."""
-        pauses = iter(_PAUSES if self._store.dialect.creates_late else ())
+        """Remove it if it may be there. Raises NotFound if it is not, StorageError if it may still appear."""
+        pauses = iter(_PAUSES if self._store.dialect.may_appear_later else ())
         while self.created:
             try:
                 self._remove_now()
@@ -77,14 +77,16 @@ class WorkingFile:
                 if self.unanswered:
                     raise StorageError(f"{self.path} was being made, so it may still appear") from None
                 if (pause := next(pauses, None)) is None:
-                    if self._store.dialect.creates_late:
-                        self._awaited_until = time.monotonic() + _LATE_SECONDS
-                        self._store.await_late(self)
+                    if self._store.dialect.may_appear_later:
+                        self._awaited_until = time.monotonic() + _APPEARS_SECONDS
+                        self._store.await_appearance(self)
                     raise
                 time.sleep(pause)
 
-    def remove_late(self) -> bool:
-        """Look once for a file that remove() has not found; returns whether it may still come. May be Unreachable."""
+    def remove_if_appeared(self) -> bool:
+        """Try once to remove a file that remove() did not find; returns whether it may still appear. Raises Unreachable
+        where the server can't be reached.
+        """
         try:
             self._remove_now()
         except NotFound:
@@ -119,9 +121,9 @@ def rename(fs: Bounded, working: str, final: str, place: str) -> None:
         try:
             _move(fs, working, final, place, copies=copies)
         except Exception:
-            # Few of these filesystems rename onto an existing file; and what a copy has left is a part of one.
+            # Few of these filesystems rename onto an existing file; and a copy that failed leaves a part of one.
             tries_again = not is_last or copies
-            if fs.is_over or not tries_again or not fs.call("exists", final) or not fs.call("exists", working):
+            if fs.is_closed or not tries_again or not fs.call("exists", final) or not fs.call("exists", working):
                 raise
             try:
                 fs.call("rm_file", final)

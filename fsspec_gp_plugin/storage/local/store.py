@@ -1,8 +1,8 @@
-"""Local disk and mounted file systems. An object is written as a hidden `.part` beside its place, brought to
-the disk and renamed: whole or invisible, also after a crash of the host.
+"""Local disk and mounted file systems. An object is written as a hidden `.part` in its directory, brought to the disk
+and renamed: whole or invisible, also after a crash of the host.
 
-The files below fsspec's: its local file object leaves the truncated object behind after an error.
-Files get mode 0600 and directories 0700: a backup holds everything the database does.
+It exists because fsspec's local file object leaves a truncated object after an error, and the kernel can't copy to it.
+Files get mode 0600 and directories 0700: a backup holds everything that the database holds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20
 _CONTENTION_SECONDS = 20.0
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-# What link() says on file systems that have no second name for a file.
+# Errors of link() on file systems that have no second name for a file.
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -45,7 +45,7 @@ class LocalStore(FileStore):
     )
 
     def __init__(self, root: str, *, make_root: bool = True) -> None:
-        """`root` is an absolute path. Without `make_root` nothing makes it: an empty mount point is then noticed."""
+        """`root` is an absolute path. Without `make_root` it is never made, so that an empty mount point is noticed."""
         self._root = os.path.normpath(root)
         self._may_make_root = make_root
 
@@ -57,7 +57,7 @@ class LocalStore(FileStore):
         return self
 
     def path(self, key: str) -> str:
-        """Where the object of that key lies."""
+        """The path of an object."""
         return os.path.join(self._root, key)
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
@@ -110,7 +110,7 @@ class LocalStore(FileStore):
                     pending.append(key + "/")
                 elif unfinished or not is_unfinished(key):
                     try:
-                        # A link that leads nowhere is no object, and yet something to delete.
+                        # A dead link is no object, but must be deleted.
                         status = entry.stat(follow_symlinks=not unfinished)
                     except FileNotFoundError:  # also renamed or deleted meanwhile
                         continue
@@ -135,7 +135,7 @@ class LocalStore(FileStore):
     def delete_empty_directories(self, prefix: str) -> None:
         folder = self.path(prefix).rstrip("/")
         for path, _, _ in os.walk(folder, topdown=False):
-            with suppress(OSError):  # not empty: somebody else's
+            with suppress(OSError):  # not empty: others use it
                 os.rmdir(path)
         self.delete_empty_parents(folder)
 
@@ -150,7 +150,7 @@ class LocalStore(FileStore):
             folder = os.path.dirname(folder)
 
     def way(self) -> None:
-        """A network file system's is not ours to know."""
+        """None: how a network file system reaches its server is unknown here."""
 
     def close(self) -> None:
         pass
@@ -162,8 +162,8 @@ class LocalStore(FileStore):
         self._require_root()
 
     def make_directories(self, folder: str) -> None:
-        """Make a directory below the root, and those between, durably and for this user only. Unreachable without the
-        root: what is written below an empty mount point is lost to all other hosts.
+        """Make a directory below the root, and those between, durably and for this user only. Raises Unreachable
+        without the root: objects below an empty mount point are invisible to all other hosts.
         """
         self._require_root()
         _make_durably(folder)
@@ -209,7 +209,7 @@ class LocalWriter(FileWriter):
     def open_file(self) -> int:
         with self._lock, translating(f"can't write {self._final}"):
             self._open()
-            # One of the caller's own: abort() may close ours while the caller is still writing.
+            # The caller gets a descriptor of its own: abort() may close this one while the caller is still writing.
             return os.dup(self._fd)
 
     def failed(self, error: OSError) -> Exception:
@@ -224,7 +224,7 @@ class LocalWriter(FileWriter):
             return ObjectInfo(self._key, size, version)
 
     def create(self, data: memoryview) -> ObjectInfo:
-        """Write the whole file, instead of write() and complete(), unless there is one of its name: AlreadyExists."""
+        """Write the whole file, instead of write() and complete(). Raises AlreadyExists if there is one."""
         try:
             self.write(1, data)
             with self._lock, translating(f"can't create {self._final}"):
@@ -237,11 +237,11 @@ class LocalWriter(FileWriter):
                 _sync_directory(os.path.dirname(self._final))
                 return ObjectInfo(self._key, len(data), version)
         finally:
-            with suppress(StorageError):  # what stays is hidden, and found by who cleans up
+            with suppress(StorageError):  # a file that stays is hidden, and cleaning up removes it
                 self.abort()
 
     def _link(self) -> bool:
-        """Give the whole file its name as a second one; False where its file system has no second names."""
+        """Give the whole file its name as a second one. False if its file system has no second names."""
         try:
             os.link(self._working, self._final, follow_symlinks=False)
         except OSError as error:
@@ -251,7 +251,7 @@ class LocalWriter(FileWriter):
         return True
 
     def _create_at_once(self, data: memoryview) -> str:
-        """Under its own name, where a file can't get it when it is whole: a reader may see it short."""
+        """Write the file under its own name, where it can't get the name later: a reader may see a part of it."""
         fd = os.open(self._final, _NEW, 0o600)
         try:
             while data:
@@ -274,14 +274,14 @@ class LocalWriter(FileWriter):
             raise StorageError(f"can't write {self._final}: {status.st_size} bytes arrived of {size}")
         self._check()
         fd, self._fd = self._fd, -1
-        os.close(fd)  # before anything is visible: network file systems tell of failures here
+        os.close(fd)  # before anything is visible: network file systems report failures here
         return _file_version(status)
 
     def abort(self) -> None:
         if self._done:
             return
         self._aborted = True
-        # Without waiting for a write that hangs: the name goes now, the file with its descriptor.
+        # A write may hang, so the name is removed at once; the file goes with its descriptor.
         self._remove()
         if self._lock.acquire(timeout=1):
             try:
@@ -346,7 +346,7 @@ def _require_no_dead_link(path: str) -> None:
 
 
 def _file_version(status: os.stat_result) -> str:
-    """What tells one file of a name from another."""
+    """A text that differs for each file that has had a name."""
     return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
 

@@ -1,1 +1,1 @@
-"""S3 and what speaks like it. s3fs finds credentials, signs, and makes the small requests; bytes go below it."""
+"""S3 and compatible stores. s3fs finds credentials and makes the small requests; the bytes of objects bypass it."""

@@ -1,4 +1,4 @@
-"""What an S3 store's answers mean, and which of them are not believed."""
+"""What the answers of an S3 store mean, and which answers can't be those of a store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
-# Each listing of objects, versions or uploads has some of them, also an empty one.
+# Each listing of objects, versions or uploads has at least one of these, even an empty one.
 _OF_LISTINGS = ("IsTruncated", "Name", "Bucket", "MaxKeys", "MaxUploads", "Contents", "Versions", "Uploads")
 
 # A store, or a gateway before it, that does not know this form of the request may answer so.
@@ -57,7 +57,7 @@ def is_md5(headers: Mapping[str, str], digest: bytes) -> bool:
 
 @contextmanager
 def no_object_missing(doing: str) -> Iterator[None]:
-    """As translating(), for requests that can't miss an object: a 404 then means something larger."""
+    """As translating(), for requests that can't miss an object: a 404 means a wrong bucket or no S3 service."""
     try:
         with translating(doing):
             yield
@@ -68,7 +68,7 @@ def no_object_missing(doing: str) -> Iterator[None]:
 
 
 def writing(name: str) -> AbstractContextManager[None]:
-    """As translating(), around requests that write the object of that name."""
+    """As no_object_missing(), around requests that write the object of that name."""
     return no_object_missing(f"can't write {name}")
 
 
@@ -81,13 +81,13 @@ def require_etag(headers: Mapping[str, str], name: str) -> None:
 
 
 def require_listing(page: Mapping[str, Any]) -> None:
-    """A page of some portal that happens to be XML would read as an empty listing."""
+    """Raises Unreachable for what is no listing: a portal's page that is XML would read as an empty one."""
     if not any(name in page for name in _OF_LISTINGS):
         raise Unreachable("the answer is no listing, so it is not the store's; check `endpoint_url` and the proxy")
 
 
 def object_size(headers: Mapping[str, str], status: int) -> int:
-    """Bytes of the whole object, by the answer to a ranged read of it, or to a HEAD."""
+    """The size of the whole object in bytes, by the answer to a ranged read or to a HEAD."""
     if not headers.get("etag"):
         # A page of some portal, not an object: all that speaks S3 has ETags.
         raise Unreachable("the answer has no ETag, so it is not the store's; check `endpoint_url` and the proxy")

@@ -1,4 +1,4 @@
-"""Objects of a bucket are deleted a thousand a request, or eight at a time where the store refuses such a request."""
+"""Deletes objects of a bucket: a thousand per request, or one per request if the store refuses larger ones."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _KEYS_A_REQUEST = 1000
 
 
 class Deletion:
-    """Deletes objects of one bucket. Remembers whether the store does so in bulk."""
+    """Deletes objects of one bucket, and remembers whether the store takes bulk requests."""
 
     def __init__(self, control: Callable[[], Control], bucket: str) -> None:
-        """`control` gives what makes requests now. Makes none yet."""
+        """`control` returns the Control in use now, as credentials are renewed. Makes no request yet."""
         self._control = control
         self._bucket = bucket
         self._in_bulk = True
 
     def delete(self, keys: Iterable[str]) -> list[str]:
-        """Delete objects by their whole keys; returns a line for each that failed. Unreachable ends it."""
+        """Delete objects by their whole keys; returns a line for each that failed. Raises Unreachable."""
         remaining = iter(keys)
         failed: list[str] = []
         while batch := list(islice(remaining, _KEYS_A_REQUEST)):
@@ -41,12 +41,12 @@ class Deletion:
         failed = self._delete_in_bulk(keys) if self._in_bulk and len(keys) > 1 else None
         if failed is None:
             failed = delete_side_by_side(keys, self._delete_one, self._name)
-            # Where each of them fails as well, bulk is not what is refused.
+            # If each of them fails as well, the store does not refuse the bulk request as such.
             self._in_bulk = self._in_bulk and (len(keys) == 1 or len(failed) == len(keys))
         return failed
 
     def _delete_in_bulk(self, keys: list[str]) -> list[str] | None:
-        """None where the store refuses to: not every store can, and what else is wrong shows in single requests."""
+        """None if the store refuses it: not every store can, and single requests show whatever else is wrong."""
         failed = []
         while keys:
             try:
@@ -56,10 +56,10 @@ class Deletion:
                 if isinstance(problem, Unreachable):
                     raise problem from error
                 return None
-            problems = {told.get("Key", ""): self._problem(told) for told in answer.get("Errors", ())}
-            deleted = {told.get("Key") for told in answer.get("Deleted", ())}
+            problems = {entry.get("Key", ""): self._problem(entry) for entry in answer.get("Errors", ())}
+            deleted = {entry.get("Key") for entry in answer.get("Deleted", ())}
             if any(key not in deleted and key not in problems for key in keys):
-                return None  # whoever answered so has not looked at them
+                return None  # the server that answered has not looked at them
             busy = {key: problem for key, problem in problems.items() if isinstance(problem, Unreachable)}
             failed += [str(one) for one in problems.values() if not isinstance(one, (Unreachable, NotFound))]
             if len(busy) >= len(keys):
@@ -71,16 +71,18 @@ class Deletion:
 
     def _request(self, keys: list[str]) -> Any:
         control = self._control()
-        # Many stores want this and nothing newer, and Amazon takes it; botocore sends a CRC-32 alone.
+        # Many stores require the MD5 and know nothing newer, and Amazon takes it; botocore sends only a CRC-32.
         control.client().meta.events.register("before-call.s3.DeleteObjects", _add_md5, unique_id="fsspec_gp_plugin")
         listed = {"Objects": [{"Key": key} for key in keys]}
         return control.call("delete_objects", Bucket=self._bucket, Delete=listed)
 
-    def _problem(self, told: dict[str, str]) -> PluginError:
-        """Why one of many was not deleted, as if it had been asked for alone."""
+    def _problem(self, entry: dict[str, str]) -> PluginError:
+        """The error of one key of a bulk request, as a request for that key alone would have raised it."""
         from botocore.exceptions import ClientError  # loaded by now
 
-        return translated(ClientError({"Error": told}, "DeleteObjects"), f"can't delete {self._name(told.get('Key'))}")
+        return translated(
+            ClientError({"Error": entry}, "DeleteObjects"), f"can't delete {self._name(entry.get('Key'))}"
+        )
 
     def _delete_one(self, key: str) -> None:
         self._control().call("delete_object", Bucket=self._bucket, Key=key)

@@ -1,4 +1,4 @@
-"""The pages of a bucket's listing, and which of its objects somebody has to restore before they can be read."""
+"""Lists a bucket page by page, and says which objects must be restored from an archive before they can be read."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
     from .control import Control
 
-# Glacier's instant retrieval is not among them. Of intelligent tiering's own archives a listing doesn't tell.
+# Glacier's instant retrieval can be read. A listing does not show the archives of intelligent tiering.
 _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
 _V1, _V2 = "list_objects", "list_objects_v2"
-# Of stores that know the first version only.
+# Answers of stores that know only the first version.
 _REFUSALS = ("400", "405", "501")
 
 
 class Entry(NamedTuple):
-    """What a listing tells of an object: its whole key, its size in bytes, and when it was written, in seconds since
-    1970. `archived`: it can't be read.
+    """An object in a listing: its whole key, its size in bytes, and when it was written, in seconds since 1970.
+    `archived`: it can't be read.
     """
 
     key: str
@@ -46,34 +46,34 @@ def entries_below(control: Control, bucket: str, prefix: str) -> Iterator[Entry]
             yield Entry(entry["Key"], entry["Size"], entry.get("ETag"), modified, entry["Key"] in archived)
 
 
-class _Request(NamedTuple):
+class _PageRequest(NamedTuple):
     method: str
     parameters: dict[str, Any]
 
 
-def _pages(control: Control, asked: dict[str, Any], doing: str) -> Iterator[tuple[_Request, dict[str, Any]]]:
-    """Each request and its page: by the second version of listings, or by the first where a store refuses that one, or
-    does not go on with it.
+def _pages(control: Control, parameters: dict[str, Any], doing: str) -> Iterator[tuple[_PageRequest, dict[str, Any]]]:
+    """Each request and its page: by version 2 of the request, or by version 1 if a store refuses version 2 or does not
+    continue it.
     """
     method = _V2
-    place: dict[str, str] = {}
+    position: dict[str, str] = {}
     first = last = ""  # keys of the page before
     while True:
-        request = _Request(method, {**asked, **place})
+        request = _PageRequest(method, {**parameters, **position})
         try:
             with no_object_missing(doing):
                 page = control.call(method, **request.parameters)
                 require_listing(page)
         except StorageError as error:
-            if method == _V1 or place or http_status(error) not in _REFUSALS:
+            if method == _V1 or position or http_status(error) not in _REFUSALS:
                 raise
             method = _V1
             continue
         keys = [entry["Key"] for entry in page.get("Contents", ())]
         if keys and method == _V2 and keys[0] == first:  # the same page again
-            method, place = _V1, {"Marker": last}
+            method, position = _V1, {"Marker": last}
             continue
-        if keys and keys[0] <= place.get("Marker", ""):
+        if keys and keys[0] <= position.get("Marker", ""):
             raise StorageError(f"{doing}: the store gives the same page again")
         yield request, page
         if not page.get("IsTruncated"):
@@ -81,17 +81,17 @@ def _pages(control: Control, asked: dict[str, Any], doing: str) -> Iterator[tupl
         if keys:
             first, last = keys[0], keys[-1]
         token = page.get("NextContinuationToken")
-        if method == _V2 and token and token != place.get("ContinuationToken"):
-            place = {"ContinuationToken": token}
+        if method == _V2 and token and token != position.get("ContinuationToken"):
+            position = {"ContinuationToken": token}
             continue
         marker = page.get("NextMarker") or last
-        if marker <= place.get("Marker", ""):
+        if marker <= position.get("Marker", ""):
             raise StorageError(f"{doing}: the store says there is more, but not how to get it")
-        method, place = _V1, {"Marker": marker}
+        method, position = _V1, {"Marker": marker}
 
 
-def _restored(control: Control, request: _Request, doing: str) -> set[str]:
-    """The keys of a page whose objects have been restored for a time. None where the store doesn't tell."""
+def _restored(control: Control, request: _PageRequest, doing: str) -> set[str]:
+    """The keys of a page whose objects have been restored for a time; empty if the store does not say it."""
     try:
         with translating(doing):
             page = control.call(request.method, **request.parameters, OptionalObjectAttributes=["RestoreStatus"])

@@ -1,4 +1,4 @@
-"""s3:// URL and options → S3Store: what s3fs gets, with defaults that suit backups, and what it would only choke on."""
+"""s3:// URL and options → S3Store: options of s3fs with defaults that suit backups, and options that it can't use."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _check_names(options: dict[str, Any], filesystem: Any) -> None:
 
 
 def _check_types(options: dict[str, Any]) -> None:
-    """Refuse what YAML made of a value that should have been quoted, and what stands in two places."""
+    """Refuse a value that YAML did not read as text, for lack of quotes, and one that is set twice, differently."""
     for name in _TEXTS:
         if not isinstance(options.get(name) or "", str):
             raise ConfigError(f"storage_options: the value of {name!r} is not text; put it in quotes")

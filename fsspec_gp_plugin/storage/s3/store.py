@@ -1,5 +1,5 @@
-"""S3 and what speaks like it. s3fs finds credentials, signs, and makes the small requests; the bytes of objects
-go below its file object, which uploads one part at a time and commits after an exception.
+"""Objects of an S3 bucket, and multipart uploads to it. The bytes don't go through the file object of s3fs: it uploads
+one part at a time, and commits after an exception.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .answers import is_form_refused, no_object_missing, object_size, require_et
 from .deletion import Deletion
 from .listing import entries_below
 from .senders import Request
-from .unfinished import abort_below, abort_of, last_part_of, listed_below
+from .unfinished import abort_below, abort_of, last_part_of, uploads_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -125,7 +125,7 @@ class S3Store(Renewable, Store):
         except StorageError as error:
             if http_status(error) != "416":
                 raise
-            # The object has no first byte.
+            # The object is empty.
             return self.stat(key), iter(())
         try:
             with translating(f"can't read {self.name(key)}"):
@@ -147,8 +147,8 @@ class S3Store(Renewable, Store):
     def crc32c(self, info: ObjectInfo) -> int | None:
         if info.crc32c is not None or not self.requests.checksums.crc_wanted or self.way().is_encrypted:
             return info.crc32c
-        found = self.stat(info.key)
-        return found.crc32c if found.version == info.version else None
+        current = self.stat(info.key)
+        return current.crc32c if current.version == info.version else None
 
     @contextmanager
     def _finding(self, key: str) -> Iterator[None]:
@@ -162,7 +162,7 @@ class S3Store(Renewable, Store):
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
         for entry in entries_below(self.control, self._bucket, self._prefix + prefix):
             key = entry.key[len(self._prefix) :]
-            # A key that ends in "/" is the marker of a directory, made by some browser of buckets.
+            # A key that ends in "/" is the marker of a directory that some bucket browser made.
             if key and (unfinished or not key.endswith("/")):
                 yield ObjectInfo(key, entry.size, entry.etag, modified=entry.modified, archived=entry.archived)
 
@@ -170,29 +170,29 @@ class S3Store(Renewable, Store):
         raise_failures(self._deletion.delete(self._prefix + key for key in keys))
 
     def _require_bucket(self) -> None:
-        """Tell a missing bucket from a missing object: both are a plain 404 to a HEAD request."""
+        """Raises StorageError if the bucket is missing: HEAD answers a missing bucket and a missing object alike."""
         with suppress(AccessDenied), no_object_missing(f"can't find {self.name('')}"):
             self.control.call("head_bucket", Bucket=self._bucket)
 
     def require_size(self, written: ObjectInfo) -> ObjectInfo:
-        """Compare what the store holds with what was sent, size and checksum; an object that differs is deleted.
+        """Compare size and checksum of the stored object with what was sent; an object that differs is deleted.
 
-        Credentials that may not read can't compare, and the store has acknowledged every part to them.
+        Credentials that may not read can't compare; the store has acknowledged every part to them.
         """
         name = self.name(written.key)
         try:
-            found = self.look_for(written.key)
+            stored = self.look_for(written.key)
         except AccessDenied:
             return written
-        if found is None:
+        if stored is None:
             raise StorageError(f"can't write {name}: the store acknowledged it, and it is not there")
-        if found.size != written.size:
-            problem, cure = f"can't write {name}: the store held {found.size} bytes of {written.size}", ""
-        elif None not in (found.crc32c, written.crc32c) and found.crc32c != written.crc32c:
+        if stored.size != written.size:
+            problem, cure = f"can't write {name}: the store held {stored.size} bytes of {written.size}", ""
+        elif None not in (stored.crc32c, written.crc32c) and stored.crc32c != written.crc32c:
             problem = f"can't write {name}: the store held bytes of another checksum"
             cure = f". A store that says so of every object takes checksums and loses them: set {_WITHOUT_CHECKSUMS}"
         else:
-            return found
+            return stored
         try:
             self.delete([written.key])
         except StorageError as error:
@@ -200,7 +200,7 @@ class S3Store(Renewable, Store):
         raise StorageError(f"{problem}; removed{cure}")
 
     def look_for(self, key: str) -> ObjectInfo | None:
-        """An object that should be there, as the store may take some seconds to show it; None when it is not."""
+        """An object that should exist, though the store may take some seconds to show it; None if it does not exist."""
         for look in range(_LOOKS):
             if look:
                 time.sleep(1)
@@ -215,8 +215,8 @@ class S3Store(Renewable, Store):
         return bool(page.get("Versions"))
 
     def find_uploads(self, prefix: str) -> list[Upload]:
-        found = listed_below(self.control, self._bucket, self._prefix + prefix)
-        return [Upload(one.key[len(self._prefix) :], one.started, one.upload_id) for one in found]
+        uploads = uploads_below(self.control, self._bucket, self._prefix + prefix)
+        return [Upload(one.key[len(self._prefix) :], one.started, one.upload_id) for one in uploads]
 
     def last_written(self, upload: Upload) -> float | None:
         return last_part_of(self.control, self.target(upload.key), upload.upload_id) or upload.started
@@ -295,9 +295,9 @@ class S3Writer(MultipartWriter):
             self._abort(begun.upload_id)
         except Exception as error:  # noqa: BLE001 - none of them ends the stream
             if isinstance(translated(error, ""), Unreachable):
-                self._lost_an_answer = True  # it is looked for at the end
+                self._lost_an_answer = True  # _remove_lost() looks for it
             elif error_code(error) not in UPLOAD_ENDED:
-                return False  # it may not be aborted, and so goes on
+                return False  # it can't be aborted, so it continues
         checksums.crc_wanted = False
         return True
 
@@ -322,7 +322,7 @@ class S3Writer(MultipartWriter):
                 raise
         else:
             if not answer.get("ETag") and not self._is_there(size, crc):
-                # Whoever answered was no S3.
+                # No S3 store answers so.
                 raise Unreachable(f"can't write {self._name}: the answer has no ETag")
 
     def _ask_to_complete(self, begun: Begun, listed: list[dict[str, Any]], whole: dict[str, Any]) -> dict[str, Any]:
@@ -347,14 +347,14 @@ class S3Writer(MultipartWriter):
         return answer
 
     def _is_there(self, size: int, crc: int | None) -> bool:
-        """Whether the object at the key is this upload's: by size, checksum, and the ETag that its parts give."""
-        found = self._store.look_for(self._key)
-        if found is None or found.size != size or (crc is not None and found.crc32c not in (None, crc)):
+        """Whether the object at the key is this upload's, by size, checksum and ETag."""
+        stored = self._store.look_for(self._key)
+        if stored is None or stored.size != size or (crc is not None and stored.crc32c not in (None, crc)):
             return False
-        return (crc is not None and found.crc32c == crc) or opaque(found.version) == self._expected_etag()
+        return (crc is not None and stored.crc32c == crc) or opaque(stored.version) == self._expected_etag()
 
     def _expected_etag(self) -> str:
-        """What stores make of the parts' ETags, which are their MD5: the MD5 of all of those."""
+        """The ETag that stores give such an object: the MD5 of the parts' ETags, which are MD5 themselves."""
         digests = hashlib.md5(usedforsecurity=False)
         for _, part in sorted(self._parts.items()):
             with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""Multipart uploads that nobody completed or aborted: they are invisible, and cost money for ever."""
+"""Multipart uploads that nobody completed or aborted: they are invisible, and cost money until they are aborted."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ if TYPE_CHECKING:
 
     from .control import Control
 
-# Of a bucket with the unfinished uploads of many others: 1,000 a page.
+# Of 1,000 uploads each, in a bucket that others use, too.
 _MOST_PAGES = 10
 
 
-def listed_below(control: Control, bucket: str, prefix: str) -> list[Listed]:
-    """All of them below a prefix."""
-    found = list(_listed(control, bucket, prefix, None))
-    if not found:
-        # MinIO takes the prefix for a whole key: below a directory it lists nothing, but all of a bucket.
-        with suppress(AccessDenied):  # of whoever may list below a prefix only
-            found = [one for one in _listed(control, bucket, "", _MOST_PAGES) if one.key.startswith(prefix)]
-    return found
+def uploads_below(control: Control, bucket: str, prefix: str) -> list[Listed]:
+    """All unfinished uploads below a prefix."""
+    uploads = list(_list_uploads(control, bucket, prefix, None))
+    if not uploads:
+        # MinIO takes the prefix for a whole key: it lists nothing below a directory, but everything of a bucket.
+        with suppress(AccessDenied):  # for credentials that may list only below a prefix
+            uploads = [one for one in _list_uploads(control, bucket, "", _MOST_PAGES) if one.key.startswith(prefix)]
+    return uploads
 
 
 def abort_below(control: Control, bucket: str, prefix: str) -> int:
-    """Abort all of them below a prefix; returns how many there were."""
-    return _abort(control, bucket, listed_below(control, bucket, prefix))
+    """Abort all unfinished uploads below a prefix; returns how many there were."""
+    return _abort(control, bucket, uploads_below(control, bucket, prefix))
 
 
 def abort_of(control: Control, bucket: str, key: str) -> int:
-    """Abort all of them of one key; returns how many there were."""
-    return _abort(control, bucket, [one for one in _listed(control, bucket, key, None) if one.key == key])
+    """Abort all unfinished uploads of one key; returns how many there were."""
+    return _abort(control, bucket, [one for one in _list_uploads(control, bucket, key, None) if one.key == key])
 
 
 def last_part_of(control: Control, target: dict[str, str], upload_id: str) -> float | None:
-    """When the last part of an upload of that bucket and key arrived, in seconds since 1970; None where it has none.
-    NotFound where somebody has ended the upload meanwhile.
+    """When the last part of an upload of that bucket and key arrived, in seconds since 1970; None if it has none.
+    Raises NotFound if the upload has ended meanwhile.
     """
     times: list[float] = []
     marker = 0
@@ -62,14 +62,14 @@ def last_part_of(control: Control, target: dict[str, str], upload_id: str) -> fl
         marker = following
 
 
-def _abort(control: Control, bucket: str, found: list[Listed]) -> int:
+def _abort(control: Control, bucket: str, uploads: list[Listed]) -> int:
     def abort(one: Listed) -> None:
         control.call("abort_multipart_upload", Bucket=bucket, Key=one.key, UploadId=one.upload_id)
 
-    return abort_each(found, abort, f"s3://{bucket}/")
+    return abort_each(uploads, abort, f"s3://{bucket}/")
 
 
-def _listed(control: Control, bucket: str, prefix: str, pages: int | None) -> Iterator[Listed]:
+def _list_uploads(control: Control, bucket: str, prefix: str, pages: int | None) -> Iterator[Listed]:
     markers: dict[str, str] = {}
     for _ in count() if pages is None else range(pages):
         with no_object_missing(f"can't list the uploads below s3://{bucket}/{prefix}"):

@@ -30,7 +30,7 @@ _CONNECT_SECONDS = 10.0
 
 
 class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
-    """A control connection and at most one transfer. For one thread at a time, except for cancel() and close().
+    """A control connection and at most one transfer. For one thread at a time, except for close().
 
     A transfer that was not read or sent to its end leaves the control connection in doubt, so both are closed then.
     """
@@ -47,8 +47,8 @@ class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
         self._context, self._implicit = context, implicit
         self._made: set[str] = set()
         # The file whose size was requested last, and that size.
-        self.seen: tuple[str, int] | None = None
-        self.is_over = False
+        self.last_size: tuple[str, int] | None = None
+        self.is_closed = False
         super().__init__(**options)
 
     def __del__(self) -> None:
@@ -76,13 +76,17 @@ class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
         """Bytes of a file. Raises ftplib.error_perm where there is none."""
         with self._request() as ftp:
             size = int(ftp.sendcmd(f"SIZE {path}").split()[1])
-        self.seen = (path, size)
+        self.last_size = (path, size)
         return size
 
     def create(self, path: str) -> None:
         """Make an empty file, whatever was there."""
         with self._request():
-            self._send(f"STOR {path}", memoryview(b""))
+            try:
+                self._send(f"STOR {path}", memoryview(b""))
+            except ftplib.error_perm:
+                self._made.clear()  # other hosts may have removed its directory
+                raise
 
     def append(self, path: str, data: memoryview, offset: int) -> None:
         """Add to a file that has `offset` bytes. When this returns, the server has confirmed the whole data."""
@@ -123,10 +127,6 @@ class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
                     ftp.mkd(folder)
                 self._made.add(folder)
 
-    def forget_directories(self) -> None:
-        """Make all directories again: other hosts may have removed them."""
-        self._made.clear()
-
     def entries(self, path: str) -> Entries:
         """The names in a directory, with the bytes of files and None for directories, by MLSD, or by LIST where the
         server does not know MLSD. Raises ftplib.error_perm where it can't be listed.
@@ -156,17 +156,9 @@ class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
             self._reading = (path, start + filled)
             yield count
 
-    def cancel(self) -> None:
-        self.close()
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the connection was closed, by cancel() or after an error that left it in doubt."""
-        return self.is_over
-
     def close(self) -> None:
         """Close both connections at once; a transfer that is under way fails."""
-        self.is_over = True
+        self.is_closed = True
         self._disconnect()
 
     def _disconnect(self) -> None:
@@ -194,7 +186,7 @@ class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
     @contextmanager
     def _in_transfer(self) -> Iterator[None]:
         try:
-            if self.is_over:
+            if self.is_closed:
                 raise EOFError("the connection is closed")
             yield
         except ftplib.error_perm:

@@ -1,6 +1,6 @@
 """FTP, plain or by TLS: a part is a transfer of its own, which counts when the server has confirmed it.
 
-After a connection broke the file's size tells what has arrived.
+After a connection broke, the file's size shows what has arrived.
 """
 
 from __future__ import annotations
@@ -16,29 +16,27 @@ from ....errors import AccessDenied, ConfigError, StorageError, Unreachable
 from ...contract import Way
 from ...error_tables import DENIED
 from ..output import AppendOutput
-from ..tree import TreeDialect, host_and_port, require_kind, require_known
+from ..tree import TreeDialect, host_and_port, require_kinds, require_known
+from .client import Ftp, is_missing
 
 if TYPE_CHECKING:
     from ..output import Output
-    from .client import Ftp
 
 # A server may still be writing what it got before the connection broke.
 _SETTLE_SECONDS = 0.5
-_LOOKS = 5
+_ATTEMPTS = 5
 # fsspec's words for TLS from the first byte on.
 _IMPLICIT = ("tls", "sslv23", "tlsv1_2")
 
 
 def open_dialect(url: str, options: dict[str, Any], timeout: float) -> FtpDialect:
-    """The dialect for a URL; ConfigError where it and the options can't work. Does not connect."""
+    """The dialect for a URL. Raises ConfigError where URL and options can't work. Does not connect."""
     from fsspec.implementations.ftp import FTPFileSystem
 
     require_known("ftp", options, FTPFileSystem, "tls_verify")
-    for name in ("host", "username", "password", "acct", "encoding", "tempdir"):
-        require_kind("ftp", options, name, str)
-    require_kind("ftp", options, "timeout", int, float)
-    require_kind("ftp", options, "tls", bool, str)
-    require_kind("ftp", options, "tls_verify", bool, str)
+    require_kinds("ftp", options, (str,), "host", "username", "password", "acct", "encoding", "tempdir")
+    require_kinds("ftp", options, (int, float), "timeout")
+    require_kinds("ftp", options, (bool, str), "tls", "tls_verify")
     given = {**FTPFileSystem._get_kwargs_from_urls(url), **options}  # noqa: SLF001
     host, port = host_and_port("ftp", given, 21)
     tls = given.get("tls", False)
@@ -50,8 +48,6 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> FtpDialec
     encoding = given.get("encoding", "utf-8")
 
     def make() -> Ftp:
-        from .client import Ftp
-
         return Ftp(
             context, implicit=isinstance(tls, str), host=host, port=port, timeout=seconds, encoding=encoding, **account
         )
@@ -79,16 +75,12 @@ class FtpDialect(TreeDialect):
     resumes = True
 
     def create(self, fs: Ftp, path: str) -> Output:
-        try:
-            with self.missing(path):
-                fs.create(path)
-        except FileNotFoundError:
-            fs.forget_directories()
-            raise
+        with self.missing(path):
+            fs.create(path)
         return AppendOutput(fs, path)
 
     def resume(self, fs: Ftp, path: str) -> Output:
-        before = fs.seen
+        before = fs.last_size
         time.sleep(_SETTLE_SECONDS)
         if (path, fs.size(path)) != before:
             raise Unreachable(f"the server is still busy with {path}")
@@ -96,16 +88,16 @@ class FtpDialect(TreeDialect):
 
     def entries(self, fs: Ftp, path: str) -> list[tuple[str, int | None]]:
         folder = path.rstrip("/")
-        for look in range(_LOOKS):
+        for attempt in range(_ATTEMPTS):
             try:
                 return [(f"{folder}/{name}", size) for name, size in fs.entries(path)]
             except ftplib.error_perm as error:
                 text = str(error)
             if not self._is_there(fs, folder):
                 return []
-            # Servers also say so of a directory that changes while they list it, or one above it. It must not count as
-            # one that is not there.
-            if look + 1 < _LOOKS:
+            # Servers also answer so when the directory, or one above it, changes while they list it. It must not count
+            # as missing.
+            if attempt + 1 < _ATTEMPTS:
                 time.sleep(_SETTLE_SECONDS)
         kind = AccessDenied if re.search(DENIED, text) else StorageError
         raise kind(f"{self.place}{folder} can't be listed; the server says: {text}")
@@ -120,6 +112,4 @@ class FtpDialect(TreeDialect):
         return self._is_there(fs, above)
 
     def is_missing(self, error: Exception) -> bool:
-        from .client import is_missing
-
         return is_missing(error)

@@ -1,4 +1,6 @@
-"""One connection to an SFTP server by paramiko, with every wait bounded and the host's key checked."""
+"""One connection to an SFTP server, by paramiko. fsspec's SFTPFileSystem uses paramiko, too, but by default accepts any
+host key, has no time limit, waits for the answer to each request, and brings no file to the server's disk.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import paramiko
+from paramiko.sftp import CMD_EXTENDED
+
 from ...progress import note_sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What a server takes and gives in one request; OpenSSH's own limit is larger, others' is this.
+# Bytes of one request; OpenSSH's own limit is larger, others' is this.
 _REQUEST = 32 << 10
 # Requests on their way at a time: 2 MiB, which is what a link of 100 MB/s and 20 ms holds.
 _IN_FLIGHT = 64
@@ -37,12 +42,10 @@ class SftpTarget:
 
 
 class Sftp:
-    """A connection, used by one thread at a time."""
+    """A connection, for one thread at a time, except for close()."""
 
     def __init__(self, target: SftpTarget) -> None:
         """Connects."""
-        import paramiko
-
         self._client = paramiko.SSHClient()
         self._reading: tuple[str, Any] | None = None
         try:
@@ -64,7 +67,7 @@ class Sftp:
                 raise ConnectionError("the connection ended at once")
             transport.set_keepalive(_KEEPALIVE_SECONDS)
             self.files = self._client.open_sftp()
-            # Of each call that waits for the server.
+            # The time limit of each call that waits for the server.
             self.files.get_channel().settimeout(target.timeout)
         except BaseException:
             self.close()
@@ -79,11 +82,10 @@ class Sftp:
                 self._client.load_system_host_keys(os.path.expanduser(file))
 
     def close(self) -> None:
-        """End it, and whatever call hangs on it."""
         with suppress(Exception):
             transport = self._client.get_transport()
             if transport is not None:
-                # First, so that nothing waits for an answer any more.
+                # This comes first, so that nothing waits for an answer any more.
                 transport.sock.shutdown(socket.SHUT_RDWR)
         with suppress(Exception):
             self._client.close()
@@ -128,28 +130,29 @@ class Sftp:
         return True
 
     def create(self, path: str) -> SftpOutput:
-        """A new file that only this user may read, open for writing."""
+        """Make a file that only this user may read, and open it for writing."""
         file = self.files.open(path, "wb")
         file.chmod(0o600)
         return SftpOutput(file)
 
     def resume(self, path: str) -> SftpOutput:
-        """A file that is there, open for writing anywhere in it."""
+        """Open a file that is there for writing anywhere in it."""
         return SftpOutput(self.files.open(path, "r+b"))
 
-    def rename(self, working: str, final: str) -> None:
-        """Replace what has the name, at once where the server can."""
+    def rename(self, source: str, target: str) -> None:
         try:
-            self.files.posix_rename(working, final)
+            self.files.posix_rename(source, target)
         except OSError as error:
             if not any(word in str(error).lower() for word in _UNSUPPORTED):
                 raise
             with suppress(FileNotFoundError):
-                self.files.remove(final)
-            self.files.rename(working, final)
+                self.files.remove(target)
+            self.files.rename(source, target)
 
     def rename_if_free(self, working: str, final: str) -> None:
-        """Plain SFTP's own rename, which replaces nothing. FileExistsError: most servers have no word for it."""
+        """Rename by plain SFTP's own request, which replaces nothing. Raises FileExistsError if something has the name,
+        for which most servers have no error of its own.
+        """
         try:
             self.files.rename(working, final)
         except OSError as error:
@@ -165,7 +168,7 @@ class Sftp:
         return True
 
     def read(self, path: str, start: int, into: memoryview) -> Iterator[int]:
-        """Fill the buffer, many requests at a time. The file stays open for the range that follows."""
+        """Fill the buffer by many requests at a time. The file stays open for the range that follows."""
         held, self._reading = self._reading, None
         if held is None or held[0] != path:
             if held is not None:
@@ -201,16 +204,14 @@ class SftpOutput:
             end = min(at + (1 << 20), last)
             file.write(data[at:end])
             note_sent(end - at)
-        # One that waits for its answer takes those of all before it.
+        # A request that waits for its answer also takes the answers of all before it.
         file.set_pipelined(False)
         file.write(data[last:])
         note_sent(len(data) - last)
 
     def close(self) -> None:
-        from paramiko.sftp import CMD_EXTENDED
-
         try:
-            # To the server's disk, before the file gets its name. Not every server can.
+            # Bring it to the server's disk before the file gets its name. Not every server can.
             self._file.sftp._request(CMD_EXTENDED, "fsync@openssh.com", self._file.handle)  # noqa: SLF001
         except OSError as error:
             if not any(word in str(error).lower() for word in _UNSUPPORTED):
@@ -220,6 +221,6 @@ class SftpOutput:
     def cancel(self) -> None:
         self._cancelled.set()
 
-    def drop(self) -> bool:
-        # Its answers may still be on their way: the connection is of no use to others.
+    def release(self) -> bool:
+        # Answers may still be on their way, so the connection is of no use to others.
         return False

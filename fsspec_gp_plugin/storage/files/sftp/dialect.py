@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....errors import AccessDenied, ConfigError, StorageError, Unreachable
 from ...contract import Way
-from ..tree import TreeDialect, host_and_port, require_kind, require_known
+from ..tree import TreeDialect, host_and_port, require_kinds, require_known
 from .client import Sftp, SftpOutput, SftpTarget
 
 if TYPE_CHECKING:
@@ -22,17 +22,15 @@ _CONNECT = (
 
 
 def open_dialect(url: str, options: dict[str, Any], timeout: float) -> SftpDialect:
-    """The dialect for a URL; ConfigError where it and the options can't work. Does not connect."""
+    """The dialect for a URL. Raises ConfigError where URL and options can't work. Does not connect."""
     from fsspec.implementations.sftp import SFTPFileSystem
 
     require_known("sftp", options, SFTPFileSystem, *_CONNECT, "host_key_policy", "known_hosts", "timeout", "temppath")
-    for name in ("host", "username", "password", "passphrase", "known_hosts"):
-        require_kind("sftp", options, name, str)
-    require_kind("sftp", options, "key_filename", str, list)
-    require_kind("sftp", options, "disabled_algorithms", dict)
-    require_kind("sftp", options, "timeout", int, float)
-    for name in ("allow_agent", "look_for_keys", "compress"):
-        require_kind("sftp", options, name, bool)
+    require_kinds("sftp", options, (str,), "host", "username", "password", "passphrase", "known_hosts")
+    require_kinds("sftp", options, (str, list), "key_filename")
+    require_kinds("sftp", options, (dict,), "disabled_algorithms")
+    require_kinds("sftp", options, (int, float), "timeout")
+    require_kinds("sftp", options, (bool,), "allow_agent", "look_for_keys", "compress")
     given = {**SFTPFileSystem._get_kwargs_from_urls(url), **options}  # noqa: SLF001
     host, port = host_and_port("sftp", given, 22)
     policy = given.get("host_key_policy") or "reject"

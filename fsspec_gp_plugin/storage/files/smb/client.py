@@ -1,4 +1,6 @@
-"""Files on an SMB share, by smbclient."""
+"""Files on an SMB share, by smbclient. fsspec's SMBFileSystem uses smbclient, too, but has no time limit, shares
+connections in the whole process, can't go on with an upload after a connection broke, and replaces no file by a rename.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,9 @@ import time
 from contextlib import suppress
 from stat import S_ISDIR
 from typing import TYPE_CHECKING, Any
+
+import smbclient
+from smbprotocol.exceptions import SMBOSError
 
 from ...progress import note_sent
 
@@ -20,15 +25,15 @@ _LAST = {" ": "\uf028", ".": "\uf029"}
 _PLAIN = {ord(stored): chr(plain) for plain, stored in _RESERVED.items()} | {
     ord(stored): plain for plain, stored in _LAST.items()
 }
-# Whoever reads or deletes a file meanwhile may do so: a connection that broke can leave it open for a while.
+# Others may read or delete a file meanwhile: a connection that broke can leave it open for a while.
 _SHARED = "rwd"
-# Bytes of a request: one that takes longer than the timeout stands still.
+# Bytes of a request, which fails when it takes longer than the timeout.
 _AT_ONCE = 1 << 20
 # A deleted file keeps its name until the last connection that has it open is gone, our own broken ones among them.
-_LOOKS, _PAUSE = 40, 0.05
+_ATTEMPTS, _PAUSE = 40, 0.05
 _DELETE_PENDING = 0xC0000056
 _NAME_COLLISION = 0xC0000035
-# What servers say that have no second names for files: that they don't know the request, or don't allow it.
+# Answers of servers that have no second names for files: they don't know the request, or don't allow it.
 _NO_LINKS = {0xC0000002, 0xC0000003, 0xC000000D, 0xC0000010, 0xC0000022, 0xC00000BB}
 
 
@@ -41,35 +46,28 @@ class Smb:
         self._share_access = share_access or _SHARED
 
     def create(self, path: str) -> SmbFile:
-        """An empty file, whatever was there."""
+        """Make an empty file, whatever was there, and open it for writing."""
         return SmbFile(self._session, self._unc(path), "wb", self._share_access)
 
     def open(self, path: str) -> SmbFile:
-        """A file that is there already, to be written at any byte."""
+        """Open a file that is there already, to be written at any byte."""
         return SmbFile(self._session, self._unc(path), "r+b", self._share_access)
 
     def size(self, path: str) -> int | None:
-        import smbclient
-
         with self._session.call() as arguments:
             found = smbclient.stat(self._unc(path), **arguments)
         return None if S_ISDIR(found.st_mode) else int(found.st_size)
 
     def rename(self, source: str, target: str) -> None:
-        import smbclient
-
         with self._session.call() as arguments:
             smbclient.replace(self._unc(source), self._unc(target), **arguments)
 
     def rename_if_free(self, source: str, target: str) -> None:
-        """Give a file another name unless something has it: FileExistsError.
+        """Give a file another name. Raises FileExistsError if something has it.
 
-        As a second name first, where the server has such: Samba looks whether a name is free before it renames, and not
-        while it does.
+        The name is made as a second one first, where the server has such: Samba checks whether a name is free before it
+        renames, not while it renames.
         """
-        import smbclient
-        from smbprotocol.exceptions import SMBOSError
-
         ends = self._unc(source), self._unc(target)
         try:
             try:
@@ -88,47 +86,36 @@ class Smb:
         self.remove(source)
 
     def remove(self, path: str) -> None:
-        """Remove a file, and wait a little until its name is gone; SMBOSError where another connection keeps it."""
-        import smbclient
-        from smbprotocol.exceptions import SMBOSError
-
+        """Remove a file and wait a little until its name is gone. Raises SMBOSError if another connection keeps it."""
         unc = self._unc(path)
         with self._session.call() as arguments:
             smbclient.remove(unc, **arguments)
-        for look in range(_LOOKS):
+        for attempt in range(_ATTEMPTS):
             try:
                 with self._session.call() as arguments:
                     smbclient.lstat(unc, **arguments)
             except SMBOSError as error:
                 if error.ntstatus != _DELETE_PENDING:
                     return
-                if look == _LOOKS - 1:
+                if attempt == _ATTEMPTS - 1:
                     raise
             time.sleep(_PAUSE)
 
     def remove_directory(self, path: str) -> None:
-        import smbclient
-
         with self._session.call() as arguments:
             smbclient.rmdir(self._unc(path), **arguments)
 
     def make_directories(self, path: str) -> None:
-        import smbclient
-
         with self._session.call() as arguments:
             smbclient.makedirs(self._unc(path), exist_ok=True, **arguments)
 
     def entries(self, path: str) -> list[tuple[str, int | None]]:
-        import smbclient
-
         with self._session.call() as arguments, smbclient.scandir(self._unc(path), **arguments) as found:
             return [
                 (one.name.translate(_PLAIN), None if one.is_dir() else int(one.smb_info.end_of_file)) for one in found
             ]
 
     def read(self, path: str, start: int, into: memoryview) -> Iterator[int]:
-        import smbclient
-
         with self._session.call() as arguments:
             file = smbclient.open_file(self._unc(path), "rb", 0, share_access=_SHARED, **arguments)
             file.seek(start)
@@ -147,21 +134,18 @@ class Smb:
             _forget(file)
 
     def close(self) -> None:
-        """Close the connection, also under another thread that waits for it; the next call makes a new one."""
-        self._session.drop()
+        self._session.close()
 
     def _unc(self, path: str) -> str:
-        """What smbclient calls a path whose first name is the share."""
+        """The UNC path, as smbclient takes it, of a path whose first name is the share."""
         return "\\".join(["\\", self._session.host, *(_stored(name) for name in path.strip("/").split("/"))])
 
 
 class SmbFile:
-    """A file that is open for writing, at the bytes that it is told."""
+    """A file that is open for writing at any byte."""
 
     def __init__(self, session: SmbSession, path: str, mode: str, share_access: str) -> None:
         """Opens it; `path` is a UNC path."""
-        import smbclient
-
         self._session = session
         self._file: Any = None
         with session.call() as arguments:
@@ -172,7 +156,6 @@ class SmbFile:
             _forget(self._file)
 
     def write(self, data: memoryview, offset: int) -> None:
-        """Write all of the data at a byte. To do it again does no harm."""
         self._file.seek(offset)
         while data:
             with self._session.call():
@@ -181,7 +164,6 @@ class SmbFile:
             data = data[count:]
 
     def close(self) -> None:
-        """Bring it to the server's disk, and close it."""
         try:
             with self._session.call():
                 self._file.flush()
@@ -190,18 +172,17 @@ class SmbFile:
             _forget(self._file)
 
     def cancel(self) -> None:
-        """Make what another thread does with it fail."""
-        self._session.drop()
+        self._session.close()
 
-    def drop(self) -> bool:
-        """End the connection, and with it the file: to close it would have to be waited for."""
-        self._session.drop()
+    def release(self) -> bool:
+        """Close the connection, and with it the file: to close only the file would need waiting."""
+        self._session.close()
         _forget(self._file)
         return True  # it connects again by itself
 
 
 def _forget(file: Any) -> None:
-    """Take a file for closed, as it is with its connection; else it complains when it is collected."""
+    """Mark a file as closed, as its connection is; else it complains when it is collected."""
     file.fd._connected = False  # noqa: SLF001
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from smbprotocol.exceptions import SMBOSError
+
 from ....errors import ConfigError
-from ..tree import TreeDialect, host_and_port, require_kind, require_known
+from ..tree import TreeDialect, host_and_port, require_kinds, require_known
 from .client import Smb
 from .session import SmbSession, SmbTarget
 
@@ -16,14 +18,13 @@ _MISSING = {0xC000000F, 0xC0000034, 0xC000003A}  # no such file, name or path
 
 
 def open_dialect(url: str, options: dict[str, Any], timeout: float) -> SmbDialect:
-    """The dialect for a URL; ConfigError where it and the options can't work. Does not connect."""
+    """The dialect for a URL. Raises ConfigError where URL and options can't work. Does not connect."""
     from fsspec.implementations.smb import SMBFileSystem
 
     require_known("smb", options, SMBFileSystem)
-    for name in ("host", "username", "password", "share_access"):
-        require_kind("smb", options, name, str)
-    require_kind("smb", options, "timeout", int, float)
-    require_kind("smb", options, "encrypt", bool)
+    require_kinds("smb", options, (str,), "host", "username", "password", "share_access")
+    require_kinds("smb", options, (int, float), "timeout")
+    require_kinds("smb", options, (bool,), "encrypt")
     given = {**SMBFileSystem._get_kwargs_from_urls(url), **options}  # noqa: SLF001
     host, port = host_and_port("smb", given, 445)
     if not given.get("path", SMBFileSystem._strip_protocol(url)).strip("/"):  # noqa: SLF001
@@ -61,6 +62,4 @@ class SmbDialect(TreeDialect):
         fs.rename_if_free(working, final)
 
     def is_missing(self, error: Exception) -> bool:
-        from smbprotocol.exceptions import SMBOSError
-
         return isinstance(error, SMBOSError) and error.ntstatus in _MISSING

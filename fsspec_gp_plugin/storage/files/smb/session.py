@@ -1,7 +1,7 @@
-"""One SMB session whose waits all have an end.
+"""One SMB session with a time limit for each call.
 
-smbprotocol waits for answers for ever, and keeps connections for the whole process. Here each call has a time, at whose
-end its connection is shut down, and the connection belongs to one store.
+smbprotocol waits for answers for ever, and keeps connections for the whole process. Here a connection is shut down at
+the time limit of a call, and belongs to one store.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from smbprotocol.connection import Connection
+from smbprotocol.exceptions import SMBOSError, SMBResponseException
+from smbprotocol.session import Session
+
 from ...http.routes import CannotConnectError
 from ...http.watchdog import WATCHDOG
 
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SmbTarget:
-    """Where to log in; None for user and password: as Kerberos knows this process."""
+    """Where to log in. Without user and password, as the user whom Kerberos knows for this process."""
 
     host: str
     port: int = 445
@@ -33,27 +37,25 @@ class SmbTarget:
 
 
 class SmbSession:
-    """A connection that is logged in, made again after it broke. For one thread at a time, except for drop()."""
+    """A connection that is logged in, made again after it broke. For one thread at a time, except for close()."""
 
     def __init__(self, target: SmbTarget) -> None:
         """Connects with the first call."""
         self._target = target
         self.host = target.host
-        # smbclient's own idea of the connections that there are, for this session alone.
+        # smbclient's table of connections, for this session alone.
         self._cache: dict[str, Any] = {}
 
     def __del__(self) -> None:
-        # The server would keep the files open that nobody ended.
-        self.drop()
+        # Or the server would keep files open that nobody closed.
+        self.close()
 
     @contextmanager
     def call(self) -> Iterator[dict[str, Any]]:
-        """Within it, smbclient may be called with these arguments, for requests of a megabyte at the most.
+        """Within it, smbclient may be called with these arguments, for requests of at most a megabyte.
 
-        After an error that is no answer of the server the connection is given up.
+        After an error that is no answer of the server the connection is closed.
         """
-        from smbprotocol.exceptions import SMBOSError, SMBResponseException
-
         target = self._target
         try:
             sock = self._connected()
@@ -72,46 +74,43 @@ class SmbSession:
         except (SMBOSError, SMBResponseException):
             raise
         except OSError as error:
-            # The library closes a socket under its own hands, and trips over what is left of it.
-            self.drop()
+            # The library closes a socket while it uses it, and fails with an error of another kind.
+            self.close()
             if isinstance(error, (ConnectionError, TimeoutError)):
                 raise
             raise ConnectionError(f"the connection broke: {error}") from error
         except BaseException:
-            self.drop()
+            self.close()
             raise
 
-    def drop(self) -> None:
-        """Shut the connection down; may be called from any thread, and what is under way then fails."""
-        for connection in self._taken():
+    def close(self) -> None:
+        """Shut the connection down, which may be called from any thread. Calls that are under way fail."""
+        for connection in self._take_all():
             with suppress(OSError):
                 _socket(connection).shutdown(socket.SHUT_RDWR)
             with suppress(Exception):
                 connection.disconnect(close=False)
 
-    def _taken(self) -> list[Any]:
+    def _take_all(self) -> list[Any]:
         connections = list(self._cache.values())
         self._cache.clear()
         return connections
 
     def _connected(self) -> socket.socket:
         """The socket of a connection on which the user is logged in."""
-        from smbprotocol.connection import Connection
-        from smbprotocol.session import Session
-
         target = self._target
         key = f"{target.host.lower()}:{target.port}"
         connection = self._cache.get(key)
         if connection is not None and connection.transport.connected:
             return _socket(connection)
-        self.drop()
-        # Each a client of its own: a server takes those of one client for channels of one session, and Samba gives them
-        # all to one process, which answers some of many that connect at once never.
+        self.close()
+        # Each connection is a client of its own: a server takes those of one client for channels of one session, and
+        # Samba gives them all to one process, which never answers some of many that connect at once.
         connection = Connection(uuid.uuid4(), target.host, target.port)
         try:
             try:
                 connection.connect(timeout=min(10, max(1, int(target.timeout))))
-            except ValueError as error:  # its word for a connection that was not made
+            except ValueError as error:  # raised for a connection that was not made
                 raise CannotConnectError(str(error)) from error
             sock = _socket(connection)
             WATCHDOG.add(sock, time.monotonic() + target.timeout)
@@ -128,5 +127,5 @@ class SmbSession:
 
 
 def _socket(connection: Any) -> socket.socket:
-    found: socket.socket = connection.transport._sock  # noqa: SLF001 - there is no other way to bound a wait
-    return found
+    sock: socket.socket = connection.transport._sock  # noqa: SLF001 - there is no other way to limit a wait
+    return sock

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _LONGEST_CONNECT = 10.0
 _LARGEST_PAGE = 64 << 20
-# Of each place in the text at the most one of these begins, and none goes beyond the next tag or quotation mark: the
-# pattern that fsspec has for it takes time by the cube of the blanks after "<a".
+# At most one match begins at each place of the text, and none goes beyond the next tag or quotation mark: the time that
+# fsspec's pattern takes grows with the cube of the blanks after "<a".
 _TAG = re.compile(r"<a(\s[^<>]*)", re.IGNORECASE)
 _TARGET = re.compile(r"""\shref=["']([^"']+)""", re.IGNORECASE)
 _ADDRESS = re.compile(r"https?://[-a-zA-Z0-9@:%_+.~#?&/=]+")
@@ -40,8 +40,8 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> HttpDiale
 
 
 class HttpDialect(ReadOnlyDialect, TreeDialect):
-    """Files on a web server. fsspec's own reads take a whole file into memory where a server sends no ranges, and
-    its sizes take a connection that breaks for a file that is not there.
+    """Files on a web server, by the aiohttp session of fsspec's HTTPFileSystem. fsspec's own reads take a whole file
+    into memory where a server sends no ranges, and take a connection that breaks for a missing file.
     """
 
     parallel_reads = True
@@ -55,9 +55,9 @@ class HttpDialect(ReadOnlyDialect, TreeDialect):
                 sync(fs.loop, session.close, timeout=1)
 
     def size(self, fs: Any, path: str) -> int:
-        return self.look(fs, path)[0]
+        return self.size_and_version(fs, path)[0]
 
-    def look(self, fs: Any, path: str) -> tuple[int, str | None]:
+    def size_and_version(self, fs: Any, path: str) -> tuple[int, str | None]:
         from fsspec.asyn import sync
 
         found: tuple[int, str | None] = sync(fs.loop, self._look, fs, path)
@@ -72,7 +72,7 @@ class HttpDialect(ReadOnlyDialect, TreeDialect):
             return []
         itself = path.strip("/")
         return [
-            (name, None if name.endswith("/") else self._told_size(fs, name, {}))
+            (name, None if name.endswith("/") else self._listed_size(fs, name, {}))
             for name in sorted(names)
             if name.strip("/") != itself
         ]
@@ -100,7 +100,7 @@ class HttpDialect(ReadOnlyDialect, TreeDialect):
             raise error
 
     async def _look(self, fs: Any, path: str) -> tuple[int, str | None]:
-        # What is packed on its way has another length.
+        # An encoded answer has another length.
         session = await fs.set_session()
         async with session.head(
             path, allow_redirects=True, **self._keywords(fs, {"Accept-Encoding": "identity"})
@@ -153,7 +153,7 @@ def _require_success(path: str, answer: Any) -> None:
 
 
 def names_below(url: str, text: str, *, simple: bool) -> set[str]:
-    """The addresses below that of a page to which it leads. `simple`: also where no link stands around one."""
+    """The addresses below that of a page to which it links. `simple`: also addresses in its text."""
     links = [target[1] for tag in _TAG.finditer(text) if (target := _TARGET.search(tag[1]))]
     if simple:
         links += _ADDRESS.findall(text)

@@ -1,6 +1,5 @@
-"""Files on a WebDAV server, by the HTTP client of webdav4's filesystem, with all of its options.
-
-webdav4's own file objects keep a whole upload on the local disk, and may send it after an error too.
+"""Files on a WebDAV server, by the HTTP client of webdav4's fsspec filesystem, with all of its options. webdav4's own
+file objects keep a whole upload on the local disk, and may send it after an error, too.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.etree.ElementTree import ParseError
+
+from webdav4.client import ResourceAlreadyExists, parse_multistatus_response
 
 from ....errors import StorageError, Unreachable
 from ...http.ranges import opaque, require_range
@@ -34,7 +35,7 @@ class Webdav:
         self._client = fs.client
         self._made: set[str] = set()
 
-    def look(self, path: str) -> tuple[int, str | None] | None:
+    def stat(self, path: str) -> tuple[int, str | None] | None:
         """Bytes and ETag of a file, None of a directory."""
         found = self._found(path, {"Depth": "0"})
         properties = next(iter(found.values())).properties
@@ -53,19 +54,17 @@ class Webdav:
         ]
 
     def _found(self, path: str, headers: dict[str, str], **options: bool) -> dict[str, Any]:
-        """What the server tells of a file or a directory, which is among it, and of what is in it."""
+        """Properties of a file or a directory, and of its entries, by their path."""
         try:
-            found = self._asked(path, headers, options)
-        except (AssertionError, KeyError, ValueError, ParseError):  # it tells nothing, or is no XML
+            found = self._propfind(path, headers, options)
+        except (AssertionError, KeyError, ValueError, ParseError):  # without what is needed, or no XML
             found = {}
         if not found:
             raise Unreachable(f"can't look at {path}: the answer is not the server's; check `base_url` and the proxy")
         return found
 
-    def _asked(self, path: str, headers: dict[str, str], options: dict[str, bool]) -> dict[str, Any]:
-        # As webdav4's propfind(), with a look at the answer before webdav4 has one.
-        from webdav4.client import parse_multistatus_response
-
+    def _propfind(self, path: str, headers: dict[str, str], options: dict[str, bool]) -> dict[str, Any]:
+        # This is webdav4's propfind(), with a check of the answer before webdav4 parses it.
         client = self._client
         answer = client.with_retry(
             lambda: client._request("PROPFIND", quote(path), headers=headers, **options)  # noqa: SLF001
@@ -75,11 +74,17 @@ class Webdav:
         return found
 
     def put(self, path: str, data: memoryview) -> None:
-        """Store a whole file."""
-        self._client.request("PUT", quote(path), content=bytes(data))
+        """Store a whole file. Raises FileNotFoundError where its directory is missing."""
+        try:
+            self._client.request("PUT", quote(path), content=bytes(data))
+        except Exception as error:
+            if getattr(error, "status_code", 0) in (404, 409):
+                self._made.clear()  # other hosts have removed it
+                raise FileNotFoundError(path) from error
+            raise
 
     def upload(self, path: str) -> ChunkedUpload:
-        """Store a file whose size is not known yet."""
+        """Begin to store a file whose size is unknown."""
         return ChunkedUpload(lambda body: self._client.request("PUT", quote(path), content=body))
 
     def rename(self, source: str, target: str) -> None:
@@ -92,8 +97,6 @@ class Webdav:
         """Do nothing: DELETE removes a directory with all that is in it, also what another host has just put there."""
 
     def make_directories(self, path: str) -> None:
-        from webdav4.client import ResourceAlreadyExists
-
         names = path.strip("/").split("/")
         for count in range(1, len(names) + 1):
             folder = "/".join(names[:count])
@@ -102,20 +105,16 @@ class Webdav:
                     self._client.mkdir(quote(folder))
                 self._made.add(folder)
 
-    def forget_directories(self) -> None:
-        """Others may have removed what this one has made."""
-        self._made.clear()
-
     def read(self, path: str, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
-        """Fill the buffer from a byte on, from a file that is as it was looked at; yields how many came."""
+        """Fill the buffer from a byte on, from the file that `info` describes; yields how many came."""
         end = start + len(into)
         headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
         filled = 0
         with self._client.http.stream("GET", self._client.join_url(quote(path)), headers=headers) as answer:
             answer.raise_for_status()
-            version, told = info.version, answer.headers.get("etag")
-            if version and told and opaque(told) != opaque(version) and self.look(path) == (info.size, version):
-                version = None  # of files it tells other ETags than with them
+            version, etag = info.version, answer.headers.get("etag")
+            if version and etag and opaque(etag) != opaque(version) and self.stat(path) == (info.size, version):
+                version = None  # PROPFIND gives other ETags than GET
             require_range(path, answer.headers, (start, end), info.size, version)
             for piece in answer.iter_raw(_RANGE_LIMIT):
                 count = min(len(piece), len(into) - filled)
@@ -132,7 +131,10 @@ class Webdav:
 
 
 class ChunkedUpload:
-    """Feeds a request, made by a thread of its own, with data as it is handed over."""
+    """One upload whose size is unknown before its end: a single PUT in chunks, by a thread of its own.
+
+    WebDAV has no parts, so sent data can't be sent again: a connection that breaks ends the upload.
+    """
 
     def __init__(self, request: Callable[[Iterator[bytes]], Any]) -> None:
         """`request` makes the request with a body that is read to its end, and raises when it fails."""
@@ -140,33 +142,33 @@ class ChunkedUpload:
         self._taken = threading.Semaphore(0)
         self._ended = threading.Event()
         self._error: BaseException | None = None
-        self._given_up = False
+        self._aborted = False
         self._request = request
         self._thread = threading.Thread(target=self._work, name="webdav-upload", daemon=True)
         self._thread.start()
 
     def write(self, data: memoryview) -> None:
-        """Hand data over; returns when it is sent, or raises the request's error."""
+        """Send data; returns when it is sent, or raises the request's error."""
         self._raise()
         for at in range(0, len(data), _PIECE):
             self._pieces.put(data[at : at + _PIECE])
-            # The piece before the next one is asked for may still be read from the caller's buffer.
+            # Until the request takes the next piece, it may still read from the caller's buffer.
             self._taken.acquire()
             self._raise()
             note_sent(min(_PIECE, len(data) - at))
 
     def end(self) -> None:
-        """The data is complete; returns when the server has it, or raises the request's error."""
+        """End the data; returns when the server has all of it, or raises the request's error."""
         self._raise()
         self._pieces.put(None)
         self._ended.wait()
         self._raise(ended=True)
 
-    def give_up(self, wait: float = 0.0) -> None:
-        """Break the request off: it fails when it asks for more. Waits for that for `wait` seconds at the most."""
-        self._given_up = True
+    def abort(self, wait: float = 0.0) -> None:
+        """Break the request off: it fails when it takes more data. Waits for that for `wait` seconds at most."""
+        self._aborted = True
         if not self._ended.is_set():
-            with suppress(queue.Full):  # then it finds out by what it gets next
+            with suppress(queue.Full):  # then the request notices with its next piece
                 self._pieces.put_nowait(None)
             self._taken.release()  # write() need not wait for a request that stands still
         if wait:
@@ -175,7 +177,7 @@ class ChunkedUpload:
     def _raise(self, *, ended: bool = False) -> None:
         if self._error is not None:
             raise self._error
-        if self._given_up:
+        if self._aborted:
             raise StorageError("aborted")
         if self._ended.is_set() and not ended:
             raise StorageError("the server answered before it had all of the data")
@@ -190,9 +192,9 @@ class ChunkedUpload:
             self._taken.release()
 
     def _body(self) -> Iterator[bytes]:
-        while (piece := self._pieces.get()) is not None and not self._given_up:
+        while (piece := self._pieces.get()) is not None and not self._aborted:
             data = bytes(piece)
             self._taken.release()
             yield data
-        if self._given_up:
+        if self._aborted:
             raise StorageError("aborted")

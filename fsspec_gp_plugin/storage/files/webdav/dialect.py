@@ -1,4 +1,4 @@
-"""WebDAV: a file is one request, sent in chunks while it comes. What was sent can't be sent again, so a connection that
+"""WebDAV: a file is one request, sent in chunks while data comes. Sent data can't be sent again, so a connection that
 breaks after the first part ends the upload.
 """
 
@@ -9,9 +9,12 @@ import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from webdav4.client import ResourceNotFound
+from webdav4.fsspec import WebdavFileSystem
+
 from ....errors import ConfigError, StorageError
 from ...contract import Way
-from ..tree import TreeDialect, require_kind, require_known
+from ..tree import TreeDialect, require_kinds, require_known
 from .client import Webdav
 
 if TYPE_CHECKING:
@@ -21,32 +24,20 @@ if TYPE_CHECKING:
     from ..output import Output
     from .client import ChunkedUpload
 
-# What webdav4 hands to its HTTP client.
+# Options that webdav4 passes to its HTTP client.
 _OF_CLIENT = (
-    "headers",
-    "cookies",
-    "verify",
-    "cert",
-    "proxies",
-    "proxy",
-    "timeout",
-    "max_redirects",
-    "trust_env",
-    "retry",
-)
+    "headers", "cookies", "verify", "cert", "proxies", "proxy", "timeout", "max_redirects", "trust_env", "retry",
+)  # fmt: skip
 
 
 def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebdavDialect:
-    """The dialect for a URL; ConfigError where it and the options can't work. Does not connect."""
-    from webdav4.fsspec import WebdavFileSystem
-
+    """The dialect for a URL. Raises ConfigError where URL and options can't work. Does not connect."""
     del url  # a path below base_url
     require_known("webdav", options, WebdavFileSystem, "chunk_size", "http2", "limits", *_OF_CLIENT)
-    for name in ("base_url", "proxy"):
-        require_kind("webdav", options, name, str)
-    require_kind("webdav", options, "auth", list)
-    require_kind("webdav", options, "verify", bool, str)
-    require_kind("webdav", options, "timeout", int, float)
+    require_kinds("webdav", options, (str,), "base_url", "proxy")
+    require_kinds("webdav", options, (list,), "auth")
+    require_kinds("webdav", options, (bool, str), "verify")
+    require_kinds("webdav", options, (int, float), "timeout")
     base = options.get("base_url")
     if not base or urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).hostname:
         raise ConfigError("storage_options: webdav:// needs base_url, such as https://HOST/remote.php/dav/files/USER")
@@ -70,47 +61,41 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebdavDia
 
 
 def _trusting(authorities: str) -> ssl.SSLContext:
-    """What httpx is to be given instead of a path, beside which it takes no `cert`."""
+    """A context for httpx instead of a path, with which httpx would take no `cert`."""
     if os.path.isdir(authorities):
         return ssl.create_default_context(capath=authorities)
     return ssl.create_default_context(cafile=authorities)
 
 
-# So long at the most a request that is broken off keeps its connection.
+# Seconds that a broken-off request may keep its connection.
 _BROKEN_SECONDS = 0.5
-# Its constructor hands them to the HTTP client, which does not know them.
+# webdav4 passes these to the HTTP client, which does not know them.
 _FOR_FSSPEC = ("skip_instance_cache", "use_listings_cache", "listings_expiry_time", "max_paths", "asynchronous")
 
 
 class WebdavDialect(TreeDialect):
     """Files on a WebDAV server.
 
-    It can't create: servers look whether a name is free before they move a file there, and not while they do.
+    It can't create: servers check whether a name is free before they move a file there, not while they move it.
     """
 
     resumes = True  # while only the first part was sent
     positional = True
-    creates_late = True
+    may_appear_later = True
 
     def create(self, fs: Webdav, path: str) -> Output:
-        try:
-            fs.put(path, memoryview(b""))
-        except Exception as error:
-            if getattr(error, "status_code", 0) in (404, 409):  # there is no such directory, or no longer
-                fs.forget_directories()
-                raise FileNotFoundError(path) from error
-            raise
+        fs.put(path, memoryview(b""))
         return _Output(fs, path)
 
     def resume(self, fs: Webdav, path: str) -> Output:
         return _Output(fs, path)
 
     def size(self, fs: Webdav, path: str) -> int:
-        return self.look(fs, path)[0]
+        return self.size_and_version(fs, path)[0]
 
-    def look(self, fs: Webdav, path: str) -> tuple[int, str | None]:
+    def size_and_version(self, fs: Webdav, path: str) -> tuple[int, str | None]:
         with self.missing(path):
-            found = fs.look(path)
+            found = fs.stat(path)
         if found is None:
             raise FileNotFoundError(f"{path} is not a file")
         return found
@@ -119,8 +104,6 @@ class WebdavDialect(TreeDialect):
         yield from fs.read(path, info, start, into)
 
     def is_missing(self, error: Exception) -> bool:
-        from webdav4.client import ResourceNotFound
-
         return isinstance(error, ResourceNotFound)
 
 
@@ -145,9 +128,9 @@ class _Output:
 
     def cancel(self) -> None:
         if self._upload is not None:
-            self._upload.give_up()
+            self._upload.abort()
 
-    def drop(self) -> bool:
+    def release(self) -> bool:
         if self._upload is not None:
-            self._upload.give_up(wait=_BROKEN_SECONDS)
+            self._upload.abort(wait=_BROKEN_SECONDS)
         return True

@@ -1,8 +1,7 @@
 # ruff: noqa: SLF001 - data_proxy is applied by a method of fsspec's own
-"""WebHDFS: the name node is asked by the session of fsspec's filesystem, with its authentication; the bytes go to and
-come from the data nodes by our own connections.
-
-fsspec's requests have no limit of time, and it doesn't look at what a data node answers.
+"""WebHDFS: requests to the name node use the session of fsspec's filesystem, with its authentication. Bytes go to the
+data nodes and come from them by connections of our own: fsspec's requests have no time limit, and fsspec doesn't check
+the answers of data nodes.
 """
 
 from __future__ import annotations
@@ -10,6 +9,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
+
+import certifi
+import requests
 
 from ....errors import Unreachable
 from ...http.cancellation import Cancellation
@@ -23,50 +25,50 @@ if TYPE_CHECKING:
 
 _LONGEST_CONNECT = 10.0
 _LARGEST_MESSAGE = 64 << 10
-# A directory comes in one piece: of three million files.
+# A directory comes in one answer: this is one of three million files.
 _LARGEST_LISTING = 1 << 30
 _BINARY = {"Content-Type": "application/octet-stream"}
 
 
 class HdfsError(Exception):
-    """What a node answered instead of doing as it was asked."""
+    """The error that a node answered."""
 
     def __init__(self, status: int, name: str, message: str) -> None:
-        """`name` is that of the remote exception, or ""."""
+        """`name`: the class of the remote exception, or ""."""
         super().__init__(message)
         self.status_code = status
         self.error_code = name or None
 
 
 class WebHdfs:
-    """Files of an HDFS. For one thread at a time, except for cancel() and close()."""
+    """Files of an HDFS. For one thread at a time, except for close()."""
 
     def __init__(self, fs: Any, timeout: float, creation: dict[str, str]) -> None:
-        """`fs` is fsspec's filesystem, `creation` what files are made with, such as their replication."""
+        """`fs` is fsspec's filesystem; `creation`: properties of new files, such as their replication."""
         self._fs = fs
         self._timeout = timeout
         self._creation = creation
         self._transport = Transport(self._network())
         self._cancellation = Cancellation()
         # The file whose size was asked for last, and what it was.
-        self.seen: tuple[str, int] | None = None
+        self.last_size: tuple[str, int] | None = None
 
     def size(self, path: str) -> int | None:
         """Bytes of a file that nobody writes to, None of a directory."""
-        status = _told(self._ask("GET", "GETFILESTATUS", path), "FileStatus")
+        status = _in_answer(self._request("GET", "GETFILESTATUS", path), "FileStatus")
         if status["type"] == "DIRECTORY":
             return None
         size = int(status["length"])
-        self.seen = (path, size)
+        self.last_size = (path, size)
         return size
 
     def entries(self, path: str) -> list[tuple[str, int | None]]:
-        statuses = _told(self._ask("GET", "LISTSTATUS", path), "FileStatuses", "FileStatus")
+        statuses = _in_answer(self._request("GET", "LISTSTATUS", path), "FileStatuses", "FileStatus")
         names = ((one["pathSuffix"], one) for one in statuses)  # "" where the path is that of a file
         return [(name, None if one["type"] == "DIRECTORY" else int(one["length"])) for name, one in names if name]
 
     def make_directories(self, path: str) -> None:
-        if not _told(self._ask("PUT", "MKDIRS", path), "boolean"):
+        if not _in_answer(self._request("PUT", "MKDIRS", path), "boolean"):
             raise HdfsError(200, "ParentNotDirectoryException", f"{path} can't be made")
 
     def create(self, path: str) -> None:
@@ -79,19 +81,19 @@ class WebHdfs:
         self._send("POST", "APPEND", path, data)
 
     def rename(self, source: str, target: str) -> None:
-        answer = self._ask("PUT", "RENAME", source, destination=target, renameoptions="OVERWRITE")
+        answer = self._request("PUT", "RENAME", source, destination=target, renameoptions="OVERWRITE")
         body = _read(answer, _LARGEST_MESSAGE)
         if body and not _in_json(body, "boolean"):
-            # HttpFS knows no options: there it must go first.
+            # HttpFS knows no options: there the target must be removed first.
             self._delete(target)
-            if not _told(self._ask("PUT", "RENAME", source, destination=target), "boolean"):
+            if not _in_answer(self._request("PUT", "RENAME", source, destination=target), "boolean"):
                 raise HdfsError(200, "", f"{source} can't be renamed")
 
     def rename_if_free(self, source: str, target: str) -> bool:
-        """Give a file another name unless something has it; tells whether it was free."""
-        if _told(self._ask("PUT", "RENAME", source, destination=target), "boolean"):
+        """Give a file another name unless something has it; returns whether it was free."""
+        if _in_answer(self._request("PUT", "RENAME", source, destination=target), "boolean"):
             return True
-        # It says no more than that it did nothing.
+        # The answer shows no more than that nothing was done.
         try:
             self.size(target)
         except HdfsError as error:
@@ -107,22 +109,19 @@ class WebHdfs:
         self._delete(path)
 
     def _delete(self, path: str) -> bool:
-        return bool(_told(self._ask("DELETE", "DELETE", path, recursive="false"), "boolean"))
-
-    def cancel(self) -> None:
-        self._cancellation.cancel()
+        return bool(_in_answer(self._request("DELETE", "DELETE", path, recursive="false"), "boolean"))
 
     @property
-    def cancelled(self) -> bool:
+    def is_closed(self) -> bool:
         return self._cancellation.cancelled
 
     def close(self) -> None:
-        self.cancel()
+        self._cancellation.cancel()
         self._transport.forget()
         self._fs.session.close()
 
     def read(self, path: str, start: int, into: memoryview) -> Iterator[int]:
-        answer = self._ask("GET", "OPEN", path, offset=str(start), length=str(len(into)))
+        answer = self._request("GET", "OPEN", path, offset=str(start), length=str(len(into)))
         filled = 0
         try:
             location = answer.headers.get("Location")
@@ -150,11 +149,11 @@ class WebHdfs:
             answer.end()
 
     def _send(self, method: str, operation: str, path: str, data: memoryview, **parameters: str) -> None:
-        asked = self._ask(method, operation, path, **parameters)
-        _read(asked, _LARGEST_MESSAGE)  # so that its connection is free
-        location = asked.headers.get("Location")
+        redirect = self._request(method, operation, path, **parameters)
+        _read(redirect, _LARGEST_MESSAGE)  # so that its connection is free
+        location = redirect.headers.get("Location")
         if not location:
-            raise HdfsError(asked.status_code, "", "the name node names no data node")
+            raise HdfsError(redirect.status_code, "", "the name node names no data node")
         url = self._fs._apply_proxy(location)
         answer = self._transport.exchange(
             method, url, {**_BINARY, **self._headers(url)}, data, cancellation=self._cancellation
@@ -164,8 +163,8 @@ class WebHdfs:
         finally:
             answer.end()
 
-    def _ask(self, method: str, operation: str, path: str, **parameters: str) -> Any:
-        """The name node's answer, which may be to go elsewhere."""
+    def _request(self, method: str, operation: str, path: str, **parameters: str) -> Any:
+        """Send a request to the name node; its answer may be a redirect."""
         fs = self._fs
         answer = fs.session.request(
             method,
@@ -180,9 +179,7 @@ class WebHdfs:
         return answer
 
     def _headers(self, url: str) -> dict[str, str]:
-        """A gateway such as HttpFS or Knox sends to itself, and wants to know who it is; a data node has its token."""
-        import requests
-
+        """Authentication for a gateway such as HttpFS or Knox, which redirects to itself. A data node has a token."""
         fs = self._fs
         if urlsplit(url).netloc != urlsplit(fs._apply_proxy(fs.url)).netloc:
             return {}
@@ -190,9 +187,6 @@ class WebHdfs:
         return {name: prepared.headers[name] for name in ("Cookie", "Authorization") if name in prepared.headers}
 
     def _network(self) -> Network:
-        import certifi
-        import requests
-
         session = self._fs.session
         settings = session.merge_environment_settings(self._fs.url, {}, None, None, None)
 
@@ -225,8 +219,8 @@ def _require_success(answer: Answer) -> None:
 
 
 def _read(answer: Any, most: int) -> bytes:
-    """The body of an answer; of a longer one than that its beginning. requests would look through all of it for what
-    encoding it may have, which takes minutes for what has none.
+    """The body of an answer, but at most so many bytes. requests' own would guess the encoding from the whole of it,
+    which takes minutes for random bytes.
     """
     body = bytearray()
     for piece in answer.iter_content(1 << 16):
@@ -237,24 +231,24 @@ def _read(answer: Any, most: int) -> bytes:
     return bytes(body[:most])
 
 
-def _told(answer: Any, *names: str) -> Any:
-    """What stands below these names in the answer's JSON."""
+def _in_answer(answer: Any, *names: str) -> Any:
+    """The value below these names in the answer's JSON."""
     return _in_json(_read(answer, _LARGEST_LISTING), *names)
 
 
 def _in_json(body: bytes, *names: str) -> Any:
     try:
-        found = json.loads(body)
+        value = json.loads(body)
         for name in names:
-            found = found[name]
+            value = value[name]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Unreachable("the answer is not the name node's; check `host`, `port` and the proxy") from None
-    return found
+    return value
 
 
 def _remote(status: int, text: str) -> HdfsError:
     try:
-        said = json.loads(text)["RemoteException"]
-        return HdfsError(status, said["exception"], said["message"].splitlines()[0])
+        remote = json.loads(text)["RemoteException"]
+        return HdfsError(status, remote["exception"], remote["message"].splitlines()[0])
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return HdfsError(status, "", f"HTTP status {status}")

@@ -1,7 +1,7 @@
 """WebHDFS: a file is created empty, and each part appended by a request of its own.
 
-After a connection broke, HDFS keeps the file for the one who is gone until it has seen so. Until then appends are
-refused, and the file's size is not final.
+After a connection broke, HDFS keeps the file locked for the client that is gone until it notices that. Until then HDFS
+refuses to append, and the file's size is not final.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from ....errors import ConfigError, Unreachable
 from ...contract import Way
 from ..output import AppendOutput
-from ..tree import TreeDialect, host_and_port, require_kind, require_known
+from ..tree import TreeDialect, host_and_port, require_kinds, require_known
 from .client import HdfsError, WebHdfs
 
 if TYPE_CHECKING:
     from ..output import Output
 
-# WebHDFS' names for what a file is made with, and fsspec's.
+# Options for new files, and WebHDFS' names for them.
 _CREATION = {
     "replication": "replication",
     "blocksize": "blocksize",
@@ -27,21 +27,17 @@ _CREATION = {
 
 
 def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebHdfsDialect:
-    """The dialect for a URL; ConfigError where it and the options can't work. Does not connect."""
+    """The dialect for a URL. Raises ConfigError where URL and options can't work. Does not connect."""
     from fsspec.implementations.webhdfs import WebHDFS
 
     require_known("webhdfs", options, WebHDFS, *_CREATION, "timeout")
-    for name in ("host", "token", "user", "password", "proxy_to"):
-        require_kind("webhdfs", options, name, str)
-    for name in ("kerberos", "use_https"):
-        require_kind("webhdfs", options, name, bool)
-    for name in ("kerb_kwargs", "data_proxy"):
-        require_kind("webhdfs", options, name, dict)
-    require_kind("webhdfs", options, "session_verify", bool, str)
-    require_kind("webhdfs", options, "session_cert", str, list)
-    require_kind("webhdfs", options, "timeout", int, float)
-    for name in _CREATION:
-        require_kind("webhdfs", options, name, int, str)
+    require_kinds("webhdfs", options, (str,), "host", "token", "user", "password", "proxy_to")
+    require_kinds("webhdfs", options, (bool,), "kerberos", "use_https")
+    require_kinds("webhdfs", options, (dict,), "kerb_kwargs", "data_proxy")
+    require_kinds("webhdfs", options, (bool, str), "session_verify")
+    require_kinds("webhdfs", options, (str, list), "session_cert")
+    require_kinds("webhdfs", options, (int, float), "timeout")
+    require_kinds("webhdfs", options, (int, str), *_CREATION)
     given = {**WebHDFS._get_kwargs_from_urls(url), **options}  # noqa: SLF001
     host, port = host_and_port("webhdfs", given, 9870)
     creation = {_CREATION[name]: str(given.pop(name)) for name in _CREATION if given.get(name) is not None}
@@ -74,8 +70,8 @@ class WebHdfsDialect(TreeDialect):
         return AppendOutput(fs, path)
 
     def resume(self, fs: WebHdfs, path: str) -> Output:
-        before = fs.seen
-        # Refused while another has it; and when it succeeds, nobody adds to it any more.
+        before = fs.last_size
+        # HDFS refuses this while another client has the file; when it succeeds, nobody else adds to it any more.
         fs.append(path, memoryview(b""), 0)
         if (path, fs.size(path)) != before:
             raise Unreachable(f"the cluster was still busy with {path}")
