@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .. import keys
 from ..backups.backup_deletion import delete_all
-from ..config.units import format_size
+from ..config.values import format_size
 from ..errors import LocalFileError, NotFound, UsageError
 from ..integrity.manifest import is_object_name
 from ..redaction import in_one_line

@@ -12,7 +12,7 @@ from .. import keys
 from ..backups.backup_deletion import abort_unfinished, delete_all
 from ..backups.parallel import parse_shard
 from ..backups.replica_checks import check_targets_differ, copy_claim, objects_to_copy, require_same_claim
-from ..config.units import format_size
+from ..config.values import format_size
 from ..errors import NotFound, StorageError, Unreachable
 from ..integrity import listings, marks
 from ..integrity.claim import is_claim
