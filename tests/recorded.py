@@ -21,7 +21,7 @@ CHAIN = ("leaf_partition_data_full", "incremental_1", "incremental_2_nothing_cha
 
 @dataclass(frozen=True)
 class Recorded:
-    """One backup. `written`: gpbackup's record and table of contents, by their names; `names`: all objects."""
+    """One backup. `written`: gpbackup's config file and table of contents, by their names; `names`: all objects."""
 
     timestamp: str
     written: dict[str, bytes]

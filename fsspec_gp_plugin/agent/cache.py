@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..backups.renewal import renewal
+from ..backups.from_config import renewal
 from ..config.encryption import key_file
 from ..config.loading import Config, parse_config, read_config
 from ..protocol.targets import Resources

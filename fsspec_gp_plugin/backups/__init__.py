@@ -1,1 +1,1 @@
-"""A backup as a whole at its target: what is there, whether the target is fit for it, and its deletion."""
+"""Handles whole backups at a target: lists, checks, claims and deletes them, and probes the target."""

@@ -1,4 +1,4 @@
-"""A backup's manifests at its target, made a catalog on this host."""
+"""Makes a catalog on this host from a backup's manifests at its target."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, NotFound
-from ..integrity import claim, host_mark, manifest
+from ..integrity import claim, manifest, marks
 from ..integrity.claim import BadClaim
 from ..keys import backup_prefix
 from ..storage.reading import pieces
-from .claims import read_claim
+from .claim_reading import read_claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from ..integrity.merging import Manifest
     from ..storage.contract import ObjectInfo, Store
 
-# Of one backup, one a host and attempt.
+# Of one backup: each host writes one manifest for each attempt.
 _MOST_MANIFESTS = 10_000
 _MOST_CLAIMS = 4
 # As many manifests, marks, and a few other small objects.
-_MOST_NOTES = 3 * _MOST_MANIFESTS
+_MOST_OBJECTS = 3 * _MOST_MANIFESTS
 
 
 @dataclass
-class Notes:
+class PluginObjects:
     """What hosts have left beside one backup: its claims and manifests, by key, and the host and id of each mark."""
 
     claims: list[ObjectInfo] = field(default_factory=list)
@@ -36,49 +36,52 @@ class Notes:
     marks: list[tuple[str, str]] = field(default_factory=list)
 
 
-def find_notes(store: Store, timestamp: str) -> Notes:
-    """Those of one backup, by one listing; BadManifest where there are more than can be."""
+def find_plugin_objects(store: Store, timestamp: str) -> PluginObjects:
+    """List what hosts have left beside one backup. Raises BadManifest if there are more manifests than possible."""
     prefix = backup_prefix(timestamp)
-    found = Notes()
-    for info in sorted(islice(store.find(prefix + manifest.FOLDER), _MOST_NOTES + 1), key=lambda info: info.key):
+    found = PluginObjects()
+    for info in sorted(islice(store.find(prefix + manifest.FOLDER), _MOST_OBJECTS + 1), key=lambda info: info.key):
         name = info.key[len(prefix) :]
         if manifest.is_manifest(name):
             found.manifests.append(info)
         elif claim.is_claim(name):
             found.claims.append(info)
-        elif (marked := host_mark.read(name)) is not None:
-            found.marks.append(marked)
-    limited(found.manifests, timestamp)
+        elif (mark := marks.parse_host_mark(name)) is not None:
+            found.marks.append(mark)
+    sort_manifests(found.manifests, timestamp)
     return found
 
 
-def limited(found: list[ObjectInfo], timestamp: str) -> list[ObjectInfo]:
-    """The manifests of a backup, by key; BadManifest where there are more than can be."""
-    if len(found) > _MOST_MANIFESTS:
+def sort_manifests(manifests: list[ObjectInfo], timestamp: str) -> list[ObjectInfo]:
+    """The manifests of a backup, sorted by key. Raises BadManifest if there are more than possible."""
+    if len(manifests) > _MOST_MANIFESTS:
         folder = backup_prefix(timestamp) + manifest.FOLDER
         raise manifest.BadManifest(f"{folder} holds more than {_MOST_MANIFESTS:,} manifests")
-    return sorted(found, key=lambda info: info.key)
+    return sorted(manifests, key=lambda info: info.key)
 
 
-def token_of(store: Store, claims: Sequence[ObjectInfo]) -> str:
-    """The token of a backup's claim; "" where there is none, or of two runs, or it can't be read."""
+def read_token(store: Store, claims: Sequence[ObjectInfo]) -> str:
+    """The token of a backup's claim. "" if there is none, if two runs have claimed the backup, or it can't be read."""
     try:
-        # A claim that was made by best effort lies there twice.
+        # A claim that was made by best effort is there twice.
         tokens = {read_claim(store, info.key).token for info in claims[:_MOST_CLAIMS]}
     except (AccessDenied, BadClaim, NotFound):
         return ""
     return tokens.pop() if len(tokens) == 1 else ""
 
 
-def build(catalog: Catalog, store: Store, timestamp: str, manifests: Sequence[ObjectInfo], token: str = "") -> int:
-    """Make a catalog of them, unless it was made of just these; returns the number of objects in it. `token`: that of
-    the backup's claim, "" where it isn't known. BadManifest where they disagree or one belongs to another run.
+def build_catalog(
+    catalog: Catalog, store: Store, timestamp: str, manifests: Sequence[ObjectInfo], token: str = ""
+) -> int:
+    """Make a catalog of manifests, unless it was already made of the same ones. Returns the number of objects in it.
+    `token`: that of the backup's claim, "" if it is unknown. Raises BadManifest if manifests disagree, or one belongs
+    to another run.
     """
 
-    def said() -> Iterator[Manifest]:
+    def read_all() -> Iterator[Manifest]:
         budget = manifest.Budget()
         for info in manifests:
-            yield info.key, manifest.decoded(info.key, timestamp, pieces(store, info), budget)
+            yield info.key, manifest.decode(info.key, timestamp, pieces(store, info), budget)
 
     source = [token, *(f"{info.key} {info.size} {info.version}" for info in manifests)]
-    return catalog.build("\n".join(source), said, token)
+    return catalog.build("\n".join(source), read_all, token)

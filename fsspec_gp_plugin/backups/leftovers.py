@@ -1,4 +1,4 @@
-"""What backups that did not come to their end have left at a target."""
+"""Finds and removes what unfinished and failed backups have left at a target."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import LocalFileError, PluginError, StorageError, Unreachable
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, timestamp_of
-from .deletion import delete_backup
-from .ownership import clusters_of, require_ended
-from .parallel import each
-from .plans import plans_of
+from .backup_deletion import delete_backup
+from .ownership import read_clusters, require_ended
+from .parallel import run_each
+from .restore_plans import read_plans
 from .survey import Backup, survey
 
 if TYPE_CHECKING:
@@ -29,19 +29,18 @@ BACKUP, UPLOADS, WORKING_FILES = "backup", "uploads", "working files"
 _LEFT = ("incomplete", "failed")
 _EXACT_SECONDS = 2.0
 _UPLOADS_AT_ONCE = 8
-# Commands that gpbackup has started may outlive it by the time for which they wait for a store.
+# Commands that gpbackup has started may outlive it for as long as they wait for a store.
 _ENDING_SECONDS = 600.0
 
 
 @dataclass
 class Leftover:
-    """One thing to be removed, and whether it may be.
+    """Something that an unfinished or failed backup has left, and whether it may be removed.
 
-    `what` is BACKUP, UPLOADS or WORKING_FILES below `prefix`; `state` is that of a backup; `count` is how many objects,
-    `size` their bytes, as far as told. `started`: when the latest was begun or written, in seconds since 1970, or
-    None where nothing tells. `has_ended`: whether gpbackup has written its report, which it does last. `stays`: why it
-    is not to be removed, "" where it is. `cluster`: whose it is, "" where nothing tells. `is_over`: its gpbackup has
-    certainly ended.
+    `what`: BACKUP, UPLOADS or WORKING_FILES below `prefix`. `state`: the state of a backup. `count`: how many objects;
+    `size`: their bytes, None if unknown. `started`: when the latest was begun or written, in seconds since 1970, None
+    if unknown. `has_ended`: gpbackup has written its report, which it does last. `stays`: why it must not be removed,
+    "" if it may. `cluster`: the owner, "" if unknown. `is_over`: its gpbackup has certainly ended.
     """
 
     what: str
@@ -59,53 +58,54 @@ class Leftover:
 
 
 def find_leftovers(store: Store, begun_before: float, note: Callable[[str], None]) -> list[Leftover]:
-    """All of them. What was begun or written to later than `begun_before`, in seconds since 1970 by this host's clock,
-    may still be written to, and stays; so does what gpbackup has not finished and has an upload, or a working file, of
-    which nothing tells when it was begun or written to.
+    """Find all leftovers. One that was begun or written later than `begun_before`, in seconds since 1970 by this host's
+    clock, may still be written to, and stays. So does one of an unfinished backup with an upload or a working file of
+    unknown age.
 
-    `note` is told what could not be looked for.
+    `note` gets messages about what could not be looked for.
     """
     search = _Search(store, note)
-    found = search.all_of_them()
+    found = search.find_all()
     for one in found:
         _judge(one, begun_before)
     search.spare_needed(found)
     for one in found:
         if not one.stays:
-            one.stays = search.heed_last_parts(one, _limit(one, begun_before))
+            one.stays = search.read_last_parts(one, _limit(one, begun_before))
             if not one.stays:
                 _judge(one, begun_before)
     return found
 
 
-def leftovers_of(store: Store, timestamp: str, note: Callable[[str], None]) -> list[Leftover]:
-    """Those of one run, however young: somebody knows that it has ended. What another backup needs stays all the same.
+def find_leftovers_of_run(store: Store, timestamp: str, note: Callable[[str], None]) -> list[Leftover]:
+    """Find the leftovers of one run, however young they are, as the caller knows that the run has ended. A backup that
+    another one needs stays nevertheless.
 
-    PluginError where gpbackup has finished the backup, or nothing tells that it has not. `note` as above.
+    Raises PluginError if gpbackup has finished the backup, or may have. `note` gets messages, as in find_leftovers().
     """
     search = _Search(store, note)
     for backup in search.backups:
         if backup.timestamp == timestamp and backup.state not in _LEFT:
-            known = "is complete" if backup.state == "complete" else "may be complete, as its report can't be read"
-            raise PluginError(f"the backup {timestamp} {known}; `delete_backup CONFIG {timestamp}` deletes it")
+            state = "is complete" if backup.state == "complete" else "may be complete, as its report can't be read"
+            raise PluginError(f"the backup {timestamp} {state}; `delete_backup CONFIG {timestamp}` deletes it")
         if backup.timestamp == timestamp:
             require_ended(store, backup)
-    found = [one for one in search.all_of_them() if one.prefix.startswith(backup_prefix(timestamp))]
+    found = [one for one in search.find_all() if one.prefix.startswith(backup_prefix(timestamp))]
     search.spare_needed(found)
     for one in found:
-        search.heed_last_parts(one, inf)  # for its age
+        search.read_last_parts(one, inf)  # for its age
     return found
 
 
 class _Search:
-    """What there is at a target. All times are by this host's clock."""
+    """The backups, uploads and working files at a target. All times are by this host's clock."""
 
     def __init__(self, store: Store, note: Callable[[str], None]) -> None:
         self._store = store
         self._files: list[ObjectInfo] = []
         self.backups = survey(store, working_files=self._files)
         try:
-            # Elsewhere in the bucket they may be somebody else's.
+            # Uploads elsewhere in the bucket may belong to somebody else.
             self._uploads = store.find_uploads(BACKUPS)
         except Unreachable:
             raise
@@ -113,15 +113,15 @@ class _Search:
             note(f"unfinished uploads could not be looked for: {error}")
             self._uploads = []
         ahead = store.clock_offset() or 0.0
-        # The store's answers tell its clock to about a second.
+        # Responses tell the store's clock to about a second.
         self._ahead = ahead if abs(ahead) > _EXACT_SECONDS else 0.0
 
-    def all_of_them(self) -> list[Leftover]:
-        """All that gpbackup has not finished, or has failed, and what belongs to no backup."""
-        # One whose report can't be read may be whole.
+    def find_all(self) -> list[Leftover]:
+        """All unfinished and failed backups, and uploads and working files that belong to no such backup."""
+        # A backup whose report can't be read may be complete.
         unfinished = [backup for backup in self.backups if backup.state in _LEFT]
         ended = {backup_prefix(backup.timestamp) for backup in self.backups if backup.report_key}
-        clusters = clusters_of(self._store, unfinished)
+        clusters = read_clusters(self._store, unfinished)
         found = [self._backup(backup, clusters.get(backup.timestamp)) for backup in unfinished]
         whole = {one.prefix for one in found}
         for prefix, group in _by_directory(self._uploads, whole).items():
@@ -141,9 +141,9 @@ class _Search:
         prefix = backup_prefix(backup.timestamp)
         signs = [(one.key, one.started) for one in self._uploads] + [(one.key, one.modified) for one in self._files]
         below = [self._here(time) for key, time in signs if time is not None and key.startswith(prefix)]
-        # What has just been written belongs to a backup that still runs, however long it has.
-        began = backup.time
-        started = None if began is None else max([began, self._here(backup.written or 0.0), *below])
+        # A backup that has just been written to still runs, however long ago it began.
+        begun = backup.time
+        started = None if begun is None else max([begun, self._here(backup.written or 0.0), *below])
         count = backup.objects + len(backup.manifests) + len(backup.claims) + len(backup.marks)
         whose = "" if cluster is None else str(cluster)
         has_ended = bool(backup.report_key)
@@ -164,9 +164,7 @@ class _Search:
         return time - self._ahead
 
     def _latest(self, prefix: str) -> float | None:
-        """When the latest of all uploads below a prefix was begun; where the store doesn't tell, its backup's time
-        counts.
-        """
+        """When the latest upload below a prefix was begun. If that is unknown, the time of its backup counts."""
         begun = [
             _begun("/".join(one.key.split("/")[:3]) + "/") if one.started is None else self._here(one.started)
             for one in self._uploads
@@ -175,16 +173,16 @@ class _Search:
         known = [one for one in begun if one is not None]
         return max(known) if len(known) == len(begun) else None
 
-    def heed_last_parts(self, left: Leftover, begun_before: float) -> str:
-        """Take the last parts of uploads for signs of life, until one is later than `begun_before`; returns why it
-        stays where one can't be asked, and where gpbackup has not ended and nothing tells the age of one; else "".
+    def read_last_parts(self, left: Leftover, begun_before: float) -> str:
+        """Let the last parts of uploads count as signs of life, until one is later than `begun_before`. Returns why the
+        leftover stays if a last part can't be read, or gpbackup has not ended and an age is unknown; otherwise "".
         """
         is_unknown = any(one.modified is None and one.key.startswith(left.prefix) for one in self._files)
         if left.what != WORKING_FILES:
             uploads = (one for one in self._uploads if one.key.startswith(left.prefix))
-            for upload, written in each(self._store.last_written, uploads, _UPLOADS_AT_ONCE):
+            for upload, written in run_each(self._store.last_written, uploads, _UPLOADS_AT_ONCE):
                 if isinstance(written, (StorageError, LocalFileError)):
-                    return f"nothing tells when its last part arrived: {written}"
+                    return f"it is unknown when its last part arrived: {written}"
                 if written is not None:
                     left.started = max(left.started or 0.0, self._here(written))
                     if left.started >= begun_before:
@@ -194,29 +192,28 @@ class _Search:
         if not is_unknown or left.has_ended or not is_backup_prefix(left.prefix):
             return ""
         release = f"`cleanup CONFIG --run {timestamp_of(left.prefix)} --yes`"
-        return f"nothing tells the age of an upload there; when gpbackup has ended, {release} removes it"
+        return f"the age of an upload there is unknown; when gpbackup has ended, {release} removes it"
 
     def spare_needed(self, found: list[Leftover]) -> None:
-        """What a complete incremental backup builds upon stays, whatever is wrong with it."""
+        """Keep what a complete incremental backup needs, whatever is wrong with it."""
         candidates = {timestamp_of(one.prefix): one for one in found if one.what == BACKUP and not one.stays}
         if not candidates:
             return
         contents = {backup.timestamp for backup in self.backups if backup.has_contents}
-        for timestamp, plan in plans_of(self._store, self.backups).items():
+        for timestamp, plan in read_plans(self._store, self.backups).items():
             if plan is not None:
-                why, builds_upon = f"{timestamp}, an incremental backup, needs it", plan & candidates.keys()
+                why, needed = f"{timestamp}, an incremental backup, needs it", plan & candidates.keys()
             else:
-                # Without a table of contents it is of no use to another.
-                why = f"nothing tells whether {timestamp} needs it"
-                builds_upon = frozenset(one for one in candidates if one in contents and one < timestamp)
-            for one in builds_upon:
+                # A backup without a table of contents is of no use to others.
+                why = f"it is unknown whether {timestamp} needs it"
+                needed = frozenset(one for one in candidates if one in contents and one < timestamp)
+            for one in needed:
                 candidates[one].stays = why
 
 
-def remove(store: Store, place: Place, left: Leftover, note: Callable[[str], None]) -> str:
-    """Remove it; returns "" or what the store still keeps of it, as text. StorageError where anything is left.
-
-    `note` is told, as text, what was found on the way.
+def remove_leftover(store: Store, place: Place, left: Leftover, note: Callable[[str], None]) -> str:
+    """Remove a leftover. Returns a text about what the store still keeps of it, or "". Raises StorageError if anything
+    is left. `note` gets messages.
     """
     if left.what == BACKUP:
         return delete_backup(store, place, timestamp_of(left.prefix), note)[1]
@@ -229,20 +226,20 @@ def remove(store: Store, place: Place, left: Leftover, note: Callable[[str], Non
 
 
 def _limit(left: Leftover, begun_before: float) -> float:
-    """What was begun or written to later than this stays."""
+    """The time after which something that was begun or written stays."""
     return max(begun_before, time.time() - _ENDING_SECONDS) if left.is_over else begun_before
 
 
 def _judge(left: Leftover, begun_before: float) -> None:
     begun_before = _limit(left, begun_before)
     if left.started is None:
-        left.stays = "nothing tells its age"
+        left.stays = "its age is unknown"
     elif left.started >= begun_before:
         left.stays = "too young" if left.has_ended and left.what == BACKUP else "may still run"
 
 
 def _by_directory(things: Iterable[_Keyed], besides: set[str]) -> dict[str, list[_Keyed]]:
-    """Group what does not lie below one of some prefixes by backup, else by directory."""
+    """Group by backup, otherwise by directory, what is not below one of the prefixes in `besides`."""
     groups: dict[str, list[_Keyed]] = defaultdict(list)
     for one in things:
         prefix = "/".join(one.key.split("/")[:3]) + "/"

@@ -1,35 +1,37 @@
-"""The same work on many things, a few at a time."""
+"""Does the same work on many things, a few at a time, and divides it among hosts."""
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import Interrupted, LocalFileError, StorageError, Unreachable
+from ..errors import Interrupted, LocalFileError, StorageError, Unreachable, UsageError
 from ..workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _Item = TypeVar("_Item")
-# After a signal the process has two seconds; what runs may come to its end in this many of them.
-_SECONDS_AFTER_SIGNAL = 0.8
 _Result = TypeVar("_Result")
+# After a signal the process has two seconds; running work may take this many of them to end.
+_SECONDS_AFTER_SIGNAL = 0.8
 
 
-def each(
-    work: Callable[[_Item], _Result], wanted: Iterator[_Item], at_once: int
+def run_each(
+    work: Callable[[_Item], _Result], items: Iterator[_Item], at_once: int
 ) -> Iterator[tuple[_Item, _Result | StorageError | LocalFileError]]:
-    """Do the work for all of them; yields each with its result, or with what went wrong with it alone.
+    """Do the work for each item, and yield the item with its result, or with the error that concerns it alone. Takes
+    from `items` as it goes on.
 
-    Any other error ends it, also Unreachable, as the next one would wait as long. Takes from `wanted` as it goes.
+    Raises any other error, also Unreachable, as the next item would wait as long.
     """
     pool = Workers(at_once)
     running: dict[Future[_Result], _Item] = {}
     try:
         while True:
-            for one in islice(wanted, 2 * at_once - len(running)):
+            for one in islice(items, 2 * at_once - len(running)):
                 running[pool.submit(work, one)] = one
             if not running:
                 return
@@ -42,13 +44,13 @@ def each(
                 else:
                     raise error
     finally:
-        # Not awaited: one may wait for a store that hangs.
+        # Without waiting: one may wait for a store that hangs.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def side_by_side(*works: Callable[[], _Result]) -> list[_Result]:
-    """Do several things that wait for a store at once, and wait for all of them; returns their results. Raises the
-    first error, in the order in which they are given.
+def run_together(*works: Callable[[], _Result]) -> list[_Result]:
+    """Call several functions that wait for a store at the same time, wait for all, and return their results. Raises the
+    first error, in the order of the functions.
     """
     pool = Workers(len(works))
     running = [pool.submit(work) for work in works]
@@ -60,3 +62,15 @@ def side_by_side(*works: Callable[[], _Result]) -> list[_Result]:
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Part I, from 0, of N parts of the work on one backup, from `I/N`. Raises UsageError.
+
+    >>> parse_shard("0/4")
+    (0, 4)
+    """
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise UsageError(f"{text!r} is not a shard: expected I/N with I from 0 to N - 1, such as 0/4")
+    return int(match[1]), int(match[2])

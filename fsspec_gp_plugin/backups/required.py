@@ -1,11 +1,12 @@
-"""What must be there of a backup, by gpbackup's own files: its record and its table of contents.
+"""Finds which objects a backup must have, by gpbackup's own files: its config file and its table of contents.
 
-gpbackup stores one data object a table and segment, whatever kind of table it is and whether it has rows there, and
-none of external and foreign tables; with a single data file, one a segment, and the segment's own table of contents.
-The tables that have data are the data entries of `gpbackup_T_toc.yaml`: in an incremental backup, its own.
+gpbackup stores one data object for each table and segment, whatever kind of table it is and even if it has no rows
+there, but none for external and foreign tables. With a single data file it stores one for each segment, and the
+segment's own table of contents. The tables with data are the data entries of `gpbackup_T_toc.yaml`; in an incremental
+backup only those whose data is in this backup.
 
 The table of contents names everything in a database, so it is read line by line and only the data entries' object
-identifiers are kept: four bytes a table, and a bit for each object while it is looked for.
+identifiers are kept: four bytes for each table, and a bit for each object while it is looked for.
 """
 
 from __future__ import annotations
@@ -21,40 +22,41 @@ from typing import TYPE_CHECKING
 from ..errors import StorageError, Unreachable
 from ..keys import backup_prefix
 from ..storage.reading import lines
-from . import gpbackup_config
+from .gpbackup_files import read_backup_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..storage.contract import Store
+    from .gpbackup_files import BackupConfig
 
 _MOST_OBJECTS = 100_000_000
-# Bytes of a table of contents, and its data entries: more than a catalog of PostgreSQL's can hold in practice.
+# Bytes of a table of contents, and its data entries: more than PostgreSQL's catalog can hold in practice.
 _LARGEST_TOC = 16 << 30
 _MOST_ENTRIES = 20_000_000
 _SORTED_AT_ONCE = 1 << 16
 _ENTRIES = b"dataentries:"
-# What gpbackup writes after the data entries, in every version that writes the number of segments into its record.
+# gpbackup writes this after the data entries, in every version that writes the number of segments in its config file.
 _AFTER = b"incrementalmetadata:"
 _OID = re.compile(rb"(?:- |  )oid: +([0-9]{1,10})")
 _KEY = re.compile(rb"[a-z]+:")
 _ENTRY_LINES = (b"- ", b"   ", b"  ")
-# Numbers have no zeros before them.
+# Numbers have no leading zeros.
 _DATA = re.compile(r"gpbackup_(0|[1-9][0-9]{0,4})_([0-9]{14})(?:_(0|[1-9][0-9]{0,9}))?((?:_toc)?\.[a-z]+|)")
 _TOC = "_toc.yaml"
 
 
 class BadContentsError(StorageError):
-    """The table of contents is there, and yet does not tell."""
+    """The table of contents is damaged, or not gpbackup's."""
 
 
 @dataclass(frozen=True)
 class Required:
-    """What must be there of one backup. Names are those below the backup's prefix.
+    """The objects that one backup must have, by their names below the backup's prefix.
 
-    `files`: what gprestore reads on the coordinator. `not_checked`: why the data objects can't be told, "" where they
-    are. `segments`: how many wrote data objects; their content ids are 0 and so on. `suffix`: how the names of data
-    objects end. `oids`: of the tables whose data is there, sorted; none with a single data file.
+    `files`: what gprestore reads on the coordinator. `not_checked`: why the data objects are unknown, "" if they are
+    known. `segments`: how many segments wrote data objects; their content ids begin with 0. `suffix`: the end of data
+    objects' names. `oids`: the tables whose data is in this backup, sorted; empty with a single data file.
     """
 
     timestamp: str
@@ -76,7 +78,7 @@ class Required:
         return self.segments * self.each
 
     def name(self, place: int) -> str:
-        """The name of the data object at one of the places from 0 to before `count`: those of content 0 come first."""
+        """The name of the data object at a place, from 0 to `count` - 1. Those of content id 0 come first."""
         content, number = divmod(place, self.each)
         start = f"gpbackup_{content}_{self.timestamp}"
         if self.single_data_file:
@@ -88,7 +90,7 @@ class Required:
         return map(self.name, range(self.count))
 
     def place(self, name: str) -> int | None:
-        """Where a name is in that order; None where no data object that must be there has it."""
+        """The place of the data object with this name. None if there is no such required object."""
         match = _DATA.fullmatch(name)
         if match is None or match[2] != self.timestamp or int(match[1]) >= self.segments:
             return None
@@ -103,8 +105,8 @@ class Required:
         return first + number if number < len(self.oids) and self.oids[number] == oid else None
 
 
-def packed(required: Required, chain: Iterable[str]) -> bytes:
-    """All of it, and the timestamps of the backups that are looked at with it, to be kept on this host."""
+def pack(required: Required, chain: Iterable[str]) -> bytes:
+    """Encode it, with the timestamps of the backups that are checked with it, to be kept on this host."""
     head = {
         "timestamp": required.timestamp,
         "not_checked": required.not_checked,
@@ -116,80 +118,86 @@ def packed(required: Required, chain: Iterable[str]) -> bytes:
     return json.dumps(head).encode() + b"\n" + required.oids.tobytes()
 
 
-def unpacked(data: bytes) -> tuple[Required, list[str]]:
-    """What packed() was given, but for the coordinator's files. ValueError, KeyError where it is damaged."""
+def unpack(data: bytes) -> tuple[Required, list[str]]:
+    """Decode what pack() encoded, without the coordinator's files. Raises ValueError or KeyError if it is damaged."""
     head, _, oids = data.partition(b"\n")
-    told = json.loads(head)
-    chain = [str(one) for one in told.pop("chain")]
-    return Required(**told, oids=array("I", oids)), chain
+    values = json.loads(head)
+    chain = [str(one) for one in values.pop("chain")]
+    return Required(**values, oids=array("I", oids)), chain
 
 
-def required_of(store: Store, timestamp: str) -> tuple[gpbackup_config.Record | None, Required]:
-    """What gpbackup's record of a backup says, None where nothing does, as of a backup that gpbackup has not made; and
-    what must be there. Where gpbackup's files are not there, can't be read or are damaged, it is `not_checked`.
+def read_required(store: Store, timestamp: str) -> tuple[BackupConfig | None, Required]:
+    """Read gpbackup's config file of a backup, and find which objects the backup must have. If the config file can't be
+    read, such as that of a backup which gpbackup has not made, it is None and the objects are `not_checked`. Raises
     Unreachable.
     """
     try:
-        told = gpbackup_config.read(store, timestamp)
+        config = read_backup_config(store, timestamp)
     except Unreachable:
         raise
     except StorageError as error:
         return None, Required(timestamp, not_checked=f"not checked: {error}")
-    return told, of_record(store, timestamp, told)
+    return config, required_by_config(store, timestamp, config)
 
 
-def of_record(store: Store, timestamp: str, told: gpbackup_config.Record) -> Required:
-    """The same, of a backup whose record has been read."""
-    ends = ("config.yaml", "metadata.sql", "toc.yaml", "report", *(["statistics.sql"] if told.with_statistics else []))
+def required_by_config(store: Store, timestamp: str, config: BackupConfig) -> Required:
+    """Find which objects a backup must have, by gpbackup's config file."""
+    ends = (
+        "config.yaml",
+        "metadata.sql",
+        "toc.yaml",
+        "report",
+        *(["statistics.sql"] if config.with_statistics else []),
+    )
     files = tuple(f"gpbackup_{timestamp}_{end}" for end in ends)
-    if told.metadata_only:
+    if config.metadata_only:
         return Required(timestamp, files)
-    if told.segments is None:
-        why = "gpbackup's record doesn't say how many segments there were, as before version 1.26"
+    if config.segments is None:
+        why = "gpbackup's config file doesn't say how many segments there were, as before version 1.26"
         return Required(timestamp, files, f"not checked: {why}")
-    if told.suffix is None:
-        return Required(timestamp, files, "not checked: gpbackup's record names a compression that is not known")
+    if config.suffix is None:
+        return Required(timestamp, files, "not checked: gpbackup's config file names an unknown compression")
     try:
-        oids = _oids(store, timestamp)
+        oids = _read_oids(store, timestamp)
     except Unreachable:
         raise
     except StorageError as error:
         return Required(timestamp, files, f"not checked: {error}")
-    if not oids:  # an incremental backup to which nothing has changed
+    if not oids:  # an incremental backup without changed tables
         return Required(timestamp, files)
-    if told.single_data_file:
-        return Required(timestamp, files, "", told.segments, told.suffix, single_data_file=True)
-    if len(oids) * told.segments > _MOST_OBJECTS:
+    if config.single_data_file:
+        return Required(timestamp, files, "", config.segments, config.suffix, single_data_file=True)
+    if len(oids) * config.segments > _MOST_OBJECTS:
         return Required(timestamp, files, f"not checked: there are more than {_MOST_OBJECTS:,} objects")
-    return Required(timestamp, files, "", told.segments, told.suffix, oids=oids)
+    return Required(timestamp, files, "", config.segments, config.suffix, oids=oids)
 
 
-def _oids(store: Store, timestamp: str) -> array[int]:
+def _read_oids(store: Store, timestamp: str) -> array[int]:
     key = f"{backup_prefix(timestamp)}gpbackup_{timestamp}_toc.yaml"
     info = store.stat(key)
     if info.size > _LARGEST_TOC:
-        raise BadContentsError(f"{key} has {info.size} bytes: too many to be gpbackup's")
-    return oids_in(key, lines(store, info, 128))
+        raise BadContentsError(f"{key} has {info.size} bytes: too many to be gpbackup's table of contents")
+    return parse_oids(key, lines(store, info, 128))
 
 
-def oids_in(key: str, text: Iterable[bytes]) -> array[int]:
-    """The object identifiers of the data entries in a table of contents, given its lines, sorted; BadContentsError, by
-    its key.
+def parse_oids(key: str, text: Iterable[bytes]) -> array[int]:
+    """The object identifiers of the data entries in the lines of a table of contents, sorted. Raises BadContentsError,
+    which names the key.
 
-    As in gpbackup's record: the keys of the whole begin in the first column, those of an entry in the third, and text
-    that goes over several lines, such as a name, further on.
+    As in gpbackup's config file, the file's own keys begin in the first column, those of an entry in the third, and
+    text over several lines, such as a name, is indented by more.
     """
     reading = _Entries()
     try:
         for line in text:
             reading.take(line)
-        return reading.ended()
+        return reading.finish()
     except ValueError:
         raise BadContentsError(f"{key} is damaged, or not gpbackup's") from None
 
 
 class _Entries:
-    """The data entries, while they are read. ValueError where they can't be gpbackup's."""
+    """The data entries, while they are read. Raises ValueError if they can't be gpbackup's."""
 
     def __init__(self) -> None:
         self._oids = array("I")
@@ -197,7 +205,7 @@ class _Entries:
         self._found = self._inside = self._ended = False
 
     def take(self, line: bytes) -> None:
-        """The next line of the table of contents."""
+        """Take the next line of the table of contents."""
         if self._inside and line.startswith(_ENTRY_LINES):
             self._take_inside(line)
         elif line.startswith(_ENTRIES):
@@ -221,15 +229,15 @@ class _Entries:
                 raise ValueError
             self._oids.append(oid)
 
-    def ended(self) -> array[int]:
-        """What was found, each once."""
+    def finish(self) -> array[int]:
+        """The object identifiers, each once."""
         if not self._found or not self._ended or len(self._oids) != self._entries:
             raise ValueError
         return _sorted_once(self._oids)
 
 
 def _sorted_once(numbers: array[int]) -> array[int]:
-    """The same numbers, sorted, each once; the memory of a few thousand of them beside the arrays."""
+    """The same numbers, sorted, each once. Needs the memory of a few thousand numbers beside the arrays."""
     pieces = [array("I", sorted(numbers[at : at + _SORTED_AT_ONCE])) for at in range(0, len(numbers), _SORTED_AT_ONCE)]
     found = array("I")
     for number in merge(*pieces):

@@ -1,4 +1,4 @@
-"""What a configuration allows that a careful administrator would change."""
+"""Finds risks in a configuration that a careful administrator would remove."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from ..storage.contract import Store
 
 _HERE = ("localhost", "127.0.0.1", "::1")
-# Seconds of a backup that takes long; and those within which whatever renews credentials should have done so.
+# Seconds of a long backup; and the seconds before the end by which credentials should have been renewed.
 _SOON, _SOON_WHERE_RENEWED = 86400.0, 600.0
 
 
-def risks_of_the_file(config: Config) -> Iterator[str]:
-    """What stands in the file and should not, a sentence each."""
-    for of, target in _targets(config):
+def config_risks(config: Config) -> Iterator[str]:
+    """The risks in the configuration file, one sentence for each."""
+    for prefix, target in _targets(config):
         if target.literal_secrets:
             names = ", ".join(dict.fromkeys(target.literal_secrets))
             yield (
-                f"{of}storage_options hold secrets as they are ({names}): gpbackup leaves a copy of the file in /tmp "
-                "on every host, readable by others; a storage_options_file, ${NAME}, an encrypted value or the "
-                "cloud's own credentials keep them apart (docs/security.md)"
+                f"{prefix}storage_options contain plain-text secrets ({names}): gpbackup copies the file to /tmp on "
+                "every host, readable by others; use a storage_options_file, ${NAME}, an encrypted value or the "
+                "cloud's own credentials instead (docs/security.md)"
             )
 
 
-def risks_of_the_way(store: Store, of: str = "") -> Iterator[str]:
-    """What anybody between this host and an opened store can do, a sentence each. `of`: which target it is."""
+def connection_risks(store: Store, of: str = "") -> Iterator[str]:
+    """The risks of the connection to a store, one sentence for each. `of`: "replica_" or ""."""
     way = None
-    with suppress(Exception):  # such as credentials that can't be found: the first request says so
+    with suppress(Exception):  # such as missing credentials: the first request reports them
         way = store.way()
     if way is None or way.host in _HERE:
         return
@@ -46,17 +46,17 @@ def risks_of_the_way(store: Store, of: str = "") -> Iterator[str]:
         yield f"{of}nothing verifies that {way.host} is the right host: anybody on the way may read and change"
 
 
-def risks_of_the_credentials(store: Store, config: Config, of: str = "") -> Iterator[str]:
-    """Whether those of an opened store end so soon that a backup may outlive them. `config`: the store's own."""
+def credential_risks(store: Store, config: Config, of: str = "") -> Iterator[str]:
+    """The risk that a store's credentials end before a backup does. `config`: the store's."""
     inner = without_retries(store)
     if not isinstance(inner, Renewable):
         return
     end = None
-    with suppress(Exception):  # such as credentials that can't be found: the first request says so
+    with suppress(Exception):  # such as missing credentials: the first request reports them
         end = inner.credentials_end()
     if end is None:
         return
-    # Where a file says them, others may be put there meanwhile, and are then read.
+    # Credentials in a file may be replaced meanwhile; then the file is read again.
     are_renewed = inner.finds_credentials or config.storage_options_file is not None
     left = end - time.time()
     if left < (_SOON_WHERE_RENEWED if are_renewed else _SOON):
@@ -67,7 +67,7 @@ def risks_of_the_credentials(store: Store, config: Config, of: str = "") -> Iter
 
 
 def _targets(config: Config) -> Iterator[tuple[str, Config]]:
-    """Each with what the names of its options begin with."""
+    """Each target's configuration, after what the names of its options begin with."""
     yield "", config
     if config.replica is not None:
         yield "replica_", config.replica

@@ -1,4 +1,4 @@
-"""What backups a target holds, told from the storage alone: its listing, reports and manifests."""
+"""Lists the backups at a target, with what their objects' names and gpbackup's reports say."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
-from ..integrity import claim, copy_mark, host_mark, manifest, verification
+from ..integrity import claim, manifest, marks, verification
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
 from ..storage.reading import pieces
 from ..workers import Workers
-from . import report
+from .gpbackup_files import parse_report
 
 if TYPE_CHECKING:
     from ..storage.contract import ObjectInfo, Store
 
 _REPORTS_AT_ONCE = 8
 _LARGEST_REPORT = 1 << 20
-# By the status that gpbackup writes, in small letters.
+# By gpbackup's backup status, in lower case.
 _STATES = {"success": "complete", "failure": "failed"}
 _CONTENT = re.compile(r"gpbackup_(-?[0-9]+)_[0-9]{14}(?:_|\.|$)")
 
 
 @dataclass
 class Backup:
-    """One backup: what there is of it, and what its report says, by the report's own names. `written`: when the latest
-    of its objects was, in seconds since 1970, where the store tells it. `marks`: the host and the id of each. `broken`:
-    why it can't be restored, as a backup that it builds upon is gone, by find_broken(); "" where it can. `interrupted`:
-    its gpbackup has certainly ended, by ownership_of(), which only the coordinator's host can tell. `is_copied`: it
-    is a copy that is not complete yet.
+    """One backup: its objects, and the values of its report by the report's own keys. `written`: when its latest object
+    was written, in seconds since 1970, None if unknown. `marks`: the host and the id of each mark. `broken`: why it
+    can't be restored because a backup that it needs is gone, "" if it can; mark_broken() sets it. `interrupted`: its
+    gpbackup has certainly ended, which only the coordinator's host knows; read_ownership() sets it. `is_copied`: it is
+    a copy that is not complete yet.
     """
 
     timestamp: str
@@ -43,7 +43,7 @@ class Backup:
     claims: list[ObjectInfo] = field(default_factory=list)
     marks: list[tuple[str, str]] = field(default_factory=list)
     manifests: list[ObjectInfo] = field(default_factory=list)
-    verdicts: list[verification.Verdict] = field(default_factory=list)
+    verifications: list[verification.VerificationResult] = field(default_factory=list)
     segments: Counter[str] = field(default_factory=Counter)
     report: dict[str, str] = field(default_factory=dict)
     broken: str = ""
@@ -52,36 +52,38 @@ class Backup:
 
     @property
     def state(self) -> str:
-        """`failed` where its report says so; `incomplete` where gpbackup did not come to its end, or the table of
-        contents was deleted; `complete` as its report says, or `unknown` where that can't be read.
+        """`failed` or `complete`, as its report says; `unknown` if the report can't be read; `incomplete` if there is
+        no report or no table of contents, as gpbackup did not finish or a deletion was interrupted.
         """
-        told = _STATES.get(self.report.get("backup status", "").lower(), "unknown") if self.report_key else "incomplete"
-        return told if self.has_contents or told == "failed" else "incomplete"
+        if not self.report_key:
+            return "incomplete"
+        state = _STATES.get(self.report.get("backup status", "").lower(), "unknown")
+        return state if self.has_contents or state == "failed" else "incomplete"
 
     @property
     def shown_state(self) -> str:
-        """Its state, or `broken` or `interrupted`, for people."""
+        """The state for people: also `broken` and `interrupted`."""
         if self.interrupted and self.state == "incomplete":
             return "interrupted"
         return "broken" if self.broken and self.state == "complete" else self.state
 
     @property
     def hosts_without_manifest(self) -> list[str]:
-        """The hosts that left a mark and no manifest, so that what they stored is written down nowhere."""
+        """The hosts that left a mark and no manifest, so that no manifest lists what they have stored."""
         prefix = backup_prefix(self.timestamp)
-        return host_mark.without_manifest(self.marks, (info.key[len(prefix) :] for info in self.manifests))
+        return marks.hosts_without_manifest(self.marks, (info.key[len(prefix) :] for info in self.manifests))
 
     @property
     def database(self) -> str:
-        """The name of the database, by its report; "" without one."""
+        """The name of the database, by the report. "" without a report."""
         return self.report.get("database name", "")
 
     @property
     def time(self) -> float | None:
-        """When it was begun, in seconds since 1970; None where its timestamp is no time.
+        """When it was begun, in seconds since 1970. None if its timestamp is not a time.
 
         gpbackup writes the coordinator's local time, so this host must have the coordinator's time zone. In the hour
-        that comes twice in autumn it is the later of the two: a backup is never taken for older than it is.
+        that comes twice in autumn the later one counts: a backup never counts as older than it is.
         """
         try:
             return datetime.strptime(self.timestamp, "%Y%m%d%H%M%S").replace(fold=1).timestamp()
@@ -90,17 +92,17 @@ class Backup:
 
     @property
     def last_sign(self) -> float | None:
-        """When it was last seen to be made: its time, or that of its latest object; None where its time is unknown."""
+        """Its own time or that of its latest object, whichever is later. None if its own time is unknown."""
         return None if self.time is None else max(self.time, self.written or 0.0)
 
     @property
-    def verified(self) -> verification.Verdict | None:
-        """What the last `verify` that read all of it has found; None where it never was."""
-        return verification.of_all(self.verdicts)
+    def verified(self) -> verification.VerificationResult | None:
+        """What `verify` has found in the whole backup. None if it was never verified."""
+        return verification.combine(self.verifications)
 
     @property
     def kind(self) -> str:
-        """`full`, `incremental`, `filtered` or a part of a database, by its report; "" without one."""
+        """`full`, `incremental`, `filtered` or a section of a database, by the report. "" without a report."""
         if not self.report:
             return ""
         if self.report.get("incremental", "").lower() == "true":
@@ -111,11 +113,11 @@ class Backup:
         return "full" if self.report.get("object filtering", "None") == "None" else "filtered"
 
     def count(self, info: ObjectInfo) -> None:
-        """Take an object into account."""
+        """Count an object."""
         name = info.key[len(backup_prefix(self.timestamp)) :]
-        found, copied = verification.read(name), copy_mark.read(name)
-        if found is not None:
-            self.verdicts.append(found)
+        result, copied = verification.parse_name(name), marks.parse_copy_mark(name)
+        if result is not None:
+            self.verifications.append(result)
             return
         self.written = max(self.written or 0.0, info.modified or 0.0, copied or 0.0) or None
         if copied is not None:
@@ -124,8 +126,8 @@ class Backup:
         if claim.is_claim(name):
             self.claims.append(info)
             return
-        if (marked := host_mark.read(name)) is not None:
-            self.marks.append(marked)
+        if (mark := marks.parse_host_mark(name)) is not None:
+            self.marks.append(mark)
             return
         if manifest.is_manifest(name):
             self.manifests.append(info)
@@ -143,19 +145,19 @@ class Backup:
 
 
 def survey(store: Store, timestamp: str = "", working_files: list[ObjectInfo] | None = None) -> list[Backup]:
-    """All backups of a target, or that of one timestamp, the latest last, with their reports.
-
-    Working files are added to a list that is given.
+    """List all backups at a target, or the one of a timestamp, with their reports, the latest last. Working files are
+    added to `working_files` if it is given.
     """
-    backups = listed(store, backup_prefix(timestamp) if timestamp else BACKUPS, working_files)
+    backups = list_without_reports(store, backup_prefix(timestamp) if timestamp else BACKUPS, working_files)
     with Workers(_REPORTS_AT_ONCE) as pool:
-        for backup, told in zip(backups, pool.map(lambda one: _report(store, one), backups), strict=True):
-            backup.report = told
+        reports = pool.map(lambda one: _read_report(store, one), backups)
+        for backup, report in zip(backups, reports, strict=True):
+            backup.report = report
     return backups
 
 
-def listed(store: Store, below: str, working_files: list[ObjectInfo] | None = None) -> list[Backup]:
-    """The backups below a prefix as survey() tells them, but without their reports."""
+def list_without_reports(store: Store, below: str, working_files: list[ObjectInfo] | None = None) -> list[Backup]:
+    """List the backups below a prefix as survey() does, but without their reports."""
     found: dict[str, Backup] = {}
     for info in store.find(below, unfinished=working_files is not None):
         prefix = "/".join(info.key.split("/")[:3]) + "/"
@@ -168,7 +170,7 @@ def listed(store: Store, below: str, working_files: list[ObjectInfo] | None = No
     return [found[stamp] for stamp in sorted(found)]
 
 
-def _report(store: Store, backup: Backup) -> dict[str, str]:
+def _read_report(store: Store, backup: Backup) -> dict[str, str]:
     if not backup.report_key:
         return {}
     try:
@@ -178,4 +180,4 @@ def _report(store: Store, backup: Backup) -> dict[str, str]:
         raise
     except StorageError:
         return {}
-    return report.read(text.decode(errors="replace"))
+    return parse_report(text.decode(errors="replace"))

@@ -1,8 +1,8 @@
-"""Streams to a target and back, to be measured: pipes, filled and drained, as gpbackup's and gprestore's are.
+"""Measures streams to a target and back, through pipes as gpbackup and gprestore use them.
 
-The content is the keystream of a cipher, which nothing can compress. It is made before the time is taken, in memory
-that the kernel lends to the pipes, so that making and throwing it away costs next to nothing; what it costs the
-threads that do so is not counted.
+The content is the keystream of a cipher, which can't be compressed. It is made before the measurement, in memory that
+the kernel lends to the pipes, so making and dropping it costs almost nothing. The processor time of the threads that
+fill and drain the pipes is not counted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..transfer.download import DownloadSettings
     from ..transfer.upload import UploadSettings
 
-# Beyond that a stream has the same bytes again.
+# A longer stream repeats these bytes.
 _MOST_CONTENT = 256 << 20
 _PIECE = 1 << 20
 _STOPPED_SECONDS = 5.0
@@ -35,7 +35,7 @@ _STOPPED_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Measured:
-    """What streams took together: bytes, and seconds of the clock and of processors."""
+    """Bytes of several streams together, and their seconds by the clock and of processors."""
 
     size: int
     seconds: float
@@ -43,20 +43,20 @@ class Measured:
 
     @property
     def rate(self) -> float:
-        """Bytes a second."""
+        """Bytes per second."""
         return self.size / max(self.seconds, 1e-9)
 
 
 class Content:
-    """Incompressible bytes in memory, to be read by several at once."""
+    """Incompressible bytes in memory, which several streams may read at the same time."""
 
     def __init__(self, size: int) -> None:
-        """So many bytes, 256 MB at the most, which a longer stream has again and again."""
+        """`size`: bytes, at most 256 MB; a longer stream repeats them."""
         self.size = max(1, min(size, _MOST_CONTENT))
         self._fd = os.memfd_create("content", os.MFD_CLOEXEC)
 
     def renew(self) -> None:
-        """Other bytes from here on: a store that keeps equal ones once shall not know them."""
+        """Replace the bytes, so that a store with deduplication doesn't know them."""
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
         stream = Cipher(algorithms.AES(secrets.token_bytes(16)), modes.CTR(bytes(16))).encryptor()
@@ -65,7 +65,7 @@ class Content:
             os.pwrite(self._fd, stream.update(zeros[: self.size - start]), start)
 
     def pour(self, sink: int, size: int, start: int = 0) -> None:
-        """Send so many bytes to a pipe, from a place in the content on; ends early where nobody reads."""
+        """Send `size` bytes to a pipe, from the offset `start` of the content. Ends early if nobody reads."""
         with suppress(BrokenPipeError):
             while size:
                 at = start % self.size
@@ -74,32 +74,32 @@ class Content:
                 start += sent
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         os.close(self._fd)
 
 
 class Traffic:
-    """Streams between this process and a store. What they write is for the caller to delete."""
+    """Streams between this process and a store. The caller deletes the objects."""
 
     def __init__(self, store: Store, note: Callable[[str], None]) -> None:
-        """`note` is told what an upload that failed could not take back."""
+        """`note` gets messages about uploads that could not be aborted."""
         self._store = store
         self._note = note
 
     def up(self, keys: list[str], size: int, content: Content, settings: UploadSettings) -> Measured:
-        """Store a stream of so many bytes under each key, all at once. Whatever fails or interrupts it, each of them is
-        aborted.
+        """Store a stream of `size` bytes under each key, all at the same time. After any error or interruption all of
+        them are aborted.
         """
         uploads = [Upload(self._store, key, settings, self._note) for key in keys]
         step = content.size // len(keys)
 
         def send(number: int) -> tuple[int, float]:
             ours, theirs = os.pipe2(os.O_CLOEXEC)
-            feeding = _Aside(lambda: content.pour(theirs, size, number * step), theirs)
+            feeding = _TimedThread(lambda: content.pour(theirs, size, number * step), theirs)
             try:
                 uploads[number].run(ours)
             finally:
-                os.close(ours)  # nobody feeds a pipe that nobody reads
+                os.close(ours)  # the feeder ends when nobody reads the pipe
                 feeding.wait()
             return size, feeding.cpu
 
@@ -107,10 +107,10 @@ class Traffic:
             for upload in uploads:
                 upload.abort(error)
 
-        return _together(len(keys), send, stop)
+        return _run_streams(len(keys), send, stop)
 
     def down(self, keys: list[str], settings: DownloadSettings, seconds: float = float("inf")) -> Measured:
-        """Read each object, all at once, and stop after so many seconds: it is measured what came until then."""
+        """Read all objects at the same time, for so many seconds at most, and measure what has arrived by then."""
         end = time.monotonic() + seconds
         stopped = threading.Event()
 
@@ -122,14 +122,14 @@ class Traffic:
                     Download(self._store, ours, settings).write_whole(keys[number])
             finally:
                 os.close(ours)
-                drain.aside.wait()
-            return drain.size, drain.aside.cpu
+                drain.thread.wait()
+            return drain.size, drain.thread.cpu
 
-        return _together(len(keys), fetch, lambda _: stopped.set())
+        return _run_streams(len(keys), fetch, lambda _: stopped.set())
 
 
-class _Aside:
-    """Something done in a thread, and the processor's seconds that it took; a descriptor is closed at its end."""
+class _TimedThread:
+    """A thread that closes a descriptor at its end, and the seconds of processor time that it took."""
 
     def __init__(self, work: Callable[[], None], fd: int) -> None:
         self.cpu = 0.0
@@ -149,7 +149,7 @@ class _Aside:
 
 
 class _Drain:
-    """Takes all that comes out of a pipe, until a time, or until it is stopped, and counts it."""
+    """Reads and counts everything from a pipe, until a time or until it is stopped."""
 
     def __init__(self, source: int, end: float, stopped: threading.Event) -> None:
         self.size = 0
@@ -165,11 +165,13 @@ class _Drain:
             finally:
                 os.close(sink)
 
-        self.aside = _Aside(run, source)
+        self.thread = _TimedThread(run, source)
 
 
-def _together(count: int, work: Callable[[int], tuple[int, float]], stop: Callable[[BaseException], None]) -> Measured:
-    """Do it for each number at once; `stop` ends what still runs when one fails, or when this thread is interrupted."""
+def _run_streams(
+    count: int, work: Callable[[int], tuple[int, float]], stop: Callable[[BaseException], None]
+) -> Measured:
+    """Do the work for each number at the same time. If one fails or this thread is interrupted, call `stop`."""
     pool = ThreadPoolExecutor(count)
     started, cpu = time.monotonic(), time.process_time()
     running = [pool.submit(work, number) for number in range(count)]
@@ -183,5 +185,5 @@ def _together(count: int, work: Callable[[int], tuple[int, float]], stop: Callab
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     seconds = time.monotonic() - started
-    aside = sum(cpu_aside for _, cpu_aside in done)
-    return Measured(sum(size for size, _ in done), seconds, max(0.0, time.process_time() - cpu - aside))
+    uncounted = sum(thread_cpu for _, thread_cpu in done)
+    return Measured(sum(size for size, _ in done), seconds, max(0.0, time.process_time() - cpu - uncounted))

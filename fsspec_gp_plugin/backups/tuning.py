@@ -1,4 +1,4 @@
-"""Which sizes and numbers of requests are worth trying, and whether what was measured is more than noise."""
+"""Finds the part size and the number of requests that make streams to a target faster, beyond measurement noise."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ if TYPE_CHECKING:
     from ..storage.contract import Capabilities
 
 _MB = 1 << 20
-# Of the larger ones, as many as fit into the memory of a stream, too.
+# In addition, for each size, as many as fit into the memory of a stream.
 _REQUESTS = {8 * _MB: (2, 4, 8, 12), 16 * _MB: (4,), 32 * _MB: ()}
 _MOST_REQUESTS = 12
-# After a round of all, this many of the fastest get another; the best of them then meets the present one in pairs.
+# After a round of all settings, this many of the fastest get another; then the best is compared with the present one in
+# pairs of runs.
 KEPT, PAIRS = 2, 5
 _LEAST_GAIN, _AS_FAST = 1.05, 0.97
-# Of the time given, for the two rounds.
+# The share of the given time that the two rounds may take.
 _FOR_ROUNDS = 0.7
 HOW = (
-    f"after a round of all, and another of the present setting and the {KEPT} fastest, the best is recommended where "
-    f"it is faster than the present one in each of {PAIRS} more pairs of runs in turn, by 5 % in the median, and by "
-    "more than twice the median deviation of the present one's runs"
+    f"after a round of all settings, and another of the present one and the {KEPT} fastest, the best is recommended if "
+    f"it is faster than the present one in each of {PAIRS} more pairs of runs, by 5 % in the median, and by more than "
+    "twice the median deviation of the present one's runs"
 )
 
 
 @dataclass(frozen=True)
 class Setting:
-    """`chunk`: bytes of a part or a read; `requests`: how many of them at once."""
+    """`chunk`: bytes of a part or a range; `requests`: how many of them at the same time."""
 
     chunk: int
     requests: int
@@ -41,9 +42,10 @@ class Setting:
 
 @dataclass
 class Tuned:
-    """What was tried: bytes a second of each run of each setting, the present one first; `best` is the one that met the
-    present one again, `gain` the median ratio of these pairs (1.1: a tenth faster), `noise` the ratio up to which it
-    would be none; `recommended` is None where nothing is; `why` then says so.
+    """The result of tuning. `rates`: bytes per second of each run of each setting, the present one first; `best`: the
+    setting that was compared with the present one in pairs; `gain`: the median ratio of these pairs (1.1: a tenth
+    faster); `noise`: the ratio up to which the gain may be noise; `recommended`: None if no setting is; then `why` says
+    the reason.
     """
 
     rates: dict[Setting, list[float]] = field(default_factory=dict)
@@ -54,12 +56,14 @@ class Tuned:
     why: str = ""
 
     def median(self, setting: Setting) -> float:
-        """Bytes a second, 0 where there was no run."""
+        """The median of a setting's runs, in bytes per second. 0 without a run."""
         return statistics.median(self.rates.get(setting) or [0.0])
 
 
 def settings_up(config: Config, capabilities: Capabilities) -> list[Setting]:
-    """Those of uploads that differ in what they do at this store, within the memory of one; the present one first."""
+    """Upload settings that have different effects at this store, within the memory of a stream. The present one is
+    first.
+    """
     present = Setting(config.backup_multipart_chunksize, config.backup_max_concurrent_requests)
 
     def effect(setting: Setting) -> tuple[int, int]:
@@ -77,7 +81,7 @@ def settings_up(config: Config, capabilities: Capabilities) -> list[Setting]:
 
 
 def settings_down(config: Config, capabilities: Capabilities) -> list[Setting]:
-    """The same of downloads."""
+    """Download settings that have different effects at this store. The present one is first."""
     present = Setting(config.restore_multipart_chunksize, config.restore_max_concurrent_requests)
 
     def effect(setting: Setting) -> tuple[int, int]:
@@ -99,8 +103,8 @@ def _different(present: Setting, memory: int, effect: Callable[[Setting], tuple[
 
 
 def tune(settings: Sequence[Setting], measure: Callable[[Setting], float], seconds: float) -> Tuned:
-    """Try them in turn for about so many seconds; the first is the present one. `measure` makes one run and gives its
-    bytes a second.
+    """Try the settings in turn for about so many seconds. The first is the present one. `measure` makes one run and
+    returns its bytes per second.
     """
     tuned = Tuned({setting: [] for setting in settings})
     if len(settings) < 2:
@@ -115,10 +119,10 @@ def tune(settings: Sequence[Setting], measure: Callable[[Setting], float], secon
                 tuned.why = "the target is too slow to try settings in the time given; give --seconds more"
                 return tuned
             tuned.rates[setting].append(measure(setting))
-        # The present one is not always the first.
+        # In the second round the present one is the last.
         trying = [*sorted(settings[1:], key=tuned.median, reverse=True)[:KEPT], present]
     fastest = max(map(tuned.median, trying[:-1]))
-    # Of those that are as fast, the one that needs the least memory.
+    # Of settings that are equally fast, the one that needs the least memory.
     near = [setting for setting in trying[:-1] if tuned.median(setting) >= fastest * _AS_FAST]
     tuned.best = best = min(near, key=lambda setting: setting.chunk * setting.requests)
     if tuned.median(best) <= tuned.median(present):

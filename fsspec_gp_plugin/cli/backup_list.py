@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..backups.chains import find_broken
 from ..backups.inspection import Inspector
-from ..backups.ownership import ownerships
+from ..backups.ownership import read_ownerships
+from ..backups.restore_plans import mark_broken
 from ..backups.survey import Backup, survey
 from ..config.values import format_size
 from ..errors import AccessDenied, NotFound, StorageError
@@ -22,7 +22,7 @@ from .verify import fields_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..backups.inspection import Found
+    from ..backups.inspection import Inspection
     from ..backups.ownership import Ownership
     from ..storage.contract import Store
 
@@ -35,8 +35,8 @@ def list_backups(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     with open_target(arguments.config, replica=arguments.replica) as (config, store):
         backups = survey(store)
-        find_broken(store, backups)
-        owners = ownerships(store, backups)
+        mark_broken(store, backups)
+        owners = read_ownerships(store, backups)
     copies = _copies(arguments.config) if config.replica is not None else None
     if arguments.json:
         summaries = [{**_summary(one, owners[one.timestamp]), **_copy_of(one, copies)} for one in backups]
@@ -89,7 +89,7 @@ def _copies(path: str) -> dict[str, Backup] | StorageError:
     try:
         with open_target(path, replica=True) as (_, store):
             backups = survey(store)
-            find_broken(store, backups)
+            mark_broken(store, backups)
             return {backup.timestamp: backup for backup in backups}
     except StorageError as error:
         return error
@@ -121,7 +121,7 @@ def info(argv: Sequence[str]) -> int:
             raise NotFound(f"there is no backup {arguments.timestamp} at {config.url}; `list` shows all backups")
         [backup] = found
         headers = _headers(store, backup)
-        with Inspector(config.place, store, ()).inspected(backup) as (inspected, _):
+        with Inspector(config.place, store, ()).inspect(backup) as (inspected, _):
             pass
     details = {
         **_summary(backup, inspected.ownership),
@@ -139,7 +139,7 @@ def info(argv: Sequence[str]) -> int:
     return 0
 
 
-def _show(details: dict[str, Any], backup: Backup, inspected: Found) -> None:
+def _show(details: dict[str, Any], backup: Backup, inspected: Inspection) -> None:
     for name in ("timestamp", "state", "kind", "database"):
         render.line(f"{name}: {details[name] or '?'}")
     for claim in inspected.ownership.claims:
@@ -188,7 +188,7 @@ def _headers(store: Store, backup: Backup) -> list[dict[str, Any]]:
     headers = []
     for one in backup.manifests:
         try:
-            header = next(iter(manifest.decoded(one.key, backup.timestamp, pieces(store, one), manifest.Budget())))
+            header = next(iter(manifest.decode(one.key, backup.timestamp, pieces(store, one), manifest.Budget())))
         except (AccessDenied, manifest.BadManifest):
             continue  # the inspection reports it as a problem, or as not checked
         if isinstance(header, manifest.Header):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..backups.leftovers import BACKUP, Leftover, find_leftovers, leftovers_of, remove
+from ..backups.leftovers import BACKUP, Leftover, find_leftovers, find_leftovers_of_run, remove_leftover
 from ..config.values import format_duration, format_size
 from ..errors import StorageError, Unreachable, UsageError
 from ..keys import timestamp_of
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     problems: list[str] = []
     with open_target(arguments.config) as (config, store):
         if arguments.run:
-            found = leftovers_of(store, arguments.run, problems.append)
+            found = find_leftovers_of_run(store, arguments.run, problems.append)
         else:
             age = _DAY if arguments.older_than is None else arguments.older_than
             found = find_leftovers(store, now - age, problems.append)
@@ -92,7 +92,7 @@ def _remove(store: Store, place: Place, one: Leftover, row: dict[str, Any]) -> N
     why = row["why"]
     row.update(action="begun", why="not finished: run `cleanup` again")
     try:
-        kept = remove(store, place, one, lambda _: None)
+        kept = remove_leftover(store, place, one, lambda _: None)
     except Unreachable:
         raise
     except StorageError as error:

@@ -9,8 +9,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..backups.chains import find_broken
-from ..backups.ownership import ownerships
+from ..backups.ownership import read_ownerships
+from ..backups.restore_plans import mark_broken
 from ..backups.survey import Backup, survey
 from ..errors import LocalFileError, StorageError
 from . import render
@@ -57,8 +57,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         with open_target(arguments.config) as (_, store):
             backups = survey(store)
-            find_broken(store, backups)
-            fields = _fields(backups, ownerships(store, backups), now)
+            mark_broken(store, backups)
+            fields = _fields(backups, read_ownerships(store, backups), now)
     except StorageError as error:
         failed = error
     state = {"up": failed is None, "scrape_duration_seconds": round(time.monotonic() - begun, 6), **fields}

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..backups.renewal import renewal, store_of
+from ..backups.from_config import open_config_store, renewal
 from ..config.loading import Config, load_config, required_replica
 from ..errors import UsageError
 from ..log import Log, take_over_library_logging
@@ -41,7 +41,7 @@ def open_target(path: str, *, replica: bool = False, attended: bool = True) -> I
         config = required_replica(config)
     take_over_library_logging(Log(verbosity=config.logger_verbosity), keep_streams=True)
     outage = _ATTENDED_SECONDS if attended else UNATTENDED_SECONDS
-    bare = store_of(config)
+    bare = open_config_store(config)
     with waiting_for(config, outage, attended=attended) as policy:
         store = with_retries(bare, policy._replace(renew=renewal(config, bare)))
         try:

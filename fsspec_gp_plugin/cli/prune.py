@@ -7,11 +7,11 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..backups.deletion import delete_backup
-from ..backups.ownership import clusters_of
-from ..backups.plans import plans_of
-from ..backups.retention import Policy, Verdict, judge, unfinished
-from ..backups.running import Watch, is_young, running_without_claim
+from ..backups.backup_deletion import delete_backup
+from ..backups.ownership import read_clusters
+from ..backups.restore_plans import read_plans
+from ..backups.retention import Decision, Policy, decide, unfinished_timestamps
+from ..backups.running_backups import BackupWatch, find_running_without_claim, is_recent
 from ..backups.survey import survey
 from ..config.values import format_size
 from ..errors import StorageError, Unreachable, UsageError
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     with open_target(arguments.config, attended=False) as (config, store):
         found = _Found(store, policy)
         stuck = found.stuck
-        rows = [found.row(verdict) for verdict in found.verdicts]
+        rows = [found.row(decision) for decision in found.decisions]
         ended: StorageError | KeyboardInterrupt | None = None
         try:
             if arguments.yes:
@@ -74,7 +74,7 @@ class _Found:
     def __init__(self, store: Store, policy: Policy) -> None:
         self.store = store
         self._policy = policy
-        self._watch = Watch(store, time.time())
+        self._watch = BackupWatch(store, time.time())
         self._look()
 
     def _look(self) -> None:
@@ -82,28 +82,28 @@ class _Found:
         files: list[ObjectInfo] = []
         backups = survey(self.store, working_files=files)
         self._watch.remember(backups, files)
-        self.clusters = clusters_of(self.store, backups)
-        self.plans = plans_of(self.store, backups)
-        running = running_without_claim(self.store, backups, files, now)
-        self.verdicts = judge(backups, self.plans, self._policy, now, running, self.clusters)
-        self.unfinished = unfinished(backups)
+        self.clusters = read_clusters(self.store, backups)
+        self.plans = read_plans(self.store, backups)
+        running = find_running_without_claim(self.store, backups, files, now)
+        self.decisions = decide(backups, self.plans, self._policy, now, running, self.clusters)
+        self.unfinished = unfinished_timestamps(backups)
         signs = {backup.timestamp: backup.last_sign for backup in backups}
         # A backup that runs during `prune` is normal. A run that ended without its cleanup blocks all deletions until
         # somebody notices.
-        self.stuck = {one for one in self.unfinished if not is_young(signs[one], now)}
+        self.stuck = {one for one in self.unfinished if not is_recent(signs[one], now)}
 
     def look_again(self) -> None:
         """Decide anew if a backup has started or finished meanwhile."""
-        if self._watch.sees_change():
+        if self._watch.has_changed():
             self._look()
 
-    def verdict_on(self, timestamp: str) -> Verdict | None:
+    def decision_on(self, timestamp: str) -> Decision | None:
         """The latest decision; None if the backup is gone."""
-        return next((one for one in self.verdicts if one.backup.timestamp == timestamp), None)
+        return next((one for one in self.decisions if one.backup.timestamp == timestamp), None)
 
-    def row(self, verdict: Verdict) -> dict[str, Any]:
+    def row(self, decision: Decision) -> dict[str, Any]:
         """The row of one backup in the output."""
-        backup = verdict.backup
+        backup = decision.backup
         cluster = self.clusters.get(backup.timestamp)
         return {
             "timestamp": backup.timestamp,
@@ -112,15 +112,15 @@ class _Found:
             "kind": backup.kind,
             "state": backup.state,
             "bytes": backup.size,
-            "action": "delete" if verdict.goes else "keep",
-            "why": verdict.why,
-            "held_by": verdict.held_by or None,
+            "action": "delete" if decision.delete else "keep",
+            "why": decision.why,
+            "held_by": decision.held_by or None,
         }
 
 
 def _delete(found: _Found, place: Place, rows: list[dict[str, Any]]) -> None:
     """Delete the latest first, so that no backup is ever left without one that it needs."""
-    doomed = [(verdict.backup, row) for verdict, row in zip(found.verdicts, rows, strict=True) if verdict.goes]
+    doomed = [(decision.backup, row) for decision, row in zip(found.decisions, rows, strict=True) if decision.delete]
     failed: dict[str, frozenset[str]] = {}
     with render.progress("deleting", sum(backup.size for backup, _ in doomed)) as advance:
         for backup, row in reversed(doomed):
@@ -132,9 +132,9 @@ def _delete(found: _Found, place: Place, rows: list[dict[str, Any]]) -> None:
                 continue
             # Deletions take time: a backup that has started meanwhile may build on this one.
             found.look_again()
-            verdict = found.verdict_on(timestamp)
-            if verdict is not None and not verdict.goes:
-                row.update(action="keep", why=verdict.why, held_by=verdict.held_by or None)
+            decision = found.decision_on(timestamp)
+            if decision is not None and not decision.delete:
+                row.update(action="keep", why=decision.why, held_by=decision.held_by or None)
                 continue
             why = row["why"]
             rest = f"`cleanup CONFIG --run {timestamp} --yes`"

@@ -6,9 +6,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..backups.inspection import Found, Inspector
-from ..backups.parallel import each
-from ..backups.shards import parse_shard
+from ..backups.inspection import Inspection, Inspector
+from ..backups.parallel import parse_shard, run_each
 from ..backups.survey import Backup, survey
 from ..config.values import format_size
 from ..errors import NotFound, StorageError
@@ -24,7 +23,7 @@ from .open_target import open_target
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..integrity.entry import Entry
+    from ..integrity.manifest import Entry
     from ..storage.contract import Store
 
 _AT_ONCE = 8
@@ -46,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_replica()
     parser.add_json()
     arguments = parser.parse_args(argv)
-    found: list[tuple[Backup, Found]] = []
+    found: list[tuple[Backup, Inspection]] = []
     with open_target(arguments.config, replica=arguments.replica) as (config, store):
         backups = survey(store, arguments.timestamp or "")
         if arguments.timestamp and not backups:
@@ -68,10 +67,12 @@ def main(argv: Sequence[str]) -> int:
     return 1 if "failed" in results else _NOT_ALL_CHECKED if "unchecked" in results else 0
 
 
-def _verified(inspector: Inspector, store: Store, backup: Backup, settings: DownloadSettings, arguments: Any) -> Found:
+def _verified(
+    inspector: Inspector, store: Store, backup: Backup, settings: DownloadSettings, arguments: Any
+) -> Inspection:
     """Verify one backup: completely in the first part, only the objects that are read in the others."""
     part, parts = arguments.shard
-    begun = inspector.named if part else inspector.inspected
+    begun = inspector.read_manifests if part else inspector.inspect
     with begun(backup) as (found, objects):
         if not arguments.quick:
             found.right = found.size = 0
@@ -82,10 +83,10 @@ def _verified(inspector: Inspector, store: Store, backup: Backup, settings: Down
 
 
 def _read_all(
-    store: Store, backup: Backup, settings: DownloadSettings, wanted: Iterator[Entry], found: Found, size: int
+    store: Store, backup: Backup, settings: DownloadSettings, wanted: Iterator[Entry], found: Inspection, size: int
 ) -> None:
     with render.progress(backup.timestamp, size) as advance:
-        for one, problem in each(lambda one: _read(store, backup, settings, one), wanted, _AT_ONCE):
+        for one, problem in run_each(lambda one: _read(store, backup, settings, one), wanted, _AT_ONCE):
             advance(one.size)
             if problem is not None:
                 found.problems.append(str(problem))
@@ -104,13 +105,13 @@ def _read(store: Store, backup: Backup, settings: DownloadSettings, one: Entry) 
         os.close(sink)
 
 
-def _store_result(store: Store, backup: Backup, shard: tuple[int, int], found: Found) -> None:
+def _store_result(store: Store, backup: Backup, shard: tuple[int, int], found: Inspection) -> None:
     """Store the verification result beside the backup, unless the store refuses: the credentials may be read-only."""
     if not backup.manifests and not found.problems:
         return  # nothing was read
     prefix = backup_prefix(backup.timestamp)
     not_checked = found.not_checked if found.result == "unchecked" else None
-    made = verification.new(shard, well=found.result == "ok", not_checked=not_checked)
+    made = verification.VerificationResult.now(shard, well=found.result == "ok", not_checked=not_checked)
     data = verification.content(found.right, found.size, len(found.problems), found.not_checked)
     with suppress(StorageError):
         if backup.report_key:
@@ -118,11 +119,15 @@ def _store_result(store: Store, backup: Backup, shard: tuple[int, int], found: F
         store.put(prefix + made.name, memoryview(data))
         # The results that this one replaces.
         store.delete(
-            [prefix + one.name for one in backup.verdicts if (one.part, one.parts) == shard and one.name != made.name]
+            [
+                prefix + one.name
+                for one in backup.verifications
+                if (one.part, one.parts) == shard and one.name != made.name
+            ]
         )
 
 
-def _fields(backup: Backup, found: Found) -> dict[str, Any]:
+def _fields(backup: Backup, found: Inspection) -> dict[str, Any]:
     return {
         "timestamp": backup.timestamp,
         "state": backup.shown_state,
@@ -134,7 +139,7 @@ def _fields(backup: Backup, found: Found) -> dict[str, Any]:
     }
 
 
-def fields_of(backup: Backup, found: Found) -> dict[str, Any]:
+def fields_of(backup: Backup, found: Inspection) -> dict[str, Any]:
     """The fields that `verify` and `info` share."""
     return {
         "missing": found.missing,
@@ -148,14 +153,14 @@ def fields_of(backup: Backup, found: Found) -> dict[str, Any]:
     }
 
 
-def lines_of(found: Found) -> Iterator[str]:
+def lines_of(found: Inspection) -> Iterator[str]:
     """Problems and what could not be checked, a line each."""
     yield from found.problems
     for reason in found.reasons:
         yield f"not checked: {reason}"
 
 
-def _show(results: list[tuple[Backup, Found]]) -> None:
+def _show(results: list[tuple[Backup, Inspection]]) -> None:
     for backup, found in results:
         for line in lines_of(found):
             render.line(f"{backup.timestamp}: {line}")
@@ -165,7 +170,7 @@ def _show(results: list[tuple[Backup, Found]]) -> None:
             backup.shown_state,
             f"{found.right:,}",
             format_size(found.size),
-            verification.told_of(found.not_checked) if found.result == "unchecked" else found.result,
+            verification.not_checked_text(found.not_checked) if found.result == "unchecked" else found.result,
         )
         for backup, found in results
     ]

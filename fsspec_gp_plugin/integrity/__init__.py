@@ -1,1 +1,1 @@
-"""What was stored, written down on the host and beside the backup, and compared when it is restored."""
+"""Keeps on the host and beside the backup what was stored, and compares it when the backup is restored."""

@@ -1,6 +1,6 @@
-"""The manifests of a backup that is being restored, all hosts' together, as a database file on this host.
+"""Keeps the entries of all manifests of a backup that is being restored in a database file on this host.
 
-Any segment may ask for any object, and millions of entries are too many for the memory of a process per table.
+Any segment may need any object, and millions of entries are too many for the memory of each process.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import private
 from ..errors import LocalFileError
-from .comparison import Comparison
-from .entry import Entry
-from .locking import lock_at_once
+from .listings import Comparison, require_sqlite
+from .locking import try_lock
+from .manifest import Entry
 from .merging import merge
 
 if TYPE_CHECKING:
@@ -29,17 +29,16 @@ if TYPE_CHECKING:
     from .merging import Manifest
 
 DIRECTORY = "manifests"
-# The purpose of a catalog that a restore without a setup hook has fetched.
+# The purpose of a catalog that a restore without a setup hook has made.
 FETCHED = ".fetched"
 _SUFFIX = ".db"
-# How the names of all objects begin that gpbackup stores.
+# The names of all objects that gpbackup stores begin so.
 _GPBACKUPS = b"gpbackup_"
-_OLDEST_SQLITE = (3, 25)
 
 
 class Difference(NamedTuple):
-    """What a listing lacks or tells otherwise: how many objects of how many, and the first of them as it is backed up;
-    `size`: the bytes that the listing tells of that one, None where it is not there.
+    """How many objects of how many a listing lacks or has in another size, and the first of them. `backed_up`: its size
+    by its manifest; `size`: by the listing, None if it is not listed.
     """
 
     missing: int
@@ -49,22 +48,12 @@ class Difference(NamedTuple):
     size: int | None
 
 
-def require_sqlite() -> None:
-    """LocalFileError where this Python can't keep a catalog, so that a restore could not compare."""
-    try:
-        import sqlite3
-    except ImportError:
-        raise LocalFileError("this Python has no sqlite3, which restores need to compare checksums") from None
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-        raise LocalFileError(f"SQLite {sqlite3.sqlite_version} is too old for comparing checksums: 3.25 is needed")
-
-
 class Catalog:
-    """One backup's catalog at one target, on this host."""
+    """The catalog of one backup at one target, on this host."""
 
     def __init__(self, place: Place, timestamp: str, purpose: str = "", *, make: bool = False) -> None:
-        """NoDirectoryError where no catalog was ever made here and `make` doesn't want one; LocalFileError. Catalogs of
-        another `purpose` are others.
+        """Catalogs of different purposes are different files. Raises NoDirectoryError if no catalog was ever made here,
+        unless `make` is set; LocalFileError.
         """
         self._name = f"{place.name_of(timestamp)}{purpose}{_SUFFIX}"
         self._path = os.path.join(place.path, DIRECTORY, self._name)
@@ -79,8 +68,9 @@ class Catalog:
         os.close(self._directory)
 
     def build(self, source: str, manifests: Callable[[], Iterable[Manifest]], claim: str = "") -> int:
-        """Make it of manifests unless it was made of that `source`, which names them; returns the number of objects.
-        It takes the place of the one before when it is whole. `claim`: as merge() has it. LocalFileError, BadManifest.
+        """Make the catalog of these manifests, unless it was made of the same `source`, a text that names them. Returns
+        the number of objects. The new catalog replaces the old one when it is whole. `claim`: as in merge(). Raises
+        LocalFileError, BadManifest.
         """
         require_sqlite()
         if (count := self._count(source)) is not None:
@@ -104,7 +94,7 @@ class Catalog:
 
         try:
             with closing(self._connection(working, "rw")) as database:
-                # It is renamed when it is whole, so it needs no journal of its own.
+                # The file is renamed when it is whole, so SQLite needs no journal.
                 database.execute("PRAGMA journal_mode = OFF")
                 database.execute("PRAGMA synchronous = OFF")
                 count = merge(database, manifests, claim)
@@ -116,30 +106,30 @@ class Catalog:
         return count
 
     def _count(self, source: str) -> int | None:
-        """How many objects it has, where it was made of that source."""
+        """How many objects the catalog has. None if it was not made of this source."""
         with suppress(LocalFileError):
             for (count,) in self._rows("SELECT (SELECT count(*) FROM object) FROM source WHERE text = ?", source):
                 return int(count)
         return None
 
     def entry(self, name: str) -> Entry | None:
-        """What the manifests say of an object; None when they don't name it, or there is no catalog. LocalFileError."""
+        """The entry of an object. None if no manifest names it, or there is no catalog. Raises LocalFileError."""
         query = "SELECT name, size, crc32c FROM object WHERE name = ?"
         return next((Entry(name, size, crc) for _, size, crc in self._rows(query, os.fsencode(name))), None)
 
     def entries(self) -> Iterator[Entry]:
-        """All of them, by name; LocalFileError."""
+        """All entries, by name. Raises LocalFileError."""
         for name, size, crc in self._rows("SELECT name, size, crc32c FROM object ORDER BY name"):
             yield Entry(os.fsdecode(name), size, crc)
 
     def difference(self, start: str, listed: Iterable[tuple[str, int]]) -> Difference | None:
-        """Compare what the manifests say of objects whose name begins so with a listing of them, names and sizes; None
-        where nothing is missing. What else is listed does not matter.
+        """Compare the entries whose names begin with `start` with a listing of names and sizes. None if nothing
+        differs. What else is listed does not matter. Raises LocalFileError.
         """
         return self.compare(start, listed)[0]
 
     def compare(self, start: str, listed: Iterable[tuple[str, int]]) -> tuple[Difference | None, int]:
-        """As difference(), and how many of gpbackup's objects that are listed the manifests don't name."""
+        """Same as difference(), and how many of gpbackup's objects are listed, but in no manifest."""
         between = (os.fsencode(start), os.fsencode(start) + b"\xff")
         query = """
             SELECT unnamed, different.* FROM (
@@ -158,8 +148,8 @@ class Catalog:
         return None, 0
 
     @contextmanager
-    def compared(self, listed: Iterable[ObjectInfo], prefix: str) -> Iterator[Comparison]:
-        """It, compared with all objects that a listing has below the backup's prefix. LocalFileError."""
+    def open_comparison(self, listed: Iterable[ObjectInfo], prefix: str) -> Iterator[Comparison]:
+        """Compare the catalog with a listing of all objects below the backup's prefix. Raises LocalFileError."""
         import sqlite3
 
         try:
@@ -169,7 +159,7 @@ class Catalog:
             raise self._failed("read", error) from error
 
     def has(self, start: str) -> bool:
-        """Whether the manifests name any object whose name begins so."""
+        """Whether any entry's name begins with `start`."""
         first = os.fsencode(start)
         return any(
             True
@@ -177,7 +167,7 @@ class Catalog:
         )
 
     def exists(self) -> bool:
-        """Whether there is one."""
+        """Whether the catalog was made."""
         try:
             os.stat(self._name, dir_fd=self._directory, follow_symlinks=False)
         except FileNotFoundError:
@@ -185,32 +175,32 @@ class Catalog:
         return True
 
     def is_younger(self, seconds: float) -> bool:
-        """Whether there is one that was made, or touched, less than so many seconds ago."""
+        """Whether the catalog was made, or touched, less than so many seconds ago."""
         with suppress(FileNotFoundError):
             status = os.stat(self._name, dir_fd=self._directory, follow_symlinks=False)
             return abs(time.time() - status.st_mtime) < seconds
         return False
 
     def touch(self) -> None:
-        """It is as good as new."""
+        """Let the catalog count as made now."""
         with suppress(FileNotFoundError):
             os.utime(self._name, dir_fd=self._directory, follow_symlinks=False)
 
     def lock(self) -> AbstractContextManager[None] | None:
-        """The right to build it, until the end of the context; None where another process or thread has it.
-        LocalFileError.
+        """Lock the catalog for building it, until the end of the context. None if another process or thread has the
+        lock. Raises LocalFileError.
         """
         try:
-            return lock_at_once(self._directory, self._lock_name)
+            return try_lock(self._directory, self._lock_name)
         except OSError as error:
             raise self._failed("lock", error) from error
 
     def sweep(self) -> None:
-        """Remove what catalogs nobody has written to for a month."""
+        """Remove catalogs that nobody has written to for a month."""
         private.sweep(self._directory)
 
     def remove(self) -> None:
-        """Forget it."""
+        """Remove the catalog and its lock."""
         for name in (self._name, self._lock_name):
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._directory)
@@ -232,7 +222,7 @@ class Catalog:
                     database.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?)", rows)
                 yield from database.execute(query, values)
         except sqlite3.Error as error:
-            if self.exists():  # another restore of this backup has not just ended, and removed it
+            if self.exists():  # otherwise another restore of this backup has just ended, and removed it
                 raise self._failed("read", error) from error
 
     def _failed(self, what: str, error: Exception) -> LocalFileError:

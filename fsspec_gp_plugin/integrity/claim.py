@@ -1,8 +1,8 @@
-"""The claim: a small object beside a backup that says whose it is, written before anything else and deleted last.
+"""Writes and reads the content of a claim: a small object that says which cluster owns a backup prefix.
 
-Where the store can create an object only if there is none, it is called `claim.json`, and the second to write it is
-refused. Elsewhere each claimant writes `claim.TOKEN.json`; the one with the smallest token has won, and writes
-`claim.settled.json`.
+A run writes its claim before anything else, and the claim is deleted last. If the store can create an object only if
+there is none, the claim is `claim.json`, and the store refuses the second one. Otherwise each run writes
+`claim.TOKEN.json`; the run with the smallest token wins, and writes `claim.settled.json`.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _FORMAT = "fsspec_gp_plugin claim"
 _NAME = re.compile(re.escape(FOLDER) + r"claim\.(?:(?:[0-9a-f]{32}|settled)\.)?json")
 # The name of a claim that the store created only because there was none.
 NAME = f"{FOLDER}claim.json"
-# That of a claim which has won by best effort.
+# The name of a claim that has won by best effort.
 SETTLED = f"{FOLDER}claim.settled.json"
 LARGEST = 64 << 10
 
 
 class BadClaim(StorageError):
-    """It is none that this version can read."""
+    """The object is not a claim that this version can read."""
 
 
 class Claim(NamedTuple):
-    """`token`: 32 random hexadecimal digits, which stand for this run; `created`: nanoseconds since 1970; `process`:
-    the gpbackup of the run, where it is known.
+    """The claim of one run. `token`: 32 random hexadecimal digits that identify the run; `created`: nanoseconds since
+    1970; `process`: the gpbackup of the run, None if it is unknown.
     """
 
     timestamp: str
@@ -45,12 +45,12 @@ class Claim(NamedTuple):
 
     @property
     def own_name(self) -> str:
-        """The name below the backup's prefix under which it contends with others."""
+        """The name below the backup's prefix that no other run's claim has."""
         return f"{FOLDER}claim.{self.token}.json"
 
-    def encoded(self) -> bytes:
-        """What the object holds."""
-        told = {
+    def encode(self) -> bytes:
+        """The content of the object."""
+        value = {
             "format": _FORMAT,
             "version": 1,
             "plugin": __version__,
@@ -60,11 +60,11 @@ class Claim(NamedTuple):
             "cluster": self.cluster.to_json(),
             **({} if self.process is None else {"process": self.process.to_json()}),
         }
-        return json.dumps(told, indent=1).encode() + b"\n"
+        return json.dumps(value, indent=1).encode() + b"\n"
 
 
 def new_claim(timestamp: str, cluster: Cluster, process: GpbackupProcess | None = None) -> Claim:
-    """That of a run that begins now."""
+    """The claim of a run that begins now."""
     return Claim(timestamp, secrets.token_hex(16), cluster, time.time_ns(), process)
 
 
@@ -73,17 +73,17 @@ def is_claim(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def decoded(key: str, timestamp: str, data: bytes) -> Claim:
-    """The claim that an object of that key holds; BadClaim for anything else, however odd."""
+def decode(key: str, timestamp: str, data: bytes) -> Claim:
+    """The claim in the content of an object. Raises BadClaim for any other content."""
     try:
-        told = json.loads(data)
-        if told["format"] != _FORMAT or told["timestamp"] != timestamp:
+        value = json.loads(data)
+        if value["format"] != _FORMAT or value["timestamp"] != timestamp:
             raise ValueError
-        token, created = told["token"], told["created"]
+        token, created = value["token"], value["created"]
         if not re.fullmatch(r"[0-9a-f]{32}", token) or type(created) is not int or not 0 <= created < 1 << 63:
             raise ValueError
-        process = GpbackupProcess.from_json(told.get("process"))
-        return Claim(timestamp, token, Cluster.from_json(told["cluster"]), created, process)
+        process = GpbackupProcess.from_json(value.get("process"))
+        return Claim(timestamp, token, Cluster.from_json(value["cluster"]), created, process)
     except (KeyError, RecursionError, TypeError, ValueError):
         raise BadClaim(
             f"{key} is not a claim of this backup that this version can read; if no backup of {timestamp} runs, "

@@ -1,4 +1,4 @@
-"""Whose backup it is: what tells one database cluster from another."""
+"""Identifies a database cluster, to know which cluster owns a backup."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# PostgreSQL and all that came of it begin global/pg_control with an unsigned number of 64 bits, then the format's
+# PostgreSQL and its descendants begin global/pg_control with an unsigned number of 64 bits, then the format's
 # version in 32 bits (catalog/pg_control.h, ControlFileData).
 _PG_CONTROL = struct.Struct("=QI")
 _LONGEST = 4096
 
 
 class Cluster(NamedTuple):
-    """A database cluster, as far as it is known; "" for what is not. `name`: the option `cluster`; `system_identifier`:
-    the number that initdb gave the coordinator; `host`, `port` and `directory`: the coordinator's.
+    """A database cluster; a field is "" if it is unknown. `name`: the option `cluster`; `system_identifier`: the number
+    that initdb gave the coordinator; `host`, `port` and `directory`: the coordinator's.
     """
 
     name: str = ""
@@ -27,8 +27,8 @@ class Cluster(NamedTuple):
     directory: str = ""
 
     def is_same(self, other: Cluster) -> bool:
-        """Whether nothing that counts differs: the names alone where both have one, else the coordinators' hosts and
-        the system identifiers. Only where none of the two has an identifier the directories count. The port may change.
+        """Whether two clusters are the same: if both have names, the names decide; otherwise the coordinators' hosts
+        and the system identifiers. The directories decide only if neither has an identifier. The port may change.
         """
         if self.name and other.name:
             return self.name == other.name
@@ -39,23 +39,23 @@ class Cluster(NamedTuple):
 
     @property
     def group(self) -> tuple[str, ...]:
-        """Equal for backups of one cluster, to group them by."""
+        """The key to group backups by cluster: equal for backups of the same cluster."""
         if self.name:
             return (self.name,)
         return (self.system_identifier, _label(self.host), "" if self.system_identifier else self.directory)
 
     def __str__(self) -> str:
         where = f"{self.host or '?'}{f':{self.port}' if self.port else ''}"
-        told = f"{where}{f', {self.directory}' if self.directory else ''}"
-        return f"cluster {self.name!r} ({told})" if self.name else f"the cluster of coordinator {told}"
+        coordinator = f"{where}{f', {self.directory}' if self.directory else ''}"
+        return f"cluster {self.name!r} ({coordinator})" if self.name else f"the cluster of coordinator {coordinator}"
 
     def to_json(self) -> dict[str, str]:
-        """For a claim."""
+        """The cluster as a claim has it."""
         return self._asdict()
 
     @classmethod
     def from_json(cls, value: Any) -> Cluster:
-        """What to_json() gave; ValueError for anything else. What later versions add is left out."""
+        """The cluster that to_json() gave, without fields of later versions. Raises ValueError for anything else."""
         if not isinstance(value, dict):
             raise ValueError("not a cluster")
         known = {name: value.get(name, "") for name in cls._fields}
@@ -65,21 +65,21 @@ class Cluster(NamedTuple):
 
 
 def _label(host: str) -> str:
-    """A host's name without its domain, which some configurations show and others don't."""
+    """A host's name without its domain, as only some configurations have the domain."""
     return host.partition(".")[0].lower()
 
 
 def cluster_here(name: str, port: str, environ: Mapping[str, str], directory: str = "") -> Cluster:
-    """The cluster whose coordinator runs on this host. `directory`: the coordinator's data directory, where a hook was
-    told it; else the environment's counts. `name` and `port` are options.
+    """The cluster whose coordinator runs on this host. `name` and `port`: the options; `directory`: the coordinator's
+    data directory, by default that of the environment.
     """
-    found = directory or environ.get("COORDINATOR_DATA_DIRECTORY") or environ.get("MASTER_DATA_DIRECTORY") or ""
-    found = os.path.realpath(found) if found else ""
-    return Cluster(name, _system_identifier(found), os.uname().nodename, port or environ.get("PGPORT", ""), found)
+    path = directory or environ.get("COORDINATOR_DATA_DIRECTORY") or environ.get("MASTER_DATA_DIRECTORY") or ""
+    path = os.path.realpath(path) if path else ""
+    return Cluster(name, _system_identifier(path), os.uname().nodename, port or environ.get("PGPORT", ""), path)
 
 
 def _system_identifier(directory: str) -> str:
-    """By global/pg_control of a data directory; "" where that can't be read."""
+    """The system identifier in global/pg_control of a data directory. "" if it can't be read."""
     if not directory:
         return ""
     try:

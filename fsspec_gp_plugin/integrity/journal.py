@@ -1,7 +1,8 @@
-"""What this host has stored of a backup: a line an object, until the cleanup hook makes a manifest of it.
+"""Writes one line for each object that this host stores of a backup, until the cleanup hook makes a manifest of them.
 
-Any number of processes write at once: each record is one write() to a descriptor opened for appending. A record that a
-crash has torn is known by its own checksum, and harms no other: each stands between line ends of its own.
+Any number of processes write at once: each line is one write() to a descriptor opened for appending. A line that a
+crash has torn is recognized by its own checksum, and harms no other, as each line has line ends of its own on both
+sides.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import TYPE_CHECKING
 from .. import private
 from ..checksum import crc32c
 from ..errors import LocalFileError
-from . import entry
+from .manifest import entry_line, parse_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from .entry import Entry
+    from .manifest import Entry
 
 DIRECTORY = "journal"
 _OPEN, _TAKEN = ".open", ".taken"
@@ -30,7 +31,7 @@ class Journal:
     """The journal of one backup at one target, on this host."""
 
     def __init__(self, place: private.Place, timestamp: str, *, make: bool = True) -> None:
-        """Makes the directory where there is none, unless `make` doesn't want it: NoDirectoryError. LocalFileError."""
+        """Raises LocalFileError, and NoDirectoryError if there is no directory and `make` is not set."""
         self._name = place.name_of(timestamp)
         self._path = os.path.join(place.path, DIRECTORY, self._name)
         self._directory = place.open_directory(DIRECTORY, make=make)
@@ -48,7 +49,7 @@ class Journal:
         os.close(self._directory)
 
     def prepare(self) -> None:
-        """Open it and write to it, so that what can't be noted, as on a full disk, is known before it is stored;
+        """Open the journal and write to it, so that a full disk is found before an object is stored. Raises
         LocalFileError.
         """
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -58,21 +59,20 @@ class Journal:
         except OSError as error:
             raise self._failed(error) from error
 
-    def add(self, stored: Entry) -> None:
-        """Note an object that is stored; LocalFileError."""
-        line = entry.written(stored).encode()
-        record = b"\n%08x %b\n" % (crc32c(line), line)
+    def add(self, entry: Entry) -> None:
+        """Write the line of an object that is stored. Raises LocalFileError."""
+        line = entry_line(entry).encode()
+        framed = b"\n%08x %b\n" % (crc32c(line), line)
         try:
-            count = os.write(self._fd, record)
+            count = os.write(self._fd, framed)
         except OSError as error:
             raise self._failed(error) from error
-        if count != len(record):
+        if count != len(framed):
             raise self._failed(OSError(28, "no space left on the device"))
 
     def take(self) -> tuple[list[Entry], int]:
-        """All that was noted, sorted by name, the last of each name; and how many records could not be read.
-
-        From here on a new journal begins; what was taken stays on the host until discard().
+        """The last entry of each object, by name, and how many lines could not be read. A new journal begins now. What
+        was taken stays on the host until remove().
         """
         taken = f"{self._name}.{secrets.token_hex(6)}{_TAKEN}"
         with suppress(FileNotFoundError):
@@ -81,33 +81,33 @@ class Journal:
         damaged = 0
         self._read = self._taken()
         for name in self._read:
-            with open(self._opened(name), "rb") as file:
+            with open(self._open(name), "rb") as file:
                 for line in file:
                     if line.strip():
                         try:
-                            one = _checked(line)
+                            one = _parse_line(line)
                         except ValueError:
                             damaged += 1
                         else:
                             found[one.name] = one
         return [found[name] for name in sorted(found)], damaged
 
-    def discard(self, *, whole: bool = False) -> None:
-        """Forget what was taken; with `whole`, also what was not."""
+    def remove(self, *, whole: bool = False) -> None:
+        """Remove what was taken; with `whole`, also what was not taken."""
         for name in [*self._taken(), self._name + _OPEN] if whole else self._read:
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._directory)
 
     def sweep(self) -> None:
-        """Remove journals of backups that nobody has ended, or written to, for a month."""
+        """Remove journals that nobody has taken, or written to, for a month."""
         private.sweep(self._directory)
 
     def _taken(self) -> list[str]:
-        """Those that are taken, the oldest first."""
+        """The names of taken journals, the oldest first."""
         names = [n for n in os.listdir(self._directory) if n.startswith(f"{self._name}.") and n.endswith(_TAKEN)]
         return sorted(names, key=lambda name: os.stat(name, dir_fd=self._directory).st_mtime_ns)
 
-    def _opened(self, name: str) -> int:
+    def _open(self, name: str) -> int:
         return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory)
 
     def _failed(self, error: OSError) -> LocalFileError:
@@ -118,8 +118,8 @@ class Journal:
 
 @contextmanager
 def open_journals(place: private.Place, timestamp: str) -> Iterator[list[Journal]]:
-    """The journals of one backup on this host: that of today's place, and one that an earlier version, or another
-    caller's HOME, has left elsewhere. Makes no directory; LocalFileError.
+    """The journals of one backup on this host: the one in the state directory, and one that an earlier version, or a
+    caller with another HOME, has left elsewhere. Makes no directory. Raises LocalFileError.
     """
     places = [place]
     if place.earlier_path is not None:
@@ -132,8 +132,8 @@ def open_journals(place: private.Place, timestamp: str) -> Iterator[list[Journal
         yield found
 
 
-def _checked(line: bytes) -> Entry:
+def _parse_line(line: bytes) -> Entry:
     crc, _, text = line.rstrip(b"\n").partition(b" ")
     if crc != b"%08x" % crc32c(text):
         raise ValueError
-    return entry.read(text)
+    return parse_entry(text)

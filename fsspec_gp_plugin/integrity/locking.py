@@ -1,4 +1,4 @@
-"""A right that one process or thread of a host has at a time, as a lock on a file or a directory."""
+"""Locks a file or a directory of this host's state, for one process or thread at a time."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from ..private import Place
 
 
-def lock_at_once(directory: int, name: str) -> AbstractContextManager[None] | None:
-    """The lock on the file of that name in an open directory, held until the end of the context; None where another
-    has it. OSError. The file is made, and may be removed by anybody.
+def try_lock(directory: int, name: str) -> AbstractContextManager[None] | None:
+    """Lock the file of that name in an open directory until the end of the context. None if another process or thread
+    has the lock. Makes the file; anybody may remove it. Raises OSError.
     """
     fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
     try:
         with suppress(BlockingIOError, FileNotFoundError):
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever removed the file meanwhile made room for another one, which is the one to be locked.
+            # If somebody has removed the file meanwhile, there may be a new one, and that one counts.
             if os.path.samestat(os.fstat(fd), os.stat(name, dir_fd=directory, follow_symlinks=False)):
-                held, fd = fd, -1
-                return _held(held)
+                locked, fd = fd, -1
+                return _close_at_end(locked)
     finally:
         if fd >= 0:
             os.close(fd)
@@ -35,7 +35,7 @@ def lock_at_once(directory: int, name: str) -> AbstractContextManager[None] | No
 
 
 @contextmanager
-def _held(fd: int) -> Iterator[None]:
+def _close_at_end(fd: int) -> Iterator[None]:
     try:
         yield
     finally:
@@ -43,9 +43,9 @@ def _held(fd: int) -> Iterator[None]:
 
 
 @contextmanager
-def one_at_a_time(place: Place, name: str, *, make: bool = False) -> Iterator[int]:
-    """A descriptor of one of the directories of this host's state, for one process or thread at a time.
-    NoDirectoryError where there is none, unless `make` wants one; LocalFileError.
+def locked_directory(place: Place, name: str, *, make: bool = False) -> Iterator[int]:
+    """Open and lock a directory of this host's state, and yield its descriptor. Raises LocalFileError, and
+    NoDirectoryError if there is no directory and `make` is not set.
     """
     directory = place.open_directory(name, make=make)
     try:

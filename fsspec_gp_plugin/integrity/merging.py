@@ -1,7 +1,8 @@
-"""The manifests of all hosts put together in one table of a database file, so that they need no memory.
+"""Merges the manifests of all hosts into one table of a database file, so that they need no memory.
 
-Of what one host says of an object, the latest counts, as after a hook that was run again. What two hosts say must be
-the same: an object has one writer, and where two have written it, nothing tells whose bytes are there.
+If one host has several entries for an object, the latest counts, as after a hook that ran twice. The entries of two
+hosts for an object must be equal: an object has one writer, and if two hosts have written it, it is unknown whose bytes
+it has.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator
 
-    from .entry import Entry
+    from .manifest import Entry
 
-    # A manifest's key, and what manifest.decoded() gives of it.
+    # A manifest's key, and what manifest.decode() gives of it.
     Manifest = tuple[str, Iterable[Header | Entry]]
 
 _BATCH = 10_000
-# `signer`: whose word it is, by number; 0 where several hosts say the same. `clash`: two hosts differ, or may.
+# `signer`: the number of the host whose entry it is, 0 if several have the same. `clash`: two hosts differ, or may.
 _SCHEMA = """
     CREATE TABLE object (
         name BLOB PRIMARY KEY, size INT, crc32c INT, created INT, signer INT, clash INT DEFAULT 0
@@ -37,7 +38,7 @@ _INSERT = """
         signer = CASE signer WHEN excluded.signer THEN signer ELSE 0 END
     WHERE signer <> excluded.signer OR excluded.created >= created
 """
-# Of the objects about which hosts may differ: the latest word of each host.
+# The latest entry of each host, for the objects about which hosts may differ.
 _LATEST = """
     CREATE TABLE word (
         name BLOB, signer INT, size INT, crc32c INT, created INT, manifest INT, PRIMARY KEY (name, signer)
@@ -61,17 +62,17 @@ _COUNT_DIFFERING = """
 
 
 def merge(database: sqlite3.Connection, manifests: Callable[[], Iterable[Manifest]], claim: str) -> int:
-    """Make the table `object` of manifests; returns how many objects they name. `claim`: the token of the backup's
-    claim, "" where it isn't known.
+    """Fill the table `object` from manifests. Returns how many objects they name. `claim`: the token of the backup's
+    claim, "" if it is unknown.
 
-    BadManifest where two hosts disagree about an object, and for a manifest that belongs to another run.
+    Raises BadManifest if two hosts disagree about an object, or a manifest belongs to another run.
     """
     database.executescript(_SCHEMA)
     signers: dict[tuple[str, str], int] = {}
     for number, (key, lines) in enumerate(manifests()):
         with database:
-            header, entries = _begun(key, lines)
-            claim = _same_claim(header, key, claim)
+            header, entries = _split_header(key, lines)
+            claim = _require_same_claim(header, key, claim)
             signer = signers.setdefault((header.host, header.mark), len(signers) + 1)
             database.execute("INSERT INTO manifest (rowid, key, host) VALUES (?, ?, ?)", (number, key, header.host))
             for batch in _batches((header.created, signer), entries):
@@ -82,7 +83,7 @@ def merge(database: sqlite3.Connection, manifests: Callable[[], Iterable[Manifes
     return int(count)
 
 
-def _begun(key: str, lines: Iterable[Header | Entry]) -> tuple[Header, Iterator[Entry]]:
+def _split_header(key: str, lines: Iterable[Header | Entry]) -> tuple[Header, Iterator[Entry]]:
     rest = iter(lines)
     header = next(rest)
     if not isinstance(header, Header):
@@ -90,11 +91,11 @@ def _begun(key: str, lines: Iterable[Header | Entry]) -> tuple[Header, Iterator[
     return header, (one for one in rest if not isinstance(one, Header))
 
 
-def _same_claim(header: Header, key: str, claim: str) -> str:
+def _require_same_claim(header: Header, key: str, claim: str) -> str:
     if header.claim and claim and header.claim != claim:
         raise BadManifest(
-            f"{key} of host {header.host} belongs to another run than this backup's claim says, so two runs have "
-            "written here"
+            f"{key} of host {header.host} belongs to another run: its claim is not this backup's, so two "
+            "runs have written to this prefix"
         )
     return claim or header.claim
 
@@ -112,28 +113,28 @@ def _batches(more: tuple[int, ...], entries: Iterable[Entry]) -> Iterator[list[t
 def _settle(
     database: sqlite3.Connection, manifests: Callable[[], Iterable[Manifest]], signers: dict[tuple[str, str], int]
 ) -> None:
-    """Compare the latest words of all hosts; BadManifest where they differ. A host may have taken its word back."""
+    """Compare the latest entries of all hosts, as a host may have corrected its own. Raises BadManifest."""
     database.execute(_LATEST)
     for number, (key, lines) in enumerate(manifests()):
         with database:
-            header, entries = _begun(key, lines)
+            header, entries = _split_header(key, lines)
             for batch in _batches((header.created, signers[header.host, header.mark], number), entries):
                 database.executemany(_INSERT_LATEST, batch)
-    found = database.execute(_DIFFERING).fetchone()
-    if found is None:
+    differing = database.execute(_DIFFERING).fetchone()
+    if differing is None:
         with database:
             database.execute("INSERT OR REPLACE INTO object SELECT name, size, crc32c, created, 0, 0 FROM word")
             database.execute("DROP TABLE word")
         return
     (more,) = database.execute(_COUNT_DIFFERING).fetchone()
-    name, *words = found
-    told = [_told(database, *words[:3]), _told(database, *words[3:])]
+    name, *entries = differing
+    both = [_describe(database, *entries[:3]), _describe(database, *entries[3:])]
     raise BadManifest(
         f"two hosts disagree about {os.fsdecode(name)}{f' and {more - 1} more objects' if more > 1 else ''}: "
-        f"{' and '.join(told)}; two runs may have written it"
+        f"{' and '.join(both)}; two runs may have written it"
     )
 
 
-def _told(database: sqlite3.Connection, size: int, crc: int, manifest: int) -> str:
+def _describe(database: sqlite3.Connection, size: int, crc: int, manifest: int) -> str:
     key, host = database.execute("SELECT key, host FROM manifest WHERE rowid = ?", (manifest,)).fetchone()
     return f"{host} says {size} bytes with CRC-32C {crc:08x} ({key})"

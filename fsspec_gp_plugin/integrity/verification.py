@@ -1,6 +1,4 @@
-"""What was found when a backup was read to verify it, written down beside it: in the name of a small object, so that a
-listing tells it.
-"""
+"""Keeps what `verify` found in the name of a small object beside the backup, so that a listing shows it."""
 
 from __future__ import annotations
 
@@ -23,10 +21,10 @@ _NAME = re.compile(
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Of part `part`, from 0, of `parts`: when it had been read, in seconds since 1970, and whether all of it was
-    checked and well. `not_checked`: how many objects could not be checked, where no fault was found and yet not all was
-    checked; 0 where it was not objects; else None.
+class VerificationResult:
+    """What a verification of part `part`, from 0, of `parts` of a backup found. `time`: when it ended, in seconds since
+    1970; `well`: everything was checked and is right. `not_checked`: None if everything was checked or a fault was
+    found; otherwise how many objects could not be checked, 0 if something else could not.
     """
 
     part: int
@@ -35,45 +33,45 @@ class Verdict:
     well: bool
     not_checked: int | None = None
 
+    @classmethod
+    def now(cls, shard: tuple[int, int], *, well: bool, not_checked: int | None = None) -> VerificationResult:
+        """The result of a verification that ended now."""
+        return cls(*shard, int(time.time()), well, not_checked)
+
     @property
     def name(self) -> str:
-        """Below the backup's prefix."""
-        found = f"unchecked-{self.not_checked}" if self.not_checked is not None else "ok" if self.well else "failed"
-        return f"{FOLDER}verified.{self.part}-of-{self.parts}.{self.time}.{found}"
+        """The object's name below the backup's prefix."""
+        word = f"unchecked-{self.not_checked}" if self.not_checked is not None else "ok" if self.well else "failed"
+        return f"{FOLDER}verified.{self.part}-of-{self.parts}.{self.time}.{word}"
 
     @property
     def is_fault(self) -> bool:
-        """Whether something was found to be wrong."""
+        """Whether a fault was found."""
         return not self.well and self.not_checked is None
 
     def __str__(self) -> str:
         if self.is_fault:
             return "failed"
-        return "ok" if self.not_checked is None else told_of(self.not_checked)
+        return "ok" if self.not_checked is None else not_checked_text(self.not_checked)
 
 
-def told_of(not_checked: int) -> str:
-    """In a table: that so many objects could not be checked; 0: something else, such as whether all are there."""
+def not_checked_text(not_checked: int) -> str:
+    """How many objects could not be checked, for a table. 0 means that something else could not be checked."""
     return f"{not_checked:,} not checked" if not_checked else "not checked"
 
 
-def new(shard: tuple[int, int], *, well: bool, not_checked: int | None = None) -> Verdict:
-    """That of now."""
-    return Verdict(*shard, int(time.time()), well, not_checked)
-
-
-def read(name: str) -> Verdict | None:
-    """The verdict that the name of an object below a backup's prefix is; None for any other."""
+def parse_name(name: str) -> VerificationResult | None:
+    """The verification result in an object's name below a backup's prefix. None for any other object."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
     not_checked = None if match[6] is None else int(match[6])
-    return Verdict(int(match[1]), int(match[2]), int(match[3]), match[4] is not None, not_checked)
+    return VerificationResult(int(match[1]), int(match[2]), int(match[3]), match[4] is not None, not_checked)
 
 
 def content(verified: int, size: int, problems: int, not_checked: int) -> bytes:
-    """What the object holds, for whoever looks."""
-    told = {
+    """The content of the object: details for people."""
+    value = {
         "plugin": __version__,
         "host": private.host(),
         "objects": verified,
@@ -81,32 +79,30 @@ def content(verified: int, size: int, problems: int, not_checked: int) -> bytes:
         "problems": problems,
         "not_checked": not_checked,
     }
-    return json.dumps(told).encode() + b"\n"
+    return json.dumps(value).encode() + b"\n"
 
 
-def of_all(verdicts: Iterable[Verdict]) -> Verdict | None:
-    """One for the whole backup: a fault since it was last read in all its parts without any, or what that has found;
-    None without either.
-
-    Its time is that of the oldest of its parts.
+def combine(results: Iterable[VerificationResult]) -> VerificationResult | None:
+    """One result for the whole backup: the latest fault, if it is later than the last verification of all parts without
+    a fault; otherwise the result of that verification, with the time of its oldest part. None if there is neither.
     """
-    latest: dict[tuple[int, int], Verdict] = {}
-    for one in verdicts:
+    latest: dict[tuple[int, int], VerificationResult] = {}
+    for one in results:
         kept = latest.setdefault((one.parts, one.part), one)
         if one.time >= kept.time:
             latest[one.parts, one.part] = one
-    whole: Verdict | None = None
+    whole: VerificationResult | None = None
     for parts in {parts for parts, _ in latest}:
         found = [one for one in latest.values() if one.parts == parts and one.part < parts and not one.is_fault]
         if len(found) == parts:
-            together = _together(found)
-            whole = together if whole is None or together.time > whole.time else whole
+            combined = _combine_parts(found)
+            whole = combined if whole is None or combined.time > whole.time else whole
     faults = [one for one in latest.values() if one.is_fault and (whole is None or one.time >= whole.time)]
     return max(faults, key=lambda one: one.time, default=whole)
 
 
-def _together(parts: list[Verdict]) -> Verdict:
-    """One of all parts, none of which has a fault."""
+def _combine_parts(parts: list[VerificationResult]) -> VerificationResult:
+    """One result for all parts, none of which has a fault."""
     oldest = min(parts, key=lambda one: one.time)
     left = [one.not_checked for one in parts if one.not_checked is not None]
     return replace(oldest, well=not left, not_checked=sum(left) if left else None)

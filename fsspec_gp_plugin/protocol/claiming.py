@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..backups import claims, contention
-from ..backups.lasting import require_lasting
+from ..backups import claim_reading, claim_writing
+from ..backups.memory_filesystems import require_visible_to_others
 from ..errors import AccessDenied, LocalFileError, NotFound, PluginError, StorageError
-from ..integrity import host_mark, runs
+from ..integrity import marks, run_state
 from ..integrity.claim import SETTLED, new_claim
 from ..integrity.cluster import cluster_here
-from ..integrity.runs import Run
+from ..integrity.run_state import Run
 from ..redaction import scrub
 from ..storage.reading import fetched
 
@@ -58,7 +58,7 @@ class _Joining:
         self._prefix = prefix
         self._timestamp = timestamp
         self._directory = data_directory
-        before = runs.read_run(self._place, timestamp)
+        before = run_state.read_run(self._place, timestamp)
         self._before = before if before is not None and data_directory in before.directories else None
         self._run: Run | None = None
         # What this call takes back if it fails: its claim, if it has tried to write one, and other objects.
@@ -72,21 +72,25 @@ class _Joining:
         """
         if not self._context.store.capabilities.creates:
             return False
-        self._run = runs.joined_within(self._place, self._timestamp, _SAME_RUN_SECONDS)
+        self._run = run_state.find_recent_run(self._place, self._timestamp, _SAME_RUN_SECONDS)
         return self._run is not None and self._run.proven
 
     def join(self, *, is_coordinator: bool) -> None:
         if self._before is None:
             # Noted first: a hook that is killed refuses the run, too, and so does one that could not note why it fails.
-            runs.refuse(self._place, self._timestamp, self._directory, "its setup hook did not come to its end")
+            run_state.refuse_run(
+                self._place, self._timestamp, self._directory, "its setup hook did not come to its end"
+            )
         token, proven = self._claimed() if is_coordinator else (self._found(), True)
         # The coordinator's host may be a segment host, too, and a host may have several names: it leaves one mark.
         process = self._context.gpbackup
-        self._run = runs.begin(self._place, self._timestamp, Run(token, host_mark.new_id(), proven, process=process))
-        name = self._prefix + host_mark.name_of(self._run.mark)
+        self._run = run_state.begin_run(
+            self._place, self._timestamp, Run(token, marks.new_mark_id(), proven, process=process)
+        )
+        name = self._prefix + marks.host_mark_name(self._run.mark)
         if self._claim is not None:
             self._written.append(name)
-        data = host_mark.content(self._run.mark, token)
+        data = marks.host_mark_content(self._run.mark, token)
         with memoryview(data) as view:
             self._context.store.put(name, view)
         if not token:
@@ -100,13 +104,13 @@ class _Joining:
         ours = () if self._before is None else (self._before.claim,)
         options = context.config
         cluster = cluster_here(options.cluster, options.pgport, context.environment, self._directory)
-        found = claims.require_free(store, self._prefix, cluster, ours, context.log.info)
+        found = claim_reading.require_free(store, self._prefix, cluster, ours, context.log.info)
         if found is not None and self._before is not None:
             return found.token, self._before.proven
         self._claim = new_claim(self._timestamp, cluster, context.gpbackup)
         try:
-            found, proven = contention.claim_prefix(store, self._prefix, self._claim, ours, context.log.info)
-        except contention.UnreadableClaimError:
+            found, proven = claim_writing.claim_prefix(store, self._prefix, self._claim, ours, context.log.info)
+        except claim_writing.UnreadableClaimError:
             if self._before is None:
                 raise
             return self._before.claim, self._before.proven  # it was this run's when the hook was called before
@@ -123,19 +127,19 @@ class _Joining:
         if store.capabilities.tested:
             return
         try:
-            claims.read_claim(store, key)
+            claim_reading.read_claim(store, key)
         except AccessDenied as error:
             self._context.log.info(
                 f"these credentials can't read, so nothing tells whether others find what this process wrote: {error}"
             )
             return
         environment = self._context.environment
-        require_lasting(config.path, config.url, key, claim.encoded(), self._place.path, environment)
+        require_visible_to_others(config.path, config.url, key, claim.encode(), self._place.path, environment)
 
     def _found(self) -> str:
         """The token of the claim that the coordinator has written; "" where reading it is denied."""
         try:
-            return claims.find_claim(self._context.store, self._prefix, claims.wait_for_others).token
+            return claim_reading.find_claim(self._context.store, self._prefix, claim_reading.wait_for_others).token
         except AccessDenied:
             return ""
         except NotFound:
@@ -165,7 +169,7 @@ class _Joining:
     def remember(self) -> None:
         """The hook has succeeded."""
         if self._run is not None:
-            runs.remember(self._place, self._timestamp, self._run._replace(directories=(self._directory,)))
+            run_state.remember_run(self._place, self._timestamp, self._run._replace(directories=(self._directory,)))
 
     def refuse(self, error: BaseException) -> None:
         """Let the run's other commands on this host fail, and take back what this call has written."""
@@ -173,13 +177,13 @@ class _Joining:
         try:
             if self._before is None:
                 why = scrub(str(error)) or type(error).__name__
-                runs.refuse(self._place, self._timestamp, self._directory, why)
+                run_state.refuse_run(self._place, self._timestamp, self._directory, why)
         except LocalFileError as left:
             log.info(str(left))
         try:
             store, written = self._context.store, self._written
             if self._claim is not None:
-                written += contention.withdraw_claim(store, self._prefix, self._claim, is_written=self._is_claimed)
+                written += claim_writing.withdraw_claim(store, self._prefix, self._claim, is_written=self._is_claimed)
             if written:
                 store.delete(written)
                 store.delete_empty_directories(self._prefix)
@@ -190,7 +194,7 @@ class _Joining:
 def require_not_refused(context: Context, path: str) -> None:
     """StorageError for a path in the data directory of a run whose setup hook has not succeeded on this host."""
     directory, timestamp = keys.local_run(path)
-    why = runs.read_refusal(context.config.place, timestamp, directory)
+    why = run_state.read_refusal(context.config.place, timestamp, directory)
     if why is not None:
         raise StorageError(f"the setup of backup {timestamp} has failed, so nothing of it is stored: {why}")
 
@@ -201,8 +205,8 @@ def run_of(context: Context, directory: str) -> Run | None:
     """
     data_directory, timestamp = keys.local_run(directory)
     place = context.config.place
-    run = runs.read_run(place, timestamp)
-    if run is not None and data_directory not in run.directories and runs.has_refusal(place, timestamp):
+    run = run_state.read_run(place, timestamp)
+    if run is not None and data_directory not in run.directories and run_state.has_refusal(place, timestamp):
         raise StorageError(
             f"another run of {timestamp} was refused on this host, and {data_directory} does not belong to this one"
         )
@@ -219,13 +223,13 @@ def is_ours(context: Context, prefix: str, directory: str, run: Run | None) -> b
     if keys.local_run(directory)[0] not in run.directories:
         return False
     if not run.proven:
-        claims.require_only_claim(context.store, prefix, run.claim)
+        claim_reading.require_only_claim(context.store, prefix, run.claim)
     return True
 
 
 def _is_unclaimed(context: Context, prefix: str) -> bool:
     try:
-        claims.find_claim(context.store, prefix, lambda _: False)
+        claim_reading.find_claim(context.store, prefix, lambda _: False)
     except NotFound:
         return True
     except StorageError as error:

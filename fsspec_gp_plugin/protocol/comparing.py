@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..integrity.catalog import Catalog
-    from ..integrity.entry import Entry
+    from ..integrity.manifest import Entry
     from ..storage.contract import Store
     from .context import Context
 
@@ -80,9 +80,9 @@ def log_note(context: Context, wanted: ObjectInfo | None) -> str:
 
 def release_manifests(context: Context, timestamp: str) -> None:
     """A restore has ended: remove what this host has fetched of manifests for it, unless another needs it."""
-    from ..integrity import catalog_users
+    from ..integrity import restore_state
 
     try:
-        catalog_users.end(context.config.place, timestamp)
+        restore_state.end_restore(context.config.place, timestamp)
     except LocalFileError as error:
         context.log.verbose(str(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..backups.parallel import side_by_side
+from ..backups.parallel import run_together
 from ..errors import NotFound
 from ..storage.reading import part_of
 
@@ -21,7 +21,7 @@ def require_backup(context: Context, store: Store, prefix: str, timestamp: str) 
     acceptance script restores such.
     """
     wanted = [f"{prefix}gpbackup_{timestamp}_{name}" for name in ("toc.yaml", "report")]
-    there = side_by_side(*(partial(_is_there, store, key) for key in wanted))
+    there = run_together(*(partial(_is_there, store, key) for key in wanted))
     missing = [key for key, is_there in zip(wanted, there, strict=True) if not is_there]
     if not missing:
         return

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from ..backups.settings import download_settings, upload_settings
+from ..backups.from_config import download_settings, upload_settings
 from ..config.values import format_size
 from ..errors import LocalFileError, PluginError
 from ..transfer.download import Download

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..backups.claims import find_claim
-from ..backups.deletion import remove_unfinished
+from ..backups.backup_deletion import abort_unfinished
+from ..backups.claim_reading import find_claim
 from ..errors import LocalFileError, NotFound, StorageError
-from ..integrity import runs
+from ..integrity import run_state
 
 if TYPE_CHECKING:
     from ..storage.contract import Store
@@ -29,13 +29,13 @@ def abort_uploads_of_dead_runs(context: Context, directory: str) -> None:
     try:
         dead = [
             (timestamp, run)
-            for timestamp, run in runs.unfinished_runs(place)
+            for timestamp, run in run_state.find_unfinished_runs(place)
             if directory in run.directories and run.process is not None and run.process.has_ended()
         ]
         for timestamp, run in dead[:_MOST]:
             log.info(f"{timestamp}: its gpbackup has ended and called no cleanup hook; `cleanup` removes what it left")
             _abort_uploads(context, context.store, keys.backup_prefix(timestamp), run.claim)
-            runs.remember(place, timestamp, run._replace(taken_back=True))
+            run_state.remember_run(place, timestamp, run._replace(taken_back=True))
     except (LocalFileError, StorageError) as error:
         log.info(f"what earlier backups have left unfinished was not taken back: {error}")
 
@@ -46,7 +46,7 @@ def _abort_uploads(context: Context, store: Store, prefix: str, claim: str) -> N
             return
     except NotFound:
         return  # somebody has removed it
-    remove_unfinished(store, prefix, context.log.info)
+    abort_unfinished(store, prefix, context.log.info)
     working = [info.key for info in store.find(prefix, unfinished=True) if keys.is_unfinished(info.key)]
     if working:
         store.delete(working)

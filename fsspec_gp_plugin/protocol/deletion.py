@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..backups import deletion
+from ..backups import backup_deletion
 from ..backups.ownership import require_ours
 from ..commands import ANY_CLUSTER
 from ..errors import UsageError
@@ -25,7 +25,7 @@ def delete_backup(context: Context, timestamp: str, option: str = "") -> None:
         require_ours(
             store, timestamp, cluster_here(config.cluster, config.pgport, context.environment), context.log.info
         )
-    count, kept = deletion.delete_backup(store, config.place, timestamp, context.log.info)
+    count, kept = backup_deletion.delete_backup(store, config.place, timestamp, context.log.info)
     if kept:
         context.log.warning(f"{timestamp}: {kept}")
     context.log_success(f"{timestamp}, {count} objects")

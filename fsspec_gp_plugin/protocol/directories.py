@@ -12,10 +12,10 @@ from concurrent.futures import as_completed
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import keys
-from ..backups.deletion import delete_all
+from ..backups.backup_deletion import delete_all
 from ..config.values import format_size
 from ..errors import LocalFileError, NotFound, UsageError
-from ..integrity.entry import is_name
+from ..integrity.manifest import is_object_name
 from ..redaction import in_one_line
 from ..workers import Workers
 from .comparing import compare_with_manifests
@@ -91,7 +91,7 @@ def _backup(context: Context, path: str, parallel: int) -> None:
     sent: list[ObjectInfo] = []
 
     def send(name: str) -> int:
-        if is_backup and not is_name(name):
+        if is_backup and not is_object_name(name):
             raise LocalFileError(f"{os.path.join(folder, name)}: its name is too long, or none that can be restored")
         info = send_file(context, os.path.join(folder, name), prefix + name, settings)
         sent.append(info)
@@ -113,7 +113,7 @@ def _restore(context: Context, path: str, parallel: int) -> None:
 
     def fetch(info: ObjectInfo) -> int:
         name = info.key[len(prefix) :]
-        if not is_name(name):
+        if not is_object_name(name):
             raise LocalFileError(f"{info.key!r} would be written outside of {folder}, or is no name of a file")
         target = os.path.join(folder, name)
         try:

@@ -14,9 +14,9 @@ from ..errors import AccessDenied, LocalFileError, Unreachable
 from .restore_source import store_of_backup
 
 if TYPE_CHECKING:
-    from ..backups.catalog_build import Notes
+    from ..backups.catalog_build import PluginObjects
     from ..integrity.catalog import Catalog
-    from ..integrity.entry import Entry
+    from ..integrity.manifest import Entry
     from ..storage.contract import Store
     from .context import Context
 
@@ -37,12 +37,12 @@ def build_catalog(context: Context, catalog: Catalog, timestamp: str, store: Sto
 
     can_not = "be listed"
     try:
-        notes = catalog_build.find_notes(store, timestamp)
+        notes = catalog_build.find_plugin_objects(store, timestamp)
         _warn_of_marks(context, timestamp, notes)
         if notes.manifests:
             can_not = "be read"
-            token = catalog_build.token_of(store, notes.claims)
-            return catalog_build.build(catalog, store, timestamp, notes.manifests, token)
+            token = catalog_build.read_token(store, notes.claims)
+            return catalog_build.build_catalog(catalog, store, timestamp, notes.manifests, token)
         why = "there is no manifest of it"
     except AccessDenied as error:
         why = f"its manifests can't {can_not}: {error}"
@@ -59,12 +59,12 @@ def build_catalog(context: Context, catalog: Catalog, timestamp: str, store: Sto
     return None
 
 
-def _warn_of_marks(context: Context, timestamp: str, notes: Notes) -> None:
+def _warn_of_marks(context: Context, timestamp: str, notes: PluginObjects) -> None:
     """What a host has stored is written down nowhere, where it left a mark and no manifest."""
-    from ..integrity import host_mark
+    from ..integrity import marks
 
     start = len(keys.backup_prefix(timestamp))
-    hosts = host_mark.without_manifest(notes.marks, [info.key[start:] for info in notes.manifests])
+    hosts = marks.hosts_without_manifest(notes.marks, [info.key[start:] for info in notes.manifests])
     if hosts:
         context.log.warning(
             f"{timestamp}: what {', '.join(hosts)} stored is restored unverified, as there is no manifest of that host"

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from ..errors import LocalFileError
-from ..integrity.locking import lock_at_once
+from ..integrity.locking import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def take_turn(context: Context, timestamp: str) -> Iterator[None]:
 @contextmanager
 def _lock(context: Context, directory: int, name: str) -> Iterator[None]:
     try:
-        while (lock := lock_at_once(directory, name)) is None:
+        while (lock := try_lock(directory, name)) is None:
             context.require_not_interrupted()
             time.sleep(_PAUSE_SECONDS)
     except OSError as error:  # as on a network file system without locks

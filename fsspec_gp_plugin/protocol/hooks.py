@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..backups.deletion import remove_unfinished
+from ..backups.backup_deletion import abort_unfinished
 from ..backups.probing import probe
-from ..backups.risks import risks_of_the_credentials, risks_of_the_file, risks_of_the_way
+from ..backups.risks import config_risks, connection_risks, credential_risks
 from ..errors import Interrupted, StorageError, UsageError
 from .claiming import is_ours, join_run, require_not_refused, run_of
 from .comparing import release_manifests
@@ -100,7 +100,7 @@ def _end_run(context: Context, directory: str, prefix: str, timestamp: str) -> N
     if run is not None and not is_stored:
         return  # an earlier hook of this host has looked for them
     try:
-        remove_unfinished(context.store, prefix, context.log.info)
+        abort_unfinished(context.store, prefix, context.log.info)
     except StorageError as error:
         context.log.info(f"unfinished uploads could not be looked for: {error}")
 
@@ -128,7 +128,7 @@ def _checked(directory: str, scope: str, content: str) -> tuple[str, str]:
 def _report_risks(context: Context, scope: str) -> Iterator[None]:
     """One line in the log for each, whether the hook succeeds or not; those of the file on the coordinator alone."""
     if scope != "segment_host":
-        for risk in risks_of_the_file(context.config):
+        for risk in config_risks(context.config):
             context.log.warning(risk)
     try:
         yield
@@ -141,7 +141,7 @@ def _report_risks(context: Context, scope: str) -> Iterator[None]:
 def _report_risks_of_stores(context: Context) -> None:
     for is_replica, store in context.targets.opened().items():
         of, config = ("replica_url: ", context.config.replica) if is_replica else ("", context.config)
-        for risk in (*risks_of_the_way(store, of), *risks_of_the_credentials(store, config or context.config, of)):
+        for risk in (*connection_risks(store, of), *credential_risks(store, config or context.config, of)):
             context.log.warning(risk)
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..errors import LocalFileError, StorageError
-from ..integrity.runs import remember
+from ..integrity.run_state import remember_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..integrity.entry import Entry
-    from ..integrity.runs import Run
+    from ..integrity.manifest import Entry
+    from ..integrity.run_state import Run
     from ..storage.contract import ObjectInfo
     from .context import Context
 
@@ -25,8 +25,8 @@ def store_and_journal(context: Context, key: str, send: Callable[[], ObjectInfo]
     """
     if context.config.checksum == "off":
         return send()
-    from ..integrity.entry import Entry
     from ..integrity.journal import Journal
+    from ..integrity.manifest import Entry
 
     _, timestamp, name = keys.parts_of(key)
     with Journal(context.config.place, timestamp) as journal:
@@ -45,7 +45,7 @@ def require_catalogs(context: Context) -> None:
     """LocalFileError where this host could not compare what it restores."""
     if context.config.checksum == "off":
         return
-    from ..integrity.catalog import require_sqlite
+    from ..integrity.listings import require_sqlite
 
     try:
         require_sqlite()
@@ -60,7 +60,7 @@ def begin_journal(context: Context, timestamp: str) -> None:
     from ..integrity.journal import Journal
 
     with Journal(context.config.place, timestamp) as journal:
-        journal.discard(whole=True)
+        journal.remove(whole=True)
         journal.sweep()
         journal.prepare()
 
@@ -83,15 +83,15 @@ def store_manifest(context: Context, prefix: str, timestamp: str, run: Run | Non
         if is_needed:
             _put_manifest(context, prefix, timestamp, [found[name] for name in sorted(found)], run)
         if run is not None:
-            remember(context.config.place, timestamp, run._replace(has_manifest=True))
+            remember_run(context.config.place, timestamp, run._replace(has_manifest=True))
         for journal in journals:
-            journal.discard()
+            journal.remove()
         return is_needed
 
 
 def put_manifest_of(context: Context, prefix: str, sent: list[ObjectInfo]) -> None:
     """Store a manifest of objects that were sent without a hook that comes after them."""
-    from ..integrity.entry import Entry
+    from ..integrity.manifest import Entry
 
     found = [Entry(info.key[len(prefix) :], info.size, info.crc32c) for info in sent if info.crc32c is not None]
     if found:
@@ -100,10 +100,10 @@ def put_manifest_of(context: Context, prefix: str, sent: list[ObjectInfo]) -> No
 
 def _put_manifest(context: Context, prefix: str, timestamp: str, entries: list[Entry], run: Run | None = None) -> None:
     """Store a manifest of these objects of this host."""
-    from ..integrity import catalog_users, manifest
+    from ..integrity import manifest, restore_state
 
     claim, mark = (run.claim, run.mark) if run else ("", "")
-    with memoryview(manifest.encoded(timestamp, entries, claim, mark)) as data:
+    with memoryview(manifest.encode(timestamp, entries, claim, mark)) as data:
         try:
             context.patient_store.put(prefix + manifest.new_name(mark), data)
         except StorageError as error:
@@ -113,4 +113,4 @@ def _put_manifest(context: Context, prefix: str, timestamp: str, entries: list[E
             ) from error
     # What a restore on this host may have fetched of this backup before is not all any more.
     with suppress(LocalFileError):
-        catalog_users.forget_fetched(context.config.place, timestamp)
+        restore_state.remove_fetched_catalog(context.config.place, timestamp)

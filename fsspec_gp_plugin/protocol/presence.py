@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..backups.counting import ARCHIVED, BY_GPBACKUP, BY_MANIFESTS, counted
-from ..backups.data_search import DataSearch
+from ..backups.missing import ARCHIVED, BY_GPBACKUP, BY_MANIFESTS, DataSearch, count_message
 from ..errors import AccessDenied, NotFound, StorageError
 from ..integrity.manifest import is_plugins_own
 from .fetching import ESCAPE
@@ -90,10 +89,12 @@ class _Seen:
                     first_gone = first_gone or [name]
         total = self._there.total + len(self._files)
         if first_gone:
-            told = counted(missing, total, "missing", f"{self._prefix}{first_gone[0]}")
+            told = count_message(missing, total, "missing", f"{self._prefix}{first_gone[0]}")
             return NotFound(f"{told}; {BY_GPBACKUP}; {_INCOMPLETE}")
         if first_archived:
-            return StorageError(f"{counted(thawing, None, ARCHIVED, f'{self._prefix}{first_archived[0]}')}; {_THAW}")
+            return StorageError(
+                f"{count_message(thawing, None, ARCHIVED, f'{self._prefix}{first_archived[0]}')}; {_THAW}"
+            )
         return None
 
 
@@ -168,5 +169,5 @@ def difference_error(prefix: str, found: Difference | None, next_step: str = _IN
         )
     state = "missing" if found.missing == 1 else "missing or of another size"
     return NotFound(
-        f"{counted(found.missing, found.total, state, f'{prefix}{found.name}')}; {BY_MANIFESTS}; {next_step}"
+        f"{count_message(found.missing, found.total, state, f'{prefix}{found.name}')}; {BY_MANIFESTS}; {next_step}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..backups.parallel import each
+from ..backups.parallel import run_each
 from ..errors import NotFound, PluginError, StorageError, Unreachable
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class ReplicaCopy:
     def all_of(self, wanted: Iterator[ObjectInfo]) -> None:
         """Copy them, the large ones last and each by itself; raises the first failure when all others were tried."""
         large: list[ObjectInfo] = []
-        failed = self._done(each(self._copy, _small(wanted, large), _AT_ONCE))
-        failed += self._done(each(self._copy_large, iter(large), 1))
+        failed = self._done(run_each(self._copy, _small(wanted, large), _AT_ONCE))
+        failed += self._done(run_each(self._copy_large, iter(large), 1))
         if failed:
             more = f" (and {len(failed) - 1} more objects; the log names them)" if len(failed) > 1 else ""
             raise StorageError(f"{failed[0]}{more}; what was copied stays, and is not sent again")

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..backups.copies import copied, copy_claim, require_same_claim
-from ..backups.deletion import delete_all, remove_unfinished
-from ..backups.shards import parse_shard
-from ..backups.two_places import told_apart
+from ..backups.backup_deletion import abort_unfinished, delete_all
+from ..backups.parallel import parse_shard
+from ..backups.replica_checks import check_targets_differ, copy_claim, objects_to_copy, require_same_claim
 from ..config.values import format_size
 from ..errors import NotFound, StorageError, Unreachable
-from ..integrity import copy_mark, stored_listing
+from ..integrity import listings, marks
 from ..integrity.claim import is_claim
 from ..redaction import scrub
 from .comparing import compare_with_manifests
@@ -26,7 +25,7 @@ from .targets import OUTAGE_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..integrity.stored_listing import Listing
+    from ..integrity.listings import Listing
     from ..storage.contract import ObjectInfo, Store, Upload
     from .context import Context
 
@@ -55,7 +54,9 @@ def replicate_backup(context: Context, timestamp: str, shard: str = "") -> None:
             copying.all_of(iter(_last(source, prefix, timestamp)))
             require_backup(context, target, prefix, timestamp)
             aside: list[ObjectInfo] = []
-            with stored_listing.kept(_collect_leftovers(target.find(prefix, unfinished=True), prefix, aside)) as listed:
+            with listings.store_listing(
+                _collect_leftovers(target.find(prefix, unfinished=True), prefix, aside)
+            ) as listed:
                 expected.require(listed.objects())
                 _require_same(source, listed, prefix)
             _remove_leftovers(context, target, aside, prefix, begun)
@@ -105,12 +106,12 @@ def _require_copy(context: Context, source: Store, target: Store, prefix: str) -
     try:
         require_backup(context, source, prefix, timestamp)
         require_same_claim(source, target, prefix)
-        with told_apart(source, target, prefix, context.log.info) as doubt:
+        with check_targets_differ(source, target, prefix, context.log.info) as doubt:
             if doubt:
                 raise doubt
             there = (info for info in target.find(prefix) if not info.key.endswith("/"))
-            with stored_listing.kept(source.find(prefix)) as at_first:
-                if info := at_first.first_lacking(copied(there, prefix)):
+            with listings.store_listing(source.find(prefix)) as at_first:
+                if info := at_first.find_missing(objects_to_copy(there, prefix)):
                     raise StorageError(f"the first target does not hold {info.key} with its {info.size} bytes")
     except StorageError as error:
         kind = Unreachable if isinstance(error, Unreachable) else StorageError
@@ -126,7 +127,7 @@ def _under_way(context: Context, source: Store, target: Store, prefix: str) -> I
     """Within it a mark at the replica is a sign of life for `cleanup`. ConfigError where the replica is the first
     target itself; where nothing proves that it is another place, a copy does no harm.
     """
-    with told_apart(source, target, prefix, context.log.info) as doubt:
+    with check_targets_differ(source, target, prefix, context.log.info) as doubt:
         if doubt:
             context.log.info(f"nothing proves that the replica is another place than the first target: {doubt}")
         yield
@@ -139,7 +140,7 @@ def _ends(name: str, timestamp: str) -> bool:
 def _first(source: Store, prefix: str) -> Iterator[ObjectInfo]:
     """All objects but the claim and those that come last."""
     timestamp = keys.timestamp_of(prefix)
-    for info in copied(source.find(prefix), prefix):
+    for info in objects_to_copy(source.find(prefix), prefix):
         name = info.key[len(prefix) :]
         if not _ends(name, timestamp) and not is_claim(name):
             yield info
@@ -158,14 +159,14 @@ def _last(source: Store, prefix: str, timestamp: str) -> list[ObjectInfo]:
 def _collect_leftovers(objects: Iterable[ObjectInfo], prefix: str, aside: list[ObjectInfo]) -> Iterator[ObjectInfo]:
     """The same objects, while the marks and working files of copies are put aside."""
     for info in objects:
-        if copy_mark.read(info.key[len(prefix) :]) is not None or keys.is_unfinished(info.key):
+        if marks.parse_copy_mark(info.key[len(prefix) :]) is not None or keys.is_unfinished(info.key):
             aside.append(info)
         yield info
 
 
 def _require_same(source: Store, listed: Listing, prefix: str) -> None:
     """All that the first target lists is listed by the replica, in its size."""
-    if info := listed.first_lacking(copied(source.find(prefix), prefix)):
+    if info := listed.find_missing(objects_to_copy(source.find(prefix), prefix)):
         raise StorageError(
             f"{info.key} was copied, and is not in the replica's listing with its {info.size} bytes; run it again"
         )
@@ -175,7 +176,7 @@ def _remove_leftovers(context: Context, target: Store, aside: list[ObjectInfo], 
     """Remove marks and working files that copies which were killed have left, but nothing that another one may be
     making just now. The marks of others are of no use any more: the copy is complete.
     """
-    marked = ((info, copy_mark.read(info.key[len(prefix) :])) for info in aside)
+    marked = ((info, marks.parse_copy_mark(info.key[len(prefix) :])) for info in aside)
     old = [info.key for info, time_of_mark in marked if time_of_mark is not None and time_of_mark < int(begun)]
     old += [
         info.key
@@ -185,7 +186,7 @@ def _remove_leftovers(context: Context, target: Store, aside: list[ObjectInfo], 
     target.delete(old)
     uploads = _uploads(target, prefix)
     if uploads and all(one.started is not None and one.started < begun for one in uploads):
-        remove_unfinished(target, prefix, context.log.info)
+        abort_unfinished(target, prefix, context.log.info)
 
 
 def _part(info: ObjectInfo, parts: int) -> int:

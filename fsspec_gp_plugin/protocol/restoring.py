@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..backups.required import packed, required_of, unpacked
+from ..backups.required import pack, read_required, unpack
 from ..errors import LocalFileError, NotFound
-from ..integrity import for_segments
+from ..integrity import restore_state
 from ..private import NoDirectoryError
 from .completeness import require_backup
 from .fetching import build_catalog
@@ -21,7 +21,7 @@ from .restore_source import store_of_backup
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..backups.gpbackup_config import Record
+    from ..backups.gpbackup_files import BackupConfig
     from ..backups.required import Required
     from ..integrity.catalog import Catalog
     from ..storage.contract import Store
@@ -37,16 +37,16 @@ def require_restorable(context: Context, timestamp: str) -> None:
     """Fetch what all hosts have noted of a backup, and of those that it builds upon, for the restores on this host to
     compare; and look whether all that they need is at the target: else NotFound or StorageError.
     """
-    from ..integrity import catalog_users
+    from ..integrity import restore_state
 
     store = store_of_backup(context, timestamp)
-    told, required = required_of(store, timestamp)
+    told, required = read_required(store, timestamp)
     plan = (told and told.plan) or {}
     _warn_of_failure(context, timestamp, told)
     earlier = [one for one in plan if one != timestamp]
     note = ""
     try:
-        note = catalog_users.begin(context.config.place, timestamp, [timestamp, *earlier])
+        note = restore_state.begin_restore(context.config.place, timestamp, [timestamp, *earlier])
     except LocalFileError:
         if context.config.checksum != "off":
             raise
@@ -63,7 +63,7 @@ def require_restorable(context: Context, timestamp: str) -> None:
     large += _look(context, store, required)
     if not large:
         with suppress(LocalFileError):
-            for_segments.remove(context.config.place, timestamp)  # of a restore that was killed
+            restore_state.remove_for_segments(context.config.place, timestamp)  # of a restore that was killed
     else:
         _leave(context, required, large)
         context.log.info(
@@ -72,25 +72,25 @@ def require_restorable(context: Context, timestamp: str) -> None:
         )
     # Of a backup that may lack objects each hook finds out for itself: the next restore may want it whole.
     if note and not context.config.restore_incomplete:
-        catalog_users.confirm(context.config.place, note)
+        restore_state.confirm_restore(context.config.place, note)
 
 
 def join_confirmed(context: Context, timestamp: str) -> bool:
     """Whether another hook of this host has just found all that a restore of the backup needs, and fetched what is
     compared: then the restore of this hook uses it, too.
     """
-    from ..integrity import catalog_users
+    from ..integrity import restore_state
     from ..integrity.catalog import Catalog
 
     place = context.config.place
-    needed = catalog_users.confirmed_within(place, timestamp, _SAME_RESTORE_SECONDS)
+    needed = restore_state.read_confirmed(place, timestamp, _SAME_RESTORE_SECONDS)
     if needed is None:
         return False
     if context.config.checksum != "off":
         with Catalog(place, timestamp) as catalog:
             if not catalog.exists():
                 return False
-    catalog_users.begin(place, timestamp, needed)
+    restore_state.begin_restore(place, timestamp, needed)
     return True
 
 
@@ -98,13 +98,13 @@ def _look_at_base(context: Context, timestamp: str) -> list[str]:
     """As _look(), at a backup that another builds upon."""
     store = store_of_backup(context, timestamp)
     require_backup(context, store, keys.backup_prefix(timestamp), timestamp)
-    told, required = required_of(store, timestamp)
+    told, required = read_required(store, timestamp)
     _warn_of_failure(context, timestamp, told)
     # Of the coordinator's files gprestore reads its table of contents alone.
     return _look(context, store, replace(required, files=()))
 
 
-def _warn_of_failure(context: Context, timestamp: str, told: Record | None) -> None:
+def _warn_of_failure(context: Context, timestamp: str, told: BackupConfig | None) -> None:
     """Say it where gpbackup's record calls a backup failed: gprestore does not ask, and the report may not say so."""
     if told is not None and told.has_failed:
         context.log.warning(f"gpbackup's own record says that the backup {timestamp} failed; it is restored anyway")
@@ -120,7 +120,7 @@ def _require_contents(context: Context, timestamp: str, later: str, *, single_da
     except NotFound as error:
         raise NotFound(f"{error}, which the restore of {later}, an incremental backup, reads") from error
     if single_data_file:
-        require_tables_of_contents(store, required_of(store, timestamp)[1], later)
+        require_tables_of_contents(store, read_required(store, timestamp)[1], later)
 
 
 def _look(context: Context, store: Store, required: Required) -> list[str]:
@@ -143,7 +143,7 @@ def _look(context: Context, store: Store, required: Required) -> list[str]:
 def _leave(context: Context, required: Required, large: list[str]) -> None:
     """Tell the hooks of this host's segments what must be there of a backup, and which backups are left to them."""
     try:
-        for_segments.write(context.config.place, required.timestamp, packed(required, large))
+        restore_state.write_for_segments(context.config.place, required.timestamp, pack(required, large))
     except LocalFileError as error:
         context.log.info(f"{required.timestamp}: the objects of the segments are not checked: {error}")
 
@@ -168,10 +168,10 @@ def require_objects(context: Context, timestamp: str, content: str) -> None:
     the hook of this host has left to those of its segments.
     """
     try:
-        kept = for_segments.read(context.config.place, timestamp)
-        for one in () if kept is None else unpacked(kept)[1]:
-            if (left := for_segments.read(context.config.place, one)) is not None:
-                _require_content(context, unpacked(left)[0], content)
+        kept = restore_state.read_for_segments(context.config.place, timestamp)
+        for one in () if kept is None else unpack(kept)[1]:
+            if (left := restore_state.read_for_segments(context.config.place, one)) is not None:
+                _require_content(context, unpack(left)[0], content)
     except NoDirectoryError:
         pass  # the hook of this host has left nothing
     except (KeyError, ValueError) as error:

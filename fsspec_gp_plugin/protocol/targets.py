@@ -6,7 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from ..backups.renewal import renewal, store_of
+from ..backups.from_config import open_config_store, renewal
 from ..commands import COMMANDS
 from ..config.loading import required_replica
 from ..errors import ConfigError
@@ -65,7 +65,7 @@ class Resources:
 
     def store(self, config: Config) -> Store:
         """The store of a configuration, without retries. Raises ConfigError when there can be none."""
-        return store_of(config)
+        return open_config_store(config)
 
     def renewal(self, config: Config, store: Store) -> Callable[[], None] | None:
         """What renews a store's credentials; None where the configuration can't name others."""

@@ -79,7 +79,7 @@ def put_backup(
 def put_claim(store: Store, timestamp: str, cluster: Cluster) -> None:
     """What the coordinator's setup hook leaves, and nothing else: gpbackup waits for its locks."""
     claim = new_claim(timestamp, cluster)
-    store.put(backup_prefix(timestamp) + NAME, memoryview(claim.encoded()))
+    store.put(backup_prefix(timestamp) + NAME, memoryview(claim.encode()))
 
 
 def ago(days: float, seconds: float = 0) -> str:

@@ -96,7 +96,7 @@ def test_what_backups_there_are(local: Plugin, tmp_path: Path) -> None:
     [
         (["info"], "the following arguments are required: TIMESTAMP"),
         (["info", "2026"], "is not a backup's timestamp"),
-        (["verify", "--shard", "3/3"], "is no part of a whole"),
+        (["verify", "--shard", "3/3"], "is not a shard"),
         (["list", "--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )

@@ -66,7 +66,7 @@ def test_what_an_incremental_backup_needs_stays(local: Plugin, tmp_path: Path) -
     assert (one["action"], one["why"]) == ("keep", f"{FAILED}, an incremental backup, needs it")
     store.delete([f"{backup_prefix(FAILED)}gpbackup_{FAILED}_config.yaml"])
     [one] = asked(local, "cleanup", "--yes")["leftovers"]
-    assert (one["action"], one["why"]) == ("keep", f"nothing tells whether {FAILED} needs it")
+    assert (one["action"], one["why"]) == ("keep", f"it is unknown whether {FAILED} needs it")
     store.delete([f"{backup_prefix(KILLED)}gpbackup_{KILLED}_toc.yaml"])
     [one] = asked(local, "cleanup", "--yes")["leftovers"]
     assert one["action"] == "deleted"
@@ -87,7 +87,7 @@ def test_what_has_no_age_stays(local: Plugin, tmp_path: Path) -> None:
     (tmp_path / "disk" / unfinished_key("not_of_a_backup", "0123456789ab")).write_text("x")
     put_backup(open_store(f"file://{tmp_path}/disk", {}), "20269999999999", without=["toc.yaml"])
     [one] = asked(local, "cleanup", "--older-than", "0s", "--yes")["leftovers"]
-    assert (one["action"], one["why"]) == ("keep", "nothing tells its age")
+    assert (one["action"], one["why"]) == ("keep", "its age is unknown")
 
 
 @pytest.mark.parametrize("age", ["6m", "30", "d", "1.2.3d", "-1d"])

@@ -82,7 +82,7 @@ def test_an_unfinished_backup_holds_those_of_its_cluster_until_it_is_released(pl
     assert [key for key in before if others[0] not in key] == target.keys()
     held = {one["timestamp"]: one["why"] for one in told["backups"] if one["action"] == "keep"}
     release = f"{running} of its cluster is unfinished; `cleanup CONFIG --run {running} --yes` releases it"
-    assert (held[base], held[upon], held[later]) == (release, release, "the last full one of its database")
+    assert (held[base], held[upon], held[later]) == (release, release, "the last full backup of its database")
     shown = plugin.run("prune", "--keep-full", "1").succeeded().out.decode().splitlines()
     assert f"`cleanup CONFIG --run {running} --yes` releases it" in shown[-1]
     # Told, and only then done.
@@ -112,7 +112,7 @@ def test_an_unfinished_backup_holds_those_of_nobody_too_that_it_may_build_upon(l
         # A complete one of which nothing tells whose it is stays, and holds nothing.
         put_backup(store, running)
         told = whys(local, "--older-than", "1d")
-        unknown = "nothing tells whose it is: its claim can't be read, or two runs have claimed it"
+        unknown = "it is unknown whose it is: its claim can't be read, or two runs have claimed it"
         assert told[running] == ("keep", unknown)
         assert {stamp for stamp, (action, _) in told.items() if action == "delete"} == {nobodys[0], useless, others[0]}
         assert "no cluster claims" in told[nobodys[1]][1]
@@ -185,5 +185,5 @@ def test_a_stream_of_which_nobody_may_ask_is_left_alone(anybody: Plugin, bucket:
     time.sleep(1)
     [row] = asked(anybody, "cleanup", "--older-than", "0s", "--yes")["leftovers"]
     assert (row["what"], row["action"]) == ("uploads", "keep")
-    assert row["why"].startswith("nothing tells when its last part arrived: ")
+    assert row["why"].startswith("it is unknown when its last part arrived: ")
     store.close()

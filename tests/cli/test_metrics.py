@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from fsspec_gp_plugin.integrity.verification import Verdict
+from fsspec_gp_plugin.integrity.verification import VerificationResult
 from fsspec_gp_plugin.keys import backup_prefix
 from fsspec_gp_plugin.storage.open import open_store
 from tests.cli.arranged import asked, put_backup
@@ -47,7 +47,7 @@ def test_the_last_complete_backup_of_each_kind_is_told(local: Plugin, tmp_path: 
     put_backup(store, "20260104030405", database=NAME, status="Failure")
     put_backup(store, "20260105030405", database=NAME, without=["toc.yaml"])
     for timestamp, well in ((FULL, True), (UPON, False)):
-        store.put(backup_prefix(timestamp) + Verdict(0, 1, READ, well).name, memoryview(b"{}"))
+        store.put(backup_prefix(timestamp) + VerificationResult(0, 1, READ, well).name, memoryview(b"{}"))
     before = time.time()
     values = parsed(local.run("metrics").succeeded().out.decode())
     took = time.time() - before

@@ -92,7 +92,7 @@ def test_what_can_not_be_read_is_never_guessed(local: Plugin, tmp_path: Path) ->
     store.put(f"{backup_prefix(UPON[1])}gpbackup_{UPON[1]}_config.yaml", memoryview(b"restoreplan: []\n"))
     told = {one["timestamp"]: one for one in asked(local, "prune", "--older-than", "1d")["backups"]}
     assert {one["why"] for one in told.values() if one["database"] == "sales" and one["state"] == "complete"} == {
-        f"nothing tells what {UPON[1]} needs"
+        f"it is unknown what {UPON[1]} needs"
     }
     assert told[others[0]]["action"] == "delete"
     assert told[others[2]]["why"] == "failed: see `cleanup`"

@@ -82,7 +82,7 @@ def test_a_host_whose_manifest_is_missing(plugin: Plugin, target: Target) -> Non
         key = PREFIX + table(T, 1)
         reasons = [
             f"2 objects are in no manifest; the first is {key}",
-            "host sdw2 has left its mark and no manifest, so what it stored can't be checked",
+            "host sdw2 left its mark and no manifest, so what it stored can't be checked",
         ]
         for words in ([], ["--quick"]):
             one = verified(plugin, *words, status=4)
@@ -101,7 +101,7 @@ def test_a_host_whose_manifest_is_missing(plugin: Plugin, target: Target) -> Non
         store.delete([key])
         for words in ([], ["--quick"]):
             one = verified(plugin, *words, status=1)
-            by = "the target was compared with gpbackup's record and table of contents"
+            by = "the target was compared with gpbackup's config file and table of contents"
             assert one["problems"] == [f"1 of 8 objects is missing: {key}; {by}"]
             assert one["missing"] == 1
     assert any(table(T, 1) in problem for problem in asked(plugin, "info", T)["problems"])
@@ -170,7 +170,7 @@ def test_two_runs_in_one_prefix(local: Plugin, store: Store, damage: str) -> Non
     hosts = put_whole(store, T)
     if damage == "two claims":
         claim = Claim(T, OTHER_CLAIM, OTHER, 1)
-        replace(store, PREFIX + claim.own_name, claim.encoded())
+        replace(store, PREFIX + claim.own_name, claim.encode())
         told = ["two runs have claimed it", "coordinator mdw:5432", "coordinator other:5432"]
     else:
         replace(store, PREFIX + manifest_name("sdw1"), manifest_of(T, "sdw1", hosts["sdw1"], OTHER_CLAIM))
@@ -184,7 +184,7 @@ def test_two_runs_in_one_prefix(local: Plugin, store: Store, damage: str) -> Non
     ("without", "why"),
     [
         (["report"], "gpbackup did not finish this backup"),
-        (["config.yaml"], "nothing tells whether all data is there: "),
+        (["config.yaml"], "it is unknown whether all data is there: "),
     ],
 )
 def test_what_can_not_be_told_is_said(local: Plugin, store: Store, without: Sequence[str], why: str) -> None:

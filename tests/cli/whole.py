@@ -93,7 +93,7 @@ def put_whole(
     for content in (0, 1):
         hosts[f"sdw{content + 1}"] = {table(timestamp, content, oid): b"%d rows" % (content + oid) for oid in OIDS}
     every = {name: data for objects in hosts.values() for name, data in objects.items()}
-    every[NAME] = Claim(timestamp, CLAIM, cluster, 1_767_323_045_000_000_000).encoded()
+    every[NAME] = Claim(timestamp, CLAIM, cluster, 1_767_323_045_000_000_000).encode()
     for host, objects in hosts.items():
         every[f"fsspec_gp_plugin/{host}.{MARKS[host]}.mark"] = b"{}"
         every[manifest_name(host)] = manifest_of(timestamp, host, objects)

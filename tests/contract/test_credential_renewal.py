@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fsspec_gp_plugin.backups.risks import risks_of_the_credentials
+from fsspec_gp_plugin.backups.risks import credential_risks
 from fsspec_gp_plugin.config.loading import load_config
 from fsspec_gp_plugin.errors import AccessDenied, CredentialsEnded
 from fsspec_gp_plugin.protocol.targets import Resources
@@ -237,7 +237,7 @@ def test_an_end_that_is_near_is_warned_of(kind: str, tmp_path: Path, monkeypatch
     options = {**(FAR if url.startswith("s3") else {}), **options}
     config = load_config(str(write_config(tmp_path / "plugin.yaml", url, options)))
     store = Resources().store(config)
-    told = list(risks_of_the_credentials(store, config))
+    told = list(credential_risks(store, config))
     store.close()
     assert len(told) == bool(words), told
     assert not words or re.fullmatch(f"the credentials {words}.*", told[0])

@@ -136,7 +136,7 @@ def test_a_signal_ends_a_backup_in_time_whose_write_never_returns(place: Place) 
     assert place.visible() == []
 
 
-KEPT = "this filesystem keeps what it is given in memory until a file is whole"
+KEPT = "this filesystem keeps a file in memory until it is complete"
 
 
 @pytest.mark.parametrize(("block", "is_reported"), [(1 << 30, True), (20 << 20, False), (0, False)])

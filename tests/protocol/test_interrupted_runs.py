@@ -76,7 +76,7 @@ def test_one_whose_gpbackup_runs_is_incomplete_and_killed_it_is_interrupted(
     with gpbackup(plugin, tmp_path, 2 * PART) as process:
         wait_until(target.unfinished_uploads if target.kind == "s3" else lambda: len(target.keys()) > 2)
         assert states(plugin) == {timestamp: "incomplete"}
-        plugin.run("cleanup", "--run", timestamp, "--yes").failed("gpbackup still makes the backup")
+        plugin.run("cleanup", "--run", timestamp, "--yes").failed("gpbackup is still making the backup")
         later(plugin)
         assert unfinished(target), "one that still runs keeps its uploads"
         process.kill()

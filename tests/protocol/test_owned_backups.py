@@ -30,7 +30,7 @@ OTHERS = Cluster(system_identifier="7000000000000000002", host="mdw-b", port="54
 def put_backup(target: Target, cluster: Cluster | None, content: bytes = b"") -> list[str]:
     target.put([f"{PREFIX}gpbackup_{T}_{name}" for name in ("toc.yaml", "report")])
     if cluster or content:
-        data = content or new_claim(T, cluster or Cluster()).encoded()
+        data = content or new_claim(T, cluster or Cluster()).encode()
         with target.store() as store:
             store.put(PREFIX + NAME, memoryview(data))
     return target.keys()
@@ -39,7 +39,7 @@ def put_backup(target: Target, cluster: Cluster | None, content: bytes = b"") ->
 def test_another_clusters_backup_is_deleted_only_where_somebody_says_so(plugin: Plugin, target: Target) -> None:
     before = put_backup(target, OTHERS)
     plugin.run("delete_backup", T).failed(
-        f"is of {OTHERS}, and this is the cluster of coordinator {HERE}",
+        f"belongs to {OTHERS}, and this is the cluster of coordinator {HERE}",
         f"; delete it from that coordinator, or run `delete_backup CONFIG {T} --any-cluster`",
         status=1,
     )
@@ -72,11 +72,11 @@ def test_whose_a_backup_is_says_the_name_where_there_is_one(database: Database, 
     # Of the same host, and of another of its clusters; no system identifier is known.
     database.extra["COORDINATOR_DATA_DIRECTORY"] = "/data/another/gpseg-1"
     put_backup(target, OURS._replace(system_identifier=""))
-    plugins["none"].run("delete_backup", T).failed(f"is of {OURS}", status=1)
+    plugins["none"].run("delete_backup", T).failed(f"belongs to {OURS}", status=1)
     database.extra["COORDINATOR_DATA_DIRECTORY"] = "/data/gpseg-1/"
     plugins["none"].run("delete_backup", T).succeeded()
     put_backup(target, None, b"?")
-    plugins["none"].run("delete_backup", T).failed("nothing tells whose", "--any-cluster", status=1)
+    plugins["none"].run("delete_backup", T).failed("it is unknown whose", "--any-cluster", status=1)
     plugins["none"].run("delete_backup", T, "--any-cluster").succeeded()
     assert target.keys() == []
 
@@ -87,7 +87,7 @@ def test_who_may_not_read_the_claim_deletes_as_before(bucket: Bucket, anybody: P
     bucket.allow("s3:ListBucket", "s3:DeleteObject")
     anybody.run("delete_backup", T).succeeded()
     assert owner.keys() == []
-    assert f"nothing tells whether another cluster claims {T}" in anybody.database.log()
+    assert f"it is unknown whether another cluster claims {T}" in anybody.database.log()
 
 
 @pytest.mark.parametrize("words", [("--help",), (T, "--help")], ids=["alone", "with a timestamp"])

@@ -272,7 +272,7 @@ def test_parts_of_the_work_and_its_end(disks: Pair) -> None:
     assert sum(int(line.split(": ")[1].split(" objects")[0]) for line in told) == 3
     assert not {f"{PREFIX}/{name}" for name in END} & set(disks.copies)
     assert "2 objects sent" in disks.replicate()
-    disks.plugin.run("replicate_backup", T, "2/2").failed("'2/2' is no part of a whole", status=2)
+    disks.plugin.run("replicate_backup", T, "2/2").failed("'2/2' is not a shard", status=2)
 
 
 def test_a_copy_that_is_interrupted_is_gone_on_with(tmp_path: Path, database: Database) -> None:

@@ -38,7 +38,7 @@ def test_an_object_that_is_gone_is_missed_before_the_first_byte(plugin: Plugin, 
     one = recorded("default")
     put(target, "default", without=one.data[-1])
     plugin.run(*set_up(plugin, "default")).failed(
-        one.data[-1], "objects is missing: ", "gpbackup's record", "`restore_incomplete: on`"
+        one.data[-1], "objects is missing: ", "gpbackup's config file", "`restore_incomplete: on`"
     )
     allow_incomplete(plugin)
     plugin.run(*set_up(plugin, "default")).succeeded()

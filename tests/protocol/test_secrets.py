@@ -97,7 +97,7 @@ def test_literal_secrets_are_warned_of_once_in_the_log(plugin: Plugin, target: T
     warnings = [line for line in plugin.database.log().splitlines() if "[WARNING]" in line]
     assert len(warnings) == (1 if target.kind == "s3" else 0)
     if warnings:
-        assert "storage_options hold secrets as they are (key, secret)" in warnings[0]
+        assert "storage_options contain plain-text secrets (key, secret)" in warnings[0]
 
 
 @pytest.mark.parametrize("where", ["file", "variable"])

@@ -26,7 +26,7 @@ OTHERS = Cluster(system_identifier="7000000000000000001", host="mdw-b", port="54
 
 
 def put_claim(made: Pair, target: Target, cluster: Cluster) -> bytes:
-    data = new_claim(T, cluster).encoded()
+    data = new_claim(T, cluster).encode()
     made.store(target).put(CLAIM, memoryview(data))
     return data
 
@@ -42,7 +42,7 @@ def test_one_place_by_two_names_is_no_copy(disks: Pair, tmp_path: Path) -> None:
     for url in (f"file://{tmp_path}/link", f"file://{tmp_path}/./first"):
         made = pair(disks.first, Target("file", url, {}), disks.database)
         for command in ("replicate_backup", "delete_replica"):
-            made.plugin.run(command, T).failed("is the first target itself, by another name", status=2)
+            made.plugin.run(command, T).failed("is the same place as `url`, by another name", status=2)
     assert disks.first.keys() == before
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.backups.leftovers import BACKUP, find_leftovers
-from fsspec_gp_plugin.backups.running import running_without_claim
+from fsspec_gp_plugin.backups.running_backups import find_running_without_claim
 from fsspec_gp_plugin.backups.survey import Backup
 from fsspec_gp_plugin.cli import cleanup
 from fsspec_gp_plugin.keys import backup_prefix
@@ -43,7 +43,7 @@ def test_prune_takes_an_incomplete_backup_for_one_that_runs_for_a_day(age: int, 
     """Since it was begun, or since its latest object was written."""
     later = 0 if sign == "begun" else 10 * DAY
     backup = Backup(T, objects=1, written=BEGUN + later)
-    assert running_without_claim(FakeStore(), [backup], [], BEGUN + later + age) == (T if may_run else "")
+    assert find_running_without_claim(FakeStore(), [backup], [], BEGUN + later + age) == (T if may_run else "")
 
 
 @sides
@@ -74,6 +74,6 @@ def test_cleanup_leaves_a_backup_alone_whose_large_table_is_being_sent(
 @pytest.mark.parametrize("status", ["Success", "Failure", "?"])
 def test_a_backup_that_has_its_report_does_not_run(status: str) -> None:
     backup = Backup(T, objects=1, report_key="x", report={"backup status": status})
-    assert running_without_claim(FakeStore(), [backup], [], BEGUN + 60) == ""
+    assert find_running_without_claim(FakeStore(), [backup], [], BEGUN + 60) == ""
     backup.report_key = ""
-    assert running_without_claim(FakeStore(), [backup], [], BEGUN + 60) == T
+    assert find_running_without_claim(FakeStore(), [backup], [], BEGUN + 60) == T

@@ -9,10 +9,9 @@ import pytest
 
 from fsspec_gp_plugin import private
 from fsspec_gp_plugin.errors import LocalFileError
-from fsspec_gp_plugin.integrity import catalog_users, manifest
+from fsspec_gp_plugin.integrity import manifest, restore_state
 from fsspec_gp_plugin.integrity.catalog import FETCHED, Catalog
-from fsspec_gp_plugin.integrity.entry import Entry
-from fsspec_gp_plugin.integrity.manifest import BadManifest, Budget, Header
+from fsspec_gp_plugin.integrity.manifest import BadManifest, Budget, Entry, Header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +72,7 @@ def test_a_catalog_that_can_not_be_built_leaves_the_one_before(home: Path) -> No
     with Catalog(PLACE, T, make=True) as catalog:
         for _ in range(2):
             with pytest.raises(BadManifest):
-                catalog.build("bad", lambda: [("key", manifest.decoded("key", T, [b"junk"], Budget()))])
+                catalog.build("bad", lambda: [("key", manifest.decode("key", T, [b"junk"], Budget()))])
             catalog.build("good", lambda: [described(1, Entry("a", 1, 2))])
         assert catalog.entry("a") == Entry("a", 1, 2)
     assert len(catalogs(home)) == 1
@@ -116,16 +115,16 @@ def test_a_catalog_stays_until_nobody_needs_it(home: Path) -> None:
     for timestamp in (earlier, later):
         with Catalog(PLACE, timestamp, make=True) as catalog:
             catalog.build("", lambda: [described(1, Entry("a", 1, 2))])
-    catalog_users.begin(PLACE, later, [later, earlier])
-    catalog_users.begin(PLACE, later, [later, earlier])
-    catalog_users.begin(PLACE, earlier, [earlier])
-    catalog_users.end(private.Place("s3://another"), later)
-    catalog_users.end(PLACE, later)
+    restore_state.begin_restore(PLACE, later, [later, earlier])
+    restore_state.begin_restore(PLACE, later, [later, earlier])
+    restore_state.begin_restore(PLACE, earlier, [earlier])
+    restore_state.end_restore(private.Place("s3://another"), later)
+    restore_state.end_restore(PLACE, later)
     assert sum(name.endswith(".db") for name in catalogs(home)) == 2
-    catalog_users.end(PLACE, later)
+    restore_state.end_restore(PLACE, later)
     assert [name[:14] for name in catalogs(home) if name.endswith(".db")] == [earlier]
-    catalog_users.end(PLACE, earlier)
-    catalog_users.end(PLACE, earlier)
+    restore_state.end_restore(PLACE, earlier)
+    restore_state.end_restore(PLACE, earlier)
     assert catalogs(home) == []
 
 
@@ -241,5 +240,5 @@ def test_one_at_a_time_may_build_it(home: Path) -> None:
 def test_what_was_fetched_without_a_setup_goes_with_the_restores_end(home: Path) -> None:
     with Catalog(PLACE, T, FETCHED, make=True) as catalog:
         catalog.build("", list)
-    catalog_users.end(PLACE, T)
+    restore_state.end_restore(PLACE, T)
     assert catalogs(home) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fsspec_gp_plugin.integrity.claim import NAME, BadClaim, decoded, is_claim, new_claim
+from fsspec_gp_plugin.integrity.claim import NAME, BadClaim, decode, is_claim, new_claim
 from fsspec_gp_plugin.integrity.cluster import Cluster
 
 T = "20260101120000"
@@ -19,17 +19,17 @@ OURS = Cluster("", "7001", "cdw", "5432", "/data/gpseg-1")
         b"{}",
         b"\xff",
         b"[" * 100_000,
-        new_claim("20260101120001", OURS).encoded(),
-        new_claim(T, OURS).encoded().replace(b'"token": "', b'"token": "../'),
-        new_claim(T, OURS).encoded().replace(b'"created": ', b'"created": -'),
-        new_claim(T, OURS).encoded().replace(b'"host": "cdw"', b'"host": "cdw\\n"'),
-        new_claim(T, OURS).encoded().replace(b'"host": "cdw"', b'"host": 5'),
+        new_claim("20260101120001", OURS).encode(),
+        new_claim(T, OURS).encode().replace(b'"token": "', b'"token": "../'),
+        new_claim(T, OURS).encode().replace(b'"created": ', b'"created": -'),
+        new_claim(T, OURS).encode().replace(b'"host": "cdw"', b'"host": "cdw\\n"'),
+        new_claim(T, OURS).encode().replace(b'"host": "cdw"', b'"host": 5'),
     ],
     ids=range(10),
 )
 def test_what_is_no_claim_of_this_backup_is_refused(data: bytes) -> None:
     with pytest.raises(BadClaim):
-        decoded("key", T, data)
+        decode("key", T, data)
 
 
 def test_names_of_claims() -> None:
@@ -38,4 +38,4 @@ def test_names_of_claims() -> None:
     assert is_claim(claim.own_name)
     assert not is_claim("fsspec_gp_plugin/claim.jsonx")
     assert not is_claim("fsspec_gp_plugin/claim.x.json")
-    assert decoded("key", T, claim.encoded()) == claim
+    assert decode("key", T, claim.encode()) == claim

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.backups import claims, contention
+from fsspec_gp_plugin.backups import claim_reading, claim_writing
 from fsspec_gp_plugin.errors import AccessDenied, AlreadyExists, NotFound, StorageError, Unreachable
 from fsspec_gp_plugin.integrity.claim import NAME, SETTLED, Claim, new_claim
 from fsspec_gp_plugin.integrity.cluster import Cluster
@@ -35,8 +35,8 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def claimed(store: FakeStore, cluster: Cluster, notes: list[str] | None = None) -> tuple[Claim, bool]:
     """As the setup hook of a coordinator does it."""
     note = (notes if notes is not None else []).append
-    claims.require_free(store, PREFIX, cluster, (), note)
-    return contention.claim_prefix(store, PREFIX, new_claim(T, cluster), (), note)
+    claim_reading.require_free(store, PREFIX, cluster, (), note)
+    return claim_writing.claim_prefix(store, PREFIX, new_claim(T, cluster), (), note)
 
 
 def test_the_first_gets_it_and_the_store_proves_it() -> None:
@@ -44,7 +44,7 @@ def test_the_first_gets_it_and_the_store_proves_it() -> None:
     claim, proven = claimed(store, OURS)
     assert proven
     assert set(store.objects) == {PREFIX + NAME}
-    assert claims.find_claim(store, PREFIX, lambda _: False) == claim
+    assert claim_reading.find_claim(store, PREFIX, lambda _: False) == claim
     # A refusal is the only proof, so it is asked for.
     assert [call[0] for call in store.calls if call[0] == "create"] == ["create"] * 2
 
@@ -54,7 +54,9 @@ def test_the_second_is_told_whose_it_is(creates: bool) -> None:
     store = FakeStore(creates=creates)
     claimed(store, OURS)
     before = dict(store.objects)
-    with pytest.raises(claims.ClaimedError, match=r"is claimed by the cluster of coordinator cdw:5432, /data/gpseg-1"):
+    with pytest.raises(
+        claim_reading.ClaimedError, match=r"is claimed by the cluster of coordinator cdw:5432, /data/gpseg-1"
+    ):
         claimed(store, THEIRS)
     assert store.objects == before
 
@@ -63,20 +65,22 @@ def test_the_second_is_told_whose_it_is(creates: bool) -> None:
 def test_of_several_at_once_exactly_one_gets_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store = FakeStore(creates=kind != "can not", ignores_condition=kind == "ignores")
     monkeypatch.setattr("time.sleep", threading.Event().wait)
-    monkeypatch.setattr(contention, "_PAUSE_SECONDS", 0.3)
+    monkeypatch.setattr(claim_writing, "_PAUSE_SECONDS", 0.3)
     count = 6
     together = threading.Barrier(count)
     won: list[Claim] = []
     told: list[str] = []
 
     def run(number: int) -> None:
-        claims.require_free(store, PREFIX, OURS, (), lambda _: None)
+        claim_reading.require_free(store, PREFIX, OURS, (), lambda _: None)
         together.wait()
         try:
             won.append(
-                contention.claim_prefix(store, PREFIX, new_claim(T, Cluster(host=f"h{number}")), (), lambda _: None)[0]
+                claim_writing.claim_prefix(store, PREFIX, new_claim(T, Cluster(host=f"h{number}")), (), lambda _: None)[
+                    0
+                ]
             )
-        except claims.ClaimedError as error:
+        except claim_reading.ClaimedError as error:
             told.append(str(error))
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
@@ -88,7 +92,7 @@ def test_of_several_at_once_exactly_one_gets_it(kind: str, monkeypatch: pytest.M
     assert len(told) == count - 1
     if kind == "creates":
         assert {f"the cluster of coordinator {won[0].cluster.host} since" in text for text in told} == {True}
-    assert claims.find_claim(store, PREFIX, lambda _: False) == won[0]
+    assert claim_reading.find_claim(store, PREFIX, lambda _: False) == won[0]
     assert len(store.objects) == (1 if kind == "creates" else 2)
 
 
@@ -98,7 +102,7 @@ def test_a_store_that_ignores_the_condition_is_found_out() -> None:
     claim, proven = claimed(store, OURS, notes)
     assert not proven
     assert set(store.objects) == {PREFIX + claim.own_name, PREFIX + SETTLED}
-    assert claims.find_claim(store, PREFIX, lambda _: False) == claim
+    assert claim_reading.find_claim(store, PREFIX, lambda _: False) == claim
     assert "ignores the condition" in notes[0]
     assert "best effort" in notes[1]
 
@@ -136,7 +140,7 @@ def test_a_claim_that_can_not_be_read_is_another_s() -> None:
             raise AccessDenied("denied")
 
     store = UnansweredStore(before)
-    with pytest.raises(contention.UnreadableClaimError, match="can't read whose claim it is"):
+    with pytest.raises(claim_writing.UnreadableClaimError, match="can't read whose claim it is"):
         claimed(store, OURS)
 
 
@@ -153,7 +157,7 @@ def test_a_store_that_does_not_answer_or_take_it_fails(kind: type[StorageError])
 def test_objects_that_nobody_claims_are_not_mixed_with_ours() -> None:
     store = FakeStore()
     store.objects[f"{PREFIX}gpbackup_{T}_report"] = b"the S3 plugin's"
-    with pytest.raises(claims.ClaimedError, match=rf"already holds a backup, .*gpbackup_{T}_report"):
+    with pytest.raises(claim_reading.ClaimedError, match=rf"already holds a backup .*gpbackup_{T}_report"):
         claimed(store, OURS)
     assert len(store.objects) == 1
 
@@ -162,8 +166,11 @@ def test_a_repeated_hook_of_the_same_run_finds_its_own_claim() -> None:
     store = FakeStore()
     claim, _ = claimed(store, OURS)
     store.objects[f"{PREFIX}gpbackup_0_{T}_16384"] = b"data"
-    assert claims.require_free(store, PREFIX, OURS, (claim.token,), lambda _: None) == claim
-    assert contention.claim_prefix(store, PREFIX, new_claim(T, OURS), (claim.token,), lambda _: None) == (claim, True)
+    assert claim_reading.require_free(store, PREFIX, OURS, (claim.token,), lambda _: None) == claim
+    assert claim_writing.claim_prefix(store, PREFIX, new_claim(T, OURS), (claim.token,), lambda _: None) == (
+        claim,
+        True,
+    )
 
 
 def test_who_may_not_list_says_so_and_goes_on() -> None:
@@ -185,27 +192,27 @@ def test_a_claim_that_appears_late_is_waited_for() -> None:
 
     def look_again(number: int) -> bool:
         if next(looks) == 2:
-            store.objects[PREFIX + NAME] = claim.encoded()
+            store.objects[PREFIX + NAME] = claim.encode()
         return number < 5
 
-    assert claims.find_claim(store, PREFIX, look_again) == claim
+    assert claim_reading.find_claim(store, PREFIX, look_again) == claim
     assert next(looks) == 3
 
 
 def test_no_claim_is_found_at_another_place() -> None:
     with pytest.raises(NotFound):
-        claims.find_claim(FakeStore(), PREFIX, claims.wait_for_others)
+        claim_reading.find_claim(FakeStore(), PREFIX, claim_reading.wait_for_others)
 
 
 def test_two_claims_are_refused() -> None:
     store = FakeStore(creates=False)
     for cluster in (OURS, THEIRS):
         claim = new_claim(T, cluster)
-        store.objects[PREFIX + claim.own_name] = claim.encoded()
-    with pytest.raises(claims.ClaimedError, match=r"cdw.* and by .*other|other.* and by .*cdw"):
-        claims.find_claim(store, PREFIX, lambda _: False)
-    with pytest.raises(claims.ClaimedError, match="mixed"):
-        claims.require_only_claim(store, PREFIX, claim.token)
+        store.objects[PREFIX + claim.own_name] = claim.encode()
+    with pytest.raises(claim_reading.ClaimedError, match=r"cdw.* and by .*other|other.* and by .*cdw"):
+        claim_reading.find_claim(store, PREFIX, lambda _: False)
+    with pytest.raises(claim_reading.ClaimedError, match="mixed"):
+        claim_reading.require_only_claim(store, PREFIX, claim.token)
 
 
 def test_a_store_that_refuses_to_replace_in_its_own_words_has_proven_it() -> None:
@@ -228,8 +235,8 @@ def test_what_can_not_be_deleted_after_an_ignored_condition_is_passed_over() -> 
     notes: list[str] = []
     claim, proven = claimed(store, OURS, notes)
     assert not proven
-    assert "stays behind" in " ".join(notes)
-    assert claims.find_claim(store, PREFIX, lambda _: False) == claim
+    assert "can't be removed" in " ".join(notes)
+    assert claim_reading.find_claim(store, PREFIX, lambda _: False) == claim
 
 
 @pytest.mark.parametrize("token", ["0" * 32, "f" * 32])
@@ -238,10 +245,10 @@ def test_a_claim_that_is_proven_or_settled_wins_against_any_token(token: str, na
     """Also against one whose look for other claims came before it."""
     store = FakeStore(creates=False)
     first = new_claim(T, THEIRS)
-    store.objects[PREFIX + name] = first.encoded()
+    store.objects[PREFIX + name] = first.encode()
     late = Claim(T, token, OURS, 1)
-    with pytest.raises(claims.ClaimedError, match="coordinator other"):
-        contention.claim_prefix(store, PREFIX, late, (), lambda _: None)
+    with pytest.raises(claim_reading.ClaimedError, match="coordinator other"):
+        claim_writing.claim_prefix(store, PREFIX, late, (), lambda _: None)
     assert set(store.objects) == {PREFIX + name}
 
 
@@ -250,8 +257,8 @@ def test_who_fails_takes_back_no_claim_of_another(kind: type[StorageError]) -> N
     store = FakeStore()
     winner, _ = claimed(store, THEIRS)
     loser = new_claim(T, OURS)
-    assert PREFIX + NAME not in contention.withdraw_claim(store, PREFIX, loser, is_written=False)
-    assert PREFIX + NAME in contention.withdraw_claim(store, PREFIX, winner, is_written=False)
+    assert PREFIX + NAME not in claim_writing.withdraw_claim(store, PREFIX, loser, is_written=False)
+    assert PREFIX + NAME in claim_writing.withdraw_claim(store, PREFIX, winner, is_written=False)
 
     def before(method: str, _key: str, _number: int) -> None:
         if method == "fetch":
@@ -259,13 +266,15 @@ def test_who_fails_takes_back_no_claim_of_another(kind: type[StorageError]) -> N
 
     store_that_fails = FakeStore(before)
     store_that_fails.objects = store.objects
-    assert PREFIX + NAME not in contention.withdraw_claim(store_that_fails, PREFIX, loser, is_written=False)
+    assert PREFIX + NAME not in claim_writing.withdraw_claim(store_that_fails, PREFIX, loser, is_written=False)
 
 
 def test_an_earlier_call_of_the_cluster_itself_is_told_apart() -> None:
     store = FakeStore()
     claimed(store, OURS)
-    with pytest.raises(claims.ClaimedError, match=f"earlier call for this cluster .* `cleanup CONFIG --run {T} --yes`"):
+    with pytest.raises(
+        claim_reading.ClaimedError, match=f"earlier call for this cluster .* `cleanup CONFIG --run {T} --yes`"
+    ):
         claimed(store, OURS)
 
 
@@ -280,4 +289,4 @@ def test_a_claim_that_is_withdrawn_meanwhile_is_none() -> None:
 
     store_that_forgets = FakeStore(before)
     store_that_forgets.objects = store.objects
-    assert claims.require_free(store_that_forgets, PREFIX, OURS, (), lambda _: None) is None
+    assert claim_reading.require_free(store_that_forgets, PREFIX, OURS, (), lambda _: None) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fsspec_gp_plugin.backups.copies import copy_claim, require_same_claim
+from fsspec_gp_plugin.backups.replica_checks import copy_claim, require_same_claim
 from fsspec_gp_plugin.errors import AccessDenied, PluginError
 from fsspec_gp_plugin.integrity.claim import NAME, Claim, new_claim
 from fsspec_gp_plugin.integrity.cluster import Cluster
@@ -19,7 +19,7 @@ OURS, OTHERS = (new_claim(T, Cluster(host=name)) for name in ("mdw-a", "mdw-b"))
 def holding(claim: Claim | None, name: str = NAME, store: FakeStore | None = None) -> FakeStore:
     store = store or FakeStore()
     if claim is not None:
-        store.objects[PREFIX + name] = claim.encoded()
+        store.objects[PREFIX + name] = claim.encode()
     return store
 
 
@@ -65,13 +65,13 @@ def test_another_run_that_is_faster_is_refused_too(ignores_condition: bool) -> N
     target = faster(ignores_condition)
     with pytest.raises(PluginError, match="mdw-b"):
         copy(holding(OURS), target)
-    assert target.objects[PREFIX + NAME] == OTHERS.encoded()
+    assert target.objects[PREFIX + NAME] == OTHERS.encode()
 
 
 def test_a_claim_at_the_replica_that_can_not_be_read_is_refused() -> None:
     target = FakeStore()
     target.objects[PREFIX + NAME] = b"?"
-    with pytest.raises(PluginError, match="nothing tells whose"):
+    with pytest.raises(PluginError, match="it is unknown whose"):
         require_same_claim(holding(OURS), target, PREFIX)
 
     def denied(method: str, key: str, _: int) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from fsspec_gp_plugin.backups.gpbackup_config import BadRecordError, Record, parsed, read
-from fsspec_gp_plugin.backups.plans import needed
+from fsspec_gp_plugin.backups.gpbackup_files import (
+    BackupConfig,
+    BadBackupConfigError,
+    parse_backup_config,
+    read_backup_config,
+)
+from fsspec_gp_plugin.backups.restore_plans import read_needed
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.fakes import FakeStore
 
@@ -54,7 +59,7 @@ def lines(text: str) -> list[bytes]:
 
 def test_what_a_record_says() -> None:
     plan = {BASE: True, EMPTY: False, T: True}
-    assert parsed("k", lines(RECORD)) == Record(3, ".zst", True, False, True, "Success", plan)
+    assert parse_backup_config("k", lines(RECORD)) == BackupConfig(3, ".zst", True, False, True, "Success", plan)
 
 
 @pytest.mark.parametrize(
@@ -68,14 +73,14 @@ def test_what_a_record_says() -> None:
     ],
 )
 def test_how_the_names_of_data_objects_end(text: str, suffix: str | None) -> None:
-    assert parsed("k", lines(text)) == Record(suffix=suffix)
+    assert parse_backup_config("k", lines(text)) == BackupConfig(suffix=suffix)
 
 
 def test_the_backups_that_a_restore_reads() -> None:
     store = FakeStore()
     store.objects[f"{backup_prefix(T)}gpbackup_{T}_config.yaml"] = RECORD.encode()
-    assert needed(store, T) == {BASE, EMPTY}
-    assert read(store, T).segments == 3
+    assert read_needed(store, T) == {BASE, EMPTY}
+    assert read_backup_config(store, T).segments == 3
 
 
 @pytest.mark.parametrize(
@@ -90,16 +95,16 @@ def test_the_backups_that_a_restore_reads() -> None:
     ids=["no timestamp", "without one", "of another layout", "other lines", "too long"],
 )
 def test_a_damaged_plan_tells_nothing(plan: str) -> None:
-    with pytest.raises(BadRecordError, match="k: its restoreplan is damaged"):
-        parsed("k", lines("restoreplan:\n" + plan + "status: Success\n"))
+    with pytest.raises(BadBackupConfigError, match="k: its restoreplan is damaged"):
+        parse_backup_config("k", lines("restoreplan:\n" + plan + "status: Success\n"))
 
 
 def test_a_record_without_a_plan_is_not_gpbackups() -> None:
     store = FakeStore()
     store.objects[f"{backup_prefix(T)}gpbackup_{T}_config.yaml"] = b"timestamp: 1\n"
-    with pytest.raises(BadRecordError, match="has no restoreplan"):
-        needed(store, T)
+    with pytest.raises(BadBackupConfigError, match="has no restoreplan"):
+        read_needed(store, T)
 
 
 def test_where_nothing_tells_what_is_read_it_may_be_anything() -> None:
-    assert parsed("k", lines(f"restoreplan:\n- timestamp: {T}\n")).plan == {T: True}
+    assert parse_backup_config("k", lines(f"restoreplan:\n- timestamp: {T}\n")).plan == {T: True}

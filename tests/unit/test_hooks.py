@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
-from fsspec_gp_plugin.integrity import runs
+from fsspec_gp_plugin.integrity import run_state
 from fsspec_gp_plugin.integrity.claim import new_claim
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.log import Log
@@ -72,7 +72,7 @@ def test_a_hook_that_is_killed_refuses_its_run(context: Callable[[FakeStore], Co
 
 def refusal(context: Context) -> str | None:
     """What the host remembers."""
-    return runs.read_refusal(context.config.place, TIMESTAMP, "/data/gpseg-1")
+    return run_state.read_refusal(context.config.place, TIMESTAMP, "/data/gpseg-1")
 
 
 @pytest.mark.parametrize("kind", [AccessDenied, Unreachable, StorageError])
@@ -84,7 +84,7 @@ def test_a_run_that_fails_takes_back_what_is_its_own_and_no_claim_of_another(
 
     def before(method: str, key: str, _number: int) -> None:
         if method == "create":
-            store.objects.setdefault(key, winner.encoded())
+            store.objects.setdefault(key, winner.encode())
         elif method == "fetch":
             raise kind("the answer gets lost")
 
@@ -92,7 +92,7 @@ def test_a_run_that_fails_takes_back_what_is_its_own_and_no_claim_of_another(
     made = context(store)
     with pytest.raises(StorageError):
         hooks.setup_plugin_for_backup(made, DIRECTORY, "master", "-1")
-    assert store.objects == {f"{PREFIX}fsspec_gp_plugin/claim.json": winner.encoded()}
+    assert store.objects == {f"{PREFIX}fsspec_gp_plugin/claim.json": winner.encode()}
     assert refusal(made) is not None
 
 
@@ -112,7 +112,7 @@ def test_a_host_that_can_not_read_the_claim_keeps_the_mark_that_it_has(
     hooks.setup_plugin_for_backup(made, DIRECTORY, "master", "-1")
     hooks.setup_plugin_for_backup(made, DIRECTORY.replace("gpseg-1", "gpseg0"), "segment_host")
     assert sum(key.endswith(".mark") for key in store.objects) == 1
-    run = runs.read_run(made.config.place, TIMESTAMP)
+    run = run_state.read_run(made.config.place, TIMESTAMP)
     assert run is not None
     assert run.claim
     assert run.directories == ("/data/gpseg-1", "/data/gpseg0")

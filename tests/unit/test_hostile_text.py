@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin import keys
-from fsspec_gp_plugin.backups import gpbackup_config, report, required
+from fsspec_gp_plugin.backups import gpbackup_files, required
 from fsspec_gp_plugin.backups.survey import Backup
 from fsspec_gp_plugin.errors import StorageError
-from fsspec_gp_plugin.integrity import claim, copy_mark, entry, host_mark, manifest, verification
+from fsspec_gp_plugin.integrity import claim, manifest, marks, verification
 from fsspec_gp_plugin.storage.azure import answers as azure_answers
 from fsspec_gp_plugin.storage.azure import requests as azure_requests
 from fsspec_gp_plugin.storage.contract import ObjectInfo
@@ -117,25 +117,31 @@ class FtpLines(ftplib.FTP):
 def names(text: bytes) -> None:
     """All that reads the name of an object."""
     name = text.decode("latin-1")
-    for read in (host_mark.read, copy_mark.read, verification.read, manifest.signer, manifest.is_manifest):
+    for read in (
+        marks.parse_host_mark,
+        marks.parse_copy_mark,
+        verification.parse_name,
+        manifest.host_and_mark_of,
+        manifest.is_manifest,
+    ):
         read(name)
     manifest.is_plugins_own(name)
     claim.is_claim(name)
     keys.is_unfinished(PREFIX + name)
     keys.is_plugin_config(PREFIX + name)
-    entry.is_name(name)
+    manifest.is_object_name(name)
     Backup(T).count(ObjectInfo(PREFIX + name, 1))
     required.Required(T, segments=1).place(name)
 
 
 READERS: dict[str, Callable[[bytes], Any]] = {
-    "report": lambda text: report.read(text.decode(errors="replace")),
-    "record": of_lines(lambda found: gpbackup_config.parsed("key", found), 64 << 10),
-    "table of contents": of_lines(lambda found: required.oids_in("key", found), 128),
-    "claim": lambda text: claim.decoded("key", T, text[: claim.LARGEST]),
-    "manifest": lambda text: list(manifest.decoded("key", T, [gzip.compress(text)], manifest.Budget())),
-    "manifest, bare": lambda text: list(manifest.decoded("key", T, [text], manifest.Budget())),
-    "entry": entry.read,
+    "report": lambda text: gpbackup_files.parse_report(text.decode(errors="replace")),
+    "record": of_lines(lambda found: gpbackup_files.parse_backup_config("key", found), 64 << 10),
+    "table of contents": of_lines(lambda found: required.parse_oids("key", found), 128),
+    "claim": lambda text: claim.decode("key", T, text[: claim.LARGEST]),
+    "manifest": lambda text: list(manifest.decode("key", T, [gzip.compress(text)], manifest.Budget())),
+    "manifest, bare": lambda text: list(manifest.decode("key", T, [text], manifest.Budget())),
+    "entry": manifest.parse_entry,
     "names": names,
     "S3's refusal": lambda text: S3Refusal(400, text.decode("latin-1")),
     "Azure's refusal": lambda text: azure_answers.Refusal(400, {}, text.decode("latin-1")),
@@ -164,7 +170,9 @@ PACKED = gzip.compress(b"{}\n", mtime=0)
 
 def test_a_record_keeps_only_what_is_of_use() -> None:
     record = b"".join([b"segmentcount: 3\n", *(b"%b: 1\n" % (b"a" * length) for length in range(1, 50))])
-    assert gpbackup_config.parsed("key", record.split(b"\n")) == gpbackup_config.Record(segments=3, suffix="")
+    assert gpbackup_files.parse_backup_config("key", record.split(b"\n")) == gpbackup_files.BackupConfig(
+        segments=3, suffix=""
+    )
 
 
 @pytest.mark.parametrize("packed", [PACKED + bytes(1 << 17), PACKED * 2], ids=["zeros", "another"])
@@ -175,7 +183,7 @@ def test_what_follows_a_manifest_is_not_fetched(packed: bytes) -> None:
         pytest.fail("more was requested")
 
     with pytest.raises(manifest.BadManifest):
-        list(manifest.decoded("key", T, pieces(), manifest.Budget()))
+        list(manifest.decode("key", T, pieces(), manifest.Budget()))
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin import private
-from fsspec_gp_plugin.backups.chains import find_broken
-from fsspec_gp_plugin.backups.inspection import Found, Inspector
+from fsspec_gp_plugin.backups.inspection import Inspection, Inspector
+from fsspec_gp_plugin.backups.restore_plans import mark_broken
 from fsspec_gp_plugin.backups.survey import survey
 from fsspec_gp_plugin.integrity import manifest
-from fsspec_gp_plugin.integrity.entry import Entry
+from fsspec_gp_plugin.integrity.manifest import Entry
 from tests.fakes import FakeStore
 from tests.recorded import CHAIN, FAILED, NAMES, recorded
 
@@ -39,7 +39,7 @@ class ArchivingStore(FakeStore):
             yield info._replace(archived=info.key in self.archived)
 
 
-def store_of(*names: str) -> tuple[ArchivingStore, list[Recorded]]:
+def open_config_store(*names: str) -> tuple[ArchivingStore, list[Recorded]]:
     """A target with these backups."""
     store, found = ArchivingStore(), [recorded(name) for name in names]
     for name, one in zip(names, found, strict=True):
@@ -54,7 +54,7 @@ def add_manifest(store: FakeStore, one: Recorded) -> None:
     """Of all objects of a backup."""
     sizes = {key[len(one.prefix) :]: len(data) for key, data in store.objects.items() if key.startswith(one.prefix)}
     entries = [Entry(name, size, 0) for name, size in sorted(sizes.items())]
-    store.objects[one.prefix + manifest.new_name()] = manifest.encoded(one.timestamp, entries)
+    store.objects[one.prefix + manifest.new_name()] = manifest.encode(one.timestamp, entries)
 
 
 @pytest.fixture
@@ -62,16 +62,16 @@ def place(tmp_path: Path) -> private.Place:
     return private.Place("s3://bucket", str(tmp_path / "state"))
 
 
-def inspected(place: private.Place, store: FakeStore, one: Recorded) -> Found:
+def inspected(place: private.Place, store: FakeStore, one: Recorded) -> Inspection:
     [backup] = survey(store, one.timestamp)
-    with Inspector(place, store, ()).inspected(backup) as (found, objects):
+    with Inspector(place, store, ()).inspect(backup) as (found, objects):
         assert len(list(objects)) == found.right
     return found
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_wrong_with_what_gpbackup_has_made(place: private.Place, name: str) -> None:
-    store, backups = store_of(*([name] if name not in CHAIN else CHAIN[: CHAIN.index(name) + 1]))
+    store, backups = open_config_store(*([name] if name not in CHAIN else CHAIN[: CHAIN.index(name) + 1]))
     one = backups[-1]
     found = inspected(place, store, one)
     assert (found.problems, found.not_checked) == ([], len(one.names))
@@ -83,11 +83,11 @@ def test_nothing_is_wrong_with_what_gpbackup_has_made(place: private.Place, name
 
 
 def test_what_is_gone_is_missed_with_and_without_manifests(place: private.Place) -> None:
-    store, [one] = store_of("default")
+    store, [one] = open_config_store("default")
     for name in one.data[:2]:
         del store.objects[one.prefix + name]
     first = f"{one.prefix}{min(one.data[:2])}"
-    by = "the target was compared with gpbackup's record and table of contents"
+    by = "the target was compared with gpbackup's config file and table of contents"
     told = f"2 of 20 objects are missing, the first is {first}; {by}"
     assert inspected(place, store, one).problems == [told]
     add_manifest(store, one)
@@ -99,7 +99,7 @@ def test_what_is_gone_is_missed_with_and_without_manifests(place: private.Place)
 @pytest.mark.parametrize("name", ["gpbackup_{0}_probe_sdw1-a_0123abcd_written", "fsspec_gp_plugin/probe_x_written"])
 def test_what_a_probe_has_left_is_no_object_of_the_backup(place: private.Place, name: str) -> None:
     """Where the credentials may not delete."""
-    store, [one] = store_of("default")
+    store, [one] = open_config_store("default")
     add_manifest(store, one)
     store.objects[one.prefix + name.format(one.timestamp)] = b"probe"
     found = inspected(place, store, one)
@@ -110,20 +110,20 @@ def test_what_a_probe_has_left_is_no_object_of_the_backup(place: private.Place, 
 @pytest.mark.parametrize("of_base", [False, True])
 def test_what_gpbackups_record_calls_failed_is_a_fault(place: private.Place, of_base: bool) -> None:
     """The report of a gpbackup that has panicked may say success."""
-    store, backups = store_of(*CHAIN[:2])
+    store, backups = open_config_store(*CHAIN[:2])
     theirs, last = backups[0 if of_base else 1], backups[1]
     add_manifest(store, last)
     key = f"{theirs.prefix}gpbackup_{theirs.timestamp}_config.yaml"
     assert b"status: Success" in store.objects[key]
     store.objects[key] = store.objects[key].replace(b"status: Success", b"status: Failure")
-    told = f"gpbackup's own record, {key}, says that it failed"
+    told = f"gpbackup's config file, {key}, says that it failed"
     assert inspected(place, store, last).problems == [
         f"it needs the backup {theirs.timestamp}, of which {told}" if of_base else told
     ]
 
 
 def test_of_a_failed_backup_nothing_is_called_right(place: private.Place) -> None:
-    store, [one] = store_of(FAILED)
+    store, [one] = open_config_store(FAILED)
     add_manifest(store, one)
     found = inspected(place, store, one)
     assert (found.result, found.not_checked) == ("unchecked", 0)
@@ -131,7 +131,7 @@ def test_of_a_failed_backup_nothing_is_called_right(place: private.Place) -> Non
 
 
 def test_the_whole_chain_is_looked_at(place: private.Place) -> None:
-    store, backups = store_of(*CHAIN)
+    store, backups = open_config_store(*CHAIN)
     last = backups[-1]
     add_manifest(store, last)
     found = inspected(place, store, last)
@@ -151,26 +151,26 @@ def test_the_whole_chain_is_looked_at(place: private.Place) -> None:
     why = f"it needs the backup {backups[2].timestamp}, which gpbackup did not finish"
     assert why in inspected(place, store, last).problems
     every = survey(store)
-    find_broken(store, every)
+    mark_broken(store, every)
     assert [one.broken for one in every] == ["", "", "", why]
     assert [one.shown_state for one in every] == ["complete", "complete", "incomplete", "broken"]
     assert every[-1].state == "complete"
 
 
 def test_what_several_backups_need_is_listed_once(place: private.Place) -> None:
-    store, backups = store_of(*CHAIN)
+    store, backups = open_config_store(*CHAIN)
     every = survey(store)
     store.listed.clear()
     inspector = Inspector(place, store, every)
     for backup in every[1:]:
-        with inspector.inspected(backup) as (found, _):
+        with inspector.inspect(backup) as (found, _):
             assert found.problems == []
     assert store.listed.count(backups[0].prefix) == 1
 
 
 @pytest.mark.parametrize("of_base", [False, True])
 def test_what_is_in_an_archive_can_not_be_read(place: private.Place, of_base: bool) -> None:
-    store, [base, one] = store_of(*CHAIN[:2])
+    store, [base, one] = open_config_store(*CHAIN[:2])
     add_manifest(store, one)
     theirs = base if of_base else one
     store.archived = {theirs.prefix + name for name in theirs.data[:2]}

@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 
 from fsspec_gp_plugin import private
 from fsspec_gp_plugin.errors import LocalFileError
-from fsspec_gp_plugin.integrity import entry, manifest
+from fsspec_gp_plugin.integrity import manifest
 from fsspec_gp_plugin.integrity.catalog import Catalog
-from fsspec_gp_plugin.integrity.entry import Entry
 from fsspec_gp_plugin.integrity.journal import Journal
-from fsspec_gp_plugin.integrity.manifest import BadManifest, Budget, Header
+from fsspec_gp_plugin.integrity.manifest import BadManifest, Budget, Entry, Header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 T = "20260101120000"
 URL = "s3://bucket/x"
 PLACE = private.Place(URL)
-names = st.text(min_size=1, max_size=60).filter(entry.is_name)
+names = st.text(min_size=1, max_size=60).filter(manifest.is_object_name)
 entries = st.builds(Entry, names, st.integers(0, (1 << 63) - 1), st.integers(0, (1 << 32) - 1))
 
 
@@ -55,8 +54,8 @@ def taken() -> tuple[list[Entry], int]:
 
 @given(entries)
 def test_an_entry_is_read_as_it_was_written(one: Entry) -> None:
-    assert entry.read(entry.written(one)) == one
-    assert "\n" not in entry.written(one)
+    assert manifest.parse_entry(manifest.entry_line(one)) == one
+    assert "\n" not in manifest.entry_line(one)
 
 
 json_values = st.recursive(
@@ -68,17 +67,17 @@ json_values = st.recursive(
 @given(json_values.map(json.dumps) | st.text(max_size=40) | st.lists(json_values, max_size=4).map(json.dumps))
 def test_anything_else_is_no_entry(line: str) -> None:
     try:
-        found = entry.read(line.encode("utf-8", "surrogatepass"))
+        found = manifest.parse_entry(line.encode("utf-8", "surrogatepass"))
     except ValueError:
         return
-    assert entry.is_name(found.name)
+    assert manifest.is_object_name(found.name)
     assert isinstance(found.size, int)
 
 
 @pytest.mark.parametrize("name", ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/", ".", "x\0y", "n" * 5000, "\ud800"])
 def test_a_name_that_leads_elsewhere_is_none(name: str) -> None:
     with pytest.raises(ValueError, match="not an entry"):
-        entry.read(json.dumps([name, 1, "00000000"]))
+        manifest.parse_entry(json.dumps([name, 1, "00000000"]))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +85,7 @@ def test_a_name_that_leads_elsewhere_is_none(name: str) -> None:
 )
 def test_odd_lines_are_none(line: str) -> None:
     with pytest.raises(ValueError, match="not an entry"):
-        entry.read(line)
+        manifest.parse_entry(line)
 
 
 def test_the_last_entry_of_a_name_counts_and_names_are_sorted(home: Path) -> None:
@@ -97,9 +96,9 @@ def test_the_last_entry_of_a_name_counts_and_names_are_sorted(home: Path) -> Non
     assert taken()[0] == [Entry("a", 3, 4), Entry("b", 5, 6), Entry("c", 7, 8)]
     with Journal(PLACE, T) as journal, Journal(PLACE, T) as other:
         journal.take()
-        other.discard()  # what another has taken is not its own
+        other.remove()  # what another has taken is not its own
         assert len(journals(home)) == 2
-        journal.discard()
+        journal.remove()
     assert journals(home) == []
     assert taken() == ([], 0)
 
@@ -110,7 +109,7 @@ def test_backups_and_targets_have_journals_of_their_own() -> None:
     for url, timestamp in (("s3://bucket/y", T), (URL, "20260101120001")):
         with Journal(private.Place(url), timestamp) as journal:
             assert journal.take() == ([], 0)
-            journal.discard(whole=True)
+            journal.remove(whole=True)
     assert taken() == ([Entry("a", 1, 2)], 0)
 
 
@@ -124,11 +123,12 @@ def test_a_torn_record_harms_no_other(home: Path) -> None:
 
 def test_hundreds_of_processes_write_at_once(home: Path) -> None:
     program = (
-        "import sys; from fsspec_gp_plugin.integrity.journal import Journal, entry\n"
+        "import sys; from fsspec_gp_plugin.integrity.journal import Journal\n"
+        "from fsspec_gp_plugin.integrity import manifest\n"
         "from fsspec_gp_plugin.private import Place\n"
         f"with Journal(Place({URL!r}, {str(home / '.fsspec_gp_plugin')!r}), {T!r}) as journal:\n"
         "    journal.prepare()\n"
-        "    for n in range(200): journal.add(entry.Entry(f'{sys.argv[1]}-{n}' * 20, n, n))\n"
+        "    for n in range(200): journal.add(manifest.Entry(f'{sys.argv[1]}-{n}' * 20, n, n))\n"
     )
     env = {**os.environ, "HOME": str(home)}
     writers = [subprocess.Popen([sys.executable, "-c", program, str(n)], env=env) for n in range(20)]
@@ -176,12 +176,12 @@ HEADER = {
 
 
 def read(data: bytes, size: int = 1000) -> list[Header | Entry]:
-    return list(manifest.decoded("key", T, [data[at : at + size] for at in range(0, len(data), size)], Budget()))
+    return list(manifest.decode("key", T, [data[at : at + size] for at in range(0, len(data), size)], Budget()))
 
 
 @given(st.lists(entries, max_size=30), st.integers(1, 200))
 def test_a_manifest_is_read_as_it_was_written(given_entries: list[Entry], size: int) -> None:
-    header, *found = read(manifest.encoded(T, given_entries), size)
+    header, *found = read(manifest.encode(T, given_entries), size)
     assert isinstance(header, Header)
     assert (header.timestamp, header.objects) == (T, len(given_entries))
     assert found == given_entries
@@ -190,7 +190,7 @@ def test_a_manifest_is_read_as_it_was_written(given_entries: list[Entry], size: 
 @given(st.floats(0, 1, exclude_max=True), st.sampled_from(["cut", "longer", "flipped"]))
 def test_a_damaged_manifest_is_an_error_and_never_another_one(where: float, how: str) -> None:
     right = [Entry(f"gpbackup_0_{T}_{n}", n, n) for n in range(50)]
-    whole = manifest.encoded(T, right)
+    whole = manifest.encode(T, right)
     at = int(len(whole) * where)
     flipped = whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :]
     try:
@@ -216,7 +216,7 @@ def test_a_damaged_manifest_is_an_error_and_never_another_one(where: float, how:
         (packed({**HEADER, "created": "x"}), "not a manifest"),
         (packed({**HEADER, "created": 1 << 70}), "another backup"),
         (packed({**HEADER, "objects": [1]}), "not a manifest"),
-        (packed(HEADER), "has 0 objects, and says that it has 1"),
+        (packed(HEADER), "has 0 objects, but its header says 1"),
         (packed(HEADER, ["../../etc/passwd", 1, "00000000"]), "line 2 is not an entry"),
         (packed(HEADER, ["x" * 70_000, 1, "00000000"]), "too large"),
         (packed(HEADER, ["a", 1, "00000000"]) * 2, "does not end"),
@@ -242,18 +242,18 @@ def test_a_bomb_costs_no_memory() -> None:
 
 
 def test_all_manifests_together_have_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = manifest.encoded(T, [Entry(f"n{n}", n, n) for n in range(100)])
+    data = manifest.encode(T, [Entry(f"n{n}", n, n) for n in range(100)])
     monkeypatch.setattr(manifest, "_LARGEST", 5000)
     budget = Budget()
-    list(manifest.decoded("key", T, [data], budget))
+    list(manifest.decode("key", T, [data], budget))
     budget.spend(3000)
     with pytest.raises(BadManifest, match="too large"):
-        list(manifest.decoded("key", T, [data], budget))
+        list(manifest.decode("key", T, [data], budget))
 
 
 def test_what_can_not_be_read_back_is_not_written() -> None:
     with pytest.raises(ValueError, match="can't stand in a manifest"):
-        entry.written(Entry("n" * 5000, 1, 1))
+        manifest.entry_line(Entry("n" * 5000, 1, 1))
 
 
 def test_hosts_whose_long_names_begin_alike_are_others(monkeypatch: pytest.MonkeyPatch) -> None:

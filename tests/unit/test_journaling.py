@@ -12,11 +12,10 @@ import pytest
 
 from fsspec_gp_plugin import private
 from fsspec_gp_plugin.errors import LocalFileError
-from fsspec_gp_plugin.integrity import catalog_users
+from fsspec_gp_plugin.integrity import restore_state
 from fsspec_gp_plugin.integrity.catalog import Catalog
-from fsspec_gp_plugin.integrity.entry import Entry
 from fsspec_gp_plugin.integrity.journal import Journal
-from fsspec_gp_plugin.integrity.manifest import Header
+from fsspec_gp_plugin.integrity.manifest import Entry, Header
 from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol.context import Context
@@ -140,11 +139,11 @@ def test_of_two_manifests_the_later_one_counts_in_whatever_order_they_are_read(o
 
 def test_notes_of_restores_that_were_killed_are_swept(home: Path) -> None:
     """After a month. They would keep their catalogs for ever."""
-    catalog_users.begin(PLACE, T, [T])
+    restore_state.begin_restore(PLACE, T, [T])
     folder = home / ".fsspec_gp_plugin" / "manifests"
     (left,) = folder.iterdir()
     for age_days, stays in ((29, True), (31, False)):
         written = time.time() - age_days * 86400
         os.utime(left, (written, written))
-        catalog_users.begin(PLACE, "20260101120001", [])
+        restore_state.begin_restore(PLACE, "20260101120001", [])
         assert left.exists() == stays

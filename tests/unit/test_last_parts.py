@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.backups.leftovers import BACKUP, UPLOADS, find_leftovers, leftovers_of
+from fsspec_gp_plugin.backups.leftovers import BACKUP, UPLOADS, find_leftovers, find_leftovers_of_run
 from fsspec_gp_plugin.cli import cleanup
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
 from fsspec_gp_plugin.keys import backup_prefix, unfinished_key
@@ -94,9 +94,9 @@ def test_an_upload_of_which_nobody_can_ask_is_spared(error: StorageError) -> Non
     store.add(KEY, BEGUN, BEGUN)
     store.error = error
     [left] = find_leftovers(store, NOW - DAY, print)
-    assert left.stays == f"nothing tells when its last part arrived: {error}"
+    assert left.stays == f"it is unknown when its last part arrived: {error}"
     # A person who names the run knows better.
-    [left] = leftovers_of(store, T, print)
+    [left] = find_leftovers_of_run(store, T, print)
     assert (left.what, left.stays) == (UPLOADS, "")
 
 
@@ -134,9 +134,9 @@ def test_an_upload_of_unknown_age_keeps_a_backup_that_may_run(what: str, ended: 
         else:
             store.objects[unfinished_key(KEY, "0123456789ab")] = b"rows"
         [left] = find_leftovers(store, NOW - DAY, print)
-        why = f"nothing tells the age of an upload there; when gpbackup has ended, `cleanup CONFIG --run {T} --yes`"
+        why = f"the age of an upload there is unknown; when gpbackup has ended, `cleanup CONFIG --run {T} --yes`"
         assert left.stays == ("" if ended else f"{why} removes it")
-        [left] = leftovers_of(store, T, print)
+        [left] = find_leftovers_of_run(store, T, print)
         assert left.stays == ""
 
 

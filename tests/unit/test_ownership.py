@@ -7,12 +7,12 @@ import subprocess
 
 import pytest
 
-from fsspec_gp_plugin.backups.catalog_build import token_of
-from fsspec_gp_plugin.backups.ownership import clusters_of, ownership_of, require_ours
+from fsspec_gp_plugin.backups.catalog_build import read_token
+from fsspec_gp_plugin.backups.ownership import read_clusters, read_ownership, require_ours
 from fsspec_gp_plugin.backups.survey import Backup, survey
 from fsspec_gp_plugin.errors import AccessDenied, PluginError, Unreachable
 from fsspec_gp_plugin.gpbackup_process import GpbackupProcess, boot_id
-from fsspec_gp_plugin.integrity import claim, copy_mark
+from fsspec_gp_plugin.integrity import claim, marks
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.keys import backup_prefix
 from fsspec_gp_plugin.storage.contract import ObjectInfo
@@ -41,12 +41,12 @@ def test_whose_backups_are_by_the_claims_that_a_listing_tells() -> None:
     stamps = [f"2026010203040{number}" for number in range(5)]
     made = [claim.new_claim(stamps[0], cluster) for cluster in clusters]
     for one in made:
-        store.objects[backup_prefix(stamps[0]) + one.own_name] = one.encoded()
-    store.objects[backup_prefix(stamps[1]) + claim.NAME] = claim.new_claim(stamps[1], clusters[1]).encoded()
+        store.objects[backup_prefix(stamps[0]) + one.own_name] = one.encode()
+    store.objects[backup_prefix(stamps[1]) + claim.NAME] = claim.new_claim(stamps[1], clusters[1]).encode()
     store.objects[backup_prefix(stamps[2]) + claim.NAME] = b"{}"
-    store.objects[backup_prefix(stamps[3]) + claim.NAME] = claim.new_claim(stamps[1], clusters[1]).encoded()
+    store.objects[backup_prefix(stamps[3]) + claim.NAME] = claim.new_claim(stamps[1], clusters[1]).encode()
     store.objects[f"{backup_prefix(stamps[4])}gpbackup_0_{stamps[4]}_1"] = b"rows"
-    found = clusters_of(store, survey(store))
+    found = read_clusters(store, survey(store))
     assert found == {stamps[0]: None, stamps[1]: clusters[1], stamps[2]: None, stamps[3]: None}
     assert [method for method, _, _ in store.calls].count("fetch") == 5
 
@@ -58,12 +58,12 @@ def test_a_claim_that_can_not_be_read_is_nobodys_and_a_store_that_is_away_is_an_
             raise type(error)(key)
 
     store = FakeStore(before)
-    store.objects[backup_prefix(T) + claim.NAME] = claim.new_claim(T, Cluster(host="mdw")).encoded()
+    store.objects[backup_prefix(T) + claim.NAME] = claim.new_claim(T, Cluster(host="mdw")).encode()
     if isinstance(error, Unreachable):
         with pytest.raises(Unreachable):
-            clusters_of(store, survey(store))
+            read_clusters(store, survey(store))
     else:
-        assert clusters_of(store, survey(store)) == {T: None}
+        assert read_clusters(store, survey(store)) == {T: None}
 
 
 def test_a_backup_that_is_ours_and_anothers_is_not_ours() -> None:
@@ -73,12 +73,12 @@ def test_a_backup_that_is_ours_and_anothers_is_not_ours() -> None:
         store = FakeStore()
         for digit, cluster in zip("ab", clusters, strict=True):
             made = claim.Claim(T, digit * 32, cluster, 0)
-            store.objects[backup_prefix(T) + made.own_name] = made.encoded()
+            store.objects[backup_prefix(T) + made.own_name] = made.encode()
         with pytest.raises(PluginError) as refused:
             require_ours(store, T, ours, lambda _: None)
         assert str(refused.value) == (
-            f"the backup {T} is of cluster 'hr' (mdw-b), and this is cluster 'sales' (mdw-a); if this is cluster 'hr', "
-            f"set the option `cluster` to hr, or run `delete_backup CONFIG {T} --any-cluster`"
+            f"the backup {T} belongs to cluster 'hr' (mdw-b), and this is cluster 'sales' (mdw-a); if this is "
+            f"cluster 'hr', set the option `cluster` to hr, or run `delete_backup CONFIG {T} --any-cluster`"
         )
     del store.objects[backup_prefix(T) + claim.Claim(T, "a" * 32, others, 0).own_name]
     require_ours(store, T, ours, lambda _: None)
@@ -89,16 +89,16 @@ def test_a_claim_by_best_effort_lies_there_twice_and_is_one() -> None:
     made = claim.new_claim("20260102030405", Cluster(host="mdw"))
     prefix = backup_prefix(made.timestamp)
     for name in (made.own_name, claim.SETTLED):
-        store.objects[prefix + name] = made.encoded()
+        store.objects[prefix + name] = made.encode()
     [backup] = survey(store)
-    found = ownership_of(store, backup)
+    found = read_ownership(store, backup)
     assert (found.claims, found.problem) == ((made,), "")
-    assert token_of(store, backup.claims) == made.token
+    assert read_token(store, backup.claims) == made.token
     other = claim.new_claim(made.timestamp, Cluster(host="other"))
-    store.objects[prefix + other.own_name] = other.encoded()
+    store.objects[prefix + other.own_name] = other.encode()
     [backup] = survey(store)
-    assert "two runs have claimed it" in ownership_of(store, backup).problem
-    assert token_of(store, backup.claims) == ""
+    assert "two runs have claimed it" in read_ownership(store, backup).problem
+    assert read_token(store, backup.claims) == ""
 
 
 @pytest.mark.parametrize("is_copied", [False, True])
@@ -109,9 +109,9 @@ def test_a_copy_that_is_being_made_is_not_interrupted(is_copied: bool) -> None:
     ended = GpbackupProcess(process.pid, 1, boot_id(), os.readlink("/proc/self/ns/pid"))
     store = FakeStore()
     made = claim.new_claim(T, Cluster(host="mdw"), ended)
-    store.objects[backup_prefix(T) + claim.NAME] = made.encoded()
+    store.objects[backup_prefix(T) + claim.NAME] = made.encode()
     if is_copied:
-        store.objects[backup_prefix(T) + copy_mark.new_name()] = b""
+        store.objects[backup_prefix(T) + marks.new_copy_mark()] = b""
     [backup] = survey(store)
-    assert ownership_of(store, backup).claim == made
+    assert read_ownership(store, backup).claim == made
     assert backup.interrupted is not is_copied

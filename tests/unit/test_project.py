@@ -102,7 +102,7 @@ def test_a_wheel_tells_type_checkers_that_it_has_types(tmp_path: Path) -> None:
         "fsspec_gp_plugin.keys",
         "fsspec_gp_plugin.config.values",
         "fsspec_gp_plugin.transfer.spans",
-        "fsspec_gp_plugin.backups.shards",
+        "fsspec_gp_plugin.backups.parallel",
     ],
 )
 def test_examples_in_docstrings_hold(module: str) -> None:

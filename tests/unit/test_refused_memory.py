@@ -100,7 +100,7 @@ def test_a_thread_that_the_system_refuses_is_done_without(way: str) -> None:
 
 FEW_THREADS = """
 import resource, threading, time
-from fsspec_gp_plugin.backups.parallel import each, side_by_side
+from fsspec_gp_plugin.backups.parallel import run_each, run_together
 
 def work(number=0):
     time.sleep(0.02)  # so that one thread has not done all before the next is asked for
@@ -112,7 +112,7 @@ print(len(list({})))
 """
 
 
-@pytest.mark.parametrize("call", ["each(work, iter(range(20)), 16)", "side_by_side(*[work] * 20)"])
+@pytest.mark.parametrize("call", ["run_each(work, iter(range(20)), 16)", "run_together(*[work] * 20)"])
 def test_commands_that_ask_a_store_for_much_at_once_go_on_with_the_threads_that_they_get(call: str) -> None:
     line = [sys.executable, "-W", "ignore", "-c", FEW_THREADS.format(call)]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)

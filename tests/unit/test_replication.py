@@ -42,7 +42,7 @@ def test_a_replica_that_is_the_target_itself_is_not_deleted(tmp_path: Path) -> N
     """One place has many names."""
     store = FakeStore()
     site = Site(tmp_path, store, store)
-    with pytest.raises(ConfigError, match="is the first target itself, by another name"):
+    with pytest.raises(ConfigError, match="is the same place as `url`, by another name"):
         replication.delete_replica(site.context("delete_replica"), T)
     assert store.objects == backup_of(T) | backup_of(OTHER)
 

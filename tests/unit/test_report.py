@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fsspec_gp_plugin.backups.report import read
+from fsspec_gp_plugin.backups.gpbackup_files import parse_report
 from fsspec_gp_plugin.backups.survey import Backup
 
 T = "20180501010101"
@@ -70,7 +70,7 @@ BOTH = pytest.mark.parametrize("layout", [LATER, EARLIER], ids=["later", "up to 
 
 def told(layout: str, **values: str) -> dict[str, str]:
     usual = {"database": "sales", "command": "gpbackup --dbname sales", "status": "Success", "incremental": "False"}
-    return read(layout.format(**{**usual, **values}))
+    return parse_report(layout.format(**{**usual, **values}))
 
 
 def of(report: dict[str, str]) -> Backup:
@@ -112,7 +112,7 @@ def test_a_line_of_a_command_is_no_key(layout: str) -> None:
     ids=["empty", "another text", "cut off", "no status", "other bytes"],
 )
 def test_what_can_not_be_read_is_not_complete(text: str) -> None:
-    assert of(read(text)).state == "unknown"
+    assert of(parse_report(text)).state == "unknown"
 
 
 def test_a_status_that_nobody_knows_is_not_complete() -> None:

@@ -7,9 +7,9 @@ import resource
 
 import pytest
 
-from fsspec_gp_plugin.backups.data_search import DataSearch
-from fsspec_gp_plugin.backups.gpbackup_config import Record
-from fsspec_gp_plugin.backups.required import BadContentsError, Required, of_record, oids_in, required_of
+from fsspec_gp_plugin.backups.gpbackup_files import BackupConfig
+from fsspec_gp_plugin.backups.missing import DataSearch
+from fsspec_gp_plugin.backups.required import BadContentsError, Required, parse_oids, read_required, required_by_config
 from fsspec_gp_plugin.errors import AccessDenied, Unreachable
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.fakes import FakeStore
@@ -60,7 +60,7 @@ def backup(toc: str | bytes, config: str = "segmentcount: 2\n") -> FakeStore:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_must_be_there_is_what_gpbackup_has_stored(name: str) -> None:
     store, timestamp, names = made(name)
-    required = required_of(store, timestamp)[1]
+    required = read_required(store, timestamp)[1]
     data = [one for one in names if re.match(r"gpbackup_[0-9]{1,5}_", one)]
     assert required.not_checked == ""
     assert sorted(required.names()) == sorted(data)
@@ -74,7 +74,7 @@ def test_what_must_be_there_is_what_gpbackup_has_stored(name: str) -> None:
 
 def test_of_a_backup_that_failed_nothing_tells() -> None:
     store, timestamp, _ = made(FAILED)
-    required = required_of(store, timestamp)[1]
+    required = read_required(store, timestamp)[1]
     assert re.fullmatch(r"not checked: .*_toc\.yaml: there is no such object", required.not_checked)
     assert (required.count, list(required.names())) == (0, [])
 
@@ -82,7 +82,7 @@ def test_of_a_backup_that_failed_nothing_tells() -> None:
 @pytest.mark.parametrize("name", ["default", "single_data_file", "no_compression"])
 def test_what_is_missing_is_named(name: str) -> None:
     store, timestamp, names = made(name)
-    required = required_of(store, timestamp)[1]
+    required = read_required(store, timestamp)[1]
     gone = [one for one in names if one.startswith("gpbackup_1_")][1]
     search, first, second = DataSearch(required), DataSearch(required, range(1)), DataSearch(required, range(1, 2))
     for one in [*names, *names]:
@@ -112,7 +112,7 @@ def test_what_is_missing_is_named(name: str) -> None:
     ],
 )
 def test_another_name_is_not_taken_for_one(name: str) -> None:
-    required = Required(T, segments=2, suffix=".gz", oids=oids_in("k", lines(ODD_ENTRIES + END)))
+    required = Required(T, segments=2, suffix=".gz", oids=parse_oids("k", lines(ODD_ENTRIES + END)))
     assert required.place(name) is None
     assert required.place(f"gpbackup_1_{T}_102.gz") == 5
 
@@ -122,7 +122,7 @@ def lines(text: str) -> list[bytes]:
 
 
 def test_names_that_look_like_keys_are_none() -> None:
-    assert list(oids_in("k", lines("predataentries:\n- name: 'oid: 1'\n  oid: 3\n" + ODD_ENTRIES + END))) == [
+    assert list(parse_oids("k", lines("predataentries:\n- name: 'oid: 1'\n  oid: 3\n" + ODD_ENTRIES + END))) == [
         100,
         101,
         102,
@@ -152,8 +152,8 @@ def test_names_that_look_like_keys_are_none() -> None:
 )  # fmt: skip
 def test_of_a_damaged_table_of_contents_nothing_is_guessed(toc: str) -> None:
     with pytest.raises(BadContentsError, match="k is damaged, or not gpbackup's"):
-        oids_in("k", lines(toc))
-    required = required_of(backup(toc), T)[1]
+        parse_oids("k", lines(toc))
+    required = read_required(backup(toc), T)[1]
     assert required.not_checked == f"not checked: {PREFIX}gpbackup_{T}_toc.yaml is damaged, or not gpbackup's"
     assert (required.count, len(required.files)) == (0, 4)
 
@@ -163,21 +163,21 @@ def test_of_a_damaged_table_of_contents_nothing_is_guessed(toc: str) -> None:
     [
         ("compressed: true\nrestoreplan: []\n", "how many segments"),
         ("segmentcount: 0\n", "how many segments"),
-        ("segmentcount: 2\ncompressed: true\ncompressiontype: lz4\n", "a compression that is not known"),
-        ("segmentcount: many\n", "'many' is no number of segments"),
+        ("segmentcount: 2\ncompressed: true\ncompressiontype: lz4\n", "an unknown compression"),
+        ("segmentcount: many\n", "'many' is not a number of segments"),
         ("segmentcount: 2\nsinglefile: x\nsingledatafile: maybe\n", "singledatafile is 'maybe'"),
         ("segmentcount: 2\nrestoreplan:\n- tablefqns: []\n", "its restoreplan is damaged"),
     ],
 )
 def test_what_can_not_be_told_is_said(config: str, why: str) -> None:
-    required = required_of(backup(ODD_ENTRIES + END, config), T)[1]
+    required = read_required(backup(ODD_ENTRIES + END, config), T)[1]
     assert required.not_checked.startswith("not checked: ")
     assert why in required.not_checked
     assert required.count == 0
 
 
 def test_nothing_is_guessed_where_the_record_is_gone_or_can_not_be_read() -> None:
-    assert "config.yaml: there is no such object" in required_of(FakeStore(), T)[1].not_checked
+    assert "config.yaml: there is no such object" in read_required(FakeStore(), T)[1].not_checked
 
     def failing(error: type[Exception]) -> FakeStore:
         def refuse(*_: object) -> None:
@@ -187,15 +187,17 @@ def test_nothing_is_guessed_where_the_record_is_gone_or_can_not_be_read() -> Non
         store.objects = backup(ODD_ENTRIES + END).objects
         return store
 
-    assert required_of(failing(AccessDenied), T)[1].not_checked == "not checked: no"
+    assert read_required(failing(AccessDenied), T)[1].not_checked == "not checked: no"
     with pytest.raises(Unreachable):
-        required_of(failing(Unreachable), T)
+        read_required(failing(Unreachable), T)
 
 
 @pytest.mark.parametrize("single", [False, True])
 def test_without_a_table_there_are_no_data_objects(single: bool) -> None:
     """As in an incremental backup when nothing has changed: gpbackup writes none for a segment, either."""
-    required = of_record(backup("dataentries: []\n" + END), T, Record(segments=2, single_data_file=single))
+    required = required_by_config(
+        backup("dataentries: []\n" + END), T, BackupConfig(segments=2, single_data_file=single)
+    )
     assert (required.count, required.not_checked, DataSearch(required).total) == (0, "", 0)
 
 
@@ -206,7 +208,7 @@ def test_a_table_of_contents_is_not_held_in_memory() -> None:
 
     store = backup("dataentries:\n" + entries(1000, 20_000) + END)
     before = peak()
-    required = required_of(store, T)[1]
+    required = read_required(store, T)[1]
     assert required.count == 40_000
     assert peak() - before < 10 << 20 < len(store.objects[f"{PREFIX}gpbackup_{T}_toc.yaml"])
 
@@ -221,5 +223,5 @@ def test_object_identifiers_are_sorted_and_each_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("fsspec_gp_plugin.backups.required._SORTED_AT_ONCE", at_once)
     oids = [7, 5, 5, 4294967295, 1, 7, 0, 5]
     lines = ["dataentries:", *(f"- oid: {oid}" for oid in oids), "incrementalmetadata:"]
-    assert list(oids_in("key", (line.encode() for line in lines))) == sorted(set(oids))
-    assert not oids_in("key", [b"dataentries: []", b"incrementalmetadata:"])
+    assert list(parse_oids("key", (line.encode() for line in lines))) == sorted(set(oids))
+    assert not parse_oids("key", [b"dataentries: []", b"incrementalmetadata:"])

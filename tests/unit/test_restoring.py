@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.backups.required import Required, required_of
+from fsspec_gp_plugin.backups.required import Required, read_required
 from fsspec_gp_plugin.errors import NotFound, StorageError
-from fsspec_gp_plugin.integrity import host_mark, manifest
-from fsspec_gp_plugin.integrity.entry import Entry
+from fsspec_gp_plugin.integrity import manifest, marks
+from fsspec_gp_plugin.integrity.manifest import Entry
 from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol import hooks
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BY_GPBACKUP = "the target was compared with gpbackup's record and table of contents"
+BY_GPBACKUP = "the target was compared with gpbackup's config file and table of contents"
 
 
 class Store(FakeStore):
@@ -151,7 +151,7 @@ def test_what_the_store_has_archived_is_told(host: Host, name: str) -> None:
 def put_manifest(store: FakeStore, names: list[str], mark_id: str = "") -> None:
     one = recorded("default")
     entries = [Entry(name, len(store.objects[one.prefix + name]), 0) for name in sorted(names)]
-    store.objects[one.prefix + manifest.new_name(mark_id)] = manifest.encoded(one.timestamp, entries, "", mark_id)
+    store.objects[one.prefix + manifest.new_name(mark_id)] = manifest.encode(one.timestamp, entries, "", mark_id)
 
 
 def test_a_backup_that_gpbackups_record_calls_failed_is_restored_with_a_warning(host: Host) -> None:
@@ -194,10 +194,10 @@ def test_what_no_manifest_names_is_restored_unverified(host: Host) -> None:
 def test_a_host_that_left_a_mark_and_no_manifest_is_named(host: Host) -> None:
     one = recorded("default")
     store = Store("default")
-    first, second = host_mark.new_id(), host_mark.new_id()
+    first, second = marks.new_mark_id(), marks.new_mark_id()
     put_manifest(store, one.names, first)
     for number in (first, second):
-        store.objects[one.prefix + host_mark.name_of(number)] = host_mark.content(number, "")
+        store.objects[one.prefix + marks.host_mark_name(number)] = marks.host_mark_content(number, "")
     host.set_up(store, "default")
     told = f"{one.timestamp}: what {manifest.name_of_host()} stored is restored unverified, as there is no manifest"
     assert told in host.log()
@@ -277,13 +277,13 @@ def test_what_can_not_be_told_is_not_checked(host: Host) -> None:
     store.objects[key] = store.objects[key].replace(b"segmentcount: 2\n", b"")
     del store.objects[one.prefix + one.data[0]]
     host.set_up(store, "default")
-    assert "the data objects are not checked: gpbackup's record doesn't say how many segments there were" in host.log()
+    assert "not checked: gpbackup's config file doesn't say how many segments there were" in host.log()
 
 
 def test_what_one_target_lacks_may_be_at_the_other(host: Host) -> None:
     one = recorded("default")
     lead, other = Store("default"), Store("default")
-    _, required = required_of(lead, one.timestamp)
+    _, required = read_required(lead, one.timestamp)
     del lead.objects[one.prefix + one.data[0]]
     lead.archived = {one.prefix + one.data[1]}
     other.archived = {one.prefix + one.data[2]}

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsspec_gp_plugin.backups.deletion import delete_all
-from fsspec_gp_plugin.backups.ownership import clusters_of
-from fsspec_gp_plugin.backups.retention import Policy, judge, unfinished
+from fsspec_gp_plugin.backups.backup_deletion import delete_all
+from fsspec_gp_plugin.backups.ownership import read_clusters
+from fsspec_gp_plugin.backups.retention import Policy, decide, unfinished_timestamps
 from fsspec_gp_plugin.backups.survey import Backup, survey
 from fsspec_gp_plugin.errors import StorageError
 from fsspec_gp_plugin.integrity.claim import NAME, new_claim
@@ -60,10 +60,10 @@ def test_what_is_kept_can_be_restored_and_each_database_has_a_full_one(
     policy = Policy(keep_full, None if days is None else days * 86400.0)
     if keep_full is None and days is None:
         return
-    verdicts = judge(backups, plans, policy, now)
+    verdicts = decide(backups, plans, policy, now)
     assert [one.backup for one in verdicts] == backups
     assert all(one.why for one in verdicts)
-    kept = [one.backup for one in verdicts if not one.goes]
+    kept = [one.backup for one in verdicts if not one.delete]
     stamps = {backup.timestamp for backup in kept}
     assert all((plans.get(stamp) or frozenset()) <= stamps for stamp in stamps)
     for database in {backup.database for backup in backups}:
@@ -71,9 +71,9 @@ def test_what_is_kept_can_be_restored_and_each_database_has_a_full_one(
         assert full[-1] in kept
         assert len([one for one in full if one in kept]) >= min(len(full), keep_full or 1)
     if days is not None:
-        assert all(one.goes is False or now - (one.backup.time or now) >= days * 86400 for one in verdicts)
+        assert all(one.delete is False or now - (one.backup.time or now) >= days * 86400 for one in verdicts)
     # Again, of what is left: nothing more goes.
-    assert not any(one.goes for one in judge(kept, {k: v for k, v in plans.items() if k in stamps}, policy, now))
+    assert not any(one.delete for one in decide(kept, {k: v for k, v in plans.items() if k in stamps}, policy, now))
 
 
 def full(number: int, **changed: str) -> Backup:
@@ -84,7 +84,7 @@ def full(number: int, **changed: str) -> Backup:
 
 
 def going(backups: list[Backup], plans: Plans, policy: Policy, now: float, running: str = "") -> list[str]:
-    return [one.backup.timestamp for one in judge(backups, plans, policy, now, running) if one.goes]
+    return [one.backup.timestamp for one in decide(backups, plans, policy, now, running) if one.delete]
 
 
 ANY_AGE = Policy(None, 0)
@@ -99,8 +99,8 @@ def test_a_backup_of_which_nothing_can_be_read_holds_what_it_may_need(plan: froz
     plans = {day(2): plan}
     assert going(backups, plans, ANY_AGE, MUCH_LATER) == ([] if plan is None else [day(0)])
     if plan is None:
-        whys = [one.why for one in judge(backups, plans, ANY_AGE, MUCH_LATER)]
-        told = f"nothing tells what {day(2)} needs"
+        whys = [one.why for one in decide(backups, plans, ANY_AGE, MUCH_LATER)]
+        told = f"it is unknown what {day(2)} needs"
         assert whys == [told, told, "its report can't be read", told, told]
 
 
@@ -145,13 +145,13 @@ def test_a_deletion_that_is_interrupted_leaves_the_claim(left: int) -> None:
     names = ("a", f"gpbackup_{day(0)}_report", f"gpbackup_{day(0)}_toc.yaml", "fsspec_gp_plugin/z.0123456789ab.mark")
     claims = {prefix + NAME, prefix + new_claim(day(0), cluster).own_name}
     for key in (*claims, *(prefix + name for name in names)):
-        store.objects[key] = new_claim(day(0), cluster).encoded()
+        store.objects[key] = new_claim(day(0), cluster).encode()
     with pytest.raises(StorageError, match="no more"):
         delete_all(store, prefix, lambda _: None)
     assert (len(store.objects), claims <= store.objects.keys()) == (6 - left, True)
-    assert set(clusters_of(store, survey(store))) == {day(0)}
+    assert set(read_clusters(store, survey(store))) == {day(0)}
     # That gpbackup has ended is told until nothing but claims is left, so it holds no other backup.
-    assert bool(unfinished(survey(store))) == (left == 4)
+    assert bool(unfinished_timestamps(survey(store))) == (left == 4)
     store.left = 100
     # As by the path of a day.
     assert delete_all(store, prefix[: -len(day(0)) - 1], lambda _: None) == 6 - left

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsspec_gp_plugin.backups.retention import Policy, judge, unfinished
+from fsspec_gp_plugin.backups.retention import Policy, decide, unfinished_timestamps
 from fsspec_gp_plugin.backups.survey import Backup
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.storage.contract import ObjectInfo
@@ -33,8 +33,8 @@ def backup(number: int, *, claimed: bool = True, finished: bool = True, database
 
 
 def going(backups: list[Backup], clusters: dict[str, Cluster | None], plans: Plans | None = None) -> list[str]:
-    found = judge(backups, plans or {}, Policy(1, None), NOW, "", clusters)
-    return [one.backup.timestamp for one in found if one.goes]
+    found = decide(backups, plans or {}, Policy(1, None), NOW, "", clusters)
+    return [one.backup.timestamp for one in found if one.delete]
 
 
 @st.composite
@@ -63,9 +63,9 @@ def test_each_cluster_keeps_its_own_and_all_while_it_has_one_unfinished(
     history: tuple[list[Backup], dict[str, Cluster | None], Plans], keep_full: int
 ) -> None:
     backups, clusters, plans = history
-    verdicts = judge(backups, plans, Policy(keep_full, None), NOW, "", clusters)
-    kept = {one.backup.timestamp for one in verdicts if not one.goes}
-    held = {clusters.get(timestamp) for timestamp in unfinished(backups)}
+    verdicts = decide(backups, plans, Policy(keep_full, None), NOW, "", clusters)
+    kept = {one.backup.timestamp for one in verdicts if not one.delete}
+    held = {clusters.get(timestamp) for timestamp in unfinished_timestamps(backups)}
     for whose in (A, B, None):
         own = [one for one in backups if clusters.get(one.timestamp) == whose and one.state == "complete"]
         full = [one.timestamp for one in own if one.kind == "full"]
@@ -135,9 +135,9 @@ def test_what_has_a_report_is_no_run_that_holds_anything() -> None:
     whose: dict[str, Cluster | None] = {day(number): A for number in range(3)}
     for status, state in (("Success", "incomplete"), ("Failure", "failed")):
         backups[2].report["backup status"] = status
-        assert (backups[2].state, unfinished(backups)) == (state, [])
+        assert (backups[2].state, unfinished_timestamps(backups)) == (state, [])
         assert going(backups, whose) == [day(0)]
-    assert unfinished([replace(backups[2], report_key="")]) == [day(2)]
+    assert unfinished_timestamps([replace(backups[2], report_key="")]) == [day(2)]
 
 
 def test_only_what_a_policy_lets_go_is_held_by_a_run() -> None:
@@ -146,7 +146,7 @@ def test_only_what_a_policy_lets_go_is_held_by_a_run() -> None:
     whose: dict[str, Cluster | None] = {day(number): A for number in range(4)}
     plans: Plans = {day(1): frozenset({day(0)})}
     for keep_full, held in ((1, {day(0), day(1)}), (2, set())):
-        found = judge(backups, plans, Policy(keep_full, None), NOW, "", whose)
+        found = decide(backups, plans, Policy(keep_full, None), NOW, "", whose)
         assert {one.backup.timestamp for one in found if one.held_by == day(3)} == held
         assert {one.held_by for one in found} <= {day(3), ""}
 
@@ -154,8 +154,8 @@ def test_only_what_a_policy_lets_go_is_held_by_a_run() -> None:
 def test_the_last_full_one_of_before_a_name_is_told_to_be_that() -> None:
     backups = [backup(0), backup(1), backup(2)]
     named = A._replace(name="sales")
-    found = judge(backups, {}, Policy(1, None), NOW, "", {day(0): A, day(1): named, day(2): B})
-    assert [one.why.removeprefix("the last full one of its database") for one in found] == [
+    found = decide(backups, {}, Policy(1, None), NOW, "", {day(0): A, day(1): named, day(2): B})
+    assert [one.why.removeprefix("the last full backup of its database") for one in found] == [
         " before the option `cluster` was sales; `delete_backup` deletes it",
         "",
         "",

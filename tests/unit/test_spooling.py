@@ -7,7 +7,7 @@ import sys
 
 UNREADABLE = """
 import ctypes, resource
-from fsspec_gp_plugin.backups.spooling import tell_spooling
+from fsspec_gp_plugin.backups.memory_filesystems import warn_of_spooling
 from tests.fakes import FakeStore
 
 class Tried:
@@ -20,7 +20,7 @@ class Tried:
 store, tried = FakeStore(), Tried()
 store.capabilities = store.capabilities._replace(tested=False)
 resource.setrlimit(resource.RLIMIT_NOFILE, (0, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))  # /proc can't be opened
-tell_spooling(store, tried, print)
+warn_of_spooling(store, tried, print)
 print(tried.written >> 20)
 """
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.backups import two_places
-from fsspec_gp_plugin.backups.two_places import told_apart
+from fsspec_gp_plugin.backups import replica_checks
+from fsspec_gp_plugin.backups.replica_checks import check_targets_differ
 from fsspec_gp_plugin.errors import AccessDenied, ConfigError, NotFound, StorageError, Unreachable
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.fakes import FakeStore
@@ -22,7 +22,7 @@ PREFIX = backup_prefix("20260102030405")
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(two_places, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(replica_checks, "_PAUSE_SECONDS", 0.0)
 
 
 def failing(method: str, error: StorageError, times: int = 1000) -> Callable[[str, str, int], None]:
@@ -61,7 +61,7 @@ class Cached(FakeStore):
 
 
 def doubt_about(first: FakeStore, replica: FakeStore) -> StorageError | None:
-    with told_apart(first, replica, PREFIX, lambda _: None) as doubt:
+    with check_targets_differ(first, replica, PREFIX, lambda _: None) as doubt:
         assert any("replicating" in key for key in replica.objects) or first.objects is replica.objects
     assert not [key for key in [*first.objects, *replica.objects] if "replicating" in key]
     return doubt
@@ -78,7 +78,10 @@ def test_each_must_give_back_its_own_and_is_asked_repeatedly() -> None:
 def test_one_place_behind_a_cache_is_found_to_be_one(answers: int) -> None:
     first, replica = FakeStore(), Cached(answers)
     replica.objects = first.objects
-    with pytest.raises(ConfigError, match="is the first target itself"), told_apart(first, replica, PREFIX, print):
+    with (
+        pytest.raises(ConfigError, match="is the same place as `url`"),
+        check_targets_differ(first, replica, PREFIX, print),
+    ):
         raise AssertionError("told apart")
     assert not first.objects
 
@@ -98,7 +101,10 @@ def test_who_may_not_write_at_the_first_target_is_found_out_where_it_is_the_same
     first, replica = FakeStore(failing("put", AccessDenied("denied"))), FakeStore()
     assert isinstance(doubt_about(first, replica), AccessDenied)
     replica.objects = first.objects
-    with pytest.raises(ConfigError, match="is the first target itself"), told_apart(first, replica, PREFIX, print):
+    with (
+        pytest.raises(ConfigError, match="is the same place as `url`"),
+        check_targets_differ(first, replica, PREFIX, print),
+    ):
         raise AssertionError("told apart")
 
 

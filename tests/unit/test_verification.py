@@ -5,29 +5,29 @@ from __future__ import annotations
 import pytest
 
 from fsspec_gp_plugin.integrity import verification
-from fsspec_gp_plugin.integrity.verification import Verdict
+from fsspec_gp_plugin.integrity.verification import VerificationResult
 
 
 def test_a_name_tells_it() -> None:
     for well, not_checked in ((False, None), (True, None), (False, 0), (False, 12)):
-        made = verification.new((1, 4), well=well, not_checked=not_checked)
-        assert verification.read(made.name) == made
+        made = verification.VerificationResult.now((1, 4), well=well, not_checked=not_checked)
+        assert verification.parse_name(made.name) == made
 
 
 def test_what_it_is_called() -> None:
     told = {"ok": "ok", "failed": "failed", "unchecked-0": "not checked", "unchecked-1200": "1,200 not checked"}
     for word, text in told.items():
-        found = verification.read(f"fsspec_gp_plugin/verified.0-of-1.5.{word}")
+        found = verification.parse_name(f"fsspec_gp_plugin/verified.0-of-1.5.{word}")
         assert (str(found), found is not None and found.well) == (text, word == "ok")
 
 
 @pytest.mark.parametrize("name", ["gpbackup_1_report", "fsspec_gp_plugin/h.1.manifest.gz", "x/verified.0-of-1.1.ok"])
 def test_other_names_tell_none(name: str) -> None:
-    assert verification.read(f"{name}") is None
+    assert verification.parse_name(f"{name}") is None
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "told"),
+    ("results", "told"),
     [
         ([], None),
         ([(0, 1, 5, True)], (5, True)),
@@ -43,13 +43,13 @@ def test_other_names_tell_none(name: str) -> None:
         ([(0, 2, 5, True), (3, 2, 5, True)], None),
     ],
 )
-def test_one_for_all_of_them(verdicts: list[tuple[int, int, int, bool]], told: tuple[int, bool] | None) -> None:
-    found = verification.of_all(Verdict(*one) for one in verdicts)
+def test_one_for_all_of_them(results: list[tuple[int, int, int, bool]], told: tuple[int, bool] | None) -> None:
+    found = verification.combine(VerificationResult(*one) for one in results)
     assert (found and (found.time, found.well)) == told
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "told"),
+    ("results", "told"),
     [
         ([(0, 1, 5, True), (0, 1, 9, False, 3)], (9, False, 3)),
         ([(0, 1, 5, False, 3), (0, 1, 9, True)], (9, True, None)),
@@ -62,7 +62,7 @@ def test_one_for_all_of_them(verdicts: list[tuple[int, int, int, bool]], told: t
     ],
 )
 def test_what_was_not_checked_in_a_part_was_not_checked(
-    verdicts: list[tuple[int, int, int, bool, int]], told: tuple[int, bool, int | None] | None
+    results: list[tuple[int, int, int, bool, int]], told: tuple[int, bool, int | None] | None
 ) -> None:
-    found = verification.of_all(Verdict(*one) for one in verdicts)
+    found = verification.combine(VerificationResult(*one) for one in results)
     assert (found and (found.time, found.well, found.not_checked)) == told

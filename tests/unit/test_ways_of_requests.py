@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fsspec_gp_plugin.backups.risks import risks_of_the_way
+from fsspec_gp_plugin.backups.risks import connection_risks
 from fsspec_gp_plugin.storage.open import open_store
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def test_a_store_tells_how_its_requests_travel(name: str, monkeypatch: pytest.Mo
         way = store.way()
         assert way is not None
         assert way.host == host or not host
-        assert [text for text in risks_of_the_way(store) if risk.format(host=host) not in text or not risk] == []
-        assert len(list(risks_of_the_way(store, "replica_url: "))) == (1 if risk else 0)
+        assert [text for text in connection_risks(store) if risk.format(host=host) not in text or not risk] == []
+        assert len(list(connection_risks(store, "replica_url: "))) == (1 if risk else 0)
     finally:
         store.close()
 
@@ -94,4 +94,4 @@ def test_a_library_that_no_longer_tells_of_certificates_tells_of_tls(monkeypatch
 
 def test_where_nothing_travels_nothing_is_told(tmp_path: Path) -> None:
     store = open_store(f"file://{tmp_path}", {})
-    assert list(risks_of_the_way(store)) == []
+    assert list(connection_risks(store)) == []

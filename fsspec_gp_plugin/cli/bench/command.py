@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ...backups.deletion import delete_all
+from ...backups.backup_deletion import delete_all
 from ...backups.probing import unique_name
 from ...backups.tuning import HOW
 from ...config.values import parse_size

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...backups.settings import download_settings, upload_settings
+from ...backups.from_config import download_settings, upload_settings
 from ...backups.traffic import Content, Measured, Traffic
 from ...backups.tuning import Setting, Tuned, settings_down, settings_up, tune
 from ...config.values import format_size

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ... import __version__, private
-from ...backups.risks import risks_of_the_file
+from ...backups.risks import config_risks
 from ...checksum import crc32c, is_hardware_based
 from ...commands import PROGRAM
 from ...config.document import parse_strings
@@ -24,9 +24,9 @@ from ...control_group import ended_with, own_group
 from ...errors import ConfigError, LocalFileError
 from ...installation import executable
 from ...integrity.catalog import DIRECTORY as CATALOGS
-from ...integrity.catalog import require_sqlite
 from ...integrity.journal import DIRECTORY as JOURNAL
-from ...integrity.runs import DIRECTORY as RUNS
+from ...integrity.listings import require_sqlite
+from ...integrity.run_state import DIRECTORY as RUNS
 from ...log import Log
 from ...providers import provider_of
 from ...redaction import masked
@@ -85,7 +85,7 @@ def _look_at_the_executable(step: Step, named: str) -> None:
 
 
 def _look_at_risks(steps: Steps, config: Config) -> None:
-    found = list(risks_of_the_file(config))
+    found = list(config_risks(config))
     for risk in found:
         with steps.trying("options") as step:
             step.warn(*risk.split(": ", 1)) if ": " in risk else step.warn(risk)

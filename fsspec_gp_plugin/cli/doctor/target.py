@@ -11,10 +11,10 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ...backups.deletion import delete_all
-from ...backups.lasting import require_lasting
+from ...backups.backup_deletion import delete_all
+from ...backups.memory_filesystems import require_visible_to_others
 from ...backups.probing import unique_name
-from ...backups.risks import risks_of_the_credentials, risks_of_the_way
+from ...backups.risks import connection_risks, credential_risks
 from ...errors import AccessDenied, NotFound, PluginError, StorageError
 from ...redaction import scrub
 from ...storage.diagnosis import failed_step, look, may_still_write, meets_no_tls
@@ -79,10 +79,10 @@ def _try(steps: Steps, config: Config, policy: RetryPolicy, sees: tuple[str, str
     try:
         is_reached = _reach(steps, store, f"{prefix}absent", may_make_root=sees is None)
         # Not before: finding the host may need credentials, which are searched for once.
-        for risk in risks_of_the_way(store):
+        for risk in connection_risks(store):
             with steps.trying("protection") as step:
                 step.warn(*risk.split(": ", 1))
-        for risk in risks_of_the_credentials(store, config):
+        for risk in credential_risks(store, config):
             with steps.trying("expiry") as step:
                 step.warn(*risk.split("; ", 1))
         if not is_reached:
@@ -143,7 +143,9 @@ def _read_elsewhere(steps: Steps, store: Store, config: Config, prefix: str) -> 
         store.put(f"{prefix}elsewhere", memoryview(data))
         try:
             store.stat(f"{prefix}elsewhere")
-            require_lasting(config.path, config.url, f"{prefix}elsewhere", data, config.place.path, os.environ)
+            require_visible_to_others(
+                config.path, config.url, f"{prefix}elsewhere", data, config.place.path, os.environ
+            )
         except AccessDenied as error:
             step.warn(f"these credentials can't read: {error}")
             return

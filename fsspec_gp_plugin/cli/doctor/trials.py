@@ -8,9 +8,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ...backups.from_config import download_settings, upload_settings
+from ...backups.memory_filesystems import warn_of_spooling
 from ...backups.probing import Probe
-from ...backups.settings import download_settings, upload_settings
-from ...backups.spooling import tell_spooling
 from ...backups.traffic import Content, Measured, Traffic
 from ...config.values import format_size
 from ...errors import AccessDenied, AlreadyExists, NotFound, StorageError, Unreachable
@@ -84,7 +84,7 @@ class _Attempt:
 
     def write_parts(self) -> str:
         self._large.write_parts()
-        tell_spooling(self._store, self._large, self.notes.append)
+        warn_of_spooling(self._store, self._large, self.notes.append)
         return f"{len(self._parts)} parts, {self._size}"
 
     def read(self) -> str:

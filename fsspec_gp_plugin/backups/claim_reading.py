@@ -1,4 +1,4 @@
-"""Claims at a target: whether a prefix is free, and whose it is. contention.py writes them."""
+"""Reads claims at a target: whether a prefix is free, and which run owns it. claim_writing.py writes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, NotFound, StorageError
 from ..integrity.claim import LARGEST, NAME, SETTLED, BadClaim, is_claim
-from ..integrity.claim import decoded as decoded_claim
+from ..integrity.claim import decode as decode_claim
 from ..integrity.manifest import FOLDER
 from ..keys import timestamp_of
 from ..storage.reading import fetched
@@ -20,48 +20,48 @@ if TYPE_CHECKING:
     from ..integrity.cluster import Cluster
     from ..storage.contract import ObjectInfo, Store
 
-    # Takes, as text, what is not as it might be, and yet no failure.
+    # Takes a message about something that is no failure.
     Note = Callable[[str], None]
 
 _LISTED = 1000
-# Some stores' listings, and some shares, show what another host has written only after a time.
+# Listings of some stores, and some shares, show only after some time what another host has written.
 _LOOKS = 5
 
 
 class ClaimedError(StorageError):
-    """The prefix is another run's."""
+    """Another run has claimed the prefix."""
 
 
 def require_free(store: Store, prefix: str, here: Cluster, ours: Collection[str], note: Note) -> Claim | None:
-    """The claim at the prefix if its token is one of `ours`; None where nothing is there, or listing is denied. `here`:
+    """The claim at the prefix, if its token is one of `ours`. None if nothing is there, or listing is denied. `here`:
     the cluster that wants the prefix.
 
-    ClaimedError, naming whose it is, for anything else that is there.
+    Raises ClaimedError, which names the owner, if anything else is there.
     """
     try:
         listed = list(islice(store.find(prefix), _LISTED))
     except AccessDenied as error:
-        note(f"these credentials can't list, so nothing tells whether {prefix} is free: {error}")
+        note(f"these credentials can't list, so it is unknown whether {prefix} is free: {error}")
         return None
-    found = list(claims_among(store, prefix, listed))
+    found = list(read_claims(store, prefix, listed))
     if others := [one for one in found if one.token not in ours]:
         raise refusal(prefix, others[0], here)
-    # A claim that is gone by now was withdrawn, or is of a store that ignores conditions, where it soon contends.
+    # A claim that is gone by now was withdrawn, or its store ignores conditions and it will be written once more.
     objects = [info.key for info in listed if not is_claim(info.key[len(prefix) :])]
     if not found and objects:
         raise ClaimedError(
-            f"{prefix} already holds a backup, which no cluster claims ({min(objects)}); start this one again, so that "
-            "it gets another timestamp, or give each cluster a `url` of its own"
+            f"{prefix} already holds a backup that no cluster claims ({min(objects)}); start this backup again, so "
+            "that it gets another timestamp, or give each cluster a `url` of its own"
         )
     return found[0] if found else None
 
 
 def require_only_claim(store: Store, prefix: str, token: str) -> None:
-    """ClaimedError where another claim lies at the prefix beside that of this token."""
+    """Raises ClaimedError if the prefix has another claim than the one with this token."""
     try:
-        others = [one for one in claims_among(store, prefix, list(store.find(prefix + FOLDER))) if one.token != token]
+        others = [one for one in read_claims(store, prefix, list(store.find(prefix + FOLDER))) if one.token != token]
     except AccessDenied:
-        return  # the setup hook has said so
+        return  # the setup hook has reported it
     if others:
         raise ClaimedError(
             f"{prefix} was also claimed by {others[0].cluster}: the objects of two backups are mixed there, so neither "
@@ -70,13 +70,13 @@ def require_only_claim(store: Store, prefix: str, token: str) -> None:
 
 
 def find_claim(store: Store, prefix: str, look_again: Callable[[int], bool]) -> Claim:
-    """The one claim at a prefix, looked for again while `look_again`, called with the number of looks, says so.
+    """The only claim at a prefix. Looks again while `look_again`, called with the number of looks, returns true.
 
-    NotFound where there is none, ClaimedError where there are two, AccessDenied where it can't be looked for.
+    Raises NotFound if there is none, ClaimedError if there are two, AccessDenied if it can't be read.
     """
     looks = 0
     while True:
-        found = _found(store, prefix)
+        found = _read_all(store, prefix)
         if len(found) == 1:
             return found[0]
         looks += 1
@@ -88,21 +88,21 @@ def find_claim(store: Store, prefix: str, look_again: Callable[[int], bool]) -> 
 
 
 def wait_for_others(looks: int) -> bool:
-    """For find_claim(): look five times, a second apart."""
+    """The `look_again` of find_claim() that looks five times, a second apart."""
     if looks >= _LOOKS:
         return False
     time.sleep(1)
     return True
 
 
-def _found(store: Store, prefix: str) -> list[Claim]:
+def _read_all(store: Store, prefix: str) -> list[Claim]:
     if store.capabilities.creates:
         try:
             return [read_claim(store, prefix + NAME)]
         except NotFound:
-            pass  # it may be claimed by best effort
+            pass  # the claim may be by best effort
     try:
-        return list(claims_among(store, prefix, list(store.find(prefix + FOLDER))))
+        return list(read_claims(store, prefix, list(store.find(prefix + FOLDER))))
     except AccessDenied as error:
         try:
             return [read_claim(store, prefix + SETTLED)]
@@ -110,34 +110,34 @@ def _found(store: Store, prefix: str) -> list[Claim]:
             raise error from None
 
 
-def claims_among(store: Store, prefix: str, listed: list[ObjectInfo]) -> Iterator[Claim]:
-    """Those among the objects, each token once."""
+def read_claims(store: Store, prefix: str, listed: list[ObjectInfo]) -> Iterator[Claim]:
+    """The claims among the listed objects, each token once."""
     tokens = set()
     for info in listed:
         if is_claim(info.key[len(prefix) :]):
             try:
                 found = read_claim(store, info.key)
             except NotFound:
-                continue  # withdrawn meanwhile
+                continue  # it was withdrawn meanwhile
             if found.token not in tokens:
                 tokens.add(found.token)
                 yield found
 
 
 def read_claim(store: Store, key: str) -> Claim:
-    """The claim that an object holds; NotFound, BadClaim and other StorageErrors."""
+    """Read the claim in an object. Raises NotFound, BadClaim and other StorageErrors."""
     info, data = fetched(store, key, LARGEST)
     if info.size > LARGEST:
         raise BadClaim(f"{key} has {info.size} bytes: too many for a claim")
-    return decoded_claim(key, timestamp_of(key), data)
+    return decode_claim(key, timestamp_of(key), data)
 
 
 def refusal(prefix: str, other: Claim, here: Cluster) -> ClaimedError:
-    """That another run, and whose, has claimed the prefix."""
+    """The error that another run has claimed the prefix. `other`: its claim."""
     since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(other.created / 1e9))
     if other.cluster == here:
         return ClaimedError(
-            f"{prefix} is claimed since {since} by an earlier call for this cluster of which this host knows nothing; "
+            f"{prefix} was claimed on {since} by an earlier call for this cluster that this host does not know; "
             f"if no backup {other.timestamp} runs, `cleanup CONFIG --run {other.timestamp} --yes` releases it"
         )
     return ClaimedError(

@@ -1,4 +1,4 @@
-"""Which backups may still run, as far as a target tells, and whether that has changed since it was last asked."""
+"""Finds backups at a target that may still run, and whether backups have changed since they were listed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import NotFound, StorageError, Unreachable
 from ..keys import BACKUPS, is_backup_prefix, timestamp_of
-from .survey import listed
+from .survey import list_without_reports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from .survey import Backup
 
 _DAY = 86400.0
-# What is not finished and shows a sign of life that is younger may still run.
+# An unfinished backup with a sign of life younger than this may still run.
 _MAY_RUN = _DAY
 
 
-def running_without_claim(store: Store, backups: list[Backup], files: Iterable[ObjectInfo], now: float) -> str:
-    """The timestamp of a backup without a claim that may still run; "" without one. `files`: working files at the
-    target; `now`: seconds since 1970. Unreachable.
+def find_running_without_claim(store: Store, backups: list[Backup], files: Iterable[ObjectInfo], now: float) -> str:
+    """The timestamp of the latest backup without a claim that may still run. "" if there is none. `files`: working
+    files at the target; `now`: seconds since 1970. Raises Unreachable.
     """
     by_listing = [
         backup.timestamp
         for backup in backups
-        if not backup.report_key and not backup.claims and is_young(backup.last_sign, now)
+        if not backup.report_key and not backup.claims and is_recent(backup.last_sign, now)
     ]
-    # A backup of one stream a segment shows nothing else for as long as it runs.
+    # A backup with one stream for each segment shows only uploads or working files while it runs.
     known = {backup.timestamp for backup in backups if backup.report_key or backup.claims}
-    by_file = [stamp for one in files if (stamp := _timestamp(one.key, known)) and is_young(one.modified, now)]
+    by_file = [stamp for one in files if (stamp := _timestamp(one.key, known)) and is_recent(one.modified, now)]
     try:
         uploads = store.find_uploads(BACKUPS)
     except Unreachable:
@@ -43,55 +43,53 @@ def running_without_claim(store: Store, backups: list[Backup], files: Iterable[O
 
 
 def _timestamp(key: str, known: set[str]) -> str:
-    """That of the backup to which a key belongs; "" if it is none, or a known one."""
+    """The timestamp of the backup to which a key belongs. "" if it belongs to none, or to a known one."""
     prefix = "/".join(key.split("/")[:3]) + "/"
     stamp = timestamp_of(prefix) if is_backup_prefix(prefix) else ""
     return "" if stamp in known else stamp
 
 
-def is_young(sign: float | None, now: float) -> bool:
-    """Whether a sign of life, in seconds since 1970, lets a backup that is not finished count as one that may run; None
-    is no sign.
-    """
+def is_recent(sign: float | None, now: float) -> bool:
+    """Whether an unfinished backup with this sign of life may still run. `sign`: seconds since 1970, or None."""
     return sign is not None and now - sign < _MAY_RUN
 
 
 def _may_be_written(store: Store, upload: Upload, now: float) -> bool:
-    if is_young(upload.started, now):
+    if is_recent(upload.started, now):
         return True
     try:
-        return is_young(store.last_written(upload), now)
+        return is_recent(store.last_written(upload), now)
     except NotFound:
-        return True  # it has just come to its end
+        return True  # the upload has just ended
     except Unreachable:
         raise
     except StorageError:
-        return True  # who may not ask can't tell
+        return True  # it is unknown
 
 
-class Watch:
-    """Sees which backups have begun at a target, or come to their end, since it was surveyed.
+class BackupWatch:
+    """Notices backups that have begun or ended at a target since it was surveyed.
 
-    It lists the days from the one before the survey on: a backup has the timestamp of its beginning, in the time of a
-    coordinator that may be elsewhere.
+    It lists the days from the one before the survey on: a backup's timestamp is the time when it began, by the clock of
+    a coordinator that may be elsewhere.
     """
 
     def __init__(self, store: Store, since: float) -> None:
-        """`since`: when the survey was begun, in seconds since 1970."""
+        """`since`: when the survey began, in seconds since 1970."""
         self._store = store
         self._since = since
         self._known: dict[str, tuple[bool, ...]] = {}
 
     def remember(self, backups: list[Backup], files: list[ObjectInfo]) -> None:
-        """Take what a survey has told for what is known."""
+        """Keep the backups and working files of a survey, to compare with them later."""
         self._known.update(_states(backups, files))
 
-    def sees_change(self) -> bool:
-        """Whether there is a backup that was not there, or that has another state. StorageErrors."""
+    def has_changed(self) -> bool:
+        """Whether a backup is new or has another state than before. Raises StorageErrors."""
         files: list[ObjectInfo] = []
         backups = []
         for day in sorted({_day(self._since + number * _DAY) for number in range(-1, self._days() + 2)}):
-            backups += listed(self._store, f"{BACKUPS}{day}/", files)
+            backups += list_without_reports(self._store, f"{BACKUPS}{day}/", files)
         return not _states(backups, files).items() <= self._known.items()
 
     def _days(self) -> int:

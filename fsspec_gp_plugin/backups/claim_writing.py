@@ -1,4 +1,4 @@
-"""Writing a claim, so that of two runs which want one prefix only one gets it."""
+"""Writes a claim so that only one of two runs gets a prefix that both want."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import AccessDenied, AlreadyExists, NotFound, StorageError, Unreachable
 from ..integrity.claim import NAME, SETTLED
 from ..integrity.manifest import FOLDER
-from .claims import ClaimedError, claims_among, read_claim, refusal
+from .claim_reading import ClaimedError, read_claim, read_claims, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from ..integrity.claim import Claim
     from ..storage.contract import Store
 
-    # Takes, as text, what is not as it might be, and yet no failure.
+    # Takes a message about something that is no failure.
     Note = Callable[[str], None]
 
 _PAUSE_SECONDS = 2.0
 
 
 class UnreadableClaimError(ClaimedError):
-    """There is a claim, and nothing tells whose."""
+    """There is a claim that these credentials may not read."""
 
 
 def claim_prefix(store: Store, prefix: str, claim: Claim, ours: Collection[str], note: Note) -> tuple[Claim, bool]:
-    """Write the claim at a prefix that is free; returns it, or the one of `ours` that is there, and whether the store
-    has proven that nobody else can have claimed the prefix. ClaimedError, naming whose it is.
+    """Write the claim at a free prefix. Returns the claim, or the one of `ours` that is already there, and whether the
+    store proves that no other run can have claimed the prefix. Raises ClaimedError, which names the owner.
     """
-    data, key = memoryview(claim.encoded()), prefix + NAME
+    data, key = memoryview(claim.encode()), prefix + NAME
     is_ignored = False
     if store.capabilities.creates:
         try:
             store.create(key, data)
         except (AccessDenied, AlreadyExists) as error:
-            # Another's, or our own, if an attempt before this one was not answered.
-            found = _there(store, key, error)
+            # The claim of another run, or our own if an earlier attempt got no response.
+            found = _read_existing(store, key, error)
             if found.token == claim.token:
                 return claim, True
             if found.token in ours:
@@ -48,7 +48,7 @@ def claim_prefix(store: Store, prefix: str, claim: Claim, ours: Collection[str],
         except StorageError as error:
             note(f"the store can't create an object only if there is none: {error}")
         else:
-            if _is_refused(store, key, data):
+            if _refuses_second(store, key, data):
                 return claim, True
             is_ignored = True
             note("the store ignores the condition to create an object only if there is none")
@@ -61,9 +61,9 @@ def claim_prefix(store: Store, prefix: str, claim: Claim, ours: Collection[str],
     return claim, False
 
 
-def _there(store: Store, key: str, error: StorageError) -> Claim:
-    """The claim that has kept ours from being created; UnreadableClaimError where credentials may not read it. What
-    can't be read after a denial is the denial.
+def _read_existing(store: Store, key: str, error: StorageError) -> Claim:
+    """Read the claim because of which ours was not created. Raises UnreadableClaimError if credentials may not read it,
+    and `error` itself if it was a denial and the claim can't be read.
     """
     try:
         return read_claim(store, key)
@@ -72,15 +72,15 @@ def _there(store: Store, key: str, error: StorageError) -> Claim:
             raise error from None
         if isinstance(second, AccessDenied):
             raise UnreadableClaimError(
-                f"{key} is there already, and these credentials can't read whose claim it is; start this backup again, "
+                f"{key} is already there, and these credentials can't read whose claim it is; start this backup again, "
                 "so that it gets another timestamp"
             ) from second
         raise
 
 
-def _is_refused(store: Store, key: str, data: memoryview) -> bool:
-    """Whether the store refuses to create the claim a second time. Stores exist that ignore the condition: only a
-    refusal proves that this one does not, whatever it calls it. Unreachable.
+def _refuses_second(store: Store, key: str, data: memoryview) -> bool:
+    """Whether the store refuses to create the claim a second time. Some stores ignore the condition: only a refusal,
+    with whatever error, proves that this one does not. Raises Unreachable.
     """
     try:
         store.create(key, data)
@@ -92,33 +92,34 @@ def _is_refused(store: Store, key: str, data: memoryview) -> bool:
 
 
 def _contend(store: Store, prefix: str, claim: Claim, note: Note, *, is_ignored: bool) -> None:
-    """Write the claim under a name of its own, see that it has the smallest token, and settle it; ClaimedError.
+    """Write the claim under a name of its own, check that it has the smallest token, and settle it. Raises
+    ClaimedError.
 
-    `is_ignored`: the store ignores conditions, so an object of the name of a proven claim says nothing.
+    `is_ignored`: the store ignores conditions, so a claim under the name of a proven claim proves nothing.
     """
     own = prefix + claim.own_name
-    store.put(own, memoryview(claim.encoded()))
+    store.put(own, memoryview(claim.encode()))
     for look in range(2):
         if look:
             time.sleep(_PAUSE_SECONDS)
         try:
             listed = list(store.find(prefix + FOLDER))
         except AccessDenied as error:
-            note(f"these credentials can't list, so nothing tells whether {prefix} is claimed twice: {error}")
+            note(f"these credentials can't list, so it is unknown whether {prefix} is claimed twice: {error}")
             break
-        passed = {own, prefix + NAME} if is_ignored else {own}
-        others = {info.key: info for info in listed if info.key not in passed}
+        skipped = {own, prefix + NAME} if is_ignored else {own}
+        others = {info.key: info for info in listed if info.key not in skipped}
         settled = [others[name] for name in (prefix + NAME, prefix + SETTLED) if name in others]
-        first = next(claims_among(store, prefix, settled), None)
+        first = next(read_claims(store, prefix, settled), None)
         if first is None:
-            found = claims_among(store, prefix, list(others.values()))
+            found = read_claims(store, prefix, list(others.values()))
             first = min(found, key=lambda one: one.token, default=claim)
             first = first if first.token < claim.token else None
         if first is not None and first.token != claim.token:
             _remove(store, [own], note)
             raise refusal(prefix, first, claim.cluster)
-    # Whoever comes later loses against it, whatever their token.
-    store.put(prefix + SETTLED, memoryview(claim.encoded()))
+    # Later runs lose against this claim, whatever their token is.
+    store.put(prefix + SETTLED, memoryview(claim.encode()))
 
 
 def _remove(store: Store, keys: list[str], note: Note) -> None:
@@ -127,12 +128,12 @@ def _remove(store: Store, keys: list[str], note: Note) -> None:
     except Unreachable:
         raise
     except StorageError as error:
-        note(f"{keys[0]} stays behind: {error}")
+        note(f"{keys[0]} can't be removed: {error}")
 
 
 def withdraw_claim(store: Store, prefix: str, claim: Claim, *, is_written: bool) -> list[str]:
-    """The keys to delete where a run takes its claim back. `is_written`: it is certain that the claim is this one; else
-    only an object that is read and has its token counts, as it may be another's.
+    """The keys to delete to withdraw a run's claim. `is_written`: the claim at the prefix is certainly this one;
+    otherwise it may be another run's, and counts only if it can be read and has the same token.
     """
     keys = [prefix + claim.own_name]
     for key in (prefix + NAME, prefix + SETTLED):

@@ -1,4 +1,4 @@
-"""Deleting a backup, or everything below a prefix, and taking back what was never finished there."""
+"""Deletes a backup, or everything below a prefix, and aborts unfinished uploads there."""
 
 from __future__ import annotations
 
@@ -20,64 +20,65 @@ _DELETED_AT_ONCE = 10_000
 
 
 def delete_backup(store: Store, place: Place, timestamp: str, note: Callable[[str], None]) -> tuple[int, str]:
-    """Delete one backup, and what this host remembers of it. One that is gone already is no error.
+    """Delete one backup, if it is there, and what this host has kept of it.
 
-    Returns how many objects were deleted, and "" or what the store still keeps of them, as text. `note` as below.
+    Returns how many objects were deleted, and a text about what the store still keeps of them, or "". `note` gets
+    messages, as in delete_all().
     """
     prefix = backup_prefix(timestamp)
     count = delete_all(store, prefix, note)
-    _forget(place, timestamp, note)
+    _remove_state(place, timestamp, note)
     try:
         kept = store.keeps_versions(prefix)
     except StorageError as error:
-        note(f"nothing tells whether versions of {timestamp} are retained: {error}")
+        note(f"it is unknown whether versions of {timestamp} are retained: {error}")
         kept = False
     if not kept:
         return count, ""
     return count, "the store retains versions of its objects (versioning, object lock or a retention rule)"
 
 
-def _forget(place: Place, timestamp: str, note: Callable[[str], None]) -> None:
-    from ..integrity import runs
+def _remove_state(place: Place, timestamp: str, note: Callable[[str], None]) -> None:
+    from ..integrity import run_state
     from ..integrity.catalog import Catalog
-    from ..integrity.catalog_users import forget_fetched
     from ..integrity.journal import Journal
+    from ..integrity.restore_state import remove_fetched_catalog
     from ..private import NoDirectoryError
 
     try:
         with Journal(place, timestamp) as journal:
-            journal.discard(whole=True)
+            journal.remove(whole=True)
         with suppress(NoDirectoryError), Catalog(place, timestamp) as catalog:
             catalog.remove()
-        forget_fetched(place, timestamp)
-        runs.forget(place, timestamp)
+        remove_fetched_catalog(place, timestamp)
+        run_state.remove_run(place, timestamp)
     except LocalFileError as error:
         note(str(error))
 
 
 def delete_all(store: Store, prefix: str, note: Callable[[str], None]) -> int:
-    """Delete all objects and working files below a prefix; returns how many. Fails if anything is left. Of a backup the
-    table of contents goes first, the report and then the claims last.
+    """Delete all objects and working files below a prefix. Returns how many. Raises StorageError if anything is left.
+    Of a backup, the table of contents is deleted first, and the report and then the claims last.
 
-    `note` is told, as text, what could not be looked for and what was taken back.
+    `note` gets messages about what could not be looked for, and which uploads were aborted.
     """
-    count = _withdraw(store, prefix) if is_backup_prefix(prefix) else 0
+    count = _delete_contents(store, prefix) if is_backup_prefix(prefix) else 0
     last: set[str] = set()
-    count += _delete_found(store, prefix, last)
-    remove_unfinished(store, prefix, note)
-    # Until here a backup has a report and a claim: what an interruption leaves still says that gpbackup has ended, and
-    # whose it is.
+    count += _delete_listed(store, prefix, last)
+    abort_unfinished(store, prefix, note)
+    # Until now a backup has a report and a claim. So after an interruption it is still known that gpbackup has ended,
+    # and which cluster owns the backup.
     claims = {key for key in last if _is_claim(key)}
     for keys in filter(None, (last - claims, claims)):
         store.delete(keys)
     if last:
-        count += len(last) + _delete_found(store, prefix, None)
+        count += len(last) + _delete_listed(store, prefix, None)
     store.delete_empty_directories(prefix)
     return count
 
 
-def _delete_found(store: Store, prefix: str, last: set[str] | None) -> int:
-    """Delete what listings tell until they tell nothing. Reports and claims are put into a given set, and stay."""
+def _delete_listed(store: Store, prefix: str, last: set[str] | None) -> int:
+    """Delete what is listed until nothing is listed. Reports and claims stay if `last` is given, which gets them."""
     count = 0
     before: set[str] = set()
     # Each listing begins anew, so that nothing is skipped.
@@ -96,8 +97,8 @@ def _delete_found(store: Store, prefix: str, last: set[str] | None) -> int:
 
 
 def _batches(store: Store, prefix: str, last: set[str] | None) -> Iterator[set[str]]:
-    """Of one listing: a backup may have millions of objects. The first alone, as pages that follow may skip what moves
-    up to the place of what was deleted; but all of them where a listing reads whole directories, each time anew.
+    """The keys of one listing in batches, as a backup may have millions of objects. Only the first batch, as later
+    pages of a listing may skip keys after a deletion; but all batches if the store lists whole directories.
     """
     found = _found(store, prefix, last)
     while batch := set(islice(found, _DELETED_AT_ONCE)):
@@ -124,9 +125,9 @@ def _is_report(key: str) -> bool:
     return is_backup_prefix(below) and key == f"{below}gpbackup_{timestamp_of(below)}_report"
 
 
-def _withdraw(store: Store, prefix: str) -> int:
-    """Delete a backup's table of contents, before all else: what is left of it if this is interrupted is an incomplete
-    backup to everybody, and what can't be deleted is still whole. Returns whether it was there.
+def _delete_contents(store: Store, prefix: str) -> int:
+    """Delete a backup's table of contents, before everything else: if the deletion is interrupted, the rest is an
+    incomplete backup, and if nothing can be deleted, the backup is still whole. Returns how many objects were deleted.
     """
     key = f"{prefix}gpbackup_{timestamp_of(prefix)}_toc.yaml"
     try:
@@ -134,13 +135,13 @@ def _withdraw(store: Store, prefix: str) -> int:
     except NotFound:
         return 0
     except AccessDenied:
-        pass  # who may not read may delete
+        pass  # credentials that may not read may still delete
     store.delete([key])
     return 1
 
 
-def remove_unfinished(store: Store, prefix: str, note: Callable[[str], None]) -> None:
-    """Take back what killed processes left below a prefix, as far as store and credentials allow it."""
+def abort_unfinished(store: Store, prefix: str, note: Callable[[str], None]) -> None:
+    """Abort uploads that killed processes left below a prefix, as far as store and credentials allow it."""
     try:
         count = store.delete_unfinished(prefix)
     except Unreachable:
@@ -149,4 +150,4 @@ def remove_unfinished(store: Store, prefix: str, note: Callable[[str], None]) ->
         note(f"unfinished uploads below {prefix} could not be looked for: {error}")
     else:
         if count:
-            note(f"{count} unfinished uploads below {prefix} removed")
+            note(f"{count} unfinished uploads below {prefix} aborted")

@@ -1,0 +1,146 @@
+"""Keeps listings of a target in SQLite, as a backup may have millions of objects, too many for memory.
+
+A Listing is kept alone, in a temporary file. A Comparison is kept beside a catalog, and compared with it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import LocalFileError
+from ..storage.contract import ObjectInfo
+from .manifest import Entry
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator
+
+_OLDEST_SQLITE = (3, 25)
+# SQLite's own cache is too small for a listing that is not sorted, such as a disk's.
+_CACHE_KIB = 16 << 10
+_LISTING = "CREATE TABLE listed (key BLOB PRIMARY KEY, size INT) WITHOUT ROWID"
+_COMPARED_LISTING = "CREATE TEMP TABLE listed (name BLOB PRIMARY KEY, size INT, archived INT) WITHOUT ROWID"
+# By kind: how many, their bytes, and the first of them. SQLite takes the other columns from the row of min().
+_NAMED = """
+    SELECT CASE WHEN found IS NULL THEN 'gone' WHEN found <> size THEN 'resized' WHEN archived THEN 'archived'
+        ELSE 'right' END AS kind, count(*), total(size), min(name), size, coalesce(found, 0)
+    FROM (SELECT object.name, object.size, listed.size AS found, listed.archived
+          FROM object LEFT JOIN listed USING (name)) GROUP BY kind
+"""
+_NOT_NAMED = """
+    SELECT CASE WHEN archived THEN 'archived too' ELSE 'not named' END AS kind, count(*), total(size), min(name), size,
+        size FROM listed WHERE NOT EXISTS (SELECT 1 FROM object WHERE object.name = listed.name) GROUP BY kind
+"""
+_RIGHT = """
+    SELECT object.name, object.size, crc32c FROM object JOIN listed USING (name)
+    WHERE object.size = listed.size AND NOT archived ORDER BY object.name
+"""
+
+
+def require_sqlite() -> None:
+    """Check that this Python has an SQLite that restores can use to compare. Raises LocalFileError."""
+    try:
+        import sqlite3
+    except ImportError:
+        raise LocalFileError("this Python has no sqlite3, which restores need to compare checksums") from None
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise LocalFileError(f"SQLite {sqlite3.sqlite_version} is too old for comparing checksums: 3.25 is needed")
+
+
+class Listing:
+    """Keys and sizes of objects, sorted by key."""
+
+    def __init__(self, database: sqlite3.Connection, objects: Iterable[ObjectInfo]) -> None:
+        """Reads all of `objects` into the database."""
+        self._database = database
+        database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        # Nobody reads the file after this process has ended.
+        database.execute("PRAGMA journal_mode = OFF")
+        database.execute("PRAGMA synchronous = OFF")
+        database.execute(_LISTING)
+        rows = ((os.fsencode(info.key), info.size) for info in objects)
+        database.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?)", rows)
+
+    def objects(self) -> Iterator[ObjectInfo]:
+        """All objects, with nothing but key and size."""
+        for key, size in self._database.execute("SELECT key, size FROM listed ORDER BY key"):
+            yield ObjectInfo(os.fsdecode(key), size)
+
+    def find_missing(self, required: Iterable[ObjectInfo]) -> ObjectInfo | None:
+        """The first of the required objects that is not listed, or has another size. None if all are right."""
+        query = "SELECT 1 FROM listed WHERE key = ? AND size = ?"
+        for info in required:
+            if self._database.execute(query, (os.fsencode(info.key), info.size)).fetchone() is None:
+                return info
+        return None
+
+
+@contextmanager
+def store_listing(objects: Iterable[ObjectInfo]) -> Iterator[Listing]:
+    """Keep a listing until the end of the context. Raises LocalFileError if this host can't keep it, and the
+    StorageErrors of the listing itself.
+    """
+    require_sqlite()
+    import sqlite3
+
+    try:
+        # A file without a name, in SQLite's directory for temporary files.
+        with closing(sqlite3.connect("")) as database:
+            yield Listing(database, objects)
+    except sqlite3.Error as error:
+        raise LocalFileError(f"can't keep a listing in a temporary file (see SQLITE_TMPDIR): {error}") from error
+
+
+class Kind(NamedTuple):
+    """How many objects are of one kind, their bytes, and the first of them: its name, its size by its manifest, and its
+    size by the listing.
+    """
+
+    count: int = 0  # type: ignore[assignment]  # a method of tuples, which nobody calls
+    size: int = 0
+    first: str = ""
+    backed_up: int = 0
+    listed: int = 0
+
+
+class Comparison:
+    """A catalog and a listing of the same backup, compared in both directions.
+
+    `right`: objects that are listed in the size that their manifest has, and can be read; `gone`: not listed;
+    `resized`: of another size; `archived`: in a manifest, and in the store's archive; `not_named`: listed, but in no
+    manifest; `archived_too`: those of `not_named` that are in the archive.
+    """
+
+    def __init__(self, database: sqlite3.Connection, listed: Iterable[ObjectInfo], prefix: str) -> None:
+        """`database`: a catalog's, open for as long as this is used. `prefix`: what the keys have before the names."""
+        self._database = database
+        database.execute(_COMPARED_LISTING)
+        rows = ((os.fsencode(info.key[len(prefix) :]), info.size, info.archived) for info in listed)
+        database.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", rows)
+        kinds = {
+            kind: Kind(count, int(size), os.fsdecode(name), backed_up, listed_size)
+            for query in (_NAMED, _NOT_NAMED)
+            for kind, count, size, name, backed_up, listed_size in database.execute(query)
+        }
+        self.right = kinds.get("right", Kind())
+        self.gone = kinds.get("gone", Kind())
+        self.resized = kinds.get("resized", Kind())
+        self.archived = kinds.get("archived", Kind())
+        self.archived_too = kinds.get("archived too", Kind())
+        self.not_named = kinds.get("not named", Kind())
+
+    def right_objects(self) -> Iterator[Entry]:
+        """The manifests' entries of the objects that are right, by name."""
+        for name, size, crc in self._database.execute(_RIGHT):
+            yield Entry(os.fsdecode(name), size, crc)
+
+    def count_not_named(self, names: Iterable[str]) -> tuple[int, str]:
+        """How many of these names no manifest has, and the first of them."""
+        self._database.execute("CREATE TEMP TABLE wanted (name BLOB)")
+        self._database.executemany("INSERT INTO wanted VALUES (?)", ((os.fsencode(name),) for name in names))
+        query = "SELECT count(*), min(name) FROM wanted WHERE name NOT IN (SELECT name FROM object)"
+        count, first = self._database.execute(query).fetchone()
+        self._database.execute("DROP TABLE wanted")
+        return count, os.fsdecode(first or b"")
