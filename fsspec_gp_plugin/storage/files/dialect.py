@@ -24,7 +24,7 @@ class Dialect:
 
     `fs` is always what connect() gave, used by one thread and for one file at a time: the store leases connections.
     Paths are those of the filesystem. Methods raise what the library raises, and FileNotFoundError for what is not
-    there; the store translates it. An error that may pass must become Unreachable by storage/error_translation.py or by explain():
+    there; the store translates it. An error that may pass must become Unreachable by error_translation.py or explain():
     then the connection is closed and the next call gets a new one.
     """
 
