@@ -1,4 +1,4 @@
-"""Table data, which are streams of standard input and output, and single files: metadata, tables of contents, reports."""
+"""Table data, by standard input and output, and single files: metadata, tables of contents, reports."""
 
 from __future__ import annotations
 
