@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 class UploadSettings(NamedTuple):
     """`part_size`: bytes of the first parts; `concurrency`: parts in flight; `memory_limit`: bytes of buffers; `fixed`:
     all parts have the first size; `max_parts`: replaces the store's; `max_bandwidth`: bytes a second; `checksum`:
-    compute the CRC-32C."""
+    compute the CRC-32C.
+    """
 
     part_size: int = 8 << 20
     concurrency: int = 4
