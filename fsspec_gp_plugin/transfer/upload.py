@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 class UploadSettings(NamedTuple):
     """`part_size`: bytes of the first parts; `concurrency`: parts in flight; `memory_limit`: bytes of buffers; `fixed`:
-    all parts have the first size; `max_parts`: replaces the store's; `max_bandwidth`: bytes a second; `checksum`:
-    compute the CRC-32C.
+    all parts have the first size; `max_parts`: replaces the store's; `max_bandwidth`: bytes a second, or
+    None; `checksum`: compute the CRC-32C.
     """
 
     part_size: int = 8 << 20
@@ -147,11 +147,10 @@ class Upload:
         for future in sending:
             wakeup.wait_for(future, self._raise_error)
         self._raise_error()
-        crc = 0 if self._settings.checksum else None
-        if crc is not None:
-            for _, (part, size) in sorted(self._crcs.items()):
-                crc = combined(crc, part, size)
-        return partial(writer.complete, total), crc
+        crc = 0
+        for _, (part, size) in sorted(self._crcs.items()):
+            crc = combined(crc, part, size)
+        return partial(writer.complete, total), crc if self._settings.checksum else None
 
     def _wait_for_earlier_parts(self, sending: list[Future[None]], wakeup: Wakeup) -> None:
         """Wait where the store takes one part after another, or where the first part shows what the store can do."""
