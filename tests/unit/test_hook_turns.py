@@ -17,7 +17,7 @@ from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol import hooks
 from fsspec_gp_plugin.protocol.context import Context
-from fsspec_gp_plugin.protocol.hook_turns import take_turn
+from fsspec_gp_plugin.protocol.hooks import take_turn
 from fsspec_gp_plugin.protocol.targets import Resources
 from tests.fakes import Alarm, FakeStore
 from tests.recorded import recorded
@@ -204,7 +204,7 @@ def test_where_the_host_keeps_no_locks_hooks_do_without_turns(host: Host, monkey
     def no_locks(*_: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr("fsspec_gp_plugin.protocol.hook_turns.lock_at_once", no_locks)
+    monkeypatch.setattr("fsspec_gp_plugin.protocol.hooks.lock_at_once", no_locks)
     store = FakeStore()
     host.call("setup_plugin_for_backup", store, -1, "master")
     host.call("cleanup_plugin_for_backup", store, -1, "master")
