@@ -27,7 +27,7 @@ from benchmarks.bench import Bench, Report, Skipped
 from benchmarks.crowd import cpu_of
 from benchmarks.measure import Comparison, Figures, Target
 from benchmarks.whole_run import BACKUP, HOOKS, PHASES, RESTORE, Program, Run, Shape
-from fsspec_gp_plugin.config.units import parse_size
+from fsspec_gp_plugin.config.values import parse_size
 from tests.protocol.agents import EXECUTABLE, ask_agent
 from tests.protocol.caller import Database
 

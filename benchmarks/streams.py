@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import disk, google, stores, tables
 from benchmarks.bench import Bench, Report, Skipped
-from fsspec_gp_plugin.config.units import parse_size
+from fsspec_gp_plugin.config.values import parse_size
 
 # Name: what runs it, default size, default runs.
 SCENARIOS = {

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..commands import PROGRAM
-from ..config.units import format_duration
+from ..config.values import format_duration
 from .wire import WireError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..config.units import format_duration
+from ..config.values import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..config.units import format_duration
+from ..config.values import format_duration
 from ..storage.credential_renewal import Renewable
 from ..storage.retry import without_retries
 

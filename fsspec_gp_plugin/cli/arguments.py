@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..commands import COMMANDS, PROGRAM
-from ..config.units import parse_duration
+from ..config.values import parse_duration
 from ..errors import UsageError
 
 if TYPE_CHECKING:

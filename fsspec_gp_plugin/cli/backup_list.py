@@ -1,4 +1,4 @@
-"""`list` and `info`: which backups there are, and what is in one."""
+"""`list` and `info`: show all backups, or the details of one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..backups.chains import find_broken
 from ..backups.inspection import Inspector
 from ..backups.ownership import ownerships
 from ..backups.survey import Backup, survey
-from ..config.units import format_size
+from ..config.values import format_size
 from ..errors import AccessDenied, NotFound, StorageError
 from ..integrity import manifest
 from ..storage.reading import pieces
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from ..storage.contract import Store
 
 
-def list_backups(arguments: Sequence[str]) -> int:
-    """One line for each backup, the latest last."""
+def list_backups(argv: Sequence[str]) -> int:
+    """Print one line for each backup, the latest last; returns the exit status."""
     parser = Parser("list")
     parser.add_replica()
     parser.add_json()
-    asked = parser.parse_args(arguments)
-    with open_target(asked.config, replica=asked.replica) as (config, store):
+    arguments = parser.parse_args(argv)
+    with open_target(arguments.config, replica=arguments.replica) as (config, store):
         backups = survey(store)
         find_broken(store, backups)
         owners = ownerships(store, backups)
-    copies = _copies(asked.config) if config.replica is not None else None
-    if asked.json:
-        told = [{**_summary(one, owners[one.timestamp]), **_copy_of(one, copies)} for one in backups]
-        render.as_json({"url": config.url, "backups": told})
+    copies = _copies(arguments.config) if config.replica is not None else None
+    if arguments.json:
+        summaries = [{**_summary(one, owners[one.timestamp]), **_copy_of(one, copies)} for one in backups]
+        render.as_json({"url": config.url, "backups": summaries})
     elif not backups:
         render.line(f"There are no backups at {config.url}")
     else:
-        # More columns than these only where they tell something: a line should fit a terminal.
+        # Other columns appear only if they say something: a line should fit a terminal.
         of_several = are_several(owners.values())
         columns = ["TIMESTAMP", "DATABASE", "KIND", "STATE", "OBJECTS", "SIZE", "MANIFESTS", "VERIFIED"]
         columns += ["CLUSTER"] if of_several else []
@@ -69,7 +69,7 @@ def list_backups(arguments: Sequence[str]) -> int:
 
 
 def _manifests(backup: Backup) -> str:
-    """How many, or how many hosts of those that should have left one."""
+    """The number of manifests, or `N of M` if some hosts have not left theirs."""
     missing = len(backup.hosts_without_manifest)
     if missing:
         return f"{len(backup.marks) - missing} of {len(backup.marks)}"
@@ -77,15 +77,15 @@ def _manifests(backup: Backup) -> str:
 
 
 def _verified(backup: Backup) -> str:
-    """The day of the last verification that read all of it, `failed`, what it could not check, or `never`."""
-    found = backup.verified
-    if found is None:
+    """The day of the last complete verification, or `failed`, what it could not check, or `never`."""
+    verified = backup.verified
+    if verified is None:
         return "never"
-    return time.strftime("%Y-%m-%d", time.localtime(found.time)) if found.well else str(found)
+    return time.strftime("%Y-%m-%d", time.localtime(verified.time)) if verified.well else str(verified)
 
 
 def _copies(path: str) -> dict[str, Backup] | StorageError:
-    """What the replica holds, by timestamp, or why that can't be told."""
+    """The backups at the replica by timestamp, or the error that hides them."""
     try:
         with open_target(path, replica=True) as (_, store):
             backups = survey(store)
@@ -96,7 +96,7 @@ def _copies(path: str) -> dict[str, Backup] | StorageError:
 
 
 def _copy_of(backup: Backup, copies: dict[str, Backup] | StorageError | None) -> dict[str, str]:
-    """`replica`: the state of the copy, `none` without one, `unknown` where the replica can't be asked."""
+    """The field `replica`: the state of the copy, `none` without one, `unknown` if the replica can't be read."""
     if copies is None:
         return {}
     if isinstance(copies, StorageError):
@@ -108,22 +108,22 @@ def _copy_of(backup: Backup, copies: dict[str, Backup] | StorageError | None) ->
     return {"replica": copy.shown_state if whole else "incomplete"}
 
 
-def info(arguments: Sequence[str]) -> int:
-    """All that is known of one backup."""
+def info(argv: Sequence[str]) -> int:
+    """Print the details of one backup; returns the exit status."""
     parser = Parser("info")
     parser.add_timestamp()
     parser.add_replica()
     parser.add_json()
-    asked = parser.parse_args(arguments)
-    with open_target(asked.config, replica=asked.replica) as (config, store):
-        found = survey(store, asked.timestamp)
+    arguments = parser.parse_args(argv)
+    with open_target(arguments.config, replica=arguments.replica) as (config, store):
+        found = survey(store, arguments.timestamp)
         if not found:
-            raise NotFound(f"there is no backup {asked.timestamp} at {config.url}; `list` shows those that there are")
+            raise NotFound(f"there is no backup {arguments.timestamp} at {config.url}; `list` shows all backups")
         [backup] = found
         headers = _headers(store, backup)
         with Inspector(config.place, store, ()).inspected(backup) as (inspected, _):
             pass
-    told = {
+    details = {
         **_summary(backup, inspected.ownership),
         "report": backup.report,
         "segments": {content: backup.segments[content] for content in sorted(backup.segments, key=int)},
@@ -132,16 +132,16 @@ def info(arguments: Sequence[str]) -> int:
         "problems": inspected.problems,
         **fields_of(backup, inspected),
     }
-    if asked.json:
-        render.as_json(told)
+    if arguments.json:
+        render.as_json(details)
     else:
-        _show(told, backup, inspected)
+        _show(details, backup, inspected)
     return 0
 
 
-def _show(told: dict[str, Any], backup: Backup, inspected: Found) -> None:
+def _show(details: dict[str, Any], backup: Backup, inspected: Found) -> None:
     for name in ("timestamp", "state", "kind", "database"):
-        render.line(f"{name}: {told[name] or '?'}")
+        render.line(f"{name}: {details[name] or '?'}")
     for claim in inspected.ownership.claims:
         render.line(f"claimed by: {claim.cluster}")
     render.line(f"objects: {backup.objects:,}, {format_size(backup.size)}")
@@ -152,10 +152,12 @@ def _show(told: dict[str, Any], backup: Backup, inspected: Found) -> None:
             render.line(f"{name}: {line}")
     for name, value in backup.report.items():
         render.line(f"report: {name}: {value}")
-    for content, size in told["segments"].items():
+    for content, size in details["segments"].items():
         render.line(f"segment {content}: {format_size(size)}")
-    for header in told["manifests"]:
-        render.line(f"manifest: {header['objects']:,} objects of {header['host']}, by version {header['plugin']}")
+    for header in details["manifests"]:
+        count = header["objects"]
+        objects = f"{count:,} object{'s' * (count != 1)}"
+        render.line(f"manifest: {objects} of {header['host']}, by version {header['plugin']}")
 
 
 def _summary(backup: Backup, ownership: Ownership) -> dict[str, Any]:
@@ -183,12 +185,12 @@ def _summary(backup: Backup, ownership: Ownership) -> dict[str, Any]:
 
 
 def _headers(store: Store, backup: Backup) -> list[dict[str, Any]]:
-    found = []
+    headers = []
     for one in backup.manifests:
         try:
             header = next(iter(manifest.decoded(one.key, backup.timestamp, pieces(store, one), manifest.Budget())))
         except (AccessDenied, manifest.BadManifest):
-            continue  # which is told as what is wrong, or not checked
+            continue  # the inspection reports it as a problem, or as not checked
         if isinstance(header, manifest.Header):
-            found.append({"host": header.host, "objects": header.objects, "plugin": header.plugin})
-    return found
+            headers.append({"host": header.host, "objects": header.objects, "plugin": header.plugin})
+    return headers

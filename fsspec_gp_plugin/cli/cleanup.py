@@ -1,4 +1,4 @@
-"""`cleanup`: incomplete and failed backups, uploads that nobody ended, and working files, removed."""
+"""`cleanup`: deletes incomplete and failed backups, unfinished uploads, and working files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..backups.leftovers import BACKUP, Leftover, find_leftovers, leftovers_of, remove
-from ..config.units import format_duration, format_size
+from ..config.values import format_duration, format_size
 from ..errors import StorageError, Unreachable, UsageError
 from ..keys import timestamp_of
 from . import render
@@ -22,43 +22,43 @@ if TYPE_CHECKING:
 _DAY = 86400.0
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Status 0 where nothing is wrong, 1 where something could not be looked for or removed."""
+def main(argv: Sequence[str]) -> int:
+    """Show or delete leftovers; returns 1 if something could not be searched for or deleted, else 0."""
     parser = Parser("cleanup")
-    parser.add_older_than("leave what was begun or written to later than so long ago (24h)")
-    of_run = "only what this run has left, its claim last, however young: when you know that gpbackup has ended"
+    parser.add_older_than("keep what was started or written to more recently than this (default: 24h)")
+    of_run = "delete the leftovers of this run only, whatever their age; make sure that its gpbackup has ended"
     parser.add_argument("--run", metavar="TIMESTAMP", type=timestamp, help=of_run)
     parser.add_yes()
     parser.add_json()
-    asked = parser.parse_args(arguments)
-    if asked.run and asked.older_than is not None:
-        raise UsageError("--run names a run, whatever its age: leave out --older-than")
+    arguments = parser.parse_args(argv)
+    if arguments.run and arguments.older_than is not None:
+        raise UsageError("--run ignores the age: use it without --older-than")
     now = time.time()
     problems: list[str] = []
-    with open_target(asked.config) as (config, store):
-        if asked.run:
-            found = leftovers_of(store, asked.run, problems.append)
+    with open_target(arguments.config) as (config, store):
+        if arguments.run:
+            found = leftovers_of(store, arguments.run, problems.append)
         else:
-            age = _DAY if asked.older_than is None else asked.older_than
+            age = _DAY if arguments.older_than is None else arguments.older_than
             found = find_leftovers(store, now - age, problems.append)
-        told = [_described(one, now) for one in found]
+        rows = [_row(one, now) for one in found]
         ended: Unreachable | KeyboardInterrupt | None = None
         try:
-            for one, row in zip(found, told, strict=True):
-                if asked.yes and not one.stays:
+            for one, row in zip(found, rows, strict=True):
+                if arguments.yes and not one.stays:
                     _remove(store, config.place, one, row)
         except (Unreachable, KeyboardInterrupt) as error:
-            ended = error  # what was removed before is told all the same
-    if asked.json:
-        render.as_json({"url": config.url, "done": asked.yes, "leftovers": told, "problems": problems})
+            ended = error  # first the output shows what was already removed
+    if arguments.json:
+        render.as_json({"url": config.url, "done": arguments.yes, "leftovers": rows, "problems": problems})
     else:
-        _show(config.url, told, problems, asked.run, done=asked.yes)
+        _show(config.url, rows, problems, arguments.run, done=arguments.yes)
     if ended is not None:
         raise ended
-    return 1 if problems or any(row["action"] == "failed" for row in told) else 0
+    return 1 if problems or any(row["action"] == "failed" for row in rows) else 0
 
 
-def _described(one: Leftover, now: float) -> dict[str, Any]:
+def _row(one: Leftover, now: float) -> dict[str, Any]:
     return {
         "what": one.what,
         "prefix": one.prefix,
@@ -76,21 +76,21 @@ def _described(one: Leftover, now: float) -> dict[str, Any]:
 
 def _why(one: Leftover) -> str:
     if one.what != BACKUP:
-        return "nobody completed them"
+        return "nothing completed them"
     if one.state == "failed":
-        why = "gpbackup's report calls it failed"
+        why = "gpbackup's report says it failed"
     elif one.is_over:
         why = "its gpbackup was interrupted or killed"
     elif one.has_ended:
-        why = "its report is there, its table of contents is not: it was deleted in part"
+        why = "it was deleted in part: its report is there, its table of contents is not"
     else:
-        why = "gpbackup did not come to its end"
-    return f"{why}; it is of {one.cluster}" if one.cluster else why
+        why = "gpbackup did not finish"
+    return f"{why}; it belongs to {one.cluster}" if one.cluster else why
 
 
 def _remove(store: Store, place: Place, one: Leftover, row: dict[str, Any]) -> None:
     why = row["why"]
-    row.update(action="begun", why="not finished: run it again")
+    row.update(action="begun", why="not finished: run `cleanup` again")
     try:
         kept = remove(store, place, one, lambda _: None)
     except Unreachable:
@@ -101,8 +101,8 @@ def _remove(store: Store, place: Place, one: Leftover, row: dict[str, Any]) -> N
         row.update(action="deleted", why=kept or why)
 
 
-def _show(url: str, told: list[dict[str, Any]], problems: list[str], run: str | None, *, done: bool) -> None:
-    if told:
+def _show(url: str, leftovers: list[dict[str, Any]], problems: list[str], run: str | None, *, done: bool) -> None:
+    if leftovers:
         columns = ("WHAT", "WHERE", "DATABASE", "COUNT", "SIZE", "AGE", "ACTION", "WHY")
         rows = [
             (
@@ -115,13 +115,14 @@ def _show(url: str, told: list[dict[str, Any]], problems: list[str], run: str | 
                 row["action"],
                 row["why"],
             )
-            for row in told
+            for row in leftovers
         ]
         render.table(columns, rows, right=("COUNT", "SIZE", "AGE"), wrapped="WHY")
     for problem in problems:
         render.line(problem)
-    going = sum(row["action"] == "delete" for row in told)
-    if going and not done:
-        render.line(f"Nothing was deleted; `--yes` deletes what is marked so ({going})")
-    elif not told and not problems:
+    count = sum(row["action"] == "delete" for row in leftovers)
+    if count and not done:
+        rows_marked = f"the {count} rows" if count > 1 else "the row"
+        render.line(f"Dry run: nothing was deleted. Add --yes to delete {rows_marked} marked 'delete'.")
+    elif not leftovers and not problems:
         render.line(f"There is nothing{f' of {run}' if run else ''} to clean up at {url}")

@@ -69,11 +69,11 @@ fi
 """
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Print the script; returns the exit status."""
     parser = Parser("completion")
-    parser.add_argument("shell", choices=("bash", "zsh"), help="for which shell")
-    render.text((bash if parser.parse_args(arguments).shell == "bash" else zsh)())
+    parser.add_argument("shell", choices=("bash", "zsh"), help="the shell")
+    render.text((bash if parser.parse_args(argv).shell == "bash" else zsh)())
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`fsspec_gp_plugin encrypt-secret`: a secret becomes a value that may stand in the configuration file."""
+"""`encrypt-secret`: encrypts a secret for use in the configuration file."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _DESCRIPTION = """\
-Reads a secret from the terminal, or the first line of standard input, and prints the value to write in storage_options
-instead. Its key is that of KEYFILE, gpbackup's file of keys, made when there is none; unless given that is
-$COORDINATOR_DATA_DIRECTORY/.encrypt. `password_encryption: on` makes gpbackup pass the key to all hosts."""
+Encrypts a secret for use in CONFIG. Reads the secret from the terminal, or from the first line of standard input, and
+prints the value to write in storage_options instead of it. The key is taken from KEYFILE, gpbackup's file of keys
+(default: $COORDINATOR_DATA_DIRECTORY/.encrypt), and created there if it is missing. Set `password_encryption: on`, so
+that gpbackup passes the key to all hosts."""
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     parser = Parser("encrypt-secret")
     parser.description = _DESCRIPTION
-    parser.add_argument("keyfile", metavar="KEYFILE", nargs="?", help="the file of keys")
-    path = parser.parse_args(arguments).keyfile or key_file(os.environ)
+    parser.add_argument("keyfile", metavar="KEYFILE", nargs="?", help="gpbackup's file of keys")
+    path = parser.parse_args(argv).keyfile or key_file(os.environ)
     if path is None:
-        raise UsageError("neither COORDINATOR_DATA_DIRECTORY nor MASTER_DATA_DIRECTORY is set: name the file of keys")
-    secret = _asked()
+        raise UsageError("neither COORDINATOR_DATA_DIRECTORY nor MASTER_DATA_DIRECTORY is set: give KEYFILE")
+    secret = _read_secret()
     if not secret:
         raise UsageError("the secret is empty")
     key = read_key(path)
     if key is None:
         key = new_key()
         _append(path, key)
-        sys.stderr.write(f"A new key stands in {path}: keep it safe, without it nothing opens what it has encrypted\n")
+        sys.stderr.write(f"Created a new key in {path}: keep it safe, as nothing else can decrypt these values\n")
     sys.stdout.write(encrypted(secret, key) + "\n")
     return 0
 
 
-def _asked() -> str:
+def _read_secret() -> str:
     if sys.stdin.isatty():
         import getpass
 
@@ -48,7 +49,7 @@ def _asked() -> str:
 
 
 def _append(path: str, key: str) -> None:
-    """A line more in a file that only this user may read; what others have there stays."""
+    """Append the key to a file that only this user may read; other lines stay."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(fd, "r+", encoding="utf-8") as file:

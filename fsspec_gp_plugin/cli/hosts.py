@@ -1,4 +1,4 @@
-"""One shell line on many hosts at once, by ssh or what is called like it."""
+"""Runs one shell line on many hosts at once, by ssh or a command that is called like ssh."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SSH = "ssh"
-# Of ssh, behind what is asked for: never a question; a host that is off is told in seconds, one that goes away within
-# a minute.
+# Options added to those of the user: ssh never asks a question, reports a host that is off in seconds, and one that
+# goes away within a minute.
 _PATIENCE = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=15", "ServerAliveCountMax=4")
-# Of ssh itself: the host can't be reached, or the line was cut.
+# The status of ssh itself: the host can't be reached, or the connection broke.
 UNREACHED = 255
 TOO_LONG = 124
 _AT_ONCE = 32
@@ -31,7 +31,7 @@ _AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Result:
-    """How a line ended on one host; `status` is negative when a signal ended the transport."""
+    """How the line ended on one host; `status` is negative if a signal ended ssh."""
 
     host: str
     status: int
@@ -40,21 +40,21 @@ class Result:
 
     @property
     def reason(self) -> str:
-        """Why it failed, in one line."""
+        """Why the line failed, in one line."""
         lines = [line.strip() for line in self.err.splitlines() if line.strip()]
-        return lines[-1] if lines else f"it ended with status {self.status}"
+        return lines[-1] if lines else f"exit status {self.status}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say which hosts, and how they are reached."""
-    parser.add_argument("--hosts", metavar="A,B,…", help="names of hosts")
-    parser.add_argument("--hostfile", metavar="FILE", help="a file of them, one a line; # begins a comment")
+    """Add the options that name hosts, and how to reach them."""
+    parser.add_argument("--hosts", metavar="A,B,…", help="host names")
+    parser.add_argument("--hostfile", metavar="FILE", help="a file with one host name a line; # starts a comment")
     parser.add_argument(
         "--ssh",
         metavar="COMMAND",
         default=SSH,
         type=_command,
-        help="called as COMMAND HOST LINE: 'ssh -p 2222' …",
+        help="called as COMMAND HOST LINE, such as 'ssh -p 2222'",
     )
 
 
@@ -63,39 +63,39 @@ def _command(text: str) -> str:
         if shlex.split(text):
             return text
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no command: {error}") from None
-    raise argparse.ArgumentTypeError("it is empty")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a command: {error}") from None
+    raise argparse.ArgumentTypeError("expected a command")
 
 
-def hosts_of(asked: argparse.Namespace) -> list[str]:
-    """The hosts that were asked for, each once; UsageError where there is none, or a name that is none."""
-    found = (asked.hosts or "").split(",")
-    if asked.hostfile is not None:
+def hosts_of(arguments: argparse.Namespace) -> list[str]:
+    """The hosts named in the arguments, each once; raises UsageError if there is none, or a name is invalid."""
+    names = (arguments.hosts or "").split(",")
+    if arguments.hostfile is not None:
         try:
-            lines = Path(asked.hostfile).read_text("utf-8").splitlines()
+            lines = Path(arguments.hostfile).read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(
-                f"--hostfile {asked.hostfile} can't be read: {getattr(error, 'strerror', error)}"
+                f"--hostfile {arguments.hostfile} can't be read: {getattr(error, 'strerror', error)}"
             ) from error
-        found += [line.partition("#")[0] for line in lines]
-    hosts = list(dict.fromkeys(filter(None, (host.strip() for host in found))))
+        names += [line.partition("#")[0] for line in lines]
+    hosts = list(dict.fromkeys(filter(None, (host.strip() for host in names))))
     if not hosts:
-        raise UsageError("no hosts are named; expected --hosts A,B,… or --hostfile FILE with one a line")
+        raise UsageError("no hosts are given; use --hosts A,B,… or --hostfile FILE with one host a line")
     for host in hosts:
-        # What begins with a dash would be an option of ssh.
+        # A name that begins with a dash would be an option of ssh.
         if not re.fullmatch(r"[A-Za-z0-9_.@:\[\]%][A-Za-z0-9_.@:\[\]%-]*", host):
-            raise UsageError(f"{host!r} is not the name of a host")
+            raise UsageError(f"{host!r} is not a host name")
     return hosts
 
 
 def run_on(
     hosts: Sequence[str], line: str, stdin: bytes | Path = b"", ssh: str = SSH, *, longest: float | None = None
 ) -> list[Result]:
-    """Run a line, for a shell there, on all hosts; `stdin` is what it reads, or the file that it reads from.
-    What takes longer than `longest` seconds is ended, and its status TOO_LONG.
+    """Run a shell line on all hosts; `stdin` is what it reads, or the file that it reads from.
+    A line that takes longer than `longest` seconds is ended; its status is TOO_LONG.
 
-    Results come in the order of the hosts, when all have ended. One that can't be reached is a result, too: ssh's
-    status is UNREACHED. When this is interrupted, what was started is ended.
+    Results come in the order of the hosts, when all have ended. A host that can't be reached has the status UNREACHED.
+    An interruption ends all lines.
     """
     command = shlex.split(ssh)
     if os.path.basename(command[0]) == "ssh":
@@ -119,7 +119,7 @@ def run_on(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
-                return Result(host, TOO_LONG, "", f"no answer within {longest:.0f} s; look at the host itself")
+                return Result(host, TOO_LONG, "", f"no answer within {longest:.0f} s; check the host itself")
             finally:
                 with lock:
                     started.discard(process)

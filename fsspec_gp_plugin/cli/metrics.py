@@ -1,4 +1,4 @@
-"""`metrics`: the state of the backups, for Prometheus' textfile collector."""
+"""`metrics`: prints the state of the backups for Prometheus' textfile collector."""
 
 from __future__ import annotations
 
@@ -25,46 +25,54 @@ if TYPE_CHECKING:
 
 _STATES = ("complete", "failed", "incomplete", "interrupted", "unknown", "broken")
 _PREFIX = "fsspec_gp_plugin_"
-# Of the last complete backup of each database and kind: the metric, where its value is found, and what it means.
+# Metrics of the last complete backup of each database and kind: name, JSON field, meaning.
 _LAST = (
-    ("last_backup_timestamp_seconds", "time", "When the last complete backup was begun, in seconds since 1970."),
-    ("last_backup_age_seconds", "age_seconds", "How long ago the last complete backup was begun."),
-    ("last_backup_size_bytes", "bytes", "Bytes of the last complete backup at the target."),
-    ("last_backup_objects", "objects", "Objects of the last complete backup, its manifests not counted."),
-    ("last_backup_verified_seconds", "verified", "When `verify` last read all of it and found it well; 0 where never."),
-    ("last_backup_not_checked_objects", "not_checked", "Objects that the last `verify` of all of it could not check."),
-    ("last_backup_has_manifests", "has_manifests", "Whether every host left a manifest, by which it can be verified."),
+    ("last_backup_timestamp_seconds", "time", "Start of the last complete backup, in seconds since 1970."),
+    ("last_backup_age_seconds", "age_seconds", "Seconds since the start of the last complete backup."),
+    ("last_backup_size_bytes", "bytes", "Size of the last complete backup at the target."),
+    ("last_backup_objects", "objects", "Objects of the last complete backup, without its manifests."),
+    (
+        "last_backup_verified_seconds",
+        "verified",
+        "Time of the last complete and successful `verify`; 0 if there was none.",
+    ),
+    ("last_backup_not_checked_objects", "not_checked", "Objects that the last complete `verify` could not check."),
+    (
+        "last_backup_has_manifests",
+        "has_manifests",
+        "Whether every host left a manifest, so that the backup can be verified.",
+    ),
 )
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Status 0, or that of the error by which the target could not be looked at, which is told as a metric, too."""
+def main(argv: Sequence[str]) -> int:
+    """Print the metrics; returns 0. If the target can't be read, the metric `up` is 0, and the error is raised."""
     parser = Parser("metrics")
-    parser.add_argument("--output", metavar="FILE", help="write to a file, whole or not at all, with mode 0644")
+    parser.add_argument("--output", metavar="FILE", help="write to FILE (mode 0644), replacing it in one step")
     parser.add_json()
-    asked = parser.parse_args(arguments)
+    arguments = parser.parse_args(argv)
     begun, now = time.monotonic(), time.time()
     failed: StorageError | None = None
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     try:
-        with open_target(asked.config) as (_, store):
+        with open_target(arguments.config) as (_, store):
             backups = survey(store)
             find_broken(store, backups)
-            found = _described(backups, ownerships(store, backups), now)
+            fields = _fields(backups, ownerships(store, backups), now)
     except StorageError as error:
         failed = error
-    state = {"up": failed is None, "scrape_duration_seconds": round(time.monotonic() - begun, 6), **found}
-    text = render.json_of(state) if asked.json else _exposed(state)
-    if asked.output is None:
+    state = {"up": failed is None, "scrape_duration_seconds": round(time.monotonic() - begun, 6), **fields}
+    text = render.json_of(state) if arguments.json else _exposed(state)
+    if arguments.output is None:
         sys.stdout.write(text)
     else:
-        _replace(asked.output, text)
+        _replace(arguments.output, text)
     if failed is not None:
         raise failed
     return 0
 
 
-def _described(backups: list[Backup], owners: dict[str, Ownership], now: float) -> dict[str, Any]:
+def _fields(backups: list[Backup], owners: dict[str, Ownership], now: float) -> dict[str, Any]:
     last = _last(backups, {one: label(owner) for one, owner in owners.items()})
     return {
         "backups": {state: sum(backup.shown_state == state for backup in backups) for state in _STATES},
@@ -89,10 +97,10 @@ def _described(backups: list[Backup], owners: dict[str, Ownership], now: float) 
 
 
 def _last(backups: list[Backup], clusters: dict[str, str]) -> dict[tuple[str, str, str], Backup]:
-    """The last complete backup of each database, kind and cluster. One whose cluster nothing tells counts as of the one
-    that the others of the database are of, and where these are of several as of none.
+    """The last complete backup of each database, kind and cluster. A backup of an unknown cluster counts for the one
+    of the database's other backups, and is left out if these are of several clusters.
     """
-    found: dict[tuple[str, str, str], Backup] = {}
+    latest: dict[tuple[str, str, str], Backup] = {}
     complete = [one for one in backups if one.shown_state == "complete" and one.database and one.time is not None]
     known: dict[str, set[str]] = {}
     for backup in complete:
@@ -101,15 +109,17 @@ def _last(backups: list[Backup], clusters: dict[str, str]) -> dict[tuple[str, st
         among = known[backup.database]
         cluster = clusters[backup.timestamp] or (min(among, default="") if len(among) < 2 else None)
         if cluster is not None:
-            found[backup.database, backup.kind, cluster] = backup
-    return found
+            latest[backup.database, backup.kind, cluster] = backup
+    return latest
 
 
 def _exposed(state: dict[str, Any]) -> str:
     """The text format, version 0.0.4."""
     lines = [
-        *_family("up", "Whether the target could be looked at.", [({}, state["up"])]),
-        *_family("scrape_duration_seconds", "How long that took.", [({}, state["scrape_duration_seconds"])]),
+        *_family("up", "Whether the target could be read.", [({}, state["up"])]),
+        *_family(
+            "scrape_duration_seconds", "Seconds that reading the target took.", [({}, state["scrape_duration_seconds"])]
+        ),
     ]
     if "backups" in state:
         counted = [({"state": name}, count) for name, count in state["backups"].items()]
@@ -129,10 +139,10 @@ def _family(name: str, meaning: str, values: Sequence[tuple[dict[str, str], floa
     name = _PREFIX + name
     lines = [f"# HELP {name} {meaning}", f"# TYPE {name} gauge"]
     for labels, value in values:
-        told = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-        # A truth value is a number there.
+        pairs = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+        # Prometheus wants numbers for True and False.
         number = repr(value) if isinstance(value, float) else str(int(value))
-        lines.append(f"{name}{{{told}}} {number}" if told else f"{name} {number}")
+        lines.append(f"{name}{{{pairs}}} {number}" if pairs else f"{name} {number}")
     return lines
 
 
@@ -141,10 +151,10 @@ def _escaped(text: str) -> str:
 
 
 def _replace(path: str, text: str) -> None:
-    """Put the text at the path, so that whoever reads it finds the old text or the new one, and whole."""
+    """Replace the file in one step: a reader finds the old text or the new one."""
     path = os.path.realpath(path)
     folder, name = os.path.split(path)
-    # The collector reads names that end in ".prom" only.
+    # The collector reads only names that end in ".prom".
     working = os.path.join(folder, f".{name}.{secrets.token_hex(6)}.part")
     try:
         if os.path.exists(path) and not os.path.isfile(path):

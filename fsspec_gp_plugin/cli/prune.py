@@ -1,4 +1,4 @@
-"""`prune`: complete backups that a policy no longer wants, deleted."""
+"""`prune`: deletes complete backups that a retention policy does not keep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..backups.plans import plans_of
 from ..backups.retention import Policy, Verdict, judge, unfinished
 from ..backups.running import Watch, is_young, running_without_claim
 from ..backups.survey import survey
-from ..config.units import format_size
+from ..config.values import format_size
 from ..errors import StorageError, Unreachable, UsageError
 from . import render
 from .arguments import Parser
@@ -26,37 +26,37 @@ if TYPE_CHECKING:
     from ..storage.contract import ObjectInfo, Store
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Status 1 where a backup could not be deleted, and where a run that has shown no sign of life for a day holds what
-    the policy lets go; else 0.
+def main(argv: Sequence[str]) -> int:
+    """Show or delete backups; returns 1 if a backup could not be deleted, or if a run without a sign of life for a day
+    prevents a deletion, else 0.
     """
     parser = Parser("prune")
-    told = "let a backup go that is not needed for the N latest full ones of its database"
-    parser.add_argument("--keep-full", metavar="N", type=_count, help=told)
-    parser.add_older_than("let a backup go that is older")
+    text = "keep the N latest full backups of each database, and what they and later backups need"
+    parser.add_argument("--keep-full", metavar="N", type=_count, help=text)
+    parser.add_older_than("delete backups older than this")
     parser.add_yes()
     parser.add_json()
-    asked = parser.parse_args(arguments)
-    if asked.keep_full is None and asked.older_than is None:
+    arguments = parser.parse_args(argv)
+    if arguments.keep_full is None and arguments.older_than is None:
         raise UsageError(
-            "name a policy: --keep-full N, --older-than AGE, or both, where a backup goes if both allow it"
+            "no policy is given: use --keep-full N, --older-than AGE, or both, to delete only what both allow"
         )
-    policy = Policy(asked.keep_full, asked.older_than)
-    with open_target(asked.config, attended=False) as (config, store):
+    policy = Policy(arguments.keep_full, arguments.older_than)
+    with open_target(arguments.config, attended=False) as (config, store):
         found = _Found(store, policy)
         stuck = found.stuck
-        rows = [found.described(verdict) for verdict in found.verdicts]
+        rows = [found.row(verdict) for verdict in found.verdicts]
         ended: StorageError | KeyboardInterrupt | None = None
         try:
-            if asked.yes:
+            if arguments.yes:
                 _delete(found, config.place, rows)
         except (StorageError, KeyboardInterrupt) as error:
-            ended = error  # what was deleted before is told all the same
-    if asked.json:
-        answer = {"url": config.url, "done": asked.yes, "policy": str(policy), "unfinished": found.unfinished}
+            ended = error  # first the output shows what was already deleted
+    if arguments.json:
+        answer = {"url": config.url, "done": arguments.yes, "policy": str(policy), "unfinished": found.unfinished}
         render.as_json({**answer, "backups": rows})
     else:
-        _show(config.url, rows, found.unfinished, done=asked.yes)
+        _show(config.url, rows, found.unfinished, done=arguments.yes)
     if ended is not None:
         raise ended
     return 1 if any(row["action"] == "failed" or row["held_by"] in stuck for row in rows) else 0
@@ -64,12 +64,12 @@ def main(arguments: Sequence[str]) -> int:
 
 def _count(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of backups: expected 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of backups: expected 1 or more")
     return int(text)
 
 
 class _Found:
-    """What is at a target, and what a policy lets go of it."""
+    """The backups at a target, and what a policy decides about them."""
 
     def __init__(self, store: Store, policy: Policy) -> None:
         self.store = store
@@ -88,21 +88,21 @@ class _Found:
         self.verdicts = judge(backups, self.plans, self._policy, now, running, self.clusters)
         self.unfinished = unfinished(backups)
         signs = {backup.timestamp: backup.last_sign for backup in backups}
-        # A backup that runs while a policy is applied is every day's; one that has ended holds everything until
-        # somebody hears of it.
+        # A backup that runs during `prune` is normal. A run that ended without its cleanup blocks all deletions until
+        # somebody notices.
         self.stuck = {one for one in self.unfinished if not is_young(signs[one], now)}
 
     def look_again(self) -> None:
-        """Judge anew, if a backup has begun or come to its end meanwhile."""
+        """Decide anew if a backup has started or finished meanwhile."""
         if self._watch.sees_change():
             self._look()
 
     def verdict_on(self, timestamp: str) -> Verdict | None:
-        """The verdict by the last look; None where the backup is gone."""
+        """The latest decision; None if the backup is gone."""
         return next((one for one in self.verdicts if one.backup.timestamp == timestamp), None)
 
-    def described(self, verdict: Verdict) -> dict[str, Any]:
-        """For the answer."""
+    def row(self, verdict: Verdict) -> dict[str, Any]:
+        """The row of one backup in the output."""
         backup = verdict.backup
         cluster = self.clusters.get(backup.timestamp)
         return {
@@ -119,18 +119,18 @@ class _Found:
 
 
 def _delete(found: _Found, place: Place, rows: list[dict[str, Any]]) -> None:
-    """The latest first, so that at no time anything is there without what it needs."""
-    going = [(verdict.backup, row) for verdict, row in zip(found.verdicts, rows, strict=True) if verdict.goes]
+    """Delete the latest first, so that no backup is ever left without one that it needs."""
+    doomed = [(verdict.backup, row) for verdict, row in zip(found.verdicts, rows, strict=True) if verdict.goes]
     failed: dict[str, frozenset[str]] = {}
-    with render.progress("deleting", sum(backup.size for backup, _ in going)) as advance:
-        for backup, row in reversed(going):
+    with render.progress("deleting", sum(backup.size for backup, _ in doomed)) as advance:
+        for backup, row in reversed(doomed):
             timestamp = backup.timestamp
             needing = [one for one, plan in failed.items() if timestamp in plan]
             if needing:
-                row.update(action="keep", why=f"{needing[0]} could not be deleted, and needs it")
+                row.update(action="keep", why=f"{needing[0]} could not be deleted and needs it")
                 failed[timestamp] = found.plans.get(timestamp) or frozenset()
                 continue
-            # Deletions take their time, and a backup that has begun meanwhile may build upon this one.
+            # Deletions take time: a backup that has started meanwhile may build on this one.
             found.look_again()
             verdict = found.verdict_on(timestamp)
             if verdict is not None and not verdict.goes:
@@ -138,7 +138,7 @@ def _delete(found: _Found, place: Place, rows: list[dict[str, Any]]) -> None:
                 continue
             why = row["why"]
             rest = f"`cleanup CONFIG --run {timestamp} --yes`"
-            row.update(action="begun", why=f"not finished: run it again, and then {rest}")
+            row.update(action="begun", why=f"not finished: run `prune` again, then {rest}")
             try:
                 _, kept = delete_backup(found.store, place, timestamp, lambda _: None)
             except Unreachable:
@@ -155,7 +155,7 @@ def _show(url: str, rows: list[dict[str, Any]], holding: list[str], *, done: boo
     if not rows:
         render.line(f"There are no backups at {url}")
         return
-    # Where all are of one cluster, nobody needs such a column.
+    # With one cluster only, the column says nothing.
     several = len({row["cluster"] for row in rows}) > 1
     columns = ("TIMESTAMP", "DATABASE", *(("CLUSTER",) if several else ()), "KIND", "STATE", "SIZE", "ACTION", "WHY")
     cells = [
@@ -172,12 +172,13 @@ def _show(url: str, rows: list[dict[str, Any]], holding: list[str], *, done: boo
         for row in rows
     ]
     render.table(columns, cells, right=("SIZE",), wrapped="WHY")
-    going = [row["bytes"] for row in rows if row["action"] == "delete"]
-    if going and not done:
-        size = format_size(sum(going))
-        render.line(f"Nothing was deleted; `--yes` deletes what is marked so ({len(going)}, {size})")
+    sizes = [row["bytes"] for row in rows if row["action"] == "delete"]
+    if sizes and not done:
+        marked = f"the {len(sizes)} backups" if len(sizes) > 1 else "the backup"
+        total = format_size(sum(sizes))
+        render.line(f"Dry run: nothing was deleted. Add --yes to delete {marked} marked 'delete' ({total}).")
     for timestamp in holding:
         render.line(
-            f"{timestamp} is unfinished, so nothing of its cluster is deleted. If it does not run any more, "
+            f"{timestamp} is unfinished, so nothing of its cluster is deleted. If its gpbackup no longer runs, "
             f"`cleanup CONFIG --run {timestamp} --yes` releases it"
         )

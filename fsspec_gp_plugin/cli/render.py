@@ -1,4 +1,4 @@
-"""How answers look: tables and progress in a terminal, plain lines in a pipe, JSON for programs."""
+"""Prints answers: tables and progress in a terminal, plain lines in a pipe, JSON for programs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import IO
 
-# In a pipe no line is broken, however long it is.
+# In a pipe, lines are never broken.
 _WIDE = 4096
-# Of a column that may take several lines.
+# The narrowest width of a wrapped column.
 _NARROWEST = 24
 
 
@@ -37,7 +37,7 @@ def table(
     terminal = sys.stdout.isatty()
     console = Console(file=file, width=None if terminal else _WIDE, highlight=False, soft_wrap=not terminal)
     if terminal and wrapped:
-        # Of no other column is anything left out: a terminal that is narrower breaks the lines itself.
+        # Other columns are never shortened: a narrower terminal breaks the lines itself.
         widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
         needed = sum(width + 2 for name, width in zip(columns, widths, strict=True) if name != wrapped)
         console.width = max(console.width, needed + _NARROWEST)
@@ -46,7 +46,7 @@ def table(
         justify: Literal["left", "right"] = "right" if column in right else "left"
         shown.add_column(column, justify=justify, no_wrap=column != wrapped, overflow="fold")
     for row in rows:
-        # Not as markup: a name from the storage may hold anything.
+        # Not as markup: a name from the storage may contain anything.
         shown.add_row(*(Text(_printable(cell), style=_STYLES.get(cell, "")) for cell in row))
     console.print(shown)
 
@@ -66,7 +66,7 @@ _STYLES = {
 
 
 def marked(mark: str, text: str) -> None:
-    """Print a line that begins with a mark, which is coloured in a terminal, as soon as it is known."""
+    """Print a line at once; it begins with a mark, which is coloured in a terminal."""
     from rich.console import Console
     from rich.text import Text
 
@@ -82,23 +82,23 @@ def line(text: str) -> None:
 
 
 def text(lines: str) -> None:
-    """Print text of this program's own, as it stands."""
+    """Print text unchanged; it must not come from outside this program."""
     sys.stdout.write(lines)
 
 
 def as_json(answer: Any) -> None:
-    """Print an answer for programs."""
+    """Print an answer as JSON."""
     sys.stdout.write(json_of(answer))
 
 
 def json_of(answer: Any) -> str:
-    """An answer for programs."""
+    """An answer as JSON, without secrets."""
     return scrub(json.dumps(answer, indent=2, ensure_ascii=True)) + "\n"
 
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how many bytes are done, with rate and time left, on standard error where that is a terminal."""
+    """Show progress in bytes, rate and time left on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -119,7 +119,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def status() -> Iterator[Callable[[str], None]]:
-    """Show what is under way in one line on standard error, where that is a terminal."""
+    """Show what is being done in one line on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return

@@ -1,4 +1,4 @@
-"""`verify`: every object of a backup, read and compared with the manifests; and whether all is there."""
+"""`verify`: reads every object of a backup and compares it with the manifests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..backups.inspection import Found, Inspector
 from ..backups.parallel import each
 from ..backups.shards import parse_shard
 from ..backups.survey import Backup, survey
-from ..config.units import format_size
+from ..config.values import format_size
 from ..errors import NotFound, StorageError
 from ..integrity import verification
 from ..keys import backup_prefix
@@ -31,33 +31,35 @@ _AT_ONCE = 8
 _NOT_ALL_CHECKED = 4
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Status 0 where everything was checked and is as it was backed up, 1 where something is wrong, 4 where nothing was
-    found to be wrong, but not everything could be checked.
+def main(argv: Sequence[str]) -> int:
+    """Verify one backup or all; returns 0 if everything is as it was backed up, 1 if something is wrong, 4 if not
+    everything could be checked but no problem was found.
     """
     parser = Parser("verify")
     parser.add_timestamp(nargs="?")
-    parser.add_argument("--quick", action="store_true", help="read no data, and compare what listings tell")
     parser.add_argument(
-        "--shard", metavar="I/N", type=parse_shard, default=(0, 1), help="only part I, from 0, of N parts"
+        "--quick", action="store_true", help="compare names and sizes by listings only, without reading data"
+    )
+    parser.add_argument(
+        "--shard", metavar="I/N", type=parse_shard, default=(0, 1), help="verify only part I of N; I starts from 0"
     )
     parser.add_replica()
     parser.add_json()
-    asked = parser.parse_args(arguments)
+    arguments = parser.parse_args(argv)
     found: list[tuple[Backup, Found]] = []
-    with open_target(asked.config, replica=asked.replica) as (config, store):
-        backups = survey(store, asked.timestamp or "")
-        if asked.timestamp and not backups:
-            raise NotFound(f"there is no backup {asked.timestamp} at {config.url}; `list` shows those that there are")
+    with open_target(arguments.config, replica=arguments.replica) as (config, store):
+        backups = survey(store, arguments.timestamp or "")
+        if arguments.timestamp and not backups:
+            raise NotFound(f"there is no backup {arguments.timestamp} at {config.url}; `list` shows all backups")
         settings = DownloadSettings(config.restore_multipart_chunksize, 1)
-        inspector = Inspector(config.place, store, backups if not asked.timestamp else ())
+        inspector = Inspector(config.place, store, backups if not arguments.timestamp else ())
         for backup in backups:
-            one = _verified(inspector, store, backup, settings, asked)
+            one = _verified(inspector, store, backup, settings, arguments)
             found.append((backup, one))
-            if not asked.quick:
-                _write_down(store, backup, asked.shard, one)
-    if asked.json:
-        render.as_json({"url": config.url, "backups": [_told(*one) for one in found]})
+            if not arguments.quick:
+                _store_result(store, backup, arguments.shard, one)
+    if arguments.json:
+        render.as_json({"url": config.url, "backups": [_fields(*one) for one in found]})
     elif not found:
         render.line(f"There are no backups at {config.url}")
     else:
@@ -66,12 +68,12 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if "failed" in results else _NOT_ALL_CHECKED if "unchecked" in results else 0
 
 
-def _verified(inspector: Inspector, store: Store, backup: Backup, settings: DownloadSettings, asked: Any) -> Found:
-    """What is found of one backup, all of it in the first part, and only what is read in the others."""
-    part, parts = asked.shard
+def _verified(inspector: Inspector, store: Store, backup: Backup, settings: DownloadSettings, arguments: Any) -> Found:
+    """Verify one backup: completely in the first part, only the objects that are read in the others."""
+    part, parts = arguments.shard
     begun = inspector.named if part else inspector.inspected
     with begun(backup) as (found, objects):
-        if not asked.quick:
+        if not arguments.quick:
             found.right = found.size = 0
             wanted = (one for one in objects if one.crc32c % parts == part)
             _read_all(store, backup, settings, wanted, found, backup.size // parts)
@@ -93,7 +95,7 @@ def _read_all(
 
 
 def _read(store: Store, backup: Backup, settings: DownloadSettings, one: Entry) -> None:
-    """Read an object to nowhere, and compare it."""
+    """Read an object to nowhere and compare it; raises StorageError."""
     key = backup_prefix(backup.timestamp) + one.name
     sink = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     try:
@@ -102,8 +104,8 @@ def _read(store: Store, backup: Backup, settings: DownloadSettings, one: Entry) 
         os.close(sink)
 
 
-def _write_down(store: Store, backup: Backup, shard: tuple[int, int], found: Found) -> None:
-    """Leave the verdict beside the backup, where the store takes it: who may only read has told it here."""
+def _store_result(store: Store, backup: Backup, shard: tuple[int, int], found: Found) -> None:
+    """Store the verification result beside the backup, unless the store refuses: the credentials may be read-only."""
     if not backup.manifests and not found.problems:
         return  # nothing was read
     prefix = backup_prefix(backup.timestamp)
@@ -114,13 +116,13 @@ def _write_down(store: Store, backup: Backup, shard: tuple[int, int], found: Fou
         if backup.report_key:
             store.stat(backup.report_key)  # it may have been deleted meanwhile
         store.put(prefix + made.name, memoryview(data))
-        # Those that it takes the place of.
+        # The results that this one replaces.
         store.delete(
             [prefix + one.name for one in backup.verdicts if (one.part, one.parts) == shard and one.name != made.name]
         )
 
 
-def _told(backup: Backup, found: Found) -> dict[str, Any]:
+def _fields(backup: Backup, found: Found) -> dict[str, Any]:
     return {
         "timestamp": backup.timestamp,
         "state": backup.shown_state,
@@ -133,7 +135,7 @@ def _told(backup: Backup, found: Found) -> dict[str, Any]:
 
 
 def fields_of(backup: Backup, found: Found) -> dict[str, Any]:
-    """What `info` tells, too."""
+    """The fields that `verify` and `info` share."""
     return {
         "missing": found.missing,
         "resized": found.resized,
@@ -147,14 +149,14 @@ def fields_of(backup: Backup, found: Found) -> dict[str, Any]:
 
 
 def lines_of(found: Found) -> Iterator[str]:
-    """What is wrong and what could not be checked, a line each."""
+    """Problems and what could not be checked, a line each."""
     yield from found.problems
     for reason in found.reasons:
         yield f"not checked: {reason}"
 
 
-def _show(told: list[tuple[Backup, Found]]) -> None:
-    for backup, found in told:
+def _show(results: list[tuple[Backup, Found]]) -> None:
+    for backup, found in results:
         for line in lines_of(found):
             render.line(f"{backup.timestamp}: {line}")
     rows = [
@@ -165,6 +167,6 @@ def _show(told: list[tuple[Backup, Found]]) -> None:
             format_size(found.size),
             verification.told_of(found.not_checked) if found.result == "unchecked" else found.result,
         )
-        for backup, found in told
+        for backup, found in results
     ]
     render.table(("TIMESTAMP", "STATE", "OBJECTS", "SIZE", "VERIFIED"), rows, right=("OBJECTS", "SIZE"))

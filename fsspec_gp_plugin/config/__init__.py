@@ -1,1 +1,1 @@
-"""The configuration file: what may stand in it (options), how it is read (loading)."""
+"""The configuration file: its options, and how it is read and written."""

@@ -1,8 +1,8 @@
-"""Encrypted values among the storage options, which `password_encryption: on` unlocks.
+"""Encrypts and decrypts values of the storage options; needs `password_encryption: on`.
 
 An encrypted value is `encrypted:` and a Fernet token (AES-128 in CBC mode with a random IV, authenticated by
-HMAC-SHA256, https://github.com/fernet/spec) of the value's UTF-8. Its key, 32 random bytes in URL-safe base64, stands
-as `fsspec_gp_plugin: KEY` in the file `.encrypt` in the coordinator's data directory, from where gpbackup passes it.
+HMAC-SHA256, https://github.com/fernet/spec) of the value in UTF-8. The key, 32 random bytes in URL-safe base64, is
+the line `fsspec_gp_plugin: KEY` of the file `.encrypt` in the coordinator's data directory. gpbackup passes it on.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ _HOW = f"`{KEY_NAME} encrypt-secret` makes keys and encrypted values"
 
 
 def encrypted(secret: str, key: str) -> str:
-    """The value to stand in the configuration instead of a secret; ConfigError for what is no key."""
+    """Encrypt a secret for the configuration file. Raises ConfigError if the key is invalid."""
     return PREFIX + str(_cipher(key).encrypt(secret.encode()).decode())
 
 
 def new_key() -> str:
-    """A key that nobody can guess."""
+    """A new random key."""
     from cryptography.fernet import Fernet
 
     return str(Fernet.generate_key().decode())
 
 
-def decrypted(options: Any, key: str, environ: Mapping[str, str]) -> Any:
-    """The options with every encrypted value in clear; ConfigError that quotes none of them.
+def decrypt(options: Any, key: str, environ: Mapping[str, str]) -> Any:
+    """Decrypt all encrypted values of the options. The messages of a ConfigError quote none of them.
 
-    Without a `key` that of the coordinator's file is used, where there is one on this host.
+    Without a `key`, the one in the coordinator's file is used, if this host has it.
     """
     if not _has_encrypted(options):
         return options
     key = key or read_key(key_file(environ)) or ""
     if not key:
         raise ConfigError(
-            "storage_options hold encrypted values, but there is no key to them: set `password_encryption: on`, "
+            "storage_options contain encrypted values, but there is no key for them: set `password_encryption: on`, "
             f"so that gpbackup passes the one in the coordinator's file .encrypt; {_HOW}"
         )
     register(key)
@@ -54,19 +54,19 @@ def decrypted(options: Any, key: str, environ: Mapping[str, str]) -> Any:
             return {name: walk(child) for name, child in node.items()}
         if isinstance(node, list):
             return [walk(child) for child in node]
-        return _opened(node, cipher) if isinstance(node, str) and node.startswith(PREFIX) else node
+        return _decrypt_value(node, cipher) if isinstance(node, str) and node.startswith(PREFIX) else node
 
     return walk(options)
 
 
 def key_file(environ: Mapping[str, str]) -> str | None:
-    """Where gpbackup looks for keys; None where the environment doesn't tell."""
+    """The file in which gpbackup looks for keys; None if the environment does not name its directory."""
     folder = environ.get("COORDINATOR_DATA_DIRECTORY") or environ.get("MASTER_DATA_DIRECTORY")
     return f"{folder}/.encrypt" if folder else None
 
 
 def read_key(path: str | None) -> str | None:
-    """The key of this plugin in gpbackup's file; None when there is none. ConfigError where others may read it."""
+    """The plugin's key in gpbackup's file; None if there is none. Raises ConfigError if others may read the file."""
     import os
 
     import yaml
@@ -74,10 +74,10 @@ def read_key(path: str | None) -> str | None:
     if path is None or not os.path.exists(path):
         return None
     try:
-        found = yaml.safe_load(read_file(path))
+        keys = yaml.safe_load(read_file(path))
     except yaml.YAMLError:
         raise ConfigError(f"{path} is not YAML; expected lines `NAME: KEY`") from None
-    key = found.get(KEY_NAME) if isinstance(found, dict) else None
+    key = keys.get(KEY_NAME) if isinstance(keys, dict) else None
     return None if key is None else str(key)
 
 
@@ -87,17 +87,17 @@ def _cipher(key: str) -> Any:
     try:
         return Fernet(key.strip())
     except ValueError:
-        raise ConfigError(f"the key of encrypted values is none of this plugin's: {_HOW}") from None
+        raise ConfigError(f"the key for encrypted values is not a key of this plugin: {_HOW}") from None
 
 
-def _opened(value: str, cipher: Any) -> str:
+def _decrypt_value(value: str, cipher: Any) -> str:
     from cryptography.fernet import InvalidToken
 
     try:
         secret = str(cipher.decrypt(value.removeprefix(PREFIX).strip().encode(errors="replace")).decode())
     except (InvalidToken, ValueError):
         raise ConfigError(
-            f"an encrypted value among storage_options does not belong to the key, or is damaged; {_HOW}"
+            f"an encrypted value in storage_options was encrypted with another key, or is damaged; {_HOW}"
         ) from None
     register(secret)
     return secret

@@ -1,7 +1,7 @@
-"""A configuration file becomes a Config, or one clear line saying what is wrong with it.
+"""Turns a configuration file into a Config, or into one line that says what is wrong with it.
 
-gpbackup decodes the file strictly into strings and writes it out again, so this reads it as strictly: two
-top-level keys, and text as every value. What passes here passes there.
+gpbackup reads the file strictly as strings and writes it again. This module reads it as strictly: two top-level keys,
+and text as every value. gpbackup therefore accepts every file that passes here.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ..errors import ConfigError
 from ..private import Place
 from ..redaction import register_secrets
 from . import s3_plugin
+from .document import load_yaml, parse_strings
 from .encryption import KEY_NAME
 from .options import BY_NAME
-from .storage_options import expanded_text, literal_secrets, load_storage_options, over
-from .strict import parse_strings, parsed
+from .storage_options import expand_text, literal_secrets, load_storage_options, merged_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,9 +28,9 @@ _LARGEST_FILE = 1 << 20
 
 
 class Config(NamedTuple):
-    """The options of one configuration file, parsed. Sizes are bytes, durations seconds; `literal_secrets`: the
-    names of those that stand in the file as they are; `replica`: the same with the second target's URL and options,
-    or None, and `replica_problem` why it can't be used, which does not disturb who does without.
+    """The options of one configuration file, parsed: sizes in bytes, durations in seconds. `literal_secrets` has the
+    names of secrets that the file contains in plain text. `replica` is the same configuration with the replica's URL
+    and options, or None; `replica_problem` says why it is not usable, which only matters to those who need it.
     """
 
     path: str
@@ -62,33 +62,33 @@ class Config(NamedTuple):
 
     @property
     def place(self) -> Place:
-        """Where this host remembers what it knows of the backups at the first target."""
+        """The directories in which this host keeps its state about the backups at the primary."""
         return Place(self.url, self.state_directory)
 
 
 def load_config(path: str) -> Config:
-    """Read the configuration file; raises ConfigError naming the file, the key and the next step."""
+    """Read and parse a configuration file; raises ConfigError with the file, the key and the next step."""
     return parse_config(path, read_config(path), os.environ)
 
 
 def read_config(path: str) -> str:
-    """The text of a configuration file; ConfigError when it can't be read."""
+    """The text of a configuration file; raises ConfigError if it can't be read."""
     with _naming(path):
         return _read(path)
 
 
 def parse_config(path: str, text: str, environ: Mapping[str, str]) -> Config:
-    """The configuration in a text that was read from `path`; `environ` has the values of `${NAME}`."""
+    """Parse the text of the file `path`; `environ` has the values of `${NAME}`."""
     with _naming(path):
         return _config(path, text, environ)
 
 
 def executable_path(path: str, text: str) -> str:
-    """What `executablepath` says in a text that was read from `path`, or ""; ConfigError."""
+    """The `executablepath` in the text of the file `path`, or "". Raises ConfigError."""
     import yaml
 
     with _naming(path):
-        document = parsed(text, yaml.BaseLoader)
+        document = load_yaml(text, yaml.BaseLoader)
         named = document.get("executablepath", "") if isinstance(document, dict) else ""
         if not isinstance(named, str):
             raise ConfigError("`executablepath` is not text; expected the absolute path of the executable")
@@ -125,7 +125,7 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
     values: dict[str, Any] = {}
     for name, value in given.items():
         if "\0" in value:
-            raise ConfigError(f"option {name!r} holds a zero byte")
+            raise ConfigError(f"option {name!r} contains a zero byte; remove it")
         option = BY_NAME.get(name)
         if option is None:
             raise ConfigError(f"unknown option {name!r}{_nearest(name)}")
@@ -135,20 +135,20 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
             # The value is not quoted: a secret may have been put under the wrong key.
             raise ConfigError(f"option {name!r}: {error}") from None
     url, text = values.get("url") or "", values.get("storage_options") or ""
-    if s3_plugin.is_one(given):
-        url, drop_in = s3_plugin.translated(given)
-        text = over(drop_in, text)
-        values |= s3_plugin.bounded({option.name: option.default for option in BY_NAME.values()} | values)
+    if s3_plugin.is_used(given):
+        url, defaults = s3_plugin.translate(given)
+        text = merged_text(defaults, text)
+        values |= s3_plugin.limit_part_size({option.name: option.default for option in BY_NAME.values()} | values)
     elif theirs := next((name for name in s3_plugin.NAMES if given.get(name)), None):
         raise ConfigError(
-            f"option {theirs!r} belongs to the S3 plugin's configuration, which has a `bucket` and no `url`; beside "
-            "`url` it is said by storage_options (docs/migration.md)"
+            f"option {theirs!r} belongs to the S3 plugin's configuration, which has a `bucket` and no `url`; with "
+            "`url`, use storage_options instead (docs/migration.md)"
         )
     if not url:
         raise ConfigError("option 'url' is missing; for example `url: s3://bucket/prefix`")
     _check_url("url", url)
     if state := values.get("state_directory"):
-        values["state_directory"] = expanded_text("option 'state_directory'", state, environ)
+        values["state_directory"] = expand_text("option 'state_directory'", state, environ)
     config = Config(
         path=path,
         **_target("", url, text, values, environ),
@@ -165,22 +165,22 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
 
 
 class UnusableError(ConfigError):
-    """The replica's options can't be had on this host."""
+    """The replica's options are not available on this host."""
 
 
 def required_replica(config: Config) -> Config:
-    """The configuration of its second target; ConfigError where it has none, or that can't be used."""
+    """The configuration of the replica; raises ConfigError if there is none, or if it is not usable."""
     if config.replica is None:
         raise ConfigError(
             f"configuration file {config.path}: {config.replica_problem}"
             if config.replica_problem
-            else f"configuration file {config.path} names no second target: add `replica_url`"
+            else f"configuration file {config.path} has no replica: add `replica_url`"
         )
     return config.replica
 
 
 def _target(prefix: str, url: str, text: str, values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """A target's fields of a Config; its options' names begin with `prefix`."""
+    """The fields of a Config for one target, whose options begin with `prefix`."""
     name, file = f"{prefix}storage_options", values.get(f"{prefix}storage_options_file")
     return {
         "url": url,
@@ -196,17 +196,17 @@ def _replica(config: Config, values: Mapping[str, Any], environ: Mapping[str, st
     url = values.get("replica_url")
     if not url:
         if name := next((name for name in values if name.startswith("replica_") and values[name]), None):
-            raise ConfigError(f"option {name!r} is of no use without 'replica_url'")
+            raise ConfigError(f"option {name!r} has no effect without 'replica_url'")
         return None
     _check_url("replica_url", url)
     try:
         target = _target("replica_", url, values.get("replica_storage_options") or "", values, environ)
     except ConfigError as error:
         raise UnusableError(str(error)) from error
-    found = config._replace(**target)
-    if (found.url.rstrip("/"), found.storage_options) == (config.url.rstrip("/"), config.storage_options):
-        raise ConfigError("option 'replica_url' is the first target itself; a copy there would be none")
-    return found
+    replica = config._replace(**target)
+    if (replica.url.rstrip("/"), replica.storage_options) == (config.url.rstrip("/"), config.storage_options):
+        raise ConfigError("option 'replica_url' names the same target as 'url'; choose another one")
+    return replica
 
 
 def _check_url(name: str, url: str) -> None:
@@ -214,11 +214,11 @@ def _check_url(name: str, url: str) -> None:
 
     protocol, separator, _ = url.partition("://")
     if "::" in url:
-        raise ConfigError(f"option {name!r}: chained URLs are not supported: {url.rpartition('::')[2]!r} alone is")
+        raise ConfigError(f"option {name!r}: chained URLs are not supported; use {url.rpartition('::')[2]!r} alone")
     if not separator or not protocol:
         raise ConfigError(f"option {name!r}: expected PROTOCOL://…, such as s3://bucket/prefix or file:///directory")
     if protocol == "memory":
-        raise ConfigError(f"option {name!r}: memory:// keeps nothing beyond each process; choose a place that lasts")
+        raise ConfigError(f"option {name!r}: memory:// keeps nothing after the process ends; choose another target")
     try:
         password = urlsplit(url).password
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""Configurations of gpbackup_s3_plugin, understood as they stand: its options become a URL and storage options.
+"""Accepts configurations of gpbackup_s3_plugin: translates its options to a URL and storage options.
 
-What each means was read in its version 1.10: path-style addresses always, `encryption: off` for endpoints that don't
-name a scheme, keys below `folder` with no slash before or behind it.
+Their meaning is that of its version 1.10: always path-style addresses, `encryption: off` for endpoints without a
+scheme, keys below `folder` without slashes around it.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ _SMALLEST_PART = 5 << 20
 _SWITCH = {"on": True, "true": True, "off": False, "false": False}
 
 
-def is_one(options: Mapping[str, str]) -> bool:
-    """Whether it is such a configuration: it names a bucket, and no URL."""
+def is_used(options: Mapping[str, str]) -> bool:
+    """Whether these are the S3 plugin's options: they have a bucket and no URL."""
     return bool(options.get("bucket")) and not options.get("url")
 
 
-def translated(options: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    """The URL and the storage options that it means; ConfigError."""
+def translate(options: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """The URL and the storage options of such a configuration; raises ConfigError."""
     bucket, folder = options["bucket"], options.get("folder", "").strip("/")
     if "/" in bucket:
-        raise ConfigError("option 'bucket': expected a bucket's name, and what is below it as `folder`")
+        raise ConfigError("option 'bucket': expected only the bucket's name; write the path below it as `folder`")
     encrypted = _switch(options, "encryption", default=True)
     endpoint = _endpoint(options, bucket, encrypted=encrypted)
     key, secret = options.get("aws_access_key_id"), options.get("aws_secret_access_key")
     if bool(key) != bool(secret):
-        raise ConfigError("options 'aws_access_key_id' and 'aws_secret_access_key': one is there without the other")
-    found: dict[str, Any] = {"config_kwargs": {"s3": {"addressing_style": "path"}}, "client_kwargs": {}}
+        raise ConfigError("options 'aws_access_key_id' and 'aws_secret_access_key': one is given without the other")
+    storage_options: dict[str, Any] = {"config_kwargs": {"s3": {"addressing_style": "path"}}, "client_kwargs": {}}
     if key:
-        found |= {"key": key, "secret": secret}
+        storage_options |= {"key": key, "secret": secret}
     if endpoint:
-        found["endpoint_url"] = endpoint
+        storage_options["endpoint_url"] = endpoint
     elif not encrypted:
-        found["use_ssl"] = False
+        storage_options["use_ssl"] = False
     region = options.get("region") or ("us-east-1" if endpoint else None)
     if region:
-        found["client_kwargs"]["region_name"] = region
+        storage_options["client_kwargs"]["region_name"] = region
     if proxy := options.get("http_proxy"):
-        found["config_kwargs"]["proxies"] = {"http": proxy, "https": proxy}
-    return f"s3://{bucket}/{folder}".rstrip("/"), _literal(found)
+        storage_options["config_kwargs"]["proxies"] = {"http": proxy, "https": proxy}
+    return f"s3://{bucket}/{folder}".rstrip("/"), _literal(storage_options)
 
 
-def bounded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The size of parts, where that plugin's would need more memory than `memory_limit`: it holds gigabytes."""
+def limit_part_size(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Reduce the S3 plugin's part size to what fits into `memory_limit`: that plugin may buffer gigabytes."""
     buffers = values["backup_max_concurrent_requests"] + 1
     most = max(_SMALLEST_PART, values["memory_limit"] // buffers)
     return {"backup_multipart_chunksize": min(values["backup_multipart_chunksize"], most)}
@@ -95,7 +95,7 @@ def _switch(options: Mapping[str, str], name: str, *, default: bool) -> bool:
 
 
 def _literal(node: Any) -> Any:
-    """The S3 plugin fills nothing in: `${NAME}` is no variable there."""
+    """Escape `${NAME}`, which the S3 plugin does not replace."""
     if isinstance(node, dict):
         return {key: _literal(value) for key, value in node.items()}
     return re.sub(r"\$(?=\{[A-Za-z_][A-Za-z0-9_]*\})", "$$", node) if isinstance(node, str) else node

@@ -1,4 +1,4 @@
-"""The mapping for the fsspec filesystem: from the configuration, a file on the host, the environment."""
+"""Loads the storage options from the configuration, a file on the host, and the environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError
 from ..private import read_file
 from ..redaction import is_secret_key, register_secrets
-from .encryption import PREFIX, decrypted
+from .encryption import PREFIX, decrypt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,31 +19,31 @@ _VARIABLE = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
 def load_storage_options(
     text: str, file: str | None, environ: Mapping[str, str], key: str = "", name: str = "storage_options"
 ) -> dict[str, Any]:
-    """The options in `text`, those in `file` laid over them mapping by mapping, `${NAME}` filled in from `environ`, and
-    encrypted values opened with `key`. `name` is the option's, for messages.
+    """The options in `text`, overridden by those in `file`, with `${NAME}` replaced from `environ` and encrypted values
+    decrypted by `key`. `name` is the name of the option, for messages.
 
-    Secret values among them are registered for redaction before anything can quote them.
+    Secret values are registered for redaction before any message can quote them.
     """
-    options = _expanded(name, parse_mapping(text, f"option {name!r}"), environ)
+    options = _expand(name, parse_mapping(text, f"option {name!r}"), environ)
     if file:
         what = f"{name}_file {file}"
-        over = _expanded(f"{name}_file", parse_mapping(read_file(file, what), what), environ)
-        options = _laid_over(options, over)
-    opened: dict[str, Any] = decrypted(options, key, environ)
-    register_secrets(opened)
-    return opened
+        override = _expand(f"{name}_file", parse_mapping(read_file(file, what), what), environ)
+        options = _merge(options, override)
+    decrypted: dict[str, Any] = decrypt(options, key, environ)
+    register_secrets(decrypted)
+    return decrypted
 
 
-def over(under: dict[str, Any], text: str) -> str:
-    """The text of options that are those in `text` laid over others."""
+def merged_text(base: dict[str, Any], override: str) -> str:
+    """YAML of `base`, overridden by the options in the text `override`."""
     import yaml
 
-    return str(yaml.safe_dump(_laid_over(under, parse_mapping(text, "option 'storage_options'"))))
+    return str(yaml.safe_dump(_merge(base, parse_mapping(override, "option 'storage_options'"))))
 
 
 def literal_secrets(text: str, option: str = "storage_options") -> list[str]:
-    """The names of secrets that stand as they are in the text of `storage_options`, which can be loaded."""
-    found: list[str] = []
+    """The names of plain-text secrets in the valid text of `storage_options`."""
+    names: list[str] = []
 
     def walk(node: Any, name: str) -> None:
         if isinstance(node, dict):
@@ -53,14 +53,14 @@ def literal_secrets(text: str, option: str = "storage_options") -> list[str]:
             for value in node:
                 walk(value, name)
         elif name and node and not str(node).startswith(PREFIX) and not _VARIABLE.search(str(node)):
-            found.append(name)
+            names.append(name)
 
     walk(parse_mapping(text, f"option {option!r}"), "")
-    return found
+    return names
 
 
 def parse_mapping(text: str, what: str) -> dict[str, Any]:
-    """The mapping that a text of YAML or JSON holds; ConfigError, which says `what` the text is."""
+    """Parse YAML or JSON as a mapping; `what` names the text in a ConfigError."""
     import yaml
 
     if not text.strip():
@@ -71,23 +71,23 @@ def parse_mapping(text: str, what: str) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError) as error:  # a ValueError for what looks like an impossible date
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        # The problem is told without the text around it, which may hold a secret.
+        # The message does not quote the text, which may contain a secret.
         raise ConfigError(f"{what} is neither YAML nor JSON{where}") from None
     if not isinstance(value, dict):
-        raise ConfigError(f"{what} must hold a mapping, as `key: value` lines or as {{…}}")
+        raise ConfigError(f"{what} must be a mapping: `key: value` lines, or {{…}}")
     for key in value:
         if not isinstance(key, str):
             raise ConfigError(f"{what}: the key {key!r} is not text; put it in quotes")
     return value
 
 
-def expanded_text(where: str, text: str, environ: Mapping[str, str]) -> str:
-    """A value with `${NAME}` replaced by the environment's NAME; ConfigError where that has none."""
-    return str(_expanded(where, {"": text}, environ)[""])
+def expand_text(where: str, text: str, environ: Mapping[str, str]) -> str:
+    """Replace `${NAME}` in a value from the environment; raises ConfigError if NAME is not set."""
+    return str(_expand(where, {"": text}, environ)[""])
 
 
-def _expanded(where: str, options: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """The options with `${NAME}` replaced by the environment's NAME, and `$${NAME}` by a plain `${NAME}`."""
+def _expand(where: str, options: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Replace `${NAME}` in options from the environment, and `$${NAME}` by a plain `${NAME}`."""
 
     def replace(match: re.Match[str]) -> str:
         escaped, name = match.groups()
@@ -95,7 +95,7 @@ def _expanded(where: str, options: dict[str, Any], environ: Mapping[str, str]) -
             return "${" + name + "}"
         if name not in environ:
             raise ConfigError(
-                f"{where} names ${{{name}}}, which is not set in the environment of the plugin on this host"
+                f"{where} uses ${{{name}}}, which is not set in the environment of the plugin on this host"
             )
         return environ[name]
 
@@ -113,11 +113,11 @@ def _expanded(where: str, options: dict[str, Any], environ: Mapping[str, str]) -
     return filled
 
 
-def _laid_over(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(under)
-    for key, value in over.items():
+def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in override.items():
         if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _laid_over(merged[key], value)
+            merged[key] = _merge(merged[key], value)
         else:
             merged[key] = value
     return merged

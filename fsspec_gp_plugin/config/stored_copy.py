@@ -1,7 +1,7 @@
-"""The copy of the configuration that is stored with each backup: only what is on a list of what may be shown.
+"""Makes the copy of the configuration that is stored with each backup: it has only what is known to be harmless.
 
-Nothing reads that copy, but whoever may read the backup can. So it has the URL without its log-in, those of our own
-options whose form leaves no room for a secret, the names of the storage options, and the values of a few of these.
+No program reads that copy, but everyone who may read the backup can. It therefore has the URL without its log-in, our
+own options whose form leaves no room for a secret, the names of all storage options, and the values of a few of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..providers import provider_of
 from ..redaction import LEAST, MASK, forms_of, is_secret_key
 from .options import BY_NAME
 
-_UNREADABLE = f"# {MASK}: what stood here is no YAML, so nothing tells its secrets from the rest\n"
+_UNREADABLE = f"# {MASK}: this was not valid YAML, so its secrets could not be recognized\n"
 _NESTED = {"storage_options", "replica_storage_options"}
 _URLS = {"url", "replica_url"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
@@ -39,12 +39,12 @@ _ENDPOINTS = {"endpoint", "endpoint_url"}
 
 
 def stored_copy(text: str) -> str:
-    """The text of a configuration file as it may be stored: YAML of the same form, with "***" for what is not shown."""
+    """The configuration file as it may be stored: YAML of the same form, with "***" for hidden values."""
     import yaml
 
     try:
         document = yaml.load(text, yaml.BaseLoader)  # noqa: S506 - makes nothing but text
-        options = {str(name): _parsed(str(name), value) for name, value in document["options"].items()}
+        options = {str(name): _parse(str(name), value) for name, value in document["options"].items()}
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError, yaml.YAMLError):
         return _UNREADABLE
     hidden = _Hidden(options)
@@ -56,8 +56,8 @@ def stored_copy(text: str) -> str:
     return str(yaml.safe_dump(copy, sort_keys=False, allow_unicode=True))
 
 
-def _parsed(name: str, value: Any) -> Any:
-    """An option's value; of storage options the mapping that they hold, as text."""
+def _parse(name: str, value: Any) -> Any:
+    """The value of an option; storage options become a mapping of texts."""
     import yaml
 
     if name not in _NESTED or not isinstance(value, str):
@@ -69,13 +69,13 @@ def _parsed(name: str, value: Any) -> Any:
 
 
 def _shown(name: str, value: Any, hidden: _Hidden) -> Any:
-    """A value as it is stored; of a mapping all names are."""
+    """A value as it is stored; a mapping keeps all its names."""
     if isinstance(value, dict):
         return {_name(str(key), hidden): _shown(f".{key}", one, hidden) for key, one in value.items()}
     if value == "":
         return ""
-    told = _value(name, value)
-    return MASK if told is None or hidden.are_in(told) else told
+    text = _value(name, value)
+    return MASK if text is None or hidden.are_in(text) else text
 
 
 def _name(name: str, hidden: _Hidden) -> str:
@@ -83,7 +83,7 @@ def _name(name: str, hidden: _Hidden) -> str:
 
 
 def _value(name: str, value: Any) -> str | None:
-    """What may be shown of one value, None for nothing. The name begins with "." where it is a storage option's."""
+    """The part of a value that may be shown, or None. The name of a storage option begins with "."."""
     if not isinstance(value, str):
         return None
     if name in _URLS:
@@ -120,7 +120,7 @@ def _address(url: str, *, with_path: bool) -> str | None:
 
 
 class _Hidden:
-    """The texts in the options that are not shown: the same may stand under two names, one of them harmless."""
+    """The hidden texts of the options: the same text may also be the value of a harmless option."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._whole: set[str] = set()
@@ -129,7 +129,7 @@ class _Hidden:
             self._add(name, value, secret=is_secret_key(name))
 
     def are_in(self, text: str) -> bool:
-        """Whether a text is one of them, or holds one that its name says to be secret."""
+        """Whether a text is one of them, or contains one whose name says that it is secret."""
         return text in self._whole or any(one in text for one in self._anywhere)
 
     def _add(self, name: str, value: Any, *, secret: bool) -> None:
@@ -140,9 +140,9 @@ class _Hidden:
         elif isinstance(value, list):
             for one in value:
                 self._add("", one, secret=secret)
-        elif isinstance(value, str) and (told := _value(name, value)) is None:
+        elif isinstance(value, str) and (text := _value(name, value)) is None:
             self._keep(value, secret=secret)
-        elif isinstance(value, str) and told != value:
+        elif isinstance(value, str) and text != value:
             parts = urlsplit(value)
             for part in filter(None, (parts.username, parts.password, parts.query, parts.fragment)):
                 self._keep(part, secret=True)

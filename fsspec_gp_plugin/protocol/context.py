@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ..backups.settings import download_settings, upload_settings
-from ..config.units import format_size
+from ..config.values import format_size
 from ..errors import LocalFileError, PluginError
 from ..transfer.download import Download
 from ..transfer.finish import run_in_background, run_interruptibly

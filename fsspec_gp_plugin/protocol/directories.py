@@ -15,7 +15,7 @@ from .. import keys
 from ..backups import deletion
 from ..backups.ownership import require_ours
 from ..commands import ANY_CLUSTER
-from ..config.units import format_size
+from ..config.values import format_size
 from ..errors import LocalFileError, NotFound, UsageError
 from ..integrity.cluster import cluster_here
 from ..integrity.entry import is_name

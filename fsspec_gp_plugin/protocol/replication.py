@@ -13,7 +13,7 @@ from ..backups.copies import copied, copy_claim, require_same_claim
 from ..backups.deletion import delete_all, remove_unfinished
 from ..backups.shards import parse_shard
 from ..backups.two_places import told_apart
-from ..config.units import format_size
+from ..config.values import format_size
 from ..errors import NotFound, StorageError, Unreachable
 from ..integrity import copy_mark, stored_listing
 from ..integrity.claim import is_claim

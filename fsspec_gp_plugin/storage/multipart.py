@@ -1,4 +1,4 @@
-"""An upload in parts that may be sent at once, as S3 has it and Google's XML API; they differ in the requests."""
+"""Multipart uploads, as S3 and Google's XML API have them: providers add only the requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UPLOAD_ENDED = ("NoSuchUpload", "404")
 
 
 class Part(NamedTuple):
-    """A part that the store has: its ETag, its bytes, and the CRC-32C that was sent with it, or None."""
+    """A part that the store has: its ETag, its size in bytes, and the CRC-32C that was sent with it, or None."""
 
     etag: str
     size: int
@@ -39,7 +39,7 @@ class Part(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """An upload that the store knows. `crc`: it checks the parts' CRC-32C, `full`: that of the whole object, too."""
+    """An upload under way. `crc`: the store checks the CRC-32C of parts; `full`: that of the whole object, too."""
 
     upload_id: str
     crc: bool
@@ -47,7 +47,7 @@ class Begun(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """An upload in a bucket: its whole key, its id, and when it was begun, in seconds since 1970."""
+    """A listed upload: its full key, its id, and when it began, in seconds since 1970."""
 
     key: str
     upload_id: str
@@ -55,9 +55,9 @@ class Listed(NamedTuple):
 
 
 def abort_each(found: list[Listed], abort: Callable[[Listed], object], place: str) -> int:
-    """Call `abort` for all of them; returns how many there were. `place` is where their keys begin, for messages.
+    """Call `abort` for each upload; return their number. `place`: the bucket's URL, for messages.
 
-    One that can't be aborted is an error, after all were tried.
+    Raises StorageError for one that can't be aborted, after all were tried.
     """
     failed: StorageError | None = None
     for one in found:
@@ -65,7 +65,7 @@ def abort_each(found: list[Listed], abort: Callable[[Listed], object], place: st
             with translating(f"can't abort an upload of {place}{one.key}"):
                 abort(one)
         except StorageError as error:
-            # Somebody else has ended it meanwhile.
+            # It has ended meanwhile.
             if error_code(error) not in UPLOAD_ENDED:
                 failed = error
     if failed is not None:
@@ -74,20 +74,20 @@ def abort_each(found: list[Listed], abort: Callable[[Listed], object], place: st
 
 
 class MultipartWriter(PartWriter, ABC):
-    """A PartWriter of one such upload."""
+    """The PartWriter of one multipart upload."""
 
     def __init__(self, key: str, name: str) -> None:
-        """`name` is the object's in messages. Touches nothing yet."""
+        """`name`: the object's, for messages. Makes no request yet."""
         self._key = key
         self._name = name
         self._begun: Begun | None = None
-        # An upload that was asked for and whose answer got lost may be there without a name that we know.
+        # The response to a create request got lost, so an upload may exist whose id is unknown.
         self._lost_an_answer = False
         self._parts: dict[int, Part] = {}
-        # That of all parts, where the store checks it.
+        # The CRC-32C of all parts, if the store checks it.
         self._crc: int | None = None
         self._done = self._compared = self._aborted = self._completing = self._removed = False
-        # A marker for each attempt at a part that was not answered, so it may still arrive.
+        # One marker for each unanswered attempt at a part: the part may still arrive.
         self._unanswered: set[object] = set()
         self._cancellation = Cancellation()
         self._beginning = threading.Lock()
@@ -98,32 +98,32 @@ class MultipartWriter(PartWriter, ABC):
 
     @abstractmethod
     def _create(self) -> Begun:
-        """Ask for an upload."""
+        """Create an upload."""
 
     @abstractmethod
     def _send(self, begun: Begun, number: int, data: memoryview, crc: int | None) -> tuple[str | None, bool]:
-        """Send a part; returns its ETag, and whether the store has compared its checksum where one was sent."""
+        """Send a part; return its ETag, and whether the store has checked the checksum that was sent with it."""
 
     def _give_up_checksums(self, begun: Begun) -> bool:
-        """Whether to begin anew without checksums that the store takes and does not look at: no part counts yet."""
+        """Return whether to begin anew without checksums, because the store ignores them: no part counts yet."""
         del begun
         return False
 
     @abstractmethod
     def _finish(self, begun: Begun, size: int, *, again: bool) -> None:
-        """Make the object visible. `again`: an earlier request, whose answer got lost, may have done it."""
+        """Make the object visible. `again`: an earlier request whose response got lost may have done so."""
 
     @abstractmethod
     def _compare(self, written: ObjectInfo) -> ObjectInfo:
-        """Compare what the store holds with what was sent; an object that differs is deleted."""
+        """Compare the stored object with what was sent; delete it if it differs."""
 
     @abstractmethod
     def _write_nothing(self) -> ObjectInfo:
-        """Store an object of no bytes: there is no upload without parts."""
+        """Store an empty object, because an upload needs a part."""
 
     @abstractmethod
     def _abort(self, upload_id: str) -> None:
-        """Ask once that the upload be forgotten."""
+        """Send one request that aborts the upload."""
 
     @abstractmethod
     def _abort_all(self) -> None:
@@ -131,7 +131,7 @@ class MultipartWriter(PartWriter, ABC):
 
     @abstractmethod
     def _remove_completed(self) -> None:
-        """Of an upload that may have made its object visible take that back, or raise what has to be told."""
+        """Delete the object of an upload that may have completed. Raises StorageError if it may still be visible."""
 
     def write(self, number: int, data: memoryview) -> None:
         """As PartWriter.write()."""
@@ -140,10 +140,10 @@ class MultipartWriter(PartWriter, ABC):
                 pass
 
     def _has_written(self, begun: Begun, number: int, data: memoryview) -> bool:
-        """Send a part. False where another upload has taken the place of that one, so that it must be sent again."""
+        """Send a part; return False if another upload has replaced this one, so that the part must be sent again."""
         crc = crc32c(data) if begun.crc else None
-        asked = object()
-        self._unanswered.add(asked)
+        attempt = object()
+        self._unanswered.add(attempt)
         try:
             etag, is_checked = self._send(begun, number, data, crc)
         except Exception:
@@ -153,7 +153,7 @@ class MultipartWriter(PartWriter, ABC):
             return False
         if not etag:
             raise Unreachable("the answer to a part has no ETag, so it is not the store's")
-        self._unanswered.discard(asked)
+        self._unanswered.discard(attempt)
         with self._beginning:
             if self._begun is begun and not is_checked and not self._parts and self._give_up_checksums(begun):
                 self._begun = None
@@ -180,7 +180,7 @@ class MultipartWriter(PartWriter, ABC):
         except Unreachable:
             raise  # not compared
         except StorageError:
-            self._compared = True  # and what came of it is told
+            self._compared = True  # its outcome is an error or a result
             raise
         self._compared = True
         return info
@@ -212,7 +212,7 @@ class MultipartWriter(PartWriter, ABC):
         self._remove_lost()
 
     def _abort_until_gone(self, upload_id: str) -> None:
-        """A part that was on its way may arrive after an abort: repeat it until the store knows no upload."""
+        """Repeat the abort until the store knows no upload, because a part may arrive after an abort."""
         for _ in range(3):
             try:
                 self._abort(upload_id)
@@ -240,7 +240,7 @@ class MultipartWriter(PartWriter, ABC):
                 pass  # credentials that may not list uploads, or may not abort
 
     def _begin(self) -> Begun:
-        """The upload; the first thread that needs it creates it."""
+        """Return the upload; the first thread that needs it creates it."""
         self._check()
         with self._beginning:
             self._check()

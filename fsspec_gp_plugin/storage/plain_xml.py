@@ -1,4 +1,4 @@
-"""XML of a store's answer, looked at before it becomes a tree: whoever answers may not be the store."""
+"""Checks XML before it is parsed to a tree, because the server that sent it may not be the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_ELEMENTS = 2_000_000
 
 
 class NotPlainError(ValueError):
-    """It is more than a listing can be, or says itself what its words mean."""
+    """The document is larger than a listing can be, or defines entities."""
 
 
 def require_plain(text: bytes) -> None:
@@ -47,6 +47,6 @@ def require_plain(text: bytes) -> None:
 
 
 def element(name: str, text: str) -> str:
-    """What stands in the first element of that name, in a short answer that may be no XML; "" where there is none."""
+    """Return the text of the first element of that name in a short response that may be no XML; "" if none."""
     found = re.search(f"<{name}>([^<]*)</{name}>", text)
     return found.group(1) if found else ""

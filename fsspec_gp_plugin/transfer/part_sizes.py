@@ -10,7 +10,7 @@ from bisect import bisect_left
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from ..config.units import format_size
+from ..config.values import format_size
 
 if TYPE_CHECKING:
     from ..storage.contract import Capabilities

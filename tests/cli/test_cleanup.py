@@ -36,9 +36,9 @@ def test_leftovers_are_told_and_with_yes_removed(plugin: Plugin, target: Target,
     aged(tmp_path / "target" / backup_prefix(running), DAY - A_WHILE)
     before = target.keys()
     expected = {
-        backup_prefix(WHOLE): ("working files", "delete", "nobody completed them"),
-        backup_prefix(KILLED): ("incomplete backup", "delete", "gpbackup did not come to its end"),
-        backup_prefix(FAILED): ("failed backup", "delete", "gpbackup's report calls it failed"),
+        backup_prefix(WHOLE): ("working files", "delete", "nothing completed them"),
+        backup_prefix(KILLED): ("incomplete backup", "delete", "gpbackup did not finish"),
+        backup_prefix(FAILED): ("failed backup", "delete", "gpbackup's report says it failed"),
         backup_prefix(running): ("incomplete backup", "keep", "may still run"),
     }
     if target.kind == "s3":  # where all of it has just been written

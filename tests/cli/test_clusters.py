@@ -125,7 +125,7 @@ def test_what_somebody_releases_is_neither_complete_nor_needed(local: Plugin, tm
         put_backup(store, failed, status="Failure", cluster=A)
     before = sorted((tmp_path / "disk").rglob("*"))
     local.run("cleanup", "--run", whole, "--yes").failed("is complete", f"delete_backup CONFIG {whole}", status=1)
-    local.run("cleanup", "--run", failed, "--older-than", "1h").failed("leave out --older-than", status=2)
+    local.run("cleanup", "--run", failed, "--older-than", "1h").failed("use it without --older-than", status=2)
     assert asked(local, "cleanup", "--run", ago(99), "--yes")["leftovers"] == []
     assert sorted((tmp_path / "disk").rglob("*")) == before
     with opened(tmp_path / "disk") as store:
@@ -145,7 +145,7 @@ def test_a_claim_with_nothing_else_goes_when_it_is_old(local: Plugin, tmp_path: 
     assert (row["state"], row["action"], row["why"]) == ("incomplete", "keep", "may still run")
     aged(tmp_path / "disk", 2 * DAY)
     [row] = asked(local, "cleanup", "--yes")["leftovers"]
-    assert (row["action"], row["why"]) == ("deleted", f"gpbackup did not come to its end; it is of {A}")
+    assert (row["action"], row["why"]) == ("deleted", f"gpbackup did not finish; it belongs to {A}")
 
 
 def upload(store: Any, timestamp: str) -> Any:

@@ -250,7 +250,7 @@ def test_what_fails_leaves_the_old_tree(cluster: Cluster, tmp_path: Path) -> Non
     directory = f"{cluster.hosts}/HERE/plugin"
     cluster.run(directory, "--bundle", str(small_bundle(tmp_path / "old.tar.gz", answering())))
     bad = {
-        "is not what was packed": {"program": answering(), "damaged": True},
+        "the bundle is damaged": {"program": answering(), "damaged": True},
         "instead of version": {"program": answering("1.1"), "version": "1.2"},
         "does not start: broken": {"program": "echo broken >&2; exit 1"},
         "the bundle is for z80": {"program": answering(), "machine": "z80"},
@@ -270,7 +270,7 @@ def test_what_fails_leaves_the_old_tree(cluster: Cluster, tmp_path: Path) -> Non
     (cluster.hosts / "a/other").mkdir()
     (cluster.hosts / "a/other/precious").write_text("data")
     told = cluster.run(f"{cluster.hosts}/HERE/other", "--bundle", f"{tmp_path}/old.tar.gz", status=1)
-    assert "is something else" in told["a"]["problem"]
+    assert "holds something other" in told["a"]["problem"]
     assert told["b"]["state"] == "ok"
     assert cluster.left("a", "other") == ["precious"]
 
@@ -300,7 +300,7 @@ def test_the_configuration_goes_along_and_the_doctor_looks(cluster: Cluster, tmp
         assert host["problem"] == ("writing: denied" if state == "failed" else "")
         assert answer["notes"] == [f"secrets are not copied: each host needs {secrets}, mode 0600"]
         assert "n0body-knows" not in done.out.decode()
-    assert host["notes"] == ["this version has no doctor"]
+    assert host["notes"] == ["this version has no command `doctor`"]
     assert config.read_text() == text
     assert config.stat().st_mode & 0o777 == 0o600
 
@@ -310,9 +310,9 @@ def test_the_configuration_goes_along_and_the_doctor_looks(cluster: Cluster, tmp
     [
         ("opt/plugin --hosts a", "expected an absolute path"),
         ("/ --hosts a", "expected an absolute path"),
-        ("/opt/plugin", "no hosts are named"),
-        ("/opt/plugin --hosts a,-oProxyCommand=x", "'-oProxyCommand=x' is not the name of a host"),
-        ("/opt/plugin --hosts ,", "no hosts are named"),
+        ("/opt/plugin", "no hosts are given"),
+        ("/opt/plugin --hosts a,-oProxyCommand=x", "'-oProxyCommand=x' is not a host name"),
+        ("/opt/plugin --hosts ,", "no hosts are given"),
         ("/opt/plugin --hostfile /not/there", "--hostfile /not/there can't be read"),
         ("/opt/plugin --hosts a --bundle /not/there", "--bundle /not/there can't be read"),
         (f"/opt/plugin --hosts a --bundle {EXECUTABLE}", "can't be read"),

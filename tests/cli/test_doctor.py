@@ -169,7 +169,7 @@ def test_clocks_that_differ(local: Plugin, minio: Minio) -> None:
     assert failed(steps) == ["clock"]
     # The store's clock stands still from then on.
     assert -(time.time() - before) - 1 <= steps["clock"]["figures"]["offset_seconds"] - seconds <= 1
-    assert "behind the store's: signed requests are refused" in steps["clock"]["told"]
+    assert "behind the store's: the store refuses signed requests" in steps["clock"]["told"]
 
 
 def test_the_configuration_is_looked_at(local: Plugin, tmp_path: Path) -> None:
@@ -177,11 +177,11 @@ def test_the_configuration_is_looked_at(local: Plugin, tmp_path: Path) -> None:
     program = tmp_path / "program"
     for named, words in (
         ("", "is missing"),
-        ("bin/fsspec_gp_plugin", "no absolute path"),
-        (str(program), "is no file"),
-        (str(program), "may not be executed"),
+        ("bin/fsspec_gp_plugin", "not an absolute path"),
+        (str(program), "is not a file"),
+        (str(program), "is not executable"),
     ):
-        if words == "may not be executed":
+        if words == "is not executable":
             program.write_text("#!/bin/sh\n")
         local.config.write_text(text.replace(str(EXECUTABLE), named))
         steps = examined(local, "--quick", status=2)
@@ -189,7 +189,7 @@ def test_the_configuration_is_looked_at(local: Plugin, tmp_path: Path) -> None:
         assert words in steps["executable"]["told"]
     program.chmod(0o755)
     steps = examined(local, "--quick")
-    assert "is another executable than this one" in steps["executable"]["told"]
+    assert "but this is" in steps["executable"]["told"]
     local.config.write_text(text.replace("url:", "uri:").replace('"url"', '"uri"'))
     steps = examined(local, status=2)
     assert "did you mean 'url'?" in steps["configuration"]["told"]

@@ -67,7 +67,7 @@ esac
         ("far", "failed"),
     ]
     told = {host: text for host, _, text in rows}
-    assert "another configuration" in told["configuration"]
+    assert "different configuration" in told["configuration"]
     assert "No such file" in told["missing"]
     assert f"version 0.0.9 instead of {fsspec_gp_plugin.__version__}" in told["version"]
     assert "install the plugin at the same path" in told["absent"]
@@ -75,8 +75,8 @@ esac
     line = shlex.join([str(EXECUTABLE), "doctor", str(local.config), "--quick", "--ssh", str(transport)])
     lines = local.shell(f"{line} --hosts far,same").out.decode().splitlines()
     assert [text.split()[:2] for text in lines] == [["HOST", "RESULT"], ["far", "failed"], ["same", "ok"]]
-    local.shell(f"{line} --hosts ,").failed("no hosts are named", status=2)
-    local.shell(f"{line} --hosts=-oProxyCommand=x").failed("is not the name of a host", status=2)
+    local.shell(f"{line} --hosts ,").failed("no hosts are given", status=2)
+    local.shell(f"{line} --hosts=-oProxyCommand=x").failed("is not a host name", status=2)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="does not apply: only root makes mount namespaces")

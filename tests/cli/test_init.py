@@ -57,7 +57,7 @@ def test_a_person_is_asked_and_can_back_up(host: Host, tmp_path: Path) -> None:
     terminal.answer("Number [1]: ", "nonsense\n")
     terminal.answer("expected a number from 1 to", "disk\n")
     terminal.answer("Directory, the same on every host: ", "\n")
-    terminal.answer("this needs an answer", "relative\n")
+    terminal.answer("an answer is required", "relative\n")
     terminal.answer("expected an absolute path", f"{tmp_path}/disk\n")
     terminal.answer("[yes]: ", "\n")
     assert terminal.end() == 0, terminal.screen
@@ -165,7 +165,7 @@ def test_a_secret_among_the_arguments_must_be_insisted_on(host: Host) -> None:
         ("", "FILE and --url must be given"),
         ("~/p.yaml", "--url must be given"),
         ("~/p.yaml --url bucket", "expected PROTOCOL://"),
-        (f"~/p.yaml --url sftp://me:{SECRET}@host/x", "a password in it would stand in the configuration"),
+        (f"~/p.yaml --url sftp://me:{SECRET}@host/x", "a password in it would be stored in the configuration"),
         ("~/no/p.yaml --url s3://b/p", "there is no directory"),
         ("'~/a b.yaml' --url s3://b/p", "without spaces"),
         ("~/p.yaml --url s3://b/p --option agnet=on", "did you mean 'agent'?"),
@@ -176,7 +176,7 @@ def test_a_secret_among_the_arguments_must_be_insisted_on(host: Host) -> None:
             f"~/p.yaml --url s3://b/p --option 'replica_storage_options={{secret: {SECRET}}}'",
             "use --secrets-file",
         ),
-        ("~/p.yaml --url s3://b/p --secrets-file ~/none.yaml", "there is no such file"),
+        ("~/p.yaml --url s3://b/p --secrets-file ~/none.yaml", "the file does not exist"),
     ],
 )
 def test_a_wrong_call_is_one_line_and_writes_nothing(host: Host, words: str, told: str) -> None:

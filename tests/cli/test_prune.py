@@ -50,7 +50,7 @@ def test_sets_go_as_a_whole_and_only_with_yes(plugin: Plugin, target: Target) ->
     assert target.keys() == before
     lines = plugin.run("prune", "--keep-full", "2").succeeded().out.decode().splitlines()
     assert lines[0].split() == ["TIMESTAMP", "DATABASE", "KIND", "STATE", "SIZE", "ACTION", "WHY"]
-    assert lines[-1].startswith("Nothing was deleted; `--yes` deletes what is marked so (2, ")
+    assert lines[-1].startswith("Dry run: nothing was deleted. Add --yes to delete the 2 backups marked 'delete' (")
     told = asked(plugin, "prune", "--keep-full", "2", "--yes")
     assert {one["timestamp"] for one in told["backups"] if one["action"] == "deleted"} == oldest
     after = target.keys()
@@ -127,7 +127,7 @@ def test_what_the_store_keeps_is_told_and_stays_whole(minio: Minio, database: Da
     assert "access denied" in told[UPON[2]]["why"]
     # It needs them, so they were not even tried.
     for timestamp in (FULL[1], UPON[1]):
-        assert told[timestamp]["why"] == f"{UPON[2]} could not be deleted, and needs it"
+        assert told[timestamp]["why"] == f"{UPON[2]} could not be deleted and needs it"
     assert sum(1 for _ in store.find("")) == 4 * 7
     store.close()
 
@@ -178,5 +178,5 @@ def test_a_run_without_a_sign_of_life_for_a_day_is_told_by_the_status(local: Plu
 
 
 def test_a_policy_must_be_named(local: Plugin) -> None:
-    local.run("prune", "--yes").failed("name a policy", status=2)
-    local.run("prune", "--keep-full", "0").failed("is no number of backups", status=2)
+    local.run("prune", "--yes").failed("no policy is given", status=2)
+    local.run("prune", "--keep-full", "0").failed("is not a number of backups", status=2)

@@ -17,7 +17,7 @@ import pytest
 from fsspec_gp_plugin.errors import AccessDenied, ConfigError, CredentialsEnded, StorageError, Unreachable
 from fsspec_gp_plugin.redaction import register_secrets, scrub
 from fsspec_gp_plugin.storage import credential_renewal
-from fsspec_gp_plugin.storage.azure.signing import Bearer, Plain, SharedKey
+from fsspec_gp_plugin.storage.azure.signing import Bearer, SasOrAnonymous, SharedKey
 from fsspec_gp_plugin.storage.open import open_store
 from tests.contract.stores import content
 from tests.servers.azurite import ACCOUNT, KEY
@@ -138,7 +138,7 @@ def test_a_connection_string_with_a_signature(azure: Azurite, others: dict[str, 
     words = f"BlobEndpoint={azure.endpoint}/{ACCOUNT};SharedAccessSignature={signature(azure)}"
     with opened(azure, {"connection_string": words, **others}) as (store, prefix):
         round_trip(azure, store, prefix)
-        assert isinstance(store.blobs._account.authorizer, Plain)
+        assert isinstance(store.blobs._account.authorizer, SasOrAnonymous)
 
 
 @pytest.mark.parametrize("others", [{}, BY_ADLFS])

@@ -124,7 +124,7 @@ def test_a_session_that_is_gone_fails_the_upload(store: Any, front: Front) -> No
 
 
 def test_a_small_object_carries_its_checksum(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fsspec_gp_plugin.storage.gcs.store.crc32c", lambda _: 12345)
+    monkeypatch.setattr("fsspec_gp_plugin.storage.gcs.bucket.crc32c", lambda _: 12345)
     with pytest.raises(StorageError):
         store.put(KEY, memoryview(b"data"))
     with pytest.raises(NotFound):

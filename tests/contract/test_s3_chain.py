@@ -123,9 +123,9 @@ def test_a_bucket_whose_name_is_no_host_is_left_to_s3fs(home: Path, monkeypatch:
     assert own_signer("bucket.with.dots", REGION) is None
 
 
-def process(home: Path, told: object) -> str:
+def process(home: Path, given: object) -> str:
     """A profile whose credentials another program gives, which are in a file beside it."""
-    (home / "given.json").write_text(json.dumps(told))
+    (home / "given.json").write_text(json.dumps(given))
     return f"[profile p]\ncredential_process = cat {home}/given.json\n"
 
 
@@ -151,12 +151,12 @@ def test_objects_are_stored_and_read_with_such_credentials(
 def test_credentials_that_are_renewed_are_used_from_then_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # botocore asks again some minutes before their end.
     soon = (datetime.now(timezone.utc) + timedelta(seconds=60)).isoformat()
-    told = {"Version": 1, "AccessKeyId": "first", "SecretAccessKey": "s", "Expiration": soon}
-    arrange(home, monkeypatch, process(home, told), {"AWS_PROFILE": "p"})
+    given = {"Version": 1, "AccessKeyId": "first", "SecretAccessKey": "s", "Expiration": soon}
+    arrange(home, monkeypatch, process(home, given), {"AWS_PROFILE": "p"})
     signer = own_signer("bucket", ENDPOINT)
     assert signer is not None
     assert "=first%2F" in signer.presign("get_object", Bucket="bucket", Key="k").url
-    process(home, {**told, "AccessKeyId": "second", "Expiration": "2099-01-01T00:00:00Z"})
+    process(home, {**given, "AccessKeyId": "second", "Expiration": "2099-01-01T00:00:00Z"})
     assert "=second%2F" in signer.presign("get_object", Bucket="bucket", Key="k").url
 
 
@@ -171,14 +171,14 @@ def test_credentials_that_nobody_gives_are_told_as_with_s3fs(home: Path, monkeyp
 
 def test_a_process_that_fails_is_told_as_with_s3fs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arrange(home, monkeypatch, "[profile p]\ncredential_process = false\n", {})
-    told = []
+    messages = []
     for more in ({}, {"requester_pays": False}):
         store = open_store("s3://bucket", {**ENDPOINT, "profile": "p", **more})
         with pytest.raises(StorageError) as caught:
             store.put(KEY, memoryview(b"data"))
-        told.append(str(caught.value))
+        messages.append(str(caught.value))
         store.close()
-    assert told[0] == told[1]
+    assert messages[0] == messages[1]
 
 
 def test_a_program_that_hangs_is_waited_for_no_longer_than_anything_else(

@@ -61,7 +61,7 @@ class _Multipart(_Handler, BaseHTTPRequestHandler):
     server: Uploads
 
     @property
-    def asked(self) -> dict[str, str]:
+    def query(self) -> dict[str, str]:
         query = urlsplit(self.path).query
         return {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
 
@@ -70,11 +70,11 @@ class _Multipart(_Handler, BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"] or 0))
-        if "uploads" in self.asked:
+        if "uploads" in self.query:
             self.server.uploads["1"] = {}
-            told = {"x-amz-checksum-algorithm": "CRC32C", "x-amz-checksum-type": "FULL_OBJECT"}
+            headers = {"x-amz-checksum-algorithm": "CRC32C", "x-amz-checksum-type": "FULL_OBJECT"}
             created = b"<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
-            return self.answer(200, created, **(told if self.server.checks else {}))
+            return self.answer(200, created, **(headers if self.server.checks else {}))
         way = self.server.completing
         if way in ("", "lost") or (way != "unknown" and self.server.done):
             self.complete()
@@ -91,17 +91,17 @@ class _Multipart(_Handler, BaseHTTPRequestHandler):
         self.server.is_away = self.server.goes_away
 
     def do_PUT(self) -> None:
-        if "uploadId" not in self.asked:
+        if "uploadId" not in self.query:
             return super().do_PUT()
         data = self.rfile.read(int(self.headers["Content-Length"]))
         if self.server.is_cut_off:
             self.close_connection = True
             return None
-        self.server.uploads["1"][int(self.asked["partNumber"])] = data
-        self.server.md5s[int(self.asked["partNumber"])] = self.headers["Content-MD5"]
+        self.server.uploads["1"][int(self.query["partNumber"])] = data
+        self.server.md5s[int(self.query["partNumber"])] = self.headers["Content-MD5"]
         crc = self.headers["x-amz-checksum-crc32c"]
-        told = {"x-amz-checksum-crc32c": crc} if crc and self.server.echoes else {}
-        return self.answer(200, b"", ETag=f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"', **told)
+        headers = {"x-amz-checksum-crc32c": crc} if crc and self.server.echoes else {}
+        return self.answer(200, b"", ETag=f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"', **headers)
 
     def do_HEAD(self) -> None:
         if self.server.is_away:
@@ -111,11 +111,11 @@ class _Multipart(_Handler, BaseHTTPRequestHandler):
         if data is None:
             self.answer(404, b"")
             return
-        told = {"x-amz-checksum-crc32c": in_base64(crc32c(data))} if self.server.checks and self.server.tells else {}
-        self.answer(200, data, ETag=self.server.etags.get(self.key, '"older"'), **told)
+        headers = {"x-amz-checksum-crc32c": in_base64(crc32c(data))} if self.server.checks and self.server.tells else {}
+        self.answer(200, data, ETag=self.server.etags.get(self.key, '"older"'), **headers)
 
     def do_DELETE(self) -> None:
-        if "uploadId" not in self.asked:
+        if "uploadId" not in self.query:
             return super().do_DELETE()
         self.server.aborts += 1
         if "1" not in self.server.uploads:

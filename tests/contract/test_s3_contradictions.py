@@ -44,7 +44,7 @@ class _Contradicting(_Multipart, BaseHTTPRequestHandler):
     server: Store
 
     def do_POST(self) -> None:
-        if "uploads" in self.asked:
+        if "uploads" in self.query:
             self.server.begun.append("x-amz-checksum-algorithm" in self.headers)
         elif self.server.refuses_whole and "x-amz-checksum-crc32c" in self.headers:
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -54,11 +54,11 @@ class _Contradicting(_Multipart, BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         if not self.server.loses or self.key not in self.server.objects:
             return super().do_HEAD()
-        told = {"x-amz-checksum-crc32c": WRONG} if self.server.begun[-1] else {}
-        return self.answer(200, self.server.objects[self.key], ETag=self.server.etags[self.key], **told)
+        headers = {"x-amz-checksum-crc32c": WRONG} if self.server.begun[-1] else {}
+        return self.answer(200, self.server.objects[self.key], ETag=self.server.etags[self.key], **headers)
 
     def do_DELETE(self) -> None:
-        if "uploadId" in self.asked:
+        if "uploadId" in self.query:
             if self.server.breaks_abort:
                 self.server.breaks_abort = False
                 self.server.uploads.clear()

@@ -37,7 +37,7 @@ class Deleting(Gateway):
         self.wants_md5 = self.refuses_bulk = self.is_no_store = False
         self.says: dict[str, list[str]] = {}
         self.busy = 0
-        self.asked = 0
+        self.single = 0
         self.others: threading.Barrier | None = None
         self.in_bulk: list[int] = []
         self.lock = threading.Lock()
@@ -56,22 +56,22 @@ class _Deleting(_Handler, BaseHTTPRequestHandler):
             return self.answer(400, b"<Error><Code>InvalidRequest</Code><Message>MD5 is missing</Message></Error>")
         if server.refuses_bulk:
             return self.answer(501, b"<Error><Code>NotImplemented</Code><Message>one by one</Message></Error>")
-        told = ""
+        entries = ""
         for key in keys:
             if codes := server.says.get(key):
-                told += f"<Error><Key>{key}</Key><Code>{codes.pop(0)}</Code><Message>so it is</Message></Error>"
+                entries += f"<Error><Key>{key}</Key><Code>{codes.pop(0)}</Code><Message>so it is</Message></Error>"
             else:
                 server.objects.pop(f"/bucket/{key}", None)
-                told += "" if server.is_no_store else f"<Deleted><Key>{key}</Key></Deleted>"
-        return self.answer(200, f"<DeleteResult>{told}</DeleteResult>".encode())
+                entries += "" if server.is_no_store else f"<Deleted><Key>{key}</Key></Deleted>"
+        return self.answer(200, f"<DeleteResult>{entries}</DeleteResult>".encode())
 
     def do_DELETE(self) -> None:
         server = self.server
         if server.others is not None:
             server.others.wait(30)
         with server.lock:
-            server.asked += 1
-            is_busy = server.busy > 0 and server.asked % 2
+            server.single += 1
+            is_busy = server.busy > 0 and server.single % 2
             server.busy -= 1 if is_busy else 0
         if is_busy:
             return self.answer(503, b"<Error><Code>SlowDown</Code><Message>later</Message></Error>")
@@ -96,7 +96,7 @@ def delete(gateway: Deleting, count: int = COUNT) -> None:
 def test_stores_that_want_an_md5_delete_in_bulk(gateway: Deleting) -> None:
     gateway.wants_md5 = True
     delete(gateway)
-    assert (gateway.objects, gateway.in_bulk, gateway.asked) == ({}, [1000, 1000, 500], 0)
+    assert (gateway.objects, gateway.in_bulk, gateway.single) == ({}, [1000, 1000, 500], 0)
 
 
 def test_where_bulk_is_refused_eight_go_at_a_time_and_it_is_not_tried_again(gateway: Deleting) -> None:
@@ -124,7 +124,7 @@ def test_those_that_the_store_had_no_time_for_are_asked_for_again(gateway: Delet
 def test_an_answer_that_names_no_object_is_no_proof(gateway: Deleting) -> None:
     gateway.is_no_store = True
     delete(gateway)
-    assert gateway.asked == COUNT
+    assert gateway.single == COUNT
 
 
 def test_others_that_failed_are_told_after_all_were_tried(gateway: Deleting) -> None:
@@ -147,7 +147,7 @@ def test_one_alone_is_asked_for_again_too(gateway: Deleting) -> None:
     gateway.busy = 3
     delete(gateway, 80)
     assert len(gateway.objects) == COUNT - 80
-    assert gateway.asked == 83
+    assert gateway.single == 83
 
 
 def test_other_credentials_count_for_deletions_in_bulk_too(gateway: Deleting) -> None:

@@ -117,9 +117,9 @@ def test_a_store_at_an_address_of_its_own_has_buckets_in_the_path(
 
 
 def attempts(store: Any) -> list[str]:
-    """What is told when each kind of request fails: the error's line, and all that the log would get, scrubbed."""
+    """The error's line of each kind of request when it fails; neither it nor the log's trace holds a secret."""
     writer = store.begin("large")
-    told = []
+    messages = []
     for request in (
         lambda: store.put("small", memoryview(SMALL)),
         lambda: store.fetch("small", memoryview(bytearray(10))),
@@ -128,13 +128,13 @@ def attempts(store: Any) -> list[str]:
     ):
         with pytest.raises(StorageError) as caught:
             request()
-        told.append(f"{type(caught.value).__name__}: {caught.value}")
+        messages.append(f"{type(caught.value).__name__}: {caught.value}")
         trace = scrub("".join(traceback.format_exception(caught.value)))
-        for text in (told[-1], trace):
+        for text in (messages[-1], trace):
             assert PASSWORD not in text, text
             assert "minio-test-password" not in text, text
             assert not any(word.startswith("X-Amz-Signature=") and "***" not in word for word in text.split("&")), text
-    return told
+    return messages
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])

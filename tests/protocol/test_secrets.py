@@ -129,7 +129,7 @@ def test_encrypted_values_are_opened_by_the_key_that_gpbackup_passes(
     keys.write_text("another_plugin: its-own-key")
     keys.chmod(0o600)
     done = encrypt(keys, SECRET)
-    assert (done.status, done.err.startswith("A new key stands in ")) == (0, True)
+    assert (done.status, done.err.startswith("Created a new key in ")) == (0, True)
     value = done.out.decode().strip()
     assert value.startswith("encrypted:")
     key = yaml.safe_load(keys.read_text())["fsspec_gp_plugin"]
@@ -148,7 +148,7 @@ def test_encrypted_values_are_opened_by_the_key_that_gpbackup_passes(
     assert "[WARNING]" not in plugin.database.log() or "(key)" in plugin.database.log()
     # A person on the coordinator needs no key in the file.
     write_config(plugin.config, url, options)
-    plugin.run("list_directory").failed("encrypted values, but there is no key to them", status=2)
+    plugin.run("list_directory").failed("encrypted values, but there is no key for them", status=2)
     plugin.database.extra = {"COORDINATOR_DATA_DIRECTORY": str(tmp_path)}
     plugin.run("list_directory").succeeded()
     keys.chmod(0o644)
@@ -161,10 +161,10 @@ def test_an_encrypted_value_and_a_key_that_do_not_fit_are_told(local: Plugin, tm
     other = yaml.safe_load((tmp_path / "b").read_text())["fsspec_gp_plugin"]
     for options, key in (({"x": value}, other), ({"x": value[:-10]}, other), ({"x": "encrypted:"}, other)):
         write_config(local.config, "sftp://host.test/x", options, fsspec_gp_plugin=key)
-        done = local.run("list_directory").failed("does not belong to the key, or is damaged", status=2)
+        done = local.run("list_directory").failed("was encrypted with another key, or is damaged", status=2)
         assert value not in done.err
     write_config(local.config, "sftp://host.test/x", {"x": value}, fsspec_gp_plugin="too-short")
-    assert "too-short" not in local.run("list_directory").failed("none of this plugin's", status=2).err
+    assert "too-short" not in local.run("list_directory").failed("is not a key of this plugin", status=2).err
 
 
 def test_encrypt_secret_refuses_what_can_not_be(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_encrypt_secret_refuses_what_can_not_be(tmp_path: Path) -> None:
     (tmp_path / "open").write_text("x: y\n")
     assert "is open to other users" in encrypt(tmp_path / "open", SECRET).err
     done = subprocess.run([str(EXECUTABLE), "encrypt-secret"], capture_output=True, env={"PATH": "/bin"}, check=False)
-    assert (done.returncode, b"name the file of keys" in done.stderr) == (2, True)
+    assert (done.returncode, b"give KEYFILE" in done.stderr) == (2, True)
 
 
 def test_the_key_file_is_private(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_the_claim_of_another_kind_of_store_is_the_same(
 
 def test_without_a_second_target_it_says_which_option_is_missing(local: Plugin) -> None:
     for command in ("replicate_backup", "delete_replica"):
-        local.run(command, T).failed("names no second target: add `replica_url`", status=2)
+        local.run(command, T).failed("has no replica: add `replica_url`", status=2)
 
 
 def test_a_backup_that_is_not_complete_is_not_copied(disks: Pair) -> None:

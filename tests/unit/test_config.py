@@ -13,7 +13,7 @@ from fsspec_gp_plugin import redaction
 from fsspec_gp_plugin.config.loading import Config, load_config
 from fsspec_gp_plugin.config.options import OPTIONS
 from fsspec_gp_plugin.config.s3_plugin import NAMES
-from fsspec_gp_plugin.config.units import format_size, parse_duration, parse_size
+from fsspec_gp_plugin.config.values import format_size, parse_duration, parse_size
 from fsspec_gp_plugin.errors import ConfigError
 from tests.servers import certificates
 

@@ -100,7 +100,7 @@ def test_a_wheel_tells_type_checkers_that_it_has_types(tmp_path: Path) -> None:
     "module",
     [
         "fsspec_gp_plugin.keys",
-        "fsspec_gp_plugin.config.units",
+        "fsspec_gp_plugin.config.values",
         "fsspec_gp_plugin.transfer.ranged_read",
         "fsspec_gp_plugin.backups.shards",
     ],

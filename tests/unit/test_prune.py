@@ -45,7 +45,7 @@ class _Living(FakeStore):
 
 def pruned(store: FakeStore, folder: Path, policy: Policy) -> dict[str, dict[str, Any]]:
     found = prune._Found(store, policy)
-    rows = [found.described(verdict) for verdict in found.verdicts]
+    rows = [found.row(verdict) for verdict in found.verdicts]
     prune._delete(found, Place("memory://", str(folder)), rows)
     return {row["timestamp"]: row for row in rows}
 

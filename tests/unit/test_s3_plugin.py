@@ -108,7 +108,7 @@ def test_its_sizes_are_understood(tmp_path: Path, size: str) -> None:
     ("options", "words"),
     [
         ({"bucket": "b/c"}, "option 'bucket'"),
-        ({"bucket": "b", "aws_access_key_id": "k"}, "one is there without the other"),
+        ({"bucket": "b", "aws_access_key_id": "k"}, "one is given without the other"),
         ({"bucket": "b", "encryption": "maybe"}, "option 'encryption': expected on or off"),
         ({"bucket": "b", "endpoint": "ftp://x"}, "option 'endpoint': expected a host"),
         ({"bucket": "b", "endpoint": "http://[x"}, "option 'endpoint': expected a host"),

@@ -1,4 +1,4 @@
-"""`bench`: how fast the target is with the real engine, and which settings would make it faster."""
+"""`bench`: measures the target with the real engine, and recommends settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...backups.deletion import delete_all
 from ...backups.probing import unique_name
 from ...backups.tuning import HOW
-from ...config.units import parse_size
+from ...config.values import parse_size
 from ...errors import PluginError
 from .. import render
 from ..arguments import Parser
@@ -24,31 +24,37 @@ if TYPE_CHECKING:
 FOLDER = "fsspec_gp_plugin_bench/"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Status 0; what can't be done raises."""
+def main(argv: Sequence[str]) -> int:
+    """Measure, print the results, and delete what was written; returns 0."""
     parser = Parser("bench")
-    parser.add_argument("--size", metavar="SIZE", type=_size, default=256 << 20, help="bytes of a stream (256MB)")
-    parser.add_argument("--streams", metavar="N", type=_from_one_to(64), default=1, help="streams at once (1)")
-    parser.add_argument("--tables", metavar="N", type=_from_one_to(10_000), default=100, help="small tables (100)")
     parser.add_argument(
-        "--seconds", metavar="N", type=_from_one_to(3600), default=110, help="about how long it may take (110)"
+        "--size", metavar="SIZE", type=_size, default=256 << 20, help="size of a stream (default: 256MB)"
+    )
+    parser.add_argument(
+        "--streams", metavar="N", type=_from_one_to(64), default=1, help="streams in parallel (default: 1)"
+    )
+    parser.add_argument(
+        "--tables", metavar="N", type=_from_one_to(10_000), default=100, help="number of small tables (default: 100)"
+    )
+    parser.add_argument(
+        "--seconds", metavar="N", type=_from_one_to(3600), default=110, help="approximate duration (default: 110)"
     )
     parser.add_json()
-    asked = parser.parse_args(arguments)
+    arguments = parser.parse_args(argv)
     left: list[str] = []
-    with interruptible(), open_target(asked.config) as (config, store), render.status() as say:
+    with interruptible(), open_target(arguments.config) as (config, store), render.status() as report_status:
         prefix = f"{FOLDER}{unique_name('.')}/"
-        bench = Bench(config, store, prefix, asked, left.append)
+        bench = Bench(config, store, prefix, arguments, left.append)
         try:
-            bench.run(say)
+            bench.run(report_status)
         finally:
-            say("deleting what was written")
+            report_status("deleting the test objects")
             try:
                 delete_all(store, prefix, left.append)
             except PluginError as error:
-                left.append(f"what was written below {prefix} stays behind: {error}")
+                left.append(f"the test objects below {prefix} could not be deleted: {error}")
             bench.close()
-    if asked.json:
+    if arguments.json:
         render.as_json({**as_mapping(bench), "judged": HOW, "left": left})
     else:
         show(bench)

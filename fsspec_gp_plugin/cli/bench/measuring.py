@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...backups.settings import download_settings, upload_settings
 from ...backups.traffic import Content, Measured, Traffic
 from ...backups.tuning import Setting, Tuned, settings_down, settings_up, tune
-from ...config.units import format_size
+from ...config.values import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,67 +20,67 @@ if TYPE_CHECKING:
 
 _RUNS = 3
 _TABLE = 4096
-# The first stream is the one that loads what the target needs; the last is left out where the one before took so long.
+# The first stream also loads modules; the last is skipped if the one before it took longer than this.
 _MOST_FIRST, _PILOTS = 16 << 20, (16 << 20, 32 << 20)
 _PILOT_SECONDS, _FIRST_SECONDS = 2.0, 20.0
 _LEAST = 16 << 20
-# Of the time given: how much of it streams may take, and tables; the settings get the rest.
+# Shares of the given time for streams and for tables; the settings get the rest.
 _FOR_STREAMS, _FOR_TABLES = 0.2, 0.1
-# A run of a setting: as long as this, so that it is more than its beginning.
+# A run of a setting is as long as this: shorter ones measure little but their start.
 _RUN_SECONDS, _LEAST_RUN = 0.8, 48 << 20
 
 
 @dataclass
 class Tables:
-    """Seconds that each of many small objects took, one after the other, up and down."""
+    """Seconds for each of many small objects, one after the other, up and down."""
 
     up: list[float]
     down: list[float]
 
 
 class Bench:
-    """One run of it: what is measured stands here afterwards."""
+    """One run of `bench`, and its results."""
 
-    def __init__(self, config: Config, store: Store, prefix: str, asked: Any, note: Callable[[str], None]) -> None:
-        """All is written below `prefix`, for the caller to delete."""
+    def __init__(self, config: Config, store: Store, prefix: str, arguments: Any, note: Callable[[str], None]) -> None:
+        """The caller deletes what the run writes below `prefix`."""
         self.config = config
-        self.streams = asked.streams
-        self.asked_size = self.size = asked.size
+        self.streams = arguments.streams
+        self.requested_size = self.size = arguments.size
         self.up: list[Measured] = []
         self.down: list[Measured] = []
         self.tables = Tables([], [])
         self.tuned: dict[str, Tuned] = {}
         self._store = store
-        self._count = asked.tables
-        self._seconds = float(asked.seconds)
+        self._count = arguments.tables
+        self._seconds = float(arguments.seconds)
         self._traffic = Traffic(store, note)
-        self._content = Content(asked.size)
+        self._content = Content(arguments.size)
         self._keys = [f"{prefix}stream_{number}" for number in range(self.streams)]
         self._prefix = prefix
 
-    def run(self, say: Callable[[str], None]) -> None:
-        """Measure all; `say` is told what is under way."""
+    def run(self, report: Callable[[str], None]) -> None:
+        """Measure everything; `report` gets a line on each stage."""
         started = time.monotonic()
-        say("looking how fast the target is")
+        report("estimating the speed of the target")
         rate = self._pilot()
-        # Up and down, so that all runs together stay within their share.
+        # All runs together, up and down, stay within their share of the time.
         affordable = int(rate * self._seconds * _FOR_STREAMS / (2 * _RUNS) / self.streams)
         self.size = min(self.size, max(_LEAST, affordable >> 20 << 20))
         for number in range(_RUNS):
-            say(f"streams, run {number + 1} of {_RUNS}")
+            report(f"streams, run {number + 1} of {_RUNS}")
             self.up.append(self._send(self.size, Setting(0, 0)))
             self.down.append(self._fetch(Setting(0, 0)))
-        say("small tables")
+        report("small tables")
         self._measure_tables(self._seconds * _FOR_TABLES)
-        self._tune(say, started + self._seconds)
+        self._tune(report, started + self._seconds)
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         self._content.close()
 
     def _pilot(self) -> float:
         """Bytes a second of all streams together, roughly."""
-        # Two parts: what the target needs for them is loaded, too.
+        # Two parts, so that the code for parts is loaded, too.
         taken = self._send(min(_MOST_FIRST, self.config.backup_multipart_chunksize + 1), Setting(0, 0))
         if taken.seconds < _FIRST_SECONDS:
             for size in _PILOTS:
@@ -90,7 +90,7 @@ class Bench:
         return taken.rate
 
     def _send(self, size: int, setting: Setting) -> Measured:
-        """By a setting, or, with zeros, as it is configured."""
+        """Upload by a setting; zeros mean the configured values."""
         settings = upload_settings(self.config)
         if setting.chunk:
             settings = settings._replace(part_size=setting.chunk, concurrency=setting.requests)
@@ -104,7 +104,7 @@ class Bench:
         return self._traffic.down(self._keys, settings, seconds)
 
     def _measure_tables(self, seconds: float) -> None:
-        """Through the engine, as backup_data sends a small table, without the start of a process for each."""
+        """Send small tables as backup_data does, but without starting a process for each."""
         content = Content(_TABLE)
         try:
             keys = []
@@ -124,25 +124,25 @@ class Bench:
             if time.monotonic() > end:
                 break
 
-    def _tune(self, say: Callable[[str], None], end: float) -> None:
+    def _tune(self, report: Callable[[str], None], end: float) -> None:
         if self._store.files is not None or self.config.max_bandwidth:
             why = (
-                "on a disk the kernel copies: these settings make no difference"
+                "on a disk the kernel copies, so these settings make no difference"
                 if self._store.files is not None
-                else "max_bandwidth limits a stream, whatever the other settings"
+                else "max_bandwidth limits each stream, so these settings make no difference"
             )
             self.tuned = {way: Tuned(why=why) for way in ("backup", "restore")}
             return
         rate = statistics.median(one.rate for one in self.up) / self.streams
-        size = min(self.asked_size, max(_LEAST_RUN, int(rate * _RUN_SECONDS)))
+        size = min(self.requested_size, max(_LEAST_RUN, int(rate * _RUN_SECONDS)))
         capabilities = self._store.capabilities
 
         def up(setting: Setting) -> float:
-            say(f"backup by {setting.requests} requests of {format_size(setting.chunk)}")
+            report(f"backup with {setting.requests} requests of {format_size(setting.chunk)}")
             return self._send(size, setting).rate
 
         def down(setting: Setting) -> float:
-            say(f"restore by {setting.requests} requests of {format_size(setting.chunk)}")
+            report(f"restore with {setting.requests} requests of {format_size(setting.chunk)}")
             return self._fetch(setting, 2 * _RUN_SECONDS).rate
 
         half = max(0.0, end - time.monotonic()) / 2

@@ -1,4 +1,4 @@
-"""How `bench` tells what it measured."""
+"""Prints the results of `bench`, or turns them into JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from ...backups.tuning import HOW
-from ...config.units import format_size
+from ...config.values import format_size
 from .. import render
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def as_mapping(bench: Bench) -> dict[str, Any]:
-    """For programs; rates are bytes a second, of all streams together."""
+    """The results as JSON; rates are bytes a second of all streams together."""
     return {
         "url": bench.config.url,
         "streams": bench.streams,
@@ -30,23 +30,23 @@ def as_mapping(bench: Bench) -> dict[str, Any]:
 
 
 def recommended(bench: Bench) -> dict[str, str]:
-    """Options and their values, as they may be written below `options:`."""
-    found: dict[str, str] = {}
+    """The recommended options and their values, to be written below `options:`."""
+    options: dict[str, str] = {}
     for way, tuned in bench.tuned.items():
         if tuned.recommended is None:
             continue
         present = next(iter(tuned.rates))
         if tuned.recommended.chunk != present.chunk:
-            found[f"{way}_multipart_chunksize"] = f"{tuned.recommended.chunk >> 20}MB"
+            options[f"{way}_multipart_chunksize"] = f"{tuned.recommended.chunk >> 20}MB"
         if tuned.recommended.requests != present.requests:
-            found[f"{way}_max_concurrent_requests"] = str(tuned.recommended.requests)
-    return found
+            options[f"{way}_max_concurrent_requests"] = str(tuned.recommended.requests)
+    return options
 
 
 def show(bench: Bench) -> None:
-    """For people."""
-    if bench.size < bench.asked_size:
-        render.line(f"Streams of {format_size(bench.size)}, so that all ends in time; more --seconds make them longer")
+    """Print the results as tables."""
+    if bench.size < bench.requested_size:
+        render.line(f"Streams of {format_size(bench.size)}, to finish in time; --seconds allows larger ones")
         render.line("")
     what = f"{bench.streams} stream{'s' * (bench.streams > 1)} of {format_size(bench.size)}"
     rows = [(f"{way}, {what}", *_cells(runs)) for way, runs in (("backup", bench.up), ("restore", bench.down))]
@@ -54,7 +54,10 @@ def show(bench: Bench) -> None:
     render.table(("STREAMS", *numbers), rows, right=numbers)
     render.line("")
     rows = [
-        (f"{way}, {len(times)} tables of 4 KB", *(f"{value * 1000:.1f} ms" for value in _latency(times).values()))
+        (
+            f"{way}, {len(times)} table{'s' * (len(times) != 1)} of 4 KB",
+            *(f"{value * 1000:.1f} ms" for value in _latency(times).values()),
+        )
         for way, times in (("backup", bench.tables.up), ("restore", bench.tables.down))
     ]
     render.table(("TABLES", "MEDIAN", "95 OF 100", "LONGEST"), rows, right=("MEDIAN", "95 OF 100", "LONGEST"))
@@ -62,11 +65,11 @@ def show(bench: Bench) -> None:
     _show_settings(bench)
     lines = recommended(bench)
     if lines:
-        render.line("Faster beyond the noise; to be written below `options:`:")
+        render.line("Recommended, as measurably faster; write below `options:`:")
         for name, value in lines.items():
             render.line(f"  {name}: {value}")
     if any(tuned.rates for tuned in bench.tuned.values()):
-        render.line(f"How it was judged: {HOW}.")
+        render.line(f"Method: {HOW}.")
 
 
 def _show_settings(bench: Bench) -> None:
@@ -96,22 +99,22 @@ def _show_settings(bench: Bench) -> None:
                 f"{tuned.gain:.2f} times as fast (noise: up to {tuned.noise:.2f})"
             )
         else:
-            told = f" ({tuned.gain:.2f} times; noise: up to {tuned.noise:.2f})" if tuned.gain and tuned.noise else ""
-            render.line(f"{way}: {tuned.why}{told}")
+            figures = f" ({tuned.gain:.2f} times; noise: up to {tuned.noise:.2f})" if tuned.gain and tuned.noise else ""
+            render.line(f"{way}: {tuned.why}{figures}")
 
 
 def _cells(runs: list[Measured]) -> tuple[str, ...]:
-    found = _streams(runs)
+    medians = _streams(runs)
     return (
-        f"{format_size(found['bytes_per_second'])}/s",
-        f"{found['seconds']:.2f}",
-        f"{found['cpu_seconds']:.2f}",
-        f"{found['cpu_seconds_per_gb']:.2f}",
+        f"{format_size(medians['bytes_per_second'])}/s",
+        f"{medians['seconds']:.2f}",
+        f"{medians['cpu_seconds']:.2f}",
+        f"{medians['cpu_seconds_per_gb']:.2f}",
     )
 
 
 def _streams(runs: list[Measured]) -> dict[str, float]:
-    """Medians of the runs."""
+    """The medians of the runs."""
     return {
         "bytes_per_second": round(statistics.median(one.rate for one in runs)),
         "seconds": round(statistics.median(one.seconds for one in runs), 3),

@@ -1,4 +1,4 @@
-"""`deploy`: the tree of a bundle, at the same path on all hosts."""
+"""`deploy`: installs a bundle at the same path on all hosts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ...commands import PROGRAM
-from ...config.loading import load_config, read_config
-from ...config.writing import executable_in
+from ...config.loading import executable_path, load_config, read_config
 from ...errors import ConfigError, UsageError
 from ...redaction import scrub
 from .. import render
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Host:
-    """What became of one host: `step` is the last one that was begun."""
+    """The state of one host; `step` is the last step that was started."""
 
     name: str
     step: str = "install"
@@ -40,11 +39,11 @@ class _Host:
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing has failed there yet."""
+        """Whether no step has failed on this host."""
         return not self.problem
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The host's entry in the JSON output."""
         return {
             "host": self.name,
             "state": "ok" if self.is_well else "failed",
@@ -56,37 +55,37 @@ class _Host:
         }
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Install, copy the configuration, check; one row for each host. Returns 1 if any of them failed."""
+def main(argv: Sequence[str]) -> int:
+    """Install, copy the configuration, check, and print a row for each host; returns 1 if a host failed, else 0."""
     parser = Parser("deploy")
-    parser.add_argument("directory", metavar="DIR", help="where the tree is to be on each host: an absolute path")
-    parser.add_argument("--bundle", metavar="ARCHIVE", required=True, help="what scripts/bundle has made")
+    parser.add_argument("directory", metavar="DIR", help="absolute path of the installation on each host")
+    parser.add_argument("--bundle", metavar="ARCHIVE", required=True, help="the archive that scripts/bundle made")
     add_arguments(parser)
-    parser.add_argument("--config", metavar="CONFIG", help="a configuration to be copied to the same path on each host")
+    parser.add_argument("--config", metavar="CONFIG", help="a configuration file to copy to the same path on each host")
     parser.add_argument(
-        "--python", metavar="PATH", default="", help="Python on the hosts, where it is in no usual place"
+        "--python", metavar="PATH", default="", help="Python on the hosts, if it is in none of the usual places"
     )
     parser.add_json()
-    asked = parser.parse_args(arguments)
-    directory = _absolute("DIR", asked.directory)
-    python = asked.python and _absolute("--python", asked.python)
-    bundle = read_bundle(Path(asked.bundle))
+    arguments = parser.parse_args(argv)
+    directory = _absolute("DIR", arguments.directory)
+    python = arguments.python and _absolute("--python", arguments.python)
+    bundle = read_bundle(Path(arguments.bundle))
     token = secrets.token_hex(4)
     executable = f"{directory}/bin/{PROGRAM}"
-    config, content, notes = _config(asked.config, executable) if asked.config else ("", b"", [])
-    hosts = [_Host(name) for name in hosts_of(asked)]
+    config, content, notes = _config(arguments.config, executable) if arguments.config else ("", b"", [])
+    hosts = [_Host(name) for name in hosts_of(arguments)]
 
     def run(step: str, line: str, stdin: bytes | Path, then: Callable[[_Host, Result], None]) -> None:
-        """Do a step on all hosts where nothing has failed."""
+        """Run a step on all hosts where no step has failed."""
         names = {host.name: host for host in hosts if host.is_well}
         if names and sys.stderr.isatty():
             sys.stderr.write(f"{step}: {len(names)} host{'s' * (len(names) > 1)} …\n")
         for host in names.values():
             host.step = step
-        for result in run_on(list(names), line, stdin, asked.ssh) if names else ():
+        for result in run_on(list(names), line, stdin, arguments.ssh) if names else ():
             then(names[result.host], result)
 
-    # Before the tree that this very process runs from may be exchanged: what will have to be loaded for the answer.
+    # Load all modules for the output now: the next step may replace the tree that this process runs from.
     _show(hosts, (), io.StringIO())
     run("install", bundle.install_line(directory, token, python), bundle.path, _note_failure)
     if config:
@@ -94,9 +93,9 @@ def main(arguments: Sequence[str]) -> int:
     run("version", shlex.join([executable, "--version"]), b"", _note_version)
     if config:
         run("doctor", shlex.join([executable, "doctor", config, "--quick", "--json"]), b"", _note_doctor)
-    if asked.json:
-        told = {"directory": directory, "version": bundle.version, "config": config or None, "notes": notes}
-        render.as_json({**told, "hosts": [host.as_json() for host in hosts]})
+    if arguments.json:
+        summary = {"directory": directory, "version": bundle.version, "config": config or None, "notes": notes}
+        render.as_json({**summary, "hosts": [host.as_json() for host in hosts]})
     else:
         _show(hosts, notes)
     return 0 if all(host.is_well for host in hosts) else 1
@@ -104,19 +103,21 @@ def main(arguments: Sequence[str]) -> int:
 
 def _absolute(what: str, path: str) -> str:
     if not path.startswith("/") or os.path.normpath(path) == "/" or re.search(r"[\x00-\x1f\x7f]", path):
-        raise UsageError(f"{what} {path!r}: expected an absolute path, the same on every host")
+        raise UsageError(f"{what} {path!r}: expected an absolute path, which is the same on every host")
     return os.path.normpath(path).replace("//", "/")
 
 
 def _config(path: str, executable: str) -> tuple[str, bytes, list[str]]:
-    """The configuration's absolute path, its content, and what a person should know of it."""
+    """The configuration's absolute path, its content, and notes for the user."""
     path = os.path.abspath(path)
     text = read_config(path)
     config = load_config(path)
-    named = executable_in(text)
+    named = executable_path(path, text)
+    if not named:
+        raise ConfigError(f"configuration file {path}: `executablepath: {executable}` is missing")
     if os.path.normpath(named) != executable:
         raise ConfigError(
-            f"configuration file {path}: its executablepath is {named}, but what is installed is {executable}"
+            f"configuration file {path}: its executablepath is {named}, but DIR means {executable}; change one of them"
         )
     files = [target.storage_options_file for target in (config, config.replica) if target is not None]
     needed = dict.fromkeys(file for file in files if file)
@@ -131,13 +132,13 @@ def _note_failure(host: _Host, result: Result) -> None:
 
 def _note_version(host: _Host, result: Result) -> None:
     _note_failure(host, result)
-    # A shell that reads its owner's files may have said more before.
+    # A login shell may have printed something before.
     host.version = "".join(result.out.strip().splitlines()[-1:]).removeprefix(f"{PROGRAM} version ")
 
 
 def _note_doctor(host: _Host, result: Result) -> None:
     if result.status == 2 and "unknown command" in result.err:
-        host.notes.append("this version has no doctor")
+        host.notes.append("this version has no command `doctor`")
         return
     try:
         host.doctor = json.loads(result.out[result.out.index("{") :])

@@ -1,4 +1,4 @@
-"""`doctor`: every step that a backup needs, tried for real, on this host or on many."""
+"""`doctor`: tries every step of a backup, on this host or on many."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Status 0 where all steps succeed, with warnings or without, 1 where one failed, 2 where it is the configuration,
-    3 where the target is out of reach; of several hosts, 1 where one of them is not well or differs.
+def main(argv: Sequence[str]) -> int:
+    """Try all steps; returns 0 if none failed, 1 if one did, 2 if the configuration is wrong, 3 if the target is out of
+    reach. For several hosts: 1 if a step failed on one of them, or if one differs from this host.
     """
     parser = Parser("doctor")
-    parser.add_argument("--quick", action="store_true", help="measure no throughput")
-    # What `--hosts` asks of each host: whether it sees the object KEY, which holds the text TOKEN.
+    parser.add_argument("--quick", action="store_true", help="skip the measurement of throughput")
+    # `--hosts` passes this to each host, which must find the object KEY with the content TOKEN.
     parser.add_argument("--sees", nargs=3, metavar=("HOST", "KEY", "TOKEN"), help=argparse.SUPPRESS)
     hosts.add_arguments(parser)
     parser.add_replica()
     parser.add_json()
-    asked = parser.parse_args(arguments)
-    path = os.path.abspath(asked.config)
-    if asked.hosts is not None or asked.hostfile is not None:
+    arguments = parser.parse_args(argv)
+    path = os.path.abspath(arguments.config)
+    if arguments.hosts is not None or arguments.hostfile is not None:
         from .many_hosts import compare
 
-        return compare(asked, path)
-    return _on_this_host(path, asked)
+        return compare(arguments, path)
+    return _on_this_host(path, arguments)
 
 
-def _on_this_host(path: str, asked: Any) -> int:
+def _on_this_host(path: str, arguments: Any) -> int:
     from ...log import Log, take_over_library_logging
 
-    steps = Steps(_ignore if asked.json else _show)
+    steps = Steps(_ignore if arguments.json else _show)
     with interruptible():
         config = host.look_at_the_configuration(steps, path)
         log = Log(verbosity=config.logger_verbosity) if config is not None else Log()
         take_over_library_logging(log, keep_streams=True)
         host.look_at_the_host(steps, config)
         if config is not None:
-            wanted = required_replica(config) if asked.replica else config
-            target.try_the_target(steps, wanted, quick=asked.quick, sees=asked.sees)
+            checked = required_replica(config) if arguments.replica else config
+            target.try_the_target(steps, checked, quick=arguments.quick, sees=arguments.sees)
         else:
-            steps.skip(target.all_steps(quick=asked.quick), "the configuration can't be used")
-    if asked.json:
+            steps.skip(target.all_steps(quick=arguments.quick), "the configuration is not usable")
+    if arguments.json:
         render.as_json(
             {
                 "host": private.host(),
@@ -69,8 +69,8 @@ def _on_this_host(path: str, asked: Any) -> int:
 
 
 def _show(step: Step) -> None:
-    following = f"; {step.next}" if step.next else ""
-    render.marked(step.status, f"{step.step:<20} {step.told}{following}")
+    advice = f"; {step.next}" if step.next else ""
+    render.marked(step.status, f"{step.step:<20} {step.told}{advice}")
 
 
 def _ignore(_step: Step) -> None:

@@ -1,4 +1,4 @@
-"""What `doctor` looks at on this host: the configuration, the program and its environment, directories, versions."""
+"""The steps of `doctor` on this host: configuration, executable, environment, directories, versions."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ... import __version__, private
 from ...backups.risks import risks_of_the_file
 from ...checksum import crc32c, is_hardware_based
 from ...commands import PROGRAM
+from ...config.document import parse_strings
 from ...config.loading import Config, executable_path, parse_config, read_config
 from ...config.storage_options import parse_mapping
-from ...config.strict import parse_strings
-from ...config.units import format_size
+from ...config.values import format_size
 from ...control_group import ended_with, own_group
 from ...errors import ConfigError, LocalFileError
 from ...installation import executable
@@ -34,7 +34,7 @@ from ...redaction import masked
 if TYPE_CHECKING:
     from .steps import Step, Steps
 
-# Below it, it would slow down a fast disk.
+# A slower checksum would slow down a fast disk.
 _SLOW_CHECKSUM = 1 << 30
 _CHECKSUMMED = 64 << 20
 _LIBRARIES = ("libssl.so.3", "libssl.so.1.1", "libcrypto.so.3", "libcrypto.so.1.1", "libffi.so.8", "libz.so.1")
@@ -42,21 +42,21 @@ _MODULES = ("encodings", "sitecustomize", "yaml", "fsspec", PROGRAM)
 
 
 def look_at_the_configuration(steps: Steps, path: str) -> Config | None:
-    """The file itself; None where it can't be used."""
+    """Check the configuration file; returns None if it is not usable."""
     config, text = None, ""
     with steps.trying("configuration") as step:
         text = read_config(path)
         config = parse_config(path, text, os.environ)
-        step.told = f"{path} leads to {config.url}"
+        step.told = f"{path} is valid and points to {config.url}"
         mode = stat.S_IMODE(os.stat(path).st_mode)
         if config.literal_secrets and mode & 0o077:
             step.warn(
-                f"{path} holds secrets and is open to other users (mode {mode:04o})",
+                f"{path} contains secrets and other users can read it (mode {mode:04o})",
                 f"run `chmod 600 {path}`, and move the secrets to a storage_options_file",
             )
     with steps.trying("executable") as step:
         if not text:
-            step.skip("there is no configuration to name it")
+            step.skip("there is no configuration that names it")
         else:
             _look_at_the_executable(step, executable_path(path, text))
     if config is not None:
@@ -69,16 +69,18 @@ def _look_at_the_executable(step: Step, named: str) -> None:
     if not named:
         raise ConfigError(f"`executablepath` is missing; write `executablepath: {ours}` beside `options:`")
     if not os.path.isabs(named):
-        raise ConfigError(f"executablepath {named} is no absolute path; write `executablepath: {ours}`")
+        raise ConfigError(f"executablepath {named} is not an absolute path; write `executablepath: {ours}`")
     if not os.path.isfile(named):
-        raise ConfigError(f"executablepath {named} is no file of this host; install the plugin there, or write {ours}")
+        raise ConfigError(
+            f"executablepath {named} is not a file on this host; install the plugin there, or write {ours}"
+        )
     if not os.access(named, os.X_OK):
-        raise ConfigError(f"executablepath {named} may not be executed; run `chmod +x {named}`")
+        raise ConfigError(f"executablepath {named} is not executable; run `chmod +x {named}`")
     step.told = named
     if os.path.realpath(named) != os.path.realpath(ours):
         step.warn(
-            f"executablepath {named} is another executable than this one, {ours}",
-            f"run `{named} doctor`, which is what gpbackup will use",
+            f"executablepath is {named}, but this is {ours}",
+            f"run `{named} doctor`: gpbackup calls that one",
         )
 
 
@@ -89,20 +91,20 @@ def _look_at_risks(steps: Steps, config: Config) -> None:
             step.warn(*risk.split(": ", 1)) if ": " in risk else step.warn(risk)
     if not found:
         with steps.trying("options") as step:
-            step.told = "no secrets as they are"
+            step.told = "no plain-text secrets"
 
 
 def look_at_the_host(steps: Steps, config: Config | None) -> None:
-    """All that a host needs whatever the target."""
+    """Check what a host needs for any target."""
     with steps.trying("environment") as step:
         _look_at_the_environment(step, config)
     with steps.trying("log") as step:
         log = Log()
         where = os.path.join(private.home(), "gpAdminLogs")
         if log.fd is None:
-            step.warn(f"{where} can't be written, so nothing is logged", f"make it a directory of this user: {where}")
+            step.warn(f"{where} is not writable, so nothing is logged", f"make {where} a directory of this user")
         else:
-            step.told = f"{where} can be written"
+            step.told = f"{where} is writable"
         log.close()
     with steps.trying("private directories") as step:
         place = private.Place("") if config is None else config.place
@@ -113,20 +115,22 @@ def look_at_the_host(steps: Steps, config: Config | None) -> None:
                 os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=fd))
                 os.unlink(probe, dir_fd=fd)
             except OSError as error:
-                step.fail(f"{place.path}/{name} can't be written: {error.strerror}", "make room, or its owner")
+                step.fail(
+                    f"{place.path}/{name} is not writable: {error.strerror}", "free space there, or correct its owner"
+                )
             finally:
                 os.close(fd)
         if step.status == "ok":
-            step.told = f"{place.path} is this user's alone and can be written"
+            step.told = f"{place.path} is private and writable"
     with steps.trying("checksum") as step:
         rate = _checksum_rate()
         hardware = is_hardware_based()
         step.figures = {"bytes_per_second": round(rate), "hardware": hardware}
-        step.told = f"CRC-32C at {format_size(rate)}/s, by the {'processor' if hardware else 'program'}"
+        step.told = f"CRC-32C at {format_size(rate)}/s, in {'hardware' if hardware else 'software'}"
         if config is not None and config.checksum == "off":
-            step.warn(f"{step.told}, but `checksum: off`: a restore compares sizes only", "remove `checksum: off`")
+            step.warn(f"{step.told}, but `checksum: off`: a restore compares only sizes", "remove `checksum: off`")
         elif rate < _SLOW_CHECKSUM and not hardware:
-            step.warn(step.told, "each stream is slowed down; a processor with SSE 4.2 or ARMv8 CRC does better")
+            step.warn(step.told, "it slows down each stream; a processor with SSE 4.2 or ARMv8 CRC is faster")
     with steps.trying("SQLite") as step:
         require_sqlite()
         import sqlite3
@@ -147,17 +151,17 @@ def look_at_the_host(steps: Steps, config: Config | None) -> None:
 
 def _look_at_the_environment(step: Step, config: Config | None) -> None:
     took = _in_a_wrong_environment()
-    step.told = "starts in an environment as the database's, with another Python's variables"
+    step.told = "the program starts in the database's environment, whatever Python that sets"
     step.figures["start_seconds"] = round(took, 3)
     if config is not None and config.agent and (what := ended_with(own_group())):
         step.warn(
-            f"an agent that is started here ends with {what}, and with it the streams of other runs",
+            f"an agent started here ends with {what}, and with it the streams of other runs",
             "set KillMode=process there, or name this user in KillExcludeUsers, or set `agent: off`",
         )
 
 
 def _in_a_wrong_environment() -> float:
-    """Start the program once in an environment that would stop any Python; returns the seconds that it took."""
+    """Start the program in an environment that would break any Python; returns the seconds that it took."""
     with tempfile.TemporaryDirectory(prefix=f"{PROGRAM}_doctor_") as folder:
         for name in _LIBRARIES:
             Path(folder, name).write_text("no library")
@@ -175,12 +179,12 @@ def _in_a_wrong_environment() -> float:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise LocalFileError(f"{executable()} does not start: {error}; install the plugin anew") from error
+            raise LocalFileError(f"{executable()} does not start: {error}; reinstall the plugin") from error
     if done.returncode or done.stderr or done.stdout.decode() != f"{PROGRAM} version {__version__}\n":
-        said = (done.stderr or done.stdout).decode(errors="replace").strip().partition("\n")[0]
+        output = (done.stderr or done.stdout).decode(errors="replace").strip().partition("\n")[0]
         raise LocalFileError(
-            f"{executable()} is not kept from the database's environment (status {done.returncode}: {said}); "
-            "install the plugin anew by pip, which puts the launcher there"
+            f"{executable()} does not start in the database's environment (status {done.returncode}: {output}); "
+            "reinstall the plugin by pip, which puts the launcher there"
         )
     return time.monotonic() - started
 
@@ -194,7 +198,7 @@ def _checksum_rate() -> float:
 
 
 def fingerprint(path: str) -> str:
-    """What tells configurations apart, secrets left out; "" where the file can't be read."""
+    """A hash of the options without secrets, to compare hosts; "" if the file can't be read."""
     import hashlib
 
     try:

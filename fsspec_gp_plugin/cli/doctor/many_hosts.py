@@ -1,4 +1,4 @@
-"""`doctor` on many hosts at once, by ssh: one row a host, and what differs from this one."""
+"""`doctor` on many hosts by ssh: prints one row for each host, and how it differs from this one."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
 
     from ..hosts import Result
 
-# What a host may take: its steps have limits of their own.
+# The limit for one host: its steps have limits of their own.
 _LONGEST = 240.0
 _MOST_OUTPUT = 1 << 20
 
 
-def compare(asked: Any, path: str) -> int:
-    """Status 0 where all of them are well and like this one, else 1."""
-    load_config(path)  # what is wrong with it here is told once
-    hosts = hosts_of(asked)
+def compare(arguments: Any, path: str) -> int:
+    """Run `doctor` on all hosts; returns 0 if no step fails and no host differs from this one, else 1."""
+    load_config(path)  # a mistake in it is reported once, not for each host
+    hosts = hosts_of(arguments)
     ours = fingerprint(path)
-    with render.status() as say, _written_here(path, replica=asked.replica) as sees:
-        say(f"asking {len(hosts)} hosts")
-        line = shlex.join([executable(), "doctor", path, "--json", *_flags(asked), *sees])
-        results = run_on(hosts, line, ssh=asked.ssh, longest=_LONGEST)
+    with render.status() as report_status, _written_here(path, replica=arguments.replica) as sees:
+        report_status(f"waiting for {len(hosts)} host{'s' * (len(hosts) != 1)}")
+        line = shlex.join([executable(), "doctor", path, "--json", *_flags(arguments), *sees])
+        results = run_on(hosts, line, ssh=arguments.ssh, longest=_LONGEST)
     rows = [_row(result.host, _answer(result), ours) for result in results]
-    if asked.json:
+    if arguments.json:
         render.as_json({"version": __version__, "configuration": ours, "hosts": rows})
     else:
-        cells = [(row["host"], row["result"], row["version"] or "?", _told(row)) for row in rows]
+        cells = [(row["host"], row["result"], row["version"] or "?", _row_text(row)) for row in rows]
         render.table(("HOST", "RESULT", "VERSION", "TOLD"), cells)
     return 1 if any(row["result"] in ("failed", "differs") for row in rows) else 0
 
 
 @contextmanager
 def _written_here(path: str, *, replica: bool) -> Iterator[list[str]]:
-    """Within it an object lies at the target that this host has written; yields what lets the others look for it.
+    """Keep an object at the target that the other hosts must find; yields their arguments for it.
 
-    Nothing where it can't be written: then each host tells what is wrong with the target.
+    Yields none if the object can't be written: then each host reports what is wrong with the target.
     """
     key, token = f"{FOLDER}{unique_name('.')}/seen", secrets.token_hex(16)
     with open_target(path, replica=replica) as (_, store):
@@ -71,29 +71,29 @@ def _written_here(path: str, *, replica: bool) -> Iterator[list[str]]:
                 store.delete_empty_directories(key.rpartition("/")[0] + "/")
 
 
-def _flags(asked: Any) -> list[str]:
-    return [f"--{name}" for name in ("quick", "replica") if getattr(asked, name)]
+def _flags(arguments: Any) -> list[str]:
+    return [f"--{name}" for name in ("quick", "replica") if getattr(arguments, name)]
 
 
-def _answer(asked: Result) -> dict[str, Any] | str:
-    """What doctor says there, or why there is no answer."""
-    out = asked.out[:_MOST_OUTPUT]
+def _answer(result: Result) -> dict[str, Any] | str:
+    """The output of `doctor` on a host, or why there is none."""
+    out = result.out[:_MOST_OUTPUT]
     try:
-        # Whatever a login shell prints comes before.
+        # A login shell may print something before it.
         answer = json.loads(out[max(0, out.find("{")) :])
         if isinstance(answer["steps"], list) and isinstance(answer["result"], str):
             return dict(answer)
     except (ValueError, KeyError, TypeError):
         pass
-    if asked.status == TOO_LONG:
-        return asked.reason
-    lines = (asked.err.strip() or out.strip()).splitlines()
-    said = f" ({scrub(lines[-1])[:200]})" if lines else ""
-    if asked.status == UNREACHED:
-        return f"ssh can't reach it{said}; try `ssh {asked.host}` by hand: it must ask for nothing"
-    if asked.status in (126, 127):
-        return f"{executable()} can't be run there{said}; install the plugin at the same path"
-    return f"it gives no answer, status {asked.status}{said}; install the same version there"
+    if result.status == TOO_LONG:
+        return result.reason
+    lines = (result.err.strip() or out.strip()).splitlines()
+    last_line = f" ({scrub(lines[-1])[:200]})" if lines else ""
+    if result.status == UNREACHED:
+        return f"ssh can't reach it{last_line}; try `ssh {result.host}` by hand: it must work without a question"
+    if result.status in (126, 127):
+        return f"{executable()} can't be run there{last_line}; install the plugin at the same path"
+    return f"no answer, status {result.status}{last_line}; install the same version there"
 
 
 def _row(host: str, answer: dict[str, Any] | str, ours: str) -> dict[str, Any]:
@@ -104,12 +104,12 @@ def _row(host: str, answer: dict[str, Any] | str, ours: str) -> dict[str, Any]:
     if version != __version__:
         differs.append(f"version {version} instead of {__version__}")
     if configuration and configuration != ours:
-        differs.append("another configuration")
+        differs.append("different configuration")
     steps = [step for step in answer["steps"] if isinstance(step, dict)]
     bad = [step for step in steps if step.get("status") == "failed"] or [
         step for step in steps if step.get("status") == "warning"
     ]
-    told = "; ".join(f"{step.get('step')}: {step.get('told')}" for step in bad[:1])
+    text = "; ".join(f"{step.get('step')}: {step.get('told')}" for step in bad[:1])
     more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
     result = answer["result"]
     return {
@@ -118,9 +118,9 @@ def _row(host: str, answer: dict[str, Any] | str, ours: str) -> dict[str, Any]:
         "version": version,
         "configuration": configuration,
         "differs": differs,
-        "told": scrub(told + more),
+        "told": scrub(text + more),
     }
 
 
-def _told(row: dict[str, Any]) -> str:
+def _row_text(row: dict[str, Any]) -> str:
     return "; ".join([*row["differs"], *([row["told"]] if row["told"] else [])])

@@ -1,4 +1,4 @@
-"""Steps that are tried one after the other: how each ended, what was measured, and what to do where it failed."""
+"""The steps of `doctor`: how each ended, what it measured, and what to do if it failed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class Step:
-    """One step. `status`: ok, warning, failed or skipped; `told`: what was found; `next`: what to do, or "";
-    `figures`: what was measured, under names that end in their unit.
+    """One step. `status`: ok, warning, failed or skipped; `told`: the finding; `next`: what to do, or "";
+    `figures`: measurements, whose names end in their unit.
     """
 
     step: str
@@ -27,33 +27,33 @@ class Step:
     seconds: float = 0.0
     figures: dict[str, Any] = field(default_factory=dict)
 
-    def warn(self, told: str, following: str = "") -> None:
-        """Nothing fails by it, and yet it should be changed; after another warning it stands behind that."""
-        self.told = f"{self.told}; {told}" if self.status == "warning" and self.told else told
-        self.status, self.next = "warning", following or self.next
+    def warn(self, finding: str, advice: str = "") -> None:
+        """Add a warning: backups work, but something should be changed."""
+        self.told = f"{self.told}; {finding}" if self.status == "warning" and self.told else finding
+        self.status, self.next = "warning", advice or self.next
 
-    def fail(self, told: str, following: str = "") -> None:
-        """A backup would fail."""
-        self.status, self.told, self.next = "failed", told, following
+    def fail(self, finding: str, advice: str = "") -> None:
+        """Mark the step as failed: a backup would fail, too."""
+        self.status, self.told, self.next = "failed", finding, advice
 
     def skip(self, why: str) -> None:
-        """There is nothing to try."""
+        """Mark the step as skipped."""
         self.status, self.told = "skipped", why
 
 
 class Steps:
-    """Those that were tried. The exit status is that of the worst of them."""
+    """All steps so far; the worst of them decides the exit status."""
 
     def __init__(self, show: Callable[[Step], None]) -> None:
-        """`show` is told each as soon as it has ended."""
+        """`show` gets each step as soon as it has ended."""
         self.all: list[Step] = []
         self._show = show
         self._statuses: set[int] = set()
 
     @contextmanager
-    def trying(self, name: str, following: Callable[[PluginError], str] | str = "") -> Iterator[Step]:
-        """One step, ok unless what is done within says otherwise. An error of ours makes it failed and goes no further;
-        `following` is then what to do, beside what the error says itself.
+    def trying(self, name: str, advice: Callable[[PluginError], str] | str = "") -> Iterator[Step]:
+        """Run one step, which is ok unless the block says otherwise. An error makes it failed and is not raised again;
+        `advice` is then what to do, in addition to the error's own message.
         """
         step = Step(name)
         started = time.monotonic()
@@ -61,8 +61,8 @@ class Steps:
             yield step
         except PluginError as error:
             self._statuses.add(2 if isinstance(error, ConfigError) else 3 if isinstance(error, Unreachable) else 1)
-            step.fail(str(error), following if isinstance(following, str) else following(error))
-        except Exception as error:  # noqa: BLE001 - a surprise in one step is no reason to leave out the others
+            step.fail(str(error), advice if isinstance(advice, str) else advice(error))
+        except Exception as error:  # noqa: BLE001 - an unexpected error must not prevent the other steps
             self._statuses.add(1)
             step.fail(f"unexpected {type(error).__name__}: {error}")
         else:
@@ -74,28 +74,28 @@ class Steps:
         self._show(step)
 
     def failed(self, name: str, error: PluginError) -> None:
-        """A step that an error has ended already."""
+        """Add a step that failed with an error."""
         with self.trying(name):
             raise error
 
     def skip(self, names: list[str], why: str) -> None:
-        """Those that can't be tried any more."""
+        """Add steps that can't be tried."""
         for name in names:
             with self.trying(name) as step:
                 step.skip(why)
 
     @property
     def result(self) -> str:
-        """The worst of them: ok, warning or failed."""
-        found = {step.status for step in self.all}
-        return next((status for status in ("failed", "warning") if status in found), "ok")
+        """The worst status: ok, warning or failed."""
+        statuses = {step.status for step in self.all}
+        return next((status for status in ("failed", "warning") if status in statuses), "ok")
 
     @property
     def exit_status(self) -> int:
-        """2 where the configuration is at fault, 3 where the target is out of reach, else 1 where a step failed."""
+        """2 if the configuration is wrong, 3 if the target is out of reach, else 1 if a step failed, else 0."""
         return next((status for status in (2, 3, 1) if status in self._statuses), 0)
 
     @property
     def answer(self) -> list[dict[str, Any]]:
-        """For programs."""
+        """The steps as JSON."""
         return [asdict(step) for step in self.all]

@@ -1,6 +1,6 @@
-"""What `doctor` tries at the target: reaching it, then each step of a backup and a restore, and how fast they are.
+"""The steps of `doctor` at the target: reach it, then try each step of a backup and a restore, and measure them.
 
-All of it below a prefix that nobody else uses, which is emptied at the end, whatever happens.
+All objects are written below a prefix that nobody else uses, and deleted at the end, whatever happens.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FOLDER = "fsspec_gp_plugin_doctor/"
 REACHING = ["reach", "credentials", "clock"]
 LAST = ["nothing left"]
 
-# An outage that lasts longer is told, not waited for.
+# A longer outage is reported.
 _OUTAGE_SECONDS = 6.0
 _LONGEST_STILL = 15.0
 # Seconds between the clocks: a warning, and where signed requests fail.
@@ -43,7 +43,7 @@ _LARGE_OFFSET, _FATAL_OFFSET = 60.0, 900.0
 
 _NEXT = {
     "name": "check the host in `url` or endpoint, and this host's resolver (`getent hosts NAME`)",
-    "TLS": "check the certificates of the endpoint, and which ones this host trusts",
+    "TLS": "check the endpoint's certificate, and the certificates that this host trusts",
     "proxy": "check the proxy's address",
     "connection": "check the endpoint's address and port, routes and firewalls of this host",
 }
@@ -52,15 +52,15 @@ _NO_TLS = "write http:// instead of https:// in the endpoint, or name the port t
 
 
 def all_steps(*, quick: bool) -> list[str]:
-    """Their names, in order."""
+    """The names of all steps, in order."""
     return [*REACHING, *TRYING, *([] if quick else MEASURING), *LAST]
 
 
 def try_the_target(steps: Steps, config: Config, *, quick: bool, sees: tuple[str, str, str] | None = None) -> None:
-    """All steps at the configured target.
+    """Try all steps at the configured target.
 
-    `sees`: a host that has written an object, the object's key, and its content, which this host must find. It then
-    makes no missing directory, as that host has.
+    `sees`: the name of a host, the key of an object that it wrote, and the content that this host must find there. A
+    missing directory is then not created, as the other host has one.
     """
     with waiting_for(config, _OUTAGE_SECONDS) as policy:
         _try(steps, config, policy, sees, quick=quick)
@@ -78,7 +78,7 @@ def _try(steps: Steps, config: Config, policy: RetryPolicy, sees: tuple[str, str
     prefix = f"{FOLDER}{unique_name('.')}/"
     try:
         is_reached = _reach(steps, store, f"{prefix}absent", may_make_root=sees is None)
-        # Not before: to know the host may take credentials, which are looked for once.
+        # Not before: finding the host may need credentials, which are searched for once.
         for risk in risks_of_the_way(store):
             with steps.trying("protection") as step:
                 step.warn(*risk.split(": ", 1))
@@ -96,34 +96,34 @@ def _try(steps: Steps, config: Config, policy: RetryPolicy, sees: tuple[str, str
             if try_each(steps, store, prefix) and not quick:
                 measure(steps, store, prefix, config)
             elif not quick:
-                steps.skip(MEASURING, "the target can't be written")
+                steps.skip(MEASURING, "the target is not writable")
     finally:
         store.close()
 
 
 def _look_for(steps: Steps, store: Store, config: Config, host: str, key: str, token: str) -> None:
-    """Whether this host sees what another has written: is it the same place?"""
+    """Check that this host sees the object of another host, so that both use the same place."""
     url = scrub(config.url)
     with steps.trying("same place", "mount the share, or correct `url`, endpoint and profile on this host") as step:
         try:
-            found = first_bytes(store, store.stat(key))
+            content = first_bytes(store, store.stat(key))
         except AccessDenied as error:
-            # Also what is not there is denied to whoever may read objects and not list them.
+            # Credentials that may not list objects are also denied what does not exist.
             if not _reads_its_own(store, key):
                 step.warn(
-                    f"these credentials can't read, so nothing tells whether {host} writes to the same place: {error}"
+                    f"these credentials can't read, so it is unknown whether {host} writes to the same place: {error}"
                 )
                 return
-            found = b""
+            content = b""
         except NotFound:
-            found = b""
-        if found != token.encode():
+            content = b""
+        if content != token.encode():
             raise StorageError(f"this host does not see what {host} wrote at {url}")
         step.told = f"this host sees what {host} wrote at {url}"
 
 
 def _reads_its_own(store: Store, key: str) -> bool:
-    """Whether these credentials may read an object that they have written beside that one."""
+    """Whether these credentials may read an object of their own beside the key."""
     own = f"{key}-{secrets.token_hex(6)}"
     try:
         store.put(own, memoryview(b"own"))
@@ -137,7 +137,7 @@ def _reads_its_own(store: Store, key: str) -> bool:
 
 
 def _read_elsewhere(steps: Steps, store: Store, config: Config, prefix: str) -> None:
-    """For filesystems that this package does not know."""
+    """For unknown filesystems: check that another process finds an object."""
     with steps.trying("another process") as step:
         data = secrets.token_bytes(64)
         store.put(f"{prefix}elsewhere", memoryview(data))
@@ -150,16 +150,16 @@ def _read_elsewhere(steps: Steps, store: Store, config: Config, prefix: str) -> 
         finally:
             with suppress(StorageError):
                 store.delete([f"{prefix}elsewhere"])
-        step.told = "it finds what this one wrote"
+        step.told = "another process sees what this one wrote"
 
 
 def _reach(steps: Steps, store: Store, key: str, *, may_make_root: bool) -> bool:
-    """Whether the target answers and knows the credentials."""
+    """Try to reach the target; returns whether it answers and accepts the credentials."""
     refused: AccessDenied | None = None
 
     def advice(error: PluginError) -> str:
         if store.files is not None:
-            return ""  # what a directory lacks is told by the error alone
+            return ""  # the error of a directory says it all
         return _NO_TLS if meets_no_tls(error) else _NEXT.get(failed_step(error), "")
 
     with steps.trying("reach", advice) as step:
@@ -175,7 +175,7 @@ def _reach(steps: Steps, store: Store, key: str, *, may_make_root: bool) -> bool
             raise
         seconds = time.monotonic() - started
         step.figures["first_answer_seconds"] = round(seconds, 3)
-        step.told = f"it answers, the first time after {seconds:.2f} s"
+        step.told = f"answered in {seconds:.2f} s"
     reached = step.status == "ok"
     with steps.trying("credentials", "correct or renew them in storage_options or its file") as step:
         if not reached:
@@ -183,14 +183,14 @@ def _reach(steps: Steps, store: Store, key: str, *, may_make_root: bool) -> bool
         elif refused is not None and not may_still_write(refused):
             raise refused
         elif refused is not None:
-            step.warn(f"they may not look for what isn't there: {refused}", "the steps that follow show what they may")
+            step.warn(f"they may not check whether an object exists: {refused}", "the next steps show what they may do")
         else:
             step.told = "accepted"
     accepted = step.status in ("ok", "warning")
     with steps.trying("clock", "set this host's clock, and keep it set by NTP") as step:
         offset = store.clock_offset()
         if offset is None:
-            step.skip("the target doesn't tell its time")
+            step.skip("the target does not report its time")
         else:
             _compare_clocks(step, offset)
     return accepted and step.status != "failed"
@@ -200,36 +200,36 @@ def _compare_clocks(step: Step, offset: float) -> None:
     step.figures["offset_seconds"] = round(offset)
     how = f"this host's clock is {abs(offset):.0f} s {'behind' if offset > 0 else 'ahead of'} the store's"
     if abs(offset) >= _FATAL_OFFSET:
-        raise StorageError(f"{how}: signed requests are refused")
+        raise StorageError(f"{how}: the store refuses signed requests")
     if abs(offset) >= _LARGE_OFFSET:
         step.warn(f"{how}: signed requests fail beyond 15 minutes", "set this host's clock, and keep it set by NTP")
     else:
-        step.told = "as the store's" if abs(offset) < 2 else how
+        step.told = "same as the store's" if abs(offset) < 2 else how
 
 
 @contextmanager
 def _emptied(steps: Steps, store: Store, prefix: str) -> Iterator[None]:
-    """Whatever is done within, nothing stays below the prefix; a step tells."""
+    """Delete everything below the prefix at the end; a step reports it."""
     try:
         yield
     except BaseException:
         with suppress(PluginError):
             delete_all(store, prefix, lambda _: None)
         raise
-    with steps.trying("nothing left", f"remove what is below {prefix}") as step:
+    with steps.trying("nothing left", f"delete what is below {prefix}") as step:
         try:
             left = delete_all(store, prefix, step.warn)
         except StorageError as error:
-            # Where deleting has succeeded before it has to succeed now; else it is told already.
+            # If the step "delete" has failed, it has reported the reason already.
             if any(one.step == "delete" and one.status == "ok" for one in steps.all):
                 raise
-            step.warn(f"{prefix} can't be emptied: {error}", f"remove what is below {prefix}")
+            step.warn(f"{prefix} can't be emptied: {error}", f"delete what is below {prefix}")
             return
         step.figures["left"] = left
         if left:
-            step.warn(f"{left} objects were still there, and are deleted now")
+            step.warn(f"{left} leftover object{'s were' if left > 1 else ' was'} deleted only now")
         if _keeps_versions(store, prefix):
-            step.warn("the store keeps versions of what was deleted", "let a lifecycle rule of the bucket end them")
+            step.warn("the store keeps versions of deleted objects", "let a lifecycle rule of the bucket expire them")
         if step.status == "ok":
             step.told = f"{prefix} is empty again"
 
@@ -238,4 +238,4 @@ def _keeps_versions(store: Store, prefix: str) -> bool:
     try:
         return store.keeps_versions(prefix)
     except StorageError:
-        return False  # who may not ask can't tell
+        return False  # unknown: these credentials may not ask

@@ -1,4 +1,4 @@
-"""What `doctor` tries with objects: each step of a backup and a restore, in small, and how fast they are."""
+"""The steps of `doctor` with objects: a small backup and restore, and how fast they are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...backups.probing import Probe
 from ...backups.settings import download_settings, upload_settings
 from ...backups.spooling import tell_spooling
 from ...backups.traffic import Content, Measured, Traffic
-from ...config.units import format_size
+from ...config.values import format_size
 from ...errors import AccessDenied, AlreadyExists, NotFound, StorageError, Unreachable
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ MEASURING = ["throughput up", "throughput down"]
 
 _SMALL = 4096
 _SMALL_OBJECTS = 5
-# Streams of these sizes, until one takes so long.
+# Streams of these sizes are sent until one takes long enough.
 _STREAMS = (4 << 20, 32 << 20, 128 << 20)
 _LONG_ENOUGH, _LONGEST_READ = 0.5, 4.0
 
 
 class _Attempt:
-    """The steps with small and large objects, in order; each returns what to tell."""
+    """The steps with a small and a large object; each returns its finding."""
 
     def __init__(self, store: Store, prefix: str) -> None:
         self.notes: list[str] = []
@@ -50,15 +50,17 @@ class _Attempt:
         with suppress(AccessDenied):
             for info in self._store.find(self._prefix, unfinished=True):
                 if info.key not in (self._small.written, self._large.written):
-                    raise StorageError(f"this target can't hold backups: {info.key} is there after it was aborted")
-        return "an upload that is taken back leaves no object"
+                    raise StorageError(
+                        f"this target can't hold backups: {info.key} exists after its upload was aborted"
+                    )
+        return "an aborted upload leaves no object"
 
     def write(self) -> str:
         self._small.write()
         return "a small object"
 
     def create(self) -> str:
-        """As the claim of a backup's prefix is made: only the refusal of the second proves that a store can do it."""
+        """Create a key twice, as a claim is created: only the refusal of the second proves that the store can do it."""
         key, data = f"{self._prefix}created", memoryview(b"one")
         try:
             if self._store.capabilities.creates:
@@ -66,17 +68,17 @@ class _Attempt:
                 try:
                     self._store.create(key, memoryview(b"another"))
                 except AlreadyExists:
-                    return "an object is created only if there is none"
+                    return "an object is created only if the key is free"
         except (AccessDenied, Unreachable):
             raise
         except StorageError as error:
-            self.notes.append(f"the store can't create an object only if there is none: {error}")
+            self.notes.append(f"the store can't create an object only if the key is free: {error}")
         finally:
-            with suppress(StorageError):  # the last step tells what stays
+            with suppress(StorageError):  # the last step reports what stays
                 self._store.delete([key])
         self.notes.append(
-            "of two clusters that begin a backup in the same second nothing tells for certain which was the first; "
-            "give each a `url` of its own"
+            "if two clusters start a backup in the same second, the store can't decide which was first; "
+            "give each cluster a `url` of its own"
         )
         return ""
 
@@ -88,15 +90,15 @@ class _Attempt:
     def read(self) -> str:
         self._small.read_back()
         self._large.read_back()
-        return f"{self._size} come back as they were"
+        return f"{self._size} came back unchanged"
 
     def read_range(self) -> str:
         self._large.read_range()
-        return "the bytes that were asked for"
+        return "exactly the requested bytes"
 
     def list(self) -> str:
         self._large.list()
-        return "what was written is there, in its size"
+        return "the written objects are listed with their sizes"
 
     def delete(self) -> str:
         self._large.delete()
@@ -104,7 +106,7 @@ class _Attempt:
         if not self.notes:
             with suppress(AccessDenied):
                 _require_gone(self._store, self._large.written)
-        return "what was written is gone"
+        return "the written objects are gone"
 
 
 def _require_gone(store: Store, key: str) -> None:
@@ -116,21 +118,30 @@ def _require_gone(store: Store, key: str) -> None:
 
 
 def try_each(steps: Steps, store: Store, prefix: str) -> bool:
-    """Whether all of them succeed."""
-    one = _Attempt(store, prefix)
+    """Try all steps with objects; returns whether none failed."""
+    attempt = _Attempt(store, prefix)
     works = True
     for name, work in zip(
         TRYING,
-        (one.write, one.create, one.write_parts, one.abort, one.read, one.read_range, one.list, one.delete),
+        (
+            attempt.write,
+            attempt.create,
+            attempt.write_parts,
+            attempt.abort,
+            attempt.read,
+            attempt.read_range,
+            attempt.list,
+            attempt.delete,
+        ),
         strict=False,
     ):
         if not works:
             steps.skip([name], "an earlier step failed")
             continue
-        one.notes.clear()
+        attempt.notes.clear()
         with steps.trying(name) as step:
             step.told = work()
-            for note in dict.fromkeys(one.notes):
+            for note in dict.fromkeys(attempt.notes):
                 step.warn(note)
         works = step.status != "failed"
     if works:
@@ -142,7 +153,7 @@ def try_each(steps: Steps, store: Store, prefix: str) -> bool:
 
 
 def _latency(step: Step, store: Store, prefix: str) -> None:
-    """Of a small object: the median of a few."""
+    """Measure the median latency of a few small objects."""
     keys = [f"{prefix}latency_{number}" for number in range(_SMALL_OBJECTS)]
     data, into = memoryview(os.urandom(_SMALL)), memoryview(bytearray(_SMALL))
     puts, gets = [], []
@@ -156,7 +167,7 @@ def _latency(step: Step, store: Store, prefix: str) -> None:
             for _ in store.fetch(key, into)[1]:
                 pass
             gets.append(time.perf_counter() - started)
-    with suppress(StorageError):  # the last step tells what stays
+    with suppress(StorageError):  # the last step reports what stays
         store.delete(keys)
     step.figures["put_seconds"] = round(statistics.median(puts), 4)
     step.told = f"4 KB: put {statistics.median(puts) * 1000:.1f} ms"
@@ -166,7 +177,7 @@ def _latency(step: Step, store: Store, prefix: str) -> None:
 
 
 def measure(steps: Steps, store: Store, prefix: str, config: Config) -> None:
-    """One stream up and down, as the configuration has them travel."""
+    """Measure one stream up and down with the configured settings."""
     key = f"{prefix}stream"
     with steps.trying("throughput up") as step:
         traffic = Traffic(store, step.warn)
@@ -179,20 +190,20 @@ def measure(steps: Steps, store: Store, prefix: str, config: Config) -> None:
                 content.close()
             if taken.seconds > _LONG_ENOUGH:
                 break
-        _tell(step, taken)
+        _record(step, taken)
     if step.status == "failed":
         steps.skip(["throughput down"], "an earlier step failed")
         return
     with steps.trying("throughput down") as step:
         try:
-            _tell(step, traffic.down([key], download_settings(config), _LONGEST_READ))
+            _record(step, traffic.down([key], download_settings(config), _LONGEST_READ))
         except AccessDenied as error:
             step.warn(f"these credentials can't read: {error}")
         with suppress(StorageError):
             store.delete([key])
 
 
-def _tell(step: Step, taken: Measured) -> None:
+def _record(step: Step, taken: Measured) -> None:
     step.figures = {
         "bytes": taken.size,
         "seconds": round(taken.seconds, 3),

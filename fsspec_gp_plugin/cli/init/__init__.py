@@ -1,1 +1,1 @@
-"""`init`: a configuration, made of flags and of answers."""
+"""`init`: creates a configuration file from options and answers."""

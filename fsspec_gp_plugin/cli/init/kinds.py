@@ -1,4 +1,4 @@
-"""Kinds of targets, and what has to be known of each: questions, where the answers go, which are right."""
+"""The kinds of targets, and the questions about each."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Question:
-    """One thing to know. `name`: that of a storage option, dots for mappings in it, or `:NAME` for a part of the URL.
+    """One question. `name`: a storage option, with dots for nested keys, or `:NAME` for a part of the URL.
 
-    `check` returns what the answer means, or raises ValueError with what is expected. An answer may be left out where
-    there is a default or `optional`; `after` names a question whose answer it depends on; a `secret` is not shown.
+    `check` converts the answer, or raises ValueError with what is expected. The answer may be empty if there is a
+    default, or if it is `optional`; `after` names a question that must have an answer; a `secret` is not shown.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of target; `url` is made of the answers, `extra` are storage options that need no question."""
+    """One kind of target; the answers fill in `url`, `extra` are storage options without a question."""
 
     name: str
     title: str
@@ -64,7 +64,7 @@ def _endpoint(text: str) -> str:
         parts = urlsplit(text)
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not parts.query:
             if parts.username or parts.password:
-                raise ValueError("expected no user and password in it")
+                raise ValueError("expected an address without user and password")
             return text
     except ValueError as error:
         raise ValueError(str(error)) from None
@@ -97,7 +97,7 @@ def _must_exist(text: str) -> bool:
 
 
 def url_of_any(text: str) -> str:
-    """A URL as it stands."""
+    """Check a URL of any protocol."""
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*://\S+", text):
         raise ValueError("expected PROTOCOL://…, without spaces, such as webhdfs://namenode:9870/backups")
     return text
@@ -119,7 +119,7 @@ KINDS: tuple[Kind, ...] = (
         (
             _BUCKET,
             _PREFIX,
-            Question("client_kwargs.region_name", "Region (empty: as the host is set up)", _REGION, optional=True),
+            Question("client_kwargs.region_name", "Region (empty: as configured on the host)", _REGION, optional=True),
             Question("key", "Access key id (empty: the role or profile of each host)", optional=True),
             _SECRET_KEY,
         ),
@@ -147,9 +147,9 @@ KINDS: tuple[Kind, ...] = (
         (
             _BUCKET,
             _PREFIX,
-            Question("project", "Project (empty: that of the credentials)", optional=True),
+            Question("project", "Project (empty: the credentials' project)", optional=True),
             Question(
-                "token", "File of a service account's key (empty: the host's own credentials)", _file, optional=True
+                "token", "Key file of a service account (empty: the host's own credentials)", _file, optional=True
             ),
         ),
         (("access", "read_write"),),
@@ -159,7 +159,7 @@ KINDS: tuple[Kind, ...] = (
         "Azure Blob Storage",
         "abfs://{container}/{prefix}",
         (
-            Question("account_name", "Storage account", _matching(r"[a-z0-9]{3,24}", "its name: letters and digits")),
+            Question("account_name", "Storage account", _matching(r"[a-z0-9]{3,24}", "a name of letters and digits")),
             Question(":container", "Container", _matching(r"[a-z0-9][a-z0-9-]{2,62}", "the name of a container")),
             _PREFIX,
             Question("account_key", "Account key (empty: the identity of each host)", optional=True, secret=True),
@@ -173,7 +173,7 @@ KINDS: tuple[Kind, ...] = (
             Question(":directory", "Directory, the same on every host", _directory),
             Question(
                 "auto_mkdir",
-                "Refuse to run where the directory is missing, as when nothing is mounted",
+                "Refuse to run if the directory is missing, for example not mounted",
                 _must_exist,
                 default="yes",
             ),
@@ -187,17 +187,17 @@ KINDS: tuple[Kind, ...] = (
             Question(":host", "Host", _HOST),
             Question("port", "Port", _port, default="22"),
             Question(":directory", "Directory there", _directory),
-            Question("username", "User there (empty: who runs the backup)", optional=True),
-            Question("key_filename", "File of the private key (empty: those in ~/.ssh)", _file, optional=True),
+            Question("username", "User there (empty: the user who runs the backup)", optional=True),
+            Question("key_filename", "File of the private key (empty: the keys in ~/.ssh)", _file, optional=True),
             Question("password", "Password, or passphrase of the key (empty: none)", optional=True, secret=True),
         ),
     ),
-    Kind("other", "Another: any URL that fsspec knows", "{url}", (Question(":url", "URL", url_of_any),)),
+    Kind("other", "Another: any URL that fsspec supports", "{url}", (Question(":url", "URL", url_of_any),)),
 )
 
 
 def kind_of(url: str, storage_options: dict[str, Any]) -> Kind:
-    """The kind of target that a URL is of."""
+    """The kind of target of a URL."""
     provider = provider_of(scheme_of(url))
     found = next((kind for kind in KINDS if provider_of(scheme_of(kind.url)) is provider), KINDS[-1])
     return KINDS[1] if found is KINDS[0] and "endpoint_url" in storage_options else found

@@ -1,1 +1,1 @@
-"""Azure Blob Storage. adlfs says which account and which credentials; the requests are made here."""
+"""Azure Blob Storage. adlfs finds the account and the credentials, and this package sends the requests."""

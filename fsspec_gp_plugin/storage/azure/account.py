@@ -1,19 +1,22 @@
-"""Which account, at which address, and by whose leave: what adlfs makes of options, variables and fsspec's files.
+"""Finds the storage account, its endpoint and its credentials, as adlfs does from options, variables and files.
 
-adlfs and the libraries below it cost half a second to import, more than many a table takes. Where the options say
-literally all that adlfs would find out, it is not asked.
+This own code exists because adlfs and its libraries take half a second to import, longer than many tables take. Where
+the options say everything literally, adlfs is not imported.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...errors import ConfigError
-from .signing import Authorizer, Bearer, Plain, SharedKey
+from .signing import Authorizer, Bearer, SasOrAnonymous, SharedKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,14 +27,14 @@ _CLOSING_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Account:
-    """A storage account: its blob endpoint, without a slash at its end, and what authorises requests to it."""
+    """A storage account: its blob endpoint, without a slash at its end, and what authorizes requests to it."""
 
     endpoint: str
     authorizer: Authorizer
 
 
 def open_account(options: dict[str, Any]) -> Account:
-    """The account that adlfs would use with these options; ConfigError."""
+    """Return the account that adlfs would use with these options. Raises ConfigError."""
     if not _is_configured_elsewhere():
         for found in (_by_connection_string(options), _by_key(options), _by_signature(options)):
             if found is not None:
@@ -40,7 +43,7 @@ def open_account(options: dict[str, Any]) -> Account:
 
 
 def _is_configured_elsewhere() -> bool:
-    """Whether variables or files of adlfs or fsspec may have a say."""
+    """Return whether variables or files of adlfs or fsspec may change the account."""
     return any(name.startswith(("AZURE_STORAGE_", "FSSPEC_")) for name in os.environ) or os.path.exists(
         os.path.expanduser("~/.config/fsspec")
     )
@@ -55,28 +58,28 @@ def _by_key(options: dict[str, Any]) -> Account | None:
 def _by_signature(options: dict[str, Any]) -> Account | None:
     if not options.get("sas_token") or not options.get("account_name") or set(options) - _OWN - {"sas_token"}:
         return None
-    return Account(_endpoint(options), Plain(options["sas_token"]))
+    return Account(_endpoint(options), SasOrAnonymous(options["sas_token"]))
 
 
 def _by_connection_string(options: dict[str, Any]) -> Account | None:
-    """Of those that name an account with its key or a signature; all else, as of the emulator, the library reads."""
+    """Read a connection string with a key or a signature; None for all others, which the library reads."""
     if not options.get("connection_string") or set(options) - {"account_name", "connection_string"}:
         return None
     words = [word.partition("=") for word in options["connection_string"].rstrip(";").split(";")]
-    said = {name.strip().upper(): value for name, _, value in words}
+    given = {name.strip().upper(): value for name, _, value in words}
     known = {"ACCOUNTNAME", "ACCOUNTKEY", "BLOBENDPOINT", "DEFAULTENDPOINTSPROTOCOL", "ENDPOINTSUFFIX"}
-    if set(said) - known - {"SHAREDACCESSSIGNATURE"} or not all(said.values()):
+    if set(given) - known - {"SHAREDACCESSSIGNATURE"} or not all(given.values()):
         return None
-    endpoint, name = said.get("BLOBENDPOINT"), said.get("ACCOUNTNAME")
+    endpoint, name = given.get("BLOBENDPOINT"), given.get("ACCOUNTNAME")
     if endpoint is None and name:
-        scheme = said.get("DEFAULTENDPOINTSPROTOCOL", "https")
-        endpoint = f"{scheme}://{name}.blob.{said.get('ENDPOINTSUFFIX', 'core.windows.net')}"
+        scheme = given.get("DEFAULTENDPOINTSPROTOCOL", "https")
+        endpoint = f"{scheme}://{name}.blob.{given.get('ENDPOINTSUFFIX', 'core.windows.net')}"
     if endpoint is None or not endpoint.startswith(("http://", "https://")) or "?" in endpoint:
         return None
-    if name and "ACCOUNTKEY" in said:
-        return Account(endpoint.rstrip("/"), _shared_key(name, said["ACCOUNTKEY"], "connection_string"))
-    if "SHAREDACCESSSIGNATURE" in said and "ACCOUNTKEY" not in said:
-        return Account(endpoint.rstrip("/"), Plain(said["SHAREDACCESSSIGNATURE"]))
+    if name and "ACCOUNTKEY" in given:
+        return Account(endpoint.rstrip("/"), _shared_key(name, given["ACCOUNTKEY"], "connection_string"))
+    if "SHAREDACCESSSIGNATURE" in given and "ACCOUNTKEY" not in given:
+        return Account(endpoint.rstrip("/"), SasOrAnonymous(given["SHAREDACCESSSIGNATURE"]))
     return None
 
 
@@ -94,8 +97,6 @@ def _shared_key(name: str, key: str, option: str) -> SharedKey:
 
 def _by_adlfs(options: dict[str, Any]) -> Account:
     from adlfs import AzureBlobFileSystem
-
-    from .options import check_names, check_types
 
     fs_options = with_defaults(options)
     check_names(fs_options, AzureBlobFileSystem)
@@ -118,7 +119,7 @@ def _by_adlfs(options: dict[str, Any]) -> Account:
 
 
 def with_defaults(options: dict[str, Any]) -> dict[str, Any]:
-    """The options with those of fsspec's configuration below them."""
+    """Return the options, completed from fsspec's configuration."""
     from adlfs import AzureBlobFileSystem
     from fsspec.config import apply_config
 
@@ -127,16 +128,16 @@ def with_defaults(options: dict[str, Any]) -> dict[str, Any]:
 
 def _authorizer(fs: Any, credential: Any, query: str) -> Authorizer:
     if credential is None:
-        return Plain(query)
+        return SasOrAnonymous(query)
     if hasattr(credential, "get_token"):
         return Bearer(*_tokens(fs, credential))
     if hasattr(credential, "signature"):  # AzureSasCredential
-        return Plain(credential.signature)
+        return SasOrAnonymous(credential.signature)
     return _shared_key(credential.account_name, credential.account_key, "account_key")
 
 
 def _tokens(fs: Any, credential: Any) -> tuple[Callable[[str, float], Any], Callable[[], None]]:
-    """How to get a token from a credential of adlfs', which works on fsspec's event loop, and how to close it."""
+    """Return a function that gets a token from adlfs' credential, on fsspec's event loop, and one that closes it."""
     import asyncio
 
     def run(coroutine: Any, seconds: float) -> Any:
@@ -155,3 +156,86 @@ def _tokens(fs: Any, credential: Any) -> tuple[Callable[[str, float], Any], Call
                     run(closing, _CLOSING_SECONDS)
 
     return lambda scope, seconds: run(credential.get_token(scope), seconds), close
+
+
+_TEXTS = (
+    "account_name", "account_key", "account_host", "connection_string", "sas_token", "client_id", "client_secret",
+    "tenant_id", "location_mode",
+)  # fmt: skip
+_FSSPECS_OWN = {"use_listings_cache", "skip_instance_cache", "listings_expiry_time", "max_paths"}
+# What adlfs hands to DefaultAzureCredential, whose signature names nothing.
+_OF_IDENTITY = {
+    "authority", "exclude_workload_identity_credential", "exclude_developer_cli_credential", "exclude_cli_credential",
+    "exclude_environment_credential", "exclude_powershell_credential", "exclude_visual_studio_code_credential",
+    "exclude_managed_identity_credential", "exclude_shared_token_cache_credential", "managed_identity_client_id",
+    "workload_identity_client_id", "workload_identity_tenant_id", "shared_cache_username", "shared_cache_tenant_id",
+    "visual_studio_code_tenant_id", "process_timeout", "require_envvar", "additionally_allowed_tenants",
+    "disable_instance_discovery",
+}  # fmt: skip
+_CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}|\$root|\$web")
+_ACCOUNT_IN_HOST = re.compile(r"(.+)\.(?:dfs|blob)\.core\.windows\.net")
+
+
+def place(url: str, options: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """Return the container, the prefix, and the options with the account that the URL names. Raises ConfigError."""
+    protocol, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    user, at, there = host.rpartition("@")
+    if "?" in url or "#" in url:
+        raise ConfigError(f"url {url!r} must hold neither ? nor #")
+    account = _ACCOUNT_IN_HOST.fullmatch(there)
+    if at:
+        container = user
+        if account is None and not (options.get("account_host") or options.get("connection_string")):
+            raise ConfigError(
+                f"url {url!r}: only *.dfs.core.windows.net is understood behind the @; for another cloud write "
+                f"{protocol}://{container}/{path} and set account_name and account_host in storage_options"
+            )
+    elif account is not None:
+        container, _, path = path.partition("/")
+    else:
+        container = there
+    if not _CONTAINER.fullmatch(container):
+        raise ConfigError(
+            f"url {url!r} names no container; expected {protocol}://container/prefix or "
+            f"{protocol}://container@account.dfs.core.windows.net/prefix"
+        )
+    if account is not None:
+        named = options.get("account_name")
+        if named and named != account.group(1):
+            raise ConfigError(f"storage_options: account_name is {named!r}, and the URL names {account.group(1)!r}")
+        options = {**options, "account_name": account.group(1)}
+    return container, path.strip("/"), options
+
+
+def check_names(options: dict[str, Any], filesystem: Any) -> None:
+    """Refuse an option that adlfs would ignore, or pass to the credentials, whose error names no option."""
+    known = _FSSPECS_OWN | _OF_IDENTITY
+    known |= {
+        name
+        for name, parameter in inspect.signature(filesystem.__init__).parameters.items()
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    } - {"self"}
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            raise ConfigError(
+                f"storage_options: adlfs knows no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            )
+
+
+def check_types(options: dict[str, Any]) -> None:
+    """Refuse what YAML made of a value that should have been quoted, and what does not go together."""
+    for name in _TEXTS:
+        if not isinstance(options.get(name) or "", str):
+            raise ConfigError(f"storage_options: the value of {name!r} is not text; put it in quotes")
+    for name, value in options.items():
+        if (name == "anon" or name.startswith("exclude_")) and not isinstance(value, (bool, type(None))):
+            raise ConfigError(f"storage_options: {name!r} must be true or false")
+    if "://" in (options.get("account_host") or ""):
+        raise ConfigError("storage_options: account_host is a host's name, without https://")
+    if options.get("location_mode") not in (None, "primary", "secondary"):
+        raise ConfigError("storage_options: location_mode must be primary or secondary")
+    principal = [name for name in ("client_id", "client_secret", "tenant_id") if options.get(name)]
+    if "client_secret" in principal and len(principal) < 3:
+        raise ConfigError("storage_options: client_id, client_secret and tenant_id belong together")

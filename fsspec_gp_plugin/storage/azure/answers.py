@@ -1,4 +1,4 @@
-"""What the service's answers mean, and which of them are not believed."""
+"""Reads the service's responses, and rejects those that can't be the service's."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _DIRECTORY = "x-ms-meta-hdi_isfolder"
 
 
 class ForeignAnswerError(Exception):
-    """An answer that the service does not give: of a portal, or of a proxy."""
+    """A response that is not from the service, but from a portal or a proxy."""
 
 
 class Refusal(Exception):
-    """An answer that is no success, in the form of azure-core's errors, which storage.errors understands."""
+    """A response without success, with the attributes of azure-core's errors, which storage/errors.py reads."""
 
     def __init__(self, status: int, headers: Mapping[str, str], text: str) -> None:
-        """`text` is the answer's body: XML, or whatever a gateway sends instead."""
+        """`text` is the body: XML, or whatever a gateway sends."""
         code = _element("Code", text) or headers.get("x-ms-error-code", "")
         message = _element("Message", text).partition("\n")[0].strip()
         super().__init__(f"HTTP status {status}{f', {code}' if code else ''}{f': {message}' if message else ''}")
@@ -36,32 +36,32 @@ class Refusal(Exception):
 
 
 def require_azure(headers: Mapping[str, str]) -> None:
-    """A page of some portal says 200 to everything."""
+    """Raise ForeignAnswerError for a response that is not the service's: some portals answer everything with 200."""
     if "x-ms-request-id" not in headers and "x-ms-version" not in headers:
         raise ForeignAnswerError("check account_name, account_host and the proxy")
 
 
 def object_info(key: str, headers: Mapping[str, str], status: int) -> ObjectInfo:
-    """What the answer to a HEAD or a ranged GET tells of an object."""
+    """Return the object that the response to a HEAD or a ranged GET describes."""
     etag = headers.get("etag")
     size = total_size(headers, status)
     if not etag or size is None:
-        raise ForeignAnswerError("it tells no version, or no size of the object")
+        raise ForeignAnswerError("it has no version, or no size of the object")
     return ObjectInfo(key, size, etag, from_base64(headers.get(CRC)))
 
 
 def is_object(headers: Mapping[str, str]) -> bool:
-    """Neither a directory of an account with a hierarchical namespace, nor the place of an upload that ended."""
+    """Return whether it is neither a directory of a hierarchical namespace nor the placeholder of an ended upload."""
     return headers.get(_DIRECTORY, "").lower() != "true" and PLACEHOLDER not in headers
 
 
 def is_directory(headers: Mapping[str, str]) -> bool:
-    """Whether it is a directory."""
+    """Return whether it is a directory."""
     return headers.get(_DIRECTORY, "").lower() == "true"
 
 
-def time_told(headers: Mapping[str, str]) -> float:
-    """The service's time in an answer, in seconds since 1970; this host's where it has none."""
+def service_time(headers: Mapping[str, str]) -> float:
+    """Return the time in a response, in seconds since 1970; this host's if it has none."""
     try:
         return parsedate_to_datetime(headers["date"]).timestamp()
     except (KeyError, TypeError, ValueError):

@@ -1,29 +1,31 @@
-"""The requests of the Blob service that a store needs, on connections of our own: bytes go from and into the caller's
-buffers.
-"""
+"""Requests of the Blob service on this package's connections: bytes go from and into the caller's buffers."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
+from xml.etree.ElementTree import ParseError, fromstring
 from xml.sax.saxutils import escape
 
 from ...checksum import in_base64
 from ..contract import Way
 from ..http.ranges import if_match
 from ..http.transport import Transport
-from .answers import CRC, PLACEHOLDER, WRITER, ForeignAnswerError, Refusal, require_azure, time_told
-from .network import network
+from ..plain_xml import NotPlainError, require_plain
+from .answers import CRC, PLACEHOLDER, WRITER, ForeignAnswerError, Refusal, require_azure, service_time
 from .signing import SignatureEndedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from xml.etree.ElementTree import Element
 
     from ..http.answer import Answer
     from ..http.cancellation import Cancellation
+    from ..http.routes import Network
     from .account import Account
 
 _ENTRIES_A_PAGE = 1000
@@ -32,8 +34,8 @@ _LARGEST_PAGE = 32 << 20
 
 @dataclass(frozen=True)
 class Entry:
-    """What a listing tells of a blob; `headers` are its metadata, by the names that they have as headers. `modified`:
-    seconds since 1970. `archived`: it can't be read, also while it is on its way out of the archive tier.
+    """A blob in a listing. `headers`: its metadata under their names as headers. `modified`: seconds since 1970.
+    `archived`: it can't be read, also while it is being moved out of the archive tier.
     """
 
     name: str
@@ -46,27 +48,26 @@ class Entry:
 
 
 class Blobs:
-    """The blobs of one container. Names are whole ones."""
+    """The blobs of one container, by their full names."""
 
-    def __init__(self, account: Account, container: str, timeout: float) -> None:
-        """`timeout`: seconds for which a request may stand still. Makes no request."""
+    def __init__(self, account: Account, container: str, network: Network) -> None:
+        """Makes no request."""
         self._account = account
         self.container = container
         self._base = f"{account.endpoint}/{container}"
-        reached = network(account.endpoint, timeout)
-        self.way = Way.to(account.endpoint, is_verified=reached.verifies)
-        self._transport = Transport(reached)
+        self.way = Way.to(account.endpoint, is_verified=network.verifies)
+        self._transport = Transport(network)
 
     def credentials_end(self) -> float | None:
-        """When the credentials end, in seconds since 1970, where that is known and nothing renews them before."""
+        """Return when the credentials end, in seconds since 1970; None if it is unknown or they are renewed before."""
         return self._account.authorizer.end()
 
     def clock_offset(self) -> float | None:
-        """Seconds by which the service's clock is ahead of this host's; None if it is unknown."""
+        """Return the seconds by which the service's clock is ahead of this host's; None if it is unknown."""
         return self._transport.clock_offset()
 
     def put(self, name: str, data: memoryview, crc: int, condition: Mapping[str, str]) -> Mapping[str, str]:
-        """Store a whole blob; returns the answer's headers. `condition`: a header of HTTP's conditions, or nothing."""
+        """Store a whole blob; return the response's headers. `condition`: a conditional header of HTTP, or nothing."""
         headers = {"x-ms-blob-type": "BlockBlob", CRC: in_base64(crc), "Content-MD5": _md5(data), **condition}
         return self._done(self._exchange("PUT", self._url(name), headers, data), 201)
 
@@ -77,11 +78,11 @@ class Blobs:
         self._done(self._exchange("PUT", url, headers, data, cancellation=cancellation), 201)
 
     def put_block_list(self, name: str, blocks: list[str], crc: int, writer: str) -> None:
-        """Make a blob of blocks that were put and belong to none yet, and of nothing else."""
+        """Make a blob of uncommitted blocks, and of nothing else."""
         self._put_block_list(name, blocks, {CRC: in_base64(crc), WRITER: writer})
 
     def put_placeholder(self, name: str) -> str:
-        """Make an empty blob where there is none, which drops the blocks that were put there; returns its ETag."""
+        """Make an empty blob if none exists, which drops its uncommitted blocks; return the blob's ETag."""
         headers = self._put_block_list(name, [], {PLACEHOLDER: "1", "If-None-Match": "*"})
         return headers.get("etag", "")
 
@@ -93,11 +94,11 @@ class Blobs:
             return self._done(self._exchange("PUT", self._url(name, comp="blocklist"), headers, view), 201)
 
     def head(self, name: str) -> Mapping[str, str]:
-        """The headers of a blob."""
+        """Return the headers of a blob."""
         return self._done(self._exchange("HEAD", self._url(name), {}, None), 200)
 
     def get(self, name: str, start: int, end: int, version: str | None) -> Answer:
-        """The answer to a read of bytes `start` to before `end` of that version; to be ended by the caller."""
+        """Return the response to a read of bytes `start` to before `end` of a version; the caller must end it."""
         headers = {"Range": f"bytes={start}-{end - 1}", **if_match(version)}
         return self._exchange("GET", self._url(name), headers, None, expected=end - start)
 
@@ -107,11 +108,11 @@ class Blobs:
         self._done(self._exchange("DELETE", self._url(name), headers, None), 202)
 
     def delete_directory(self, name: str, version: str | None) -> None:
-        """Delete what stands for a directory; with a hierarchical namespace, only where it is empty."""
+        """Delete the blob of a directory; with a hierarchical namespace, only an empty directory."""
         self._done(self._exchange("DELETE", self._url(name), {"If-Match": version} if version else {}, None), 202)
 
     def is_immutable(self) -> bool:
-        """Whether the container keeps what was written, so that not even an empty blob could be deleted."""
+        """Return whether the container is immutable, so that not even an empty blob could be deleted."""
         headers = self._done(self._exchange("HEAD", f"{self._base}?restype=container", {}, None), 200)
         names = (
             "x-ms-has-immutability-policy", "x-ms-has-legal-hold", "x-ms-immutable-storage-with-versioning-enabled",
@@ -119,11 +120,9 @@ class Blobs:
         return any(headers.get(name, "").lower() == "true" for name in names)
 
     def list(self, prefix: str, *, uncommitted: bool = False, most: int = _ENTRIES_A_PAGE) -> Iterator[Entry]:
-        """The blobs whose names begin with the prefix, page after page; with `uncommitted`, also names to which
+        """Yield the blobs whose names begin with the prefix, page by page; with `uncommitted`, also names to which
         blocks were put and that are no blobs. `most`: entries of a page.
         """
-        from .listing import entries
-
         marker = ""
         while True:
             query = {
@@ -178,13 +177,13 @@ class Blobs:
         finally:
             answer.end()
         end = self.credentials_end()
-        if answer.status in (401, 403) and end is not None and time_told(answer.headers) >= end:
+        if answer.status in (401, 403) and end is not None and service_time(answer.headers) >= end:
             raise SignatureEndedError(str(refusal)) from None
         raise refusal
 
     @staticmethod
     def _done(answer: Answer, status: int) -> Mapping[str, str]:
-        """The headers of an answer whose body is empty or no matter; its status must be that one."""
+        """Return the headers of a response, which must have that status; its body is not needed."""
         try:
             if answer.status != status:
                 raise ForeignAnswerError(f"HTTP status {answer.status} instead of {status}")
@@ -196,10 +195,51 @@ class Blobs:
             answer.end()
 
     def close(self) -> None:
-        """Let go of connections and credentials."""
+        """Close connections and credentials."""
         self._transport.forget()
         self._account.authorizer.close()
 
 
 def _md5(data: memoryview) -> str:
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
+_LONGEST_TIME = 64
+
+
+def entries(page: bytes) -> tuple[list[Entry], str]:
+    """Return the entries of a page of a listing, and the marker of the next page or ""."""
+    try:
+        require_plain(page)
+        root = fromstring(page)  # noqa: S314 - no entities, see above
+    except NotPlainError as error:
+        raise ForeignAnswerError(f"the listing is none of the service: {error}") from None
+    except ParseError as error:
+        raise ForeignAnswerError(f"the listing is not whole: {error}") from error
+    if root.tag != "EnumerationResults":
+        raise ForeignAnswerError("it is no listing; check account_name, account_host and the proxy")
+    return [_entry(blob) for blob in root.iterfind("Blobs/Blob")], root.findtext("NextMarker") or ""
+
+
+def _entry(blob: Element) -> Entry:
+    etag = (blob.findtext("Properties/Etag") or "").strip('"')
+    metadata = blob.find("Metadata")
+    headers = {f"x-ms-meta-{item.tag.lower()}": item.text or "" for item in (metadata if metadata is not None else ())}
+    is_directory = headers.get("x-ms-meta-hdi_isfolder", "").lower() == "true"
+    return Entry(
+        name=blob.findtext("Name") or "",
+        size=int(blob.findtext("Properties/Content-Length") or 0),
+        etag=f'"{etag}"' if etag else None,
+        is_directory=is_directory or blob.findtext("Properties/ResourceType") == "directory",
+        headers=headers,
+        modified=_seconds(blob.findtext("Properties/Last-Modified") or ""),
+        archived=blob.findtext("Properties/AccessTier") == "Archive",
+    )
+
+
+def _seconds(time: str) -> float | None:
+    """Return the seconds since 1970 of a time in HTTP's format."""
+    try:
+        return parsedate_to_datetime(time[:_LONGEST_TIME]).timestamp()
+    except (TypeError, ValueError):
+        return None

@@ -1,4 +1,4 @@
-"""What makes a request one of somebody who may: a signature, a token, or the text of a shared access signature.
+"""Authorizes requests: by a signature, a token, or a shared access signature.
 
 A request is authorised when it is sent, so that neither a long upload nor a long pause outlives its signature.
 """
@@ -33,27 +33,27 @@ _TOKEN_SECONDS = 30.0
 
 
 class SignatureEndedError(Exception):
-    """The time of a shared access signature is over."""
+    """The shared access signature has expired."""
 
 
 class Authorizer(Protocol):
-    """Turns a request into an authorised one."""
+    """Authorizes requests."""
 
     def authorize(self, method: str, url: str, headers: Mapping[str, str], length: int) -> tuple[str, dict[str, str]]:
-        """The URL and all the headers to send; `length`: bytes of the body."""
+        """Return the URL and the headers to send; `length`: bytes of the body."""
         ...
 
     def end(self) -> float | None:
-        """When requests are no longer authorised, in seconds since 1970; None where there is no end."""
+        """Return when the authorization ends, in seconds since 1970; None if it does not."""
         ...
 
     def close(self) -> None:
-        """Let go of what is needed to get tokens."""
+        """Close what tokens come from."""
         ...
 
 
-class Plain:
-    """Nobody in particular, or whoever holds a shared access signature: `query` is added to each URL."""
+class SasOrAnonymous:
+    """No credentials, or a shared access signature that is added to each URL."""
 
     def __init__(self, query: str = "") -> None:
         """`query` is a shared access signature, as it stands in a URL."""
@@ -68,8 +68,8 @@ class Plain:
     def end(self) -> float | None:
         for text in parse_qs(self._query).get("se", ()):
             with suppress(ValueError):
-                told = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
-                return (told if told.tzinfo else told.replace(tzinfo=timezone.utc)).timestamp()
+                end = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
+                return (end if end.tzinfo else end.replace(tzinfo=timezone.utc)).timestamp()
         return None
 
     def close(self) -> None:
@@ -77,10 +77,10 @@ class Plain:
 
 
 class SharedKey:
-    """The account's key, by which every request is signed."""
+    """Signs every request with the account's key."""
 
     def __init__(self, account: str, key: str) -> None:
-        """`key` is in base64; ValueError when it isn't."""
+        """`key` is in base64. Raises ValueError if it isn't."""
         self._account = account
         self._key = base64.b64decode(key, validate=True)
 
@@ -123,14 +123,14 @@ class Bearer:
         return url, {**headers, **_dated(), "Authorization": f"Bearer {self._current()}"}
 
     def _current(self) -> str:
-        """The token that there is, or another one."""
+        """Return the present token, or a new one in time."""
 
         def has(seconds: float) -> bool:
             return self._token is not None and self._token.expires_on - time.time() >= seconds
 
         try:
             self._renewals.renew(lambda: not has(_RENEW), lambda: has(_LAST), self._renew)
-        except Exception as error:  # noqa: BLE001 - told in one of some ways
+        except Exception as error:  # noqa: BLE001 - raised as one of several errors
             self._raise(error)
         token: str = self._token.token
         return token
@@ -139,7 +139,7 @@ class Bearer:
         self._token = self._fetch(_SCOPE, _TOKEN_SECONDS)
 
     def _raise(self, error: Exception) -> NoReturn:
-        """Without the cause: a status that the identity's service answered is none of the store's."""
+        """Raise without the cause, because its HTTP status is not the store's."""
         is_refused = any(kind.__name__ == "ClientAuthenticationError" for kind in type(error).__mro__)
         if self._token is not None or (is_refused and getattr(error, "response", None) is None):
             # Credentials that were good before will be so again; and where no service has answered, one may.

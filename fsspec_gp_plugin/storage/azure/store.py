@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import base64
+import secrets
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...checksum import crc32c
-from ...errors import NotFound, StorageError
-from ..contract import Capabilities, ObjectInfo, Store, Upload
+from ...checksum import combined, crc32c
+from ...errors import AccessDenied, NotFound, StorageError, Unreachable
+from ..contract import Capabilities, ObjectInfo, PartWriter, Store, Upload
 from ..credential_renewal import Renewable
 from ..errors import error_code, http_status, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
+from ..http.cancellation import Cancellation
 from ..http.ranges import require_range
-from .answers import PLACEHOLDER, ForeignAnswerError, is_object, object_info, require_azure
-from .directories import delete_empty
-from .unfinished import drop_below, names_below
-from .writer import AzureWriter
+from .answers import PLACEHOLDER, WRITER, ForeignAnswerError, is_object, object_info, require_azure
+from .unfinished import abort_below, delete_empty, names_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,16 +49,16 @@ class AzureStore(Renewable, Store):
         return self.blobs.clock_offset()
 
     def name(self, key: str) -> str:
-        """The object's URL, for messages."""
+        """Return the object's URL, for messages."""
         return f"{self._protocol}://{self.blobs.container}/{self.path(key)}"
 
     def path(self, key: str) -> str:
-        """The blob's name."""
+        """Return the blob's name."""
         return self._prefix + key
 
     @contextmanager
     def writing(self, key: str) -> Iterator[None]:
-        """As translating(), around requests that write an object: none of them can miss one."""
+        """As translating(), around requests that write an object: a 404 then means that the container is missing."""
         with self._not_missing(f"can't write {self.name(key)}"):
             yield
 
@@ -79,7 +82,7 @@ class AzureStore(Renewable, Store):
         return AzureWriter(self, key)
 
     def head(self, key: str) -> Mapping[str, str]:
-        """The headers of an object; NotFound."""
+        """Return the headers of an object. Raises NotFound."""
         with self._finding(key):
             headers = self.blobs.head(self.path(key))
             if not is_object(headers):
@@ -162,7 +165,7 @@ class AzureStore(Renewable, Store):
     @staticmethod
     def _no_service(doing: str) -> StorageError:
         return StorageError(
-            f"{doing}: whoever answered is no Azure Blob service; check account_name, account_host and the proxy"
+            f"{doing}: the server there is not an Azure Blob service; check account_name, account_host and the proxy"
         )
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
@@ -178,18 +181,11 @@ class AzureStore(Renewable, Store):
         # Each deletion is a request of its own: many programs' credentials don't allow batches of them.
         raise_failures(delete_side_by_side(keys, lambda key: self.blobs.delete(self.path(key)), self.name))
 
-    def keeps_versions(self, prefix: str) -> bool:
-        del prefix  # soft delete and versions are the account's own business
-        return False
-
     def find_uploads(self, prefix: str) -> list[Upload]:
         return [Upload(name[len(self._prefix) :]) for name in names_below(self.blobs, self._prefix + prefix)]
 
-    def last_written(self, upload: Upload) -> float | None:
-        return upload.started
-
     def delete_unfinished(self, prefix: str) -> int:
-        return drop_below(self.blobs, self._prefix + prefix)
+        return abort_below(self.blobs, self._prefix + prefix)
 
     def delete_empty_directories(self, prefix: str) -> None:
         folder = prefix.rstrip("/")
@@ -209,3 +205,137 @@ class AzureStore(Renewable, Store):
     def close(self) -> None:
         self._close_replaced()
         self.blobs.close()
+
+
+_LOOKS = 3
+
+
+@dataclass(frozen=True)
+class _Part:
+    size: int
+    crc: int
+
+
+class AzureWriter(PartWriter):
+    """Uploads the blocks of one blob. The service keeps the blocks of all writers of a name together, so each writer
+    has a name of its own in its block ids: a blob never contains a block of another writer.
+    """
+
+    def __init__(self, store: AzureStore, key: str) -> None:
+        """Makes no request yet."""
+        self._store = store
+        self._key = key
+        self._path = store.path(key)
+        self._writer = secrets.token_hex(12)
+        self._parts: dict[int, _Part] = {}
+        self._done = self._compared = self._aborted = self._completing = False
+        self._cancellation = Cancellation()
+
+    def write(self, number: int, data: memoryview) -> None:
+        with self._store.writing(self._key):
+            self._check()
+            crc = crc32c(data)
+            self._store.blobs.put_block(self._path, self._block(number), data, self._cancellation)
+            self._parts[number] = _Part(len(data), crc)
+
+    def complete(self, size: int) -> ObjectInfo:
+        self._check()
+        if not self._parts:
+            return self._store.put(self._key, memoryview(b""))
+        name = self._store.name(self._key)
+        there = sum(part.size for part in self._parts.values())
+        if there != size:
+            raise StorageError(f"can't write {name}: {there} bytes were stored of {size}")
+        crc = 0
+        for _, part in sorted(self._parts.items()):
+            crc = combined(crc, part.crc, part.size)
+        if not self._done:
+            with self._store.writing(self._key):
+                self._commit(crc)
+            self._done = True
+        try:
+            info = self._require(ObjectInfo(self._key, size, None, crc))
+        except Unreachable:
+            raise  # not compared
+        except StorageError:
+            self._compared = True  # its outcome is an error or a result
+            raise
+        self._compared = True
+        return info
+
+    def _commit(self, crc: int) -> None:
+        if self._completing and self._is_there():
+            return  # an earlier attempt, whose answer got lost, has done it
+        self._completing = True
+        try:
+            self._store.blobs.put_block_list(
+                self._path, [self._block(number) for number in sorted(self._parts)], crc, self._writer
+            )
+        except Exception as error:
+            # So may this one, which is sent again where a kept connection breaks; the blocks are then in use already.
+            if not http_status(error).startswith("4") or not self._is_there():
+                raise
+
+    def _is_there(self) -> bool:
+        """Return whether the blob of that name was made by this writer."""
+        try:
+            return self._store.head(self._key).get(WRITER) == self._writer
+        except (NotFound, AccessDenied):
+            return False
+
+    def _require(self, written: ObjectInfo) -> ObjectInfo:
+        """Compare the blob with what was sent; delete it if it differs.
+
+        Credentials that may not read can't compare, and the service has acknowledged every block to them.
+        """
+        name = self._store.name(self._key)
+        try:
+            headers = self._store.head(self._key)
+        except AccessDenied:
+            return written
+        except NotFound:
+            raise StorageError(f"can't write {name}: the store acknowledged it, and it is not there") from None
+        if headers.get(WRITER) != self._writer:
+            raise StorageError(f"can't write {name}: somebody else has replaced it meanwhile")
+        found = object_info(self._key, headers, 200)
+        if (found.size, found.crc32c) == (written.size, written.crc32c):
+            return found
+        problem = f"can't write {name}: the store held {found.size} bytes of {written.size}"
+        try:
+            with translating(f"can't delete {name}"):
+                self._store.blobs.delete(self._path, found.version)
+        except StorageError as error:
+            raise StorageError(f"{problem}; it could not be removed: {error}") from error
+        raise StorageError(f"{problem}; removed")
+
+    def abort(self) -> None:
+        if self._done:
+            if not self._compared:
+                raise StorageError("the object is complete and visible, but could not be compared with what was sent")
+            return
+        self._aborted = True
+        self._cancellation.cancel()
+        # No request drops blocks without making an empty object visible: the service does it after a week.
+        if self._completing:
+            self._remove_completed()
+
+    def _remove_completed(self) -> None:
+        """Delete the blob if the request that completes it has made it visible, or still may."""
+        for look in range(_LOOKS):
+            if look:
+                time.sleep(0.05)
+            with suppress(NotFound):
+                headers = self._store.head(self._key)
+                if headers.get(WRITER) == self._writer:
+                    with translating(f"can't delete {self._store.name(self._key)}"):
+                        self._store.blobs.delete(self._path, headers.get("etag"))
+                    break
+        self._completing = False
+
+    def _block(self, number: int) -> str:
+        """All ids of one name must have the same length."""
+        return base64.b64encode(f"{self._writer}{number:08}".encode()).decode()
+
+    def _check(self) -> None:
+        if self._aborted:
+            raise StorageError("aborted")

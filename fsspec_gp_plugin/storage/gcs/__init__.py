@@ -1,1 +1,1 @@
-"""Google Cloud Storage: credentials by gcsfs, the requests by connections of our own."""
+"""Google Cloud Storage: gcsfs finds the credentials, and this package sends the requests."""

@@ -1,4 +1,4 @@
-"""What Google's answers mean, and which of them are not believed."""
+"""Reads Google's responses, and rejects those that can't be Google's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GENERATION = "x-goog-generation"
 
 @contextmanager
 def no_object_missing(doing: str) -> Iterator[None]:
-    """As translating(), for requests that can't miss an object: a 404 then means something larger."""
+    """As translating(), for requests that don't name an object: a 404 then means that the bucket is missing."""
     try:
         with translating(doing):
             yield
@@ -33,7 +33,7 @@ def no_object_missing(doing: str) -> Iterator[None]:
 
 
 def described(key: str, resource: Any) -> ObjectInfo:
-    """An object by its resource in JSON."""
+    """Return the object that a JSON resource describes."""
     try:
         size, generation = int(resource["size"]), str(resource["generation"])
     except (KeyError, TypeError, ValueError):
@@ -44,7 +44,7 @@ def described(key: str, resource: Any) -> ObjectInfo:
 
 
 def seconds(time: Any) -> float | None:
-    """Seconds since 1970 of a time such as `2026-01-02T03:04:05.678Z`, all of which are UTC."""
+    """Return the seconds since 1970 of a UTC time such as `2026-01-02T03:04:05.678Z`."""
     try:
         return datetime.strptime(time[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc).timestamp()
     except (TypeError, ValueError):
@@ -52,7 +52,7 @@ def seconds(time: Any) -> float | None:
 
 
 def described_by_headers(key: str, headers: Mapping[str, str], status: int) -> ObjectInfo:
-    """An object by the headers of an answer with bytes of it."""
+    """Return the object that the headers of a response with its bytes describe."""
     size = total_size(headers, status)
     generation = headers.get(GENERATION)
     if not generation or size is None:

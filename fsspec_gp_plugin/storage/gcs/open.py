@@ -1,4 +1,4 @@
-"""gs:// URL and options → GcsStore: what gcsfs gets, and what it would only choke on."""
+"""Opens the store of a gs:// URL: decides what gcsfs gets, and refuses options that it would misunderstand."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .store import GcsStore
 _METHODS = ("google_default", "cache", "cloud", "anon")
 _TEXTS = ("project", "access", "endpoint_url")
 _CONSISTENCIES = ("none", "size", "md5", "crc32c")
-# What the session of gcsfs may be told that our connections can do, too.
+# The settings of gcsfs' session that this package's connections support, too.
 _SESSION = ("trust_env", "proxy")
 _FSSPECS_OWN = {"use_listings_cache", "skip_instance_cache", "listings_expiry_time", "max_paths"}
 
 
 def open_gcs(url: str, options: dict[str, Any], timeout: float) -> GcsStore:
-    """The store below a gs:// or gcs:// URL; the options are those of gcsfs.GCSFileSystem.
+    """Return the store below a gs:// or gcs:// URL; the options are those of gcsfs.GCSFileSystem.
 
     Those of fsspec's configuration files and FSSPEC_GS_… variables count below them, as in any fsspec program.
     `timeout`: seconds for which a request may stand still.
@@ -43,8 +43,8 @@ def open_gcs(url: str, options: dict[str, Any], timeout: float) -> GcsStore:
 
 
 def _core_filesystem() -> Any:
-    """Gcsfs' class without its control plane over gRPC: that asks Google for the bucket's type, whatever the endpoint,
-    waits a minute where Google can't be reached, and prints what it meets there.
+    """Return gcsfs' class without its gRPC control plane, which asks Google for the bucket's type at any endpoint,
+    waits a minute if Google can't be reached, and prints errors.
     """
     # Read when gcsfs is imported; the classes that it keeps away are a third of its import's time, too.
     os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
@@ -54,7 +54,7 @@ def _core_filesystem() -> Any:
 
 
 def _made(filesystem: Any, options: dict[str, Any]) -> Any:
-    """The filesystem; finding credentials may ask the network. ConfigError for those that can't be used."""
+    """Return the filesystem; finding credentials may need the network. Raises ConfigError for unusable ones."""
     from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 
     try:
@@ -74,19 +74,19 @@ def _made(filesystem: Any, options: dict[str, Any]) -> Any:
 
 
 def _may_be_found_later(options: dict[str, Any], error: Exception) -> bool:
-    """Whether the service of the machine that gives credentials may only have failed for once."""
+    """Return whether the machine's credential service may have failed for a moment only."""
     is_of_the_machine = options.get("token") in ("google_default", "cloud")
     named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     return is_of_the_machine and type(error).__name__ == "DefaultCredentialsError" and not named
 
 
 def _is_raw(token: Any) -> bool:
-    """Whether it is an access token itself, which nothing renews."""
+    """Return whether the value is an access token itself, which nothing renews."""
     return isinstance(token, str) and token not in _METHODS and not os.path.exists(token)
 
 
 def _network(session: dict[str, Any], timeout: float) -> Network:
-    """As the session of gcsfs would reach hosts: by a proxy only where it is told so."""
+    """Return the network settings of gcsfs' session, which uses a proxy only if an option says so."""
     import urllib.request
 
     def proxy_of(url: str) -> str | None:
@@ -112,7 +112,7 @@ def _check_names(options: dict[str, Any], filesystem: Any) -> None:
 
 
 def _check_types(options: dict[str, Any]) -> None:
-    """Refuse what YAML made of a value that should have been quoted, and what would not be honoured."""
+    """Refuse what YAML made of a value that should have been quoted, and what would be ignored."""
     for name in _TEXTS:
         if not isinstance(options.get(name) or "", str):
             raise ConfigError(f"storage_options: the value of {name!r} is not text; put it in quotes")

@@ -1,4 +1,4 @@
-"""Requests of Google's JSON API on connections of our own; gcsfs says where to and with which credentials."""
+"""Requests of Google's JSON API on this package's connections; gcsfs knows the endpoint and the credentials."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ _AS_STORED = {"Accept-Encoding": "gzip"}
 
 
 class ForeignAnswerError(Exception):
-    """An answer that the service does not give: of a portal, or of a proxy."""
+    """A response that is not from the service, but from a portal or a proxy."""
 
     def __init__(self, problem: str) -> None:
-        """`problem` says what is wrong with it."""
+        """`problem` says what is wrong with the response."""
         super().__init__(f"{problem}; check `endpoint_url` and the proxy")
 
 
 class Refusal(Exception):
-    """An answer that is no success, as storage.errors understands it: by `status` and `error_code`."""
+    """A response without success; storage/errors.py reads its `status` and `error_code`."""
 
     def __init__(self, status: int, text: str) -> None:
-        """`text` is the answer's body: JSON, or XML of that API, or whatever a gateway sends instead."""
+        """`text` is the body: JSON, XML of the XML API, or whatever a gateway sends."""
         reason = element("Code", text)
         message = element("Message", text)
         try:
@@ -63,10 +63,10 @@ class Refusal(Exception):
 
 
 class Requests:
-    """Requests on one endpoint. May be used from any thread."""
+    """Sends requests to one endpoint, from any thread."""
 
     def __init__(self, make: Callable[[], Any], network: Network) -> None:
-        """`make` gives a gcsfs.core.GCSFileSystem; it is called once, with the first request."""
+        """`make` returns a gcsfs.core.GCSFileSystem; it is called once, by the first request."""
         self._make = make
         self._fs: Any = None
         self._lock = threading.Lock()
@@ -83,41 +83,41 @@ class Requests:
             return self._fs
 
     def way(self) -> Way:
-        """How requests travel."""
+        """Return how requests travel."""
         return Way.to(str(self.fs.base), is_verified=self._network.verifies)
 
     def credentials_end(self) -> float | None:
-        """When the credentials end, in seconds since 1970, where that is known and nothing renews them before."""
+        """Return when the credentials end, in seconds since 1970; None if it is unknown or they are renewed before."""
         return end_of(self.fs.credentials)
 
     def clock_offset(self) -> float | None:
-        """The last answer's Date, and this host's time when it came."""
+        """Return the seconds by which the service's clock is ahead of this host's; None if it is unknown."""
         return self._transport.clock_offset()
 
     def object_url(self, bucket: str, key: str, **parameters: str) -> str:
-        """The address of an object."""
+        """Return the URL of an object."""
         return self._url(f"{self.fs.base}b/{quote(bucket, safe='')}/o/{quote(key, safe='')}", parameters)
 
     def upload_url(self, bucket: str, **parameters: str) -> str:
-        """The address where uploads begin."""
+        """Return the URL at which uploads begin."""
         base = str(self.fs.base).replace("/storage/v1/", "/upload/storage/v1/")
         return self._url(f"{base}b/{quote(bucket, safe='')}/o", parameters)
 
     def xml_url(self, bucket: str, key: str, query: str) -> str:
-        """The address of an object, or of its bucket where `key` is "", in the XML API."""
+        """Return the URL of an object in the XML API, or of its bucket if `key` is ""."""
         base = str(self.fs.base).replace("/storage/v1/", "/")
         return f"{base}{quote(bucket, safe='')}{f'/{quote(key)}' if key else ''}?{query}"
 
     @property
     def charged(self) -> dict[str, str]:
-        """Headers of requests of the XML API: whom to charge, where the requester pays."""
+        """Return the headers of XML API requests that name the project to charge, if the requester pays."""
         project = self.fs._get_params({}).get("userProject")  # noqa: SLF001 - as below
         return {"x-goog-user-project": project} if project else {}
 
     def _url(self, address: str, parameters: dict[str, str]) -> str:
         # gcsfs adds whom to charge, where the requester pays.
-        asked = self.fs._get_params(parameters)  # noqa: SLF001 - nothing public holds it
-        return f"{address}?{urlencode(asked)}" if asked else address
+        query = self.fs._get_params(parameters)  # noqa: SLF001 - nothing public holds it
+        return f"{address}?{urlencode(query)}" if query else address
 
     def begin(
         self,
@@ -131,7 +131,7 @@ class Requests:
         cancellation: Cancellation | None = None,
         once: bool = False,
     ) -> Answer:
-        """The answer, to be ended by the caller; Refusal when it is neither a success nor of the status `also`.
+        """Return the response, which the caller must end. Raises Refusal for a failure that is not in `also`.
 
         `once`: see Transport.exchange().
         """
@@ -152,9 +152,9 @@ class Requests:
             answer.end()
 
     def list(self, bucket: str, fields: str, **parameters: str) -> dict[str, Any]:
-        """A page of a bucket's listing; what does not call itself a listing is an error, not an empty page."""
-        asked = {"maxResults": str(_OBJECTS_A_PAGE), "fields": f"kind,{fields}", **parameters}
-        url = self._url(f"{self.fs.base}b/{quote(bucket, safe='')}/o", asked)
+        """Return a page of a bucket's listing. A response that does not call itself a listing is an error."""
+        query = {"maxResults": str(_OBJECTS_A_PAGE), "fields": f"kind,{fields}", **parameters}
+        url = self._url(f"{self.fs.base}b/{quote(bucket, safe='')}/o", query)
         page: dict[str, Any] = self.send("GET", url)[2]
         if page.get("kind") != "storage#objects":
             raise ForeignAnswerError("it is no listing")
@@ -163,7 +163,7 @@ class Requests:
     def send(
         self, method: str, url: str, *arguments: Any, **details: Any
     ) -> tuple[int, Mapping[str, str], dict[str, Any]]:
-        """As begin(), for answers that are short: status, headers and the JSON object in the body.
+        """As begin(), for short responses: return the status, the headers and the JSON object in the body.
 
         {} where the body is empty or no matter: of a deletion, which has none, or of an answer that is no success.
         """

@@ -1,4 +1,4 @@
-"""A resumable upload to Google Cloud Storage: one stream of bytes, of which the service says how far it has come."""
+"""A resumable upload to Google Cloud Storage: one stream of bytes, and the service says how many it has."""
 
 from __future__ import annotations
 
@@ -12,38 +12,37 @@ from ..contract import Capabilities, PartWriter
 from ..errors import http_status, translating
 from ..http.cancellation import Cancellation
 from .answers import described, no_object_missing
-from .completed import find_completed, remove_completed
 from .requests import INCOMPLETE
 
 if TYPE_CHECKING:
     from ..contract import ObjectInfo
-    from .store import GcsStore
+    from .bucket import Bucket
 
-# What is not the end of an object is kept in multiples of this.
+# The service keeps multiples of this, except at the end of an object.
 _GRAIN = 256 << 10
-# Answers in a row that keep nothing of what was sent.
+# Responses in a row after which the service still has nothing more.
 _MOST_IN_VAIN = 3
-_CANCELLED = 499  # what Google answers to the end of a session
+_CANCELLED = 499  # Google's response when a session is ended
 _SESSION_GONE = ("404", "410")
 # A session is one stream of bytes: its chunks come in order.
 SERIAL = Capabilities(parallel_parts=False, parallel_reads=True, creates=True, max_part_size=5 << 40)
 
 
 class ResumableWriter(PartWriter):
-    """One resumable upload. The session's address is a secret: whoever has it may write the object."""
+    """One resumable upload. The session's address is a secret: anybody who has it can write the object."""
 
-    def __init__(self, store: GcsStore, key: str) -> None:
-        """Touches nothing yet."""
-        self._store = store
+    def __init__(self, bucket: Bucket, key: str) -> None:
+        """Makes no request yet."""
+        self._bucket = bucket
         self._key = key
-        self._name = store.name(key)
+        self._name = bucket.name(key)
         self._session = ""
         self._next_part = 1
-        # How many bytes the service has, and those after them that are too few to be kept by it.
+        # The bytes that the service has, and those after them that are too few for a request.
         self._kept = 0
         self._tail = b""
         self._crc = 0
-        # An answer got lost, so the service may have more than we know.
+        # A response got lost, so the service may have more bytes than this writer knows.
         self._unsure = False
         self._completing = self._done = self._aborted = False
         self._cancellation = Cancellation()
@@ -65,19 +64,19 @@ class ResumableWriter(PartWriter):
     def complete(self, size: int) -> ObjectInfo:
         if self._next_part == 1:
             self._require_open()
-            return self._store.put(self._key, memoryview(b""))
+            return self._bucket.put(self._key, memoryview(b""))
         with self._lock, no_object_missing(f"can't write {self._name}"):
             self._require_open()
             sent = self._kept + len(self._tail)
             if sent != size:
                 raise StorageError(f"can't write {self._name}: {sent} bytes were sent of {size}")
             found = self._finish(size)
-            info = self._store.require_same(found, size, self._crc)
+            info = self._bucket.require_same(found, size, self._crc)
             self._done = True
             return info
 
     def _finish(self, size: int) -> ObjectInfo:
-        """The object, made visible now or by an earlier attempt whose answer got lost."""
+        """Make the object visible and return it; an earlier request whose response got lost may have done so."""
         try:
             if self._completing:
                 status, answer = self._ask(size)
@@ -93,7 +92,7 @@ class ResumableWriter(PartWriter):
             if http_status(error) not in _SESSION_GONE or not self._completing:
                 raise
             # A session that is complete may be forgotten; then the object tells.
-            if (found := find_completed(self._store, self._key, size, self._crc)) is not None:
+            if (found := self._bucket.find_completed(self._key, size, self._crc)) is not None:
                 return found
             raise StorageError(f"can't write {self._name}: the store has forgotten the upload") from error
 
@@ -119,15 +118,15 @@ class ResumableWriter(PartWriter):
             if self._completing:
                 status, answer = self._ask(size)
                 if status != INCOMPLETE:
-                    self._store.delete_version(described(self._key, answer))
+                    self._bucket.delete_version(described(self._key, answer))
                     return
-            answer_of = self._store.requests.send
+            answer_of = self._bucket.requests.send
             answer_of("DELETE", self._session, {}, memoryview(b""), also=(_CANCELLED,))
         except Exception as error:
             if http_status(error) not in _SESSION_GONE:
                 raise
             if self._completing:
-                remove_completed(self._store, self._key, size, self._crc)
+                self._bucket.remove_completed(self._key, size, self._crc)
 
     def _require_open(self) -> None:
         if self._aborted:
@@ -136,8 +135,8 @@ class ResumableWriter(PartWriter):
     def _begin(self) -> None:
         if self._session:
             return
-        requests = self._store.requests
-        url = requests.upload_url(self._store.bucket, uploadType="resumable", name=self._store.path(self._key))
+        requests = self._bucket.requests
+        url = requests.upload_url(self._bucket.bucket, uploadType="resumable", name=self._bucket.path(self._key))
         about = json.dumps({"contentType": "application/octet-stream"}).encode()
         _, headers, _ = requests.send(
             "POST", url, {"Content-Type": "application/json"}, memoryview(about), cancellation=self._cancellation
@@ -147,10 +146,10 @@ class ResumableWriter(PartWriter):
         self._session = headers["location"]
 
     def _send(self, body: memoryview) -> None:
-        """Send bytes, from where the service has them on, until it has them all."""
+        """Send the bytes that the service lacks, until it has all."""
         start, end = self._kept, self._kept + len(body)
         if self._unsure:
-            self._kept = self._told(self._ask(None), start, end)
+            self._kept = self._bytes_kept(self._ask(None), start, end)
             self._unsure = False
         in_vain = 0
         while self._kept < end:
@@ -158,9 +157,9 @@ class ResumableWriter(PartWriter):
             try:
                 rest = body[before - start :]
                 status, _, headers = self._put(f"bytes {before}-{end - 1}/*", rest)
-                self._kept = self._told((status, headers), start, end)
+                self._kept = self._bytes_kept((status, headers), start, end)
             except Exception:
-                # Whatever came of it, the part counts from its beginning, and the service is asked first.
+                # The part is sent again from its beginning, after the service has said what it has.
                 self._kept, self._unsure = start, True
                 raise
             in_vain = in_vain + 1 if self._kept == before else 0
@@ -168,24 +167,24 @@ class ResumableWriter(PartWriter):
                 self._kept, self._unsure = start, True
                 raise Unreachable(f"can't write {self._name}: the store keeps nothing of what it is sent")
 
-    def _told(self, answered: tuple[int, Any], start: int, end: int) -> int:
-        """How many bytes the service has, by its answer."""
-        status, headers = answered
+    def _bytes_kept(self, response: tuple[int, Any], start: int, end: int) -> int:
+        """Return how many bytes the service has, by its response."""
+        status, headers = response
         if status != INCOMPLETE:
             raise StorageError(f"can't write {self._name}: the store ended the upload before its end")
-        told = str(headers.get("range") or "")
-        kept = int(told.rpartition("-")[2]) + 1 if told else 0
+        kept_range = str(headers.get("range") or "")
+        kept = int(kept_range.rpartition("-")[2]) + 1 if kept_range else 0
         if not start <= kept <= end:
             raise StorageError(f"can't write {self._name}: the store has {kept} bytes, expected {start} to {end}")
         return kept
 
     def _ask(self, size: int | None) -> tuple[int, Any]:
-        """Status and headers of an upload that is under way, or status and object of one that is complete."""
+        """Return the status, and the headers of an upload under way or the object of a completed one."""
         status, found, headers = self._put(f"bytes */{'*' if size is None else size}", memoryview(b""))
         return status, headers if status == INCOMPLETE else found
 
     def _put(self, span: str, body: memoryview) -> tuple[int, Any, Any]:
-        send = self._store.requests.send
+        send = self._bucket.requests.send
         try:
             status, headers, found = send(
                 "PUT", self._session, {"Content-Range": span}, body, also=(INCOMPLETE,), cancellation=self._cancellation

@@ -2,102 +2,55 @@
 
 from __future__ import annotations
 
-import json
-import secrets
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ...checksum import crc32c, in_base64
-from ...errors import AccessDenied, NotFound, ObjectChanged, StorageError
-from ..contract import ObjectInfo, Store, Upload
+from ...errors import ObjectChanged, StorageError
+from ..contract import ObjectInfo, PartWriter, Store, Upload
 from ..credential_renewal import Renewable
 from ..errors import http_status, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
 from ..http.ranges import require_range
 from ..multipart import MULTIPART
 from .answers import GENERATION, described, described_by_headers, no_object_missing
+from .bucket import FIELDS, Bucket
+from .parts import PartsRefusedError, PartsWriter
 from .resumable import SERIAL, ResumableWriter
 from .unfinished import abort_listed, last_part_of, listed_below
-from .writer import GcsWriter
-from .xml import Xml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ..contract import Capabilities, Way
+    from ..contract import Capabilities, ObjectInfo, Way
     from ..http.answer import Answer
     from .requests import Requests
 
-_FIELDS = "name,size,generation,crc32c,timeCreated"
 
-
-class GcsStore(Renewable, Store):
+class GcsStore(Bucket, Renewable, Store):
     """Objects of one bucket below a prefix."""
 
     def __init__(self, bucket: str, prefix: str, requests: Requests, *, finds_credentials: bool = True) -> None:
-        super().__init__(finds_credentials=finds_credentials)
-        self.bucket = bucket
-        self.requests = requests
-        self.xml = Xml(lambda: self.requests, bucket)
-        self._prefix = f"{prefix}/" if prefix else ""
-        # Whether it takes uploads in parts; None until the first one shows it.
-        self.takes_parts: bool | None = None
+        Renewable.__init__(self, finds_credentials=finds_credentials)
+        Bucket.__init__(self, bucket, prefix, requests)
 
     def __repr__(self) -> str:
-        return f"GcsStore(gs://{self.bucket}/{self._prefix})"
+        return f"GcsStore(gs://{self.bucket}/{self.prefix})"
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do, as far as is known by now."""
+        """What the store can do, as far as is known."""
         if self.takes_parts is False:
             return SERIAL
         return MULTIPART._replace(first_part_shows=self.takes_parts is None)
 
-    @property
-    def place(self) -> str:
-        """Where whole keys begin, for messages."""
-        return f"gs://{self.bucket}/"
-
     def clock_offset(self) -> float | None:
         return self.requests.clock_offset()
 
-    def path(self, key: str) -> str:
-        """The object's name in the bucket."""
-        return self._prefix + key
-
-    def name(self, key: str) -> str:
-        """The object's URL, for messages."""
-        return f"gs://{self.bucket}/{self._prefix}{key}"
-
-    def put(self, key: str, data: memoryview) -> ObjectInfo:
-        return self._put(key, data)
-
-    def _put(self, key: str, data: memoryview, **condition: str) -> ObjectInfo:
-        crc = crc32c(data)
-        about = {"name": self.path(key), "contentType": "application/octet-stream", "crc32c": in_base64(crc)}
-        # In one body with what is said of them, so that the store refuses bytes of another checksum.
-        boundary = secrets.token_hex(16)
-        kind = f"Content-Type: {about['contentType']}\r\n\r\n"
-        head = f"--{boundary}\r\nContent-Type: application/json\r\n\r\n{json.dumps(about)}\r\n--{boundary}\r\n{kind}"
-        body = b"".join((head.encode(), data, f"\r\n--{boundary}--\r\n".encode()))
-        with no_object_missing(f"can't write {self.name(key)}"):
-            url = self.requests.upload_url(self.bucket, uploadType="multipart", **condition)
-            headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
-            _, _, resource = self.requests.send("POST", url, headers, memoryview(body))
-            return self.require_same(described(key, resource), len(data), crc)
-
     def create(self, key: str, data: memoryview) -> ObjectInfo:
         with creating(self.name(key)):
-            return self._put(key, data, ifGenerationMatch="0")
+            return self.put_if(key, data, ifGenerationMatch="0")
 
     def begin(self, key: str) -> GcsWriter | ResumableWriter:
         return ResumableWriter(self, key) if self.takes_parts is False else GcsWriter(self, key)
-
-    def stat(self, key: str) -> ObjectInfo:
-        with self._finding(key):
-            url = self.requests.object_url(self.bucket, self.path(key), fields=_FIELDS)
-            _, _, resource = self.requests.send("GET", url)
-            return described(key, resource)
 
     def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         if not into:
@@ -122,12 +75,12 @@ class GcsStore(Renewable, Store):
 
     def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
         try:
-            with self._finding(key):
+            with self.finding(key):
                 answer = self._get(key, 0, len(into), None)
         except StorageError as error:
             if http_status(error) != "416":
                 raise
-            # The object has no first byte.
+            # The object is empty.
             return self.stat(key), iter(())
         try:
             with translating(f"can't read {self.name(key)}"):
@@ -155,21 +108,21 @@ class GcsStore(Renewable, Store):
         return found.crc32c if found.version == info.version else None
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        asked = {"prefix": self._prefix + prefix, "fields": f"items({_FIELDS}),nextPageToken"}
+        query = {"prefix": self.prefix + prefix, "fields": f"items({FIELDS}),nextPageToken"}
         while True:
             with no_object_missing(f"can't list {self.name(prefix)}"):
-                page = self.requests.list(self.bucket, **asked)
+                page = self.requests.list(self.bucket, **query)
             for entry in page.get("items") or ():
-                key = str(entry["name"])[len(self._prefix) :]
+                key = str(entry["name"])[len(self.prefix) :]
                 # A key that ends in "/" is the marker of a directory, made by some browser of buckets.
                 if key and (unfinished or not key.endswith("/")):
                     yield described(key, entry)
             token = page.get("nextPageToken")
             if not token:
                 return
-            if token == asked.get("pageToken"):
+            if token == query.get("pageToken"):
                 raise StorageError(f"can't list {self.name(prefix)}: the store gives the same page again")
-            asked["pageToken"] = str(token)
+            query["pageToken"] = str(token)
 
     def delete(self, keys: Iterable[str]) -> None:
         raise_failures(delete_side_by_side(keys, self._delete, self.name))
@@ -177,21 +130,15 @@ class GcsStore(Renewable, Store):
     def _delete(self, key: str) -> None:
         self.requests.send("DELETE", self.requests.object_url(self.bucket, self.path(key)))
 
-    def delete_version(self, info: ObjectInfo) -> None:
-        """Delete an object unless it has been replaced."""
-        url = self.requests.object_url(self.bucket, self.path(info.key), ifGenerationMatch=str(info.version))
-        with suppress(NotFound, ObjectChanged), translating(f"can't delete {self.name(info.key)}"):
-            self.requests.send("DELETE", url)
-
     def keeps_versions(self, prefix: str) -> bool:
-        asked = {"prefix": self._prefix + prefix, "versions": "true", "maxResults": "1", "fields": "items(name)"}
+        query = {"prefix": self.prefix + prefix, "versions": "true", "maxResults": "1", "fields": "items(name)"}
         with no_object_missing(f"can't list the versions of {self.name(prefix)}"):
-            page = self.requests.list(self.bucket, **asked)
+            page = self.requests.list(self.bucket, **query)
         return bool(page.get("items"))
 
     def find_uploads(self, prefix: str) -> list[Upload]:
         found = listed_below(self.xml, self.path(prefix), self.place)
-        return [Upload(one.key[len(self._prefix) :], one.started, one.upload_id) for one in found]
+        return [Upload(one.key[len(self.prefix) :], one.started, one.upload_id) for one in found]
 
     def last_written(self, upload: Upload) -> float | None:
         path, name = self.path(upload.key), self.name(upload.key)
@@ -203,35 +150,6 @@ class GcsStore(Renewable, Store):
 
     def delete_empty_directories(self, prefix: str) -> None:
         pass
-
-    def require_same(self, found: ObjectInfo, size: int, crc: int) -> ObjectInfo:
-        """Compare what the store has with what was sent, size and checksum; an object that differs is deleted."""
-        name = self.name(found.key)
-        if found.size != size:
-            problem = f"can't write {name}: the store held {found.size} bytes of {size}"
-        elif found.crc32c is not None and found.crc32c != crc:
-            problem = f"can't write {name}: the store held bytes of another checksum"
-        else:
-            return found
-        try:
-            self.delete_version(found)
-        except StorageError as error:
-            raise StorageError(f"{problem}; it could not be removed: {error}") from error
-        raise StorageError(f"{problem}; removed")
-
-    @contextmanager
-    def _finding(self, key: str) -> Iterator[None]:
-        try:
-            with translating(f"can't find {self.name(key)}"):
-                yield
-        except NotFound:
-            self._require_bucket()
-            raise
-
-    def _require_bucket(self) -> None:
-        """Tell a missing bucket from a missing object: both are a 404."""
-        with suppress(AccessDenied), no_object_missing(f"can't find {self.name('')}"):
-            self.requests.list(self.bucket, maxResults="1", fields="nextPageToken")
 
     def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
         if not isinstance(source, GcsStore) or source.requests.fs.base != self.requests.fs.base:
@@ -255,3 +173,38 @@ class GcsStore(Renewable, Store):
     def close(self) -> None:
         self._close_replaced()
         self.requests.close()
+
+
+class GcsWriter(PartWriter):
+    """Writes parts; if the first one shows that the store takes none, it goes on with a resumable upload."""
+
+    def __init__(self, store: GcsStore, key: str) -> None:
+        """Makes no request yet."""
+        self._store = store
+        self._key = key
+        self._inner: PartsWriter | ResumableWriter = PartsWriter(store, key)
+        self._refusal: PartsRefusedError | None = None
+        self._aborted = False
+
+    def write(self, number: int, data: memoryview) -> None:
+        try:
+            self._inner.write(number, data)
+        except PartsRefusedError as refusal:
+            self._refusal = refusal
+            self._inner = ResumableWriter(self._store, self._key)
+            if self._aborted:  # abort() came in between
+                raise StorageError(f"can't write {self._store.name(self._key)}: aborted") from None
+            self._inner.write(number, data)
+        if self._refusal is not None:  # and a session works
+            why, self._refusal = self._refusal, None
+            if self._store.takes_parts is None:
+                cure = " (check the permissions storage.multipartUploads.*)" if http_status(why) == "403" else ""
+                self.report(f"{why}{cure}; it goes in one session, part after part")
+            self._store.takes_parts = False
+
+    def complete(self, size: int) -> ObjectInfo:
+        return self._inner.complete(size)
+
+    def abort(self) -> None:
+        self._aborted = True
+        self._inner.abort()

@@ -1,4 +1,4 @@
-"""Tokens of Google's, by gcsfs' credentials: an old one is used to its end, however often another can't be had."""
+"""Google's access tokens, from gcsfs' credentials: while no new one can be obtained, the old one is used to its end."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _REFUSED = re.compile(
 
 
 class Authorization:
-    """Puts tokens into requests."""
+    """Adds tokens to requests."""
 
     def __init__(self) -> None:
         self._renewals = Renewals()
 
     def add(self, credentials: Any, headers: MutableMapping[str, str]) -> None:
-        """Put a token into the headers of a request, a new one in time; NoTokenError, NoTokenYetError."""
+        """Add a token to the headers of a request, renewed in time. Raises NoTokenError, NoTokenYetError."""
         known = credentials.credentials
         if known is None:
             return  # nobody in particular
@@ -41,7 +41,7 @@ class Authorization:
 
         try:
             self._renewals.renew(lambda: not has(_RENEW), lambda: has(_LAST), lambda: _refresh(known))
-        except Exception as error:  # noqa: BLE001 - told in one of two ways
+        except Exception as error:  # noqa: BLE001 - raised as one of two errors
             _raise(error)
         known.apply(headers)
 
@@ -55,13 +55,13 @@ def _refresh(known: Any) -> None:
 
 
 def _raise(error: Exception) -> NoReturn:
-    """Without the cause: a status that the identity's service answered is none of the store's."""
+    """Raise without the cause, because its HTTP status is not the store's."""
     text = str(error)
     raise (NoTokenError if _REFUSED.search(text) else NoTokenYetError)(text) from None
 
 
 def end_of(credentials: Any) -> float | None:
-    """When a token ends that nothing renews, in seconds since 1970."""
+    """Return when a token ends that nothing renews, in seconds since 1970."""
     known = credentials.credentials
     expiry = getattr(known, "expiry", None)
     # The other kinds have something to get another token by.
@@ -71,5 +71,5 @@ def end_of(credentials: Any) -> float | None:
 
 
 def _seconds(expiry: Any) -> float:
-    """Seconds since 1970 of a time of google-auth's, which is UTC and doesn't say so."""
+    """Return the seconds since 1970 of a time of google-auth, which is UTC without a mark."""
     return float(expiry.replace(tzinfo=timezone.utc).timestamp())

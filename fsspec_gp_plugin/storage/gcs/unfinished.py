@@ -1,4 +1,4 @@
-"""Uploads in parts that nobody completed or aborted: they are invisible, and cost money for ever."""
+"""Finds and aborts multipart uploads that nobody completed: they are invisible, and cost money for ever."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
     from .xml import Xml
 
-# Of emulators that don't know these uploads, and so have none.
+# From emulators without multipart uploads.
 _UNKNOWN = ("400", "404", "405", "501")
 
 
 def listed_below(xml: Xml, prefix: str, place: str) -> list[Listed]:
-    """All of them whose keys begin with a prefix. `place` is where keys begin, for messages."""
+    """Return the uploads whose keys begin with a prefix. `place`: the bucket's URL, for messages."""
     return list(_listed(xml, prefix, f"can't list the uploads below {place}{prefix}"))
 
 
 def _listed(xml: Xml, prefix: str, doing: str) -> Iterator[Listed]:
     markers: dict[str, str] = {}
     while True:
-        asked = urlencode({"prefix": prefix, **markers}, quote_via=quote)
+        query = urlencode({"prefix": prefix, **markers}, quote_via=quote)
         try:
             with translating(doing):
-                page = xml.ask("GET", "", f"uploads&{asked}", "ListMultipartUploadsResult")
+                page = xml.send_for_xml("GET", "", f"uploads&{query}", "ListMultipartUploadsResult")
         except StorageError as error:
             if http_status(error) in _UNKNOWN and error_code(error) == http_status(error):
                 return
@@ -52,34 +52,34 @@ def _listed(xml: Xml, prefix: str, doing: str) -> Iterator[Listed]:
 
 
 def abort(xml: Xml, key: str, upload_id: str) -> None:
-    """Have an upload forgotten; a Refusal with one of UPLOAD_ENDED where it is already."""
+    """Abort an upload. Raises Refusal with one of UPLOAD_ENDED if it has ended already."""
     xml.send("DELETE", key, f"uploadId={quote(upload_id, safe='')}")
 
 
 def abort_listed(xml: Xml, found: list[Listed], place: str) -> int:
-    """Abort those that were listed; returns how many there were."""
+    """Abort the listed uploads; return their number."""
     return abort_each(found, lambda one: abort(xml, one.key, one.upload_id), place)
 
 
 def last_part_of(xml: Xml, key: str, upload_id: str, name: str) -> float | None:
-    """When the last part of an upload arrived, in seconds since 1970; None where it has none. NotFound where somebody
-    has ended it meanwhile. `name` is the object's, for messages.
+    """Return when the last part of an upload arrived, in seconds since 1970; None if it has none. Raises NotFound if it
+    has ended. `name`: the object's, for messages.
     """
     times: list[float] = []
     marker = 0
     doing = f"can't list the parts of an upload of {name}"
     while True:
-        asked = f"uploadId={quote(upload_id, safe='')}&part-number-marker={marker}"
+        query = f"uploadId={quote(upload_id, safe='')}&part-number-marker={marker}"
         try:
             with translating(doing):
-                page = xml.ask("GET", key, asked, "ListPartsResult")
+                page = xml.send_for_xml("GET", key, query, "ListPartsResult")
         except StorageError as error:
             if error_code(error) in UPLOAD_ENDED:
                 raise NotFound(f"{doing}: it has ended meanwhile") from error
             raise
         times += filter(None, (seconds(part.findtext("LastModified")) for part in page.iterfind("Part")))
-        told = page.findtext("NextPartNumberMarker") or ""
-        following = int(told) if told.isdecimal() else 0
+        next_marker = page.findtext("NextPartNumberMarker") or ""
+        following = int(next_marker) if next_marker.isdecimal() else 0
         if not _is_truncated(page) or following <= marker:
             return max(times, default=None)
         marker = following

@@ -1,4 +1,4 @@
-"""Requests of Google's XML API, which alone has uploads in parts that may be sent at once. The token is the same."""
+"""Requests of Google's XML API, the only one with multipart uploads. It takes the same tokens as the JSON API."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _XML = "application/xml"
 
 
 class Xml:
-    """Requests on one bucket."""
+    """Sends requests on one bucket."""
 
     def __init__(self, requests: Callable[[], Requests], bucket: str) -> None:
-        """`requests` gives what makes them now."""
+        """`requests` returns the Requests to use now."""
         self._requests = requests
         self._bucket = bucket
 
@@ -37,10 +37,10 @@ class Xml:
         headers: Mapping[str, str] | None = None,
         cancellation: Cancellation | None = None,
     ) -> Mapping[str, str]:
-        """The headers of an answer whose body is no matter. Refusal when it is no success."""
+        """Send a request and return the headers of its response. Raises Refusal without success."""
         return self._exchange(method, key, query, body, headers, cancellation)[0]
 
-    def ask(
+    def send_for_xml(
         self,
         method: str,
         key: str,
@@ -49,7 +49,7 @@ class Xml:
         body: memoryview | None = None,
         kind: str = "application/xml",
     ) -> Element:
-        """The document of an answer, whose outermost element must be `root`; its names are without their namespace.
+        """Send a request and return the document of its response, whose root must be `root`, without namespaces.
 
         `kind`: of the body, or, where an upload begins, of the object.
         """
@@ -78,9 +78,9 @@ class Xml:
     ) -> tuple[Mapping[str, str], str]:
         requests = self._requests()
         url = requests.xml_url(self._bucket, key, query)
-        asked = {**requests.charged, **(headers or {})}
+        sent = {**requests.charged, **(headers or {})}
         # By POST an upload begins or ends, and whether an unanswered one did must not be forgotten.
-        answer = requests.begin(method, url, asked, body, cancellation=cancellation, once=method == "POST")
+        answer = requests.begin(method, url, sent, body, cancellation=cancellation, once=method == "POST")
         try:
             return answer.headers, answer.text(_LARGEST_ANSWER)
         finally:
