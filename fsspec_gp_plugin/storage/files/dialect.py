@@ -21,7 +21,7 @@ _PIECE = 1 << 20
 
 
 class Dialect:
-    """Any filesystem, by plain fsspec calls with a time limit. Subclasses do better what theirs can do better.
+    """Any filesystem, by plain fsspec calls with a time limit. Subclasses use what their filesystem can do better.
 
     `fs` is always what connect() gave, used by one thread and for one file at a time: the store leases connections.
     Paths are those of the filesystem. Methods raise what the library raises, and FileNotFoundError for what is not
@@ -175,10 +175,10 @@ class Dialect:
     def entries(self, fs: Any, path: str) -> list[tuple[str, int | None]]:
         """Path and size of what a directory holds, None for the size of a directory. Nothing where it is not there."""
         try:
-            found = fs.call("ls", path, detail=True)
+            listing = fs.call("ls", path, detail=True)
         except (FileNotFoundError, NotADirectoryError):
             return []
-        entries = ((str(info["name"]), info) for info in found)
+        entries = ((str(info["name"]), info) for info in listing)
         return [
             (name, None if info.get("type") == "directory" else self._listed_size(fs, name, info))
             for name, info in entries

@@ -116,7 +116,7 @@ class FsspecStore(Store):
 
     def delete_empty_directories(self, prefix: str) -> None:
         folder = prefix.rstrip("/")
-        # What can't be removed holds something, or may be no directory at all; nobody misses it.
+        # What can't be removed holds something, or may be no directory at all: that does not matter.
         with suppress(StorageError), self.connections.lease(f"can't list {self.name(prefix)}") as fs:
             self._remove_below(fs, self.path(folder))
         while "/" in folder:

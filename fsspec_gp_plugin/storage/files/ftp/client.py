@@ -196,8 +196,8 @@ class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
             raise
 
     def _send(self, command: str, data: memoryview) -> bool:
-        """Transfer data; it is whole when this returns, as the server has said so. False where the data connection was
-        reset all the same: many servers take what had come until then for all.
+        """Transfer data; the server has confirmed the whole when this returns. False where the data connection was
+        reset all the same: many servers take the data that arrived before that for all.
         """
         self._data = sock = self.ftp.transfercmd(command)
         for at in range(0, len(data), _SLICE):

@@ -114,9 +114,9 @@ def by_facts(lines: Iterable[tuple[str, dict[str, str]]]) -> Entries:
 
 def by_ls(lines: Iterable[str]) -> Entries:
     """Lines of a listing as ls writes it, as Ftp.entries()."""
-    found: Entries = []
+    entries: Entries = []
     for words in (line.split(maxsplit=8) for line in lines):
         if len(words) == 9 and words[0][0] in "-dl" and words[8] not in (".", ".."):
             size = int(words[4]) if words[4].isdecimal() else 0
-            found.append((words[8], None if words[0][0] == "d" else size))
-    return found
+            entries.append((words[8], None if words[0][0] == "d" else size))
+    return entries

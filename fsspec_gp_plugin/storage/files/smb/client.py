@@ -55,8 +55,8 @@ class Smb:
 
     def size(self, path: str) -> int | None:
         with self._session.call() as arguments:
-            found = smbclient.stat(self._unc(path), **arguments)
-        return None if S_ISDIR(found.st_mode) else int(found.st_size)
+            status = smbclient.stat(self._unc(path), **arguments)
+        return None if S_ISDIR(status.st_mode) else int(status.st_size)
 
     def rename(self, source: str, target: str) -> None:
         with self._session.call() as arguments:
@@ -110,9 +110,9 @@ class Smb:
             smbclient.makedirs(self._unc(path), exist_ok=True, **arguments)
 
     def entries(self, path: str) -> list[tuple[str, int | None]]:
-        with self._session.call() as arguments, smbclient.scandir(self._unc(path), **arguments) as found:
+        with self._session.call() as arguments, smbclient.scandir(self._unc(path), **arguments) as listing:
             return [
-                (one.name.translate(_PLAIN), None if one.is_dir() else int(one.smb_info.end_of_file)) for one in found
+                (one.name.translate(_PLAIN), None if one.is_dir() else int(one.smb_info.end_of_file)) for one in listing
             ]
 
     def read(self, path: str, start: int, into: memoryview) -> Iterator[int]:

@@ -60,8 +60,8 @@ class HttpDialect(ReadOnlyDialect, TreeDialect):
     def size_and_version(self, fs: Any, path: str) -> tuple[int, str | None]:
         from fsspec.asyn import sync
 
-        found: tuple[int, str | None] = sync(fs.loop, self._look, fs, path)
-        return found
+        answer: tuple[int, str | None] = sync(fs.loop, self._look, fs, path)
+        return answer
 
     def entries(self, fs: Any, path: str) -> list[tuple[str, int | None]]:
         from fsspec.asyn import sync
@@ -159,12 +159,12 @@ def names_below(url: str, text: str, *, simple: bool) -> set[str]:
         links += _ADDRESS.findall(text)
     parts = urlsplit(url)
     folder = url.rstrip("/") + "/"
-    found: set[str] = set()
+    addresses: set[str] = set()
     for link in links:
         address = f"{parts.scheme}://{parts.netloc}{link}" if link.startswith("/") and len(link) > 1 else link
         if address.startswith("http"):
             if address.split("://")[-1].startswith(folder.split("://")[-1]):
-                found.add(address)
+                addresses.add(address)
         elif address not in _UP:
-            found.add(folder + address.lstrip("/"))
-    return found
+            addresses.add(folder + address.lstrip("/"))
+    return addresses

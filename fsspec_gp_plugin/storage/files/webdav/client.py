@@ -37,31 +37,31 @@ class Webdav:
 
     def stat(self, path: str) -> tuple[int, str | None] | None:
         """Bytes and ETag of a file, None of a directory."""
-        found = self._found(path, {"Depth": "0"})
-        properties = next(iter(found.values())).properties
+        responses = self._responses(path, {"Depth": "0"})
+        properties = next(iter(responses.values())).properties
         return None if properties.collection else (int(properties.content_length), properties.etag)
 
     def entries(self, path: str) -> list[tuple[str, int | None]]:
-        found = self._found(path, {"Depth": "1"}, follow_redirects=True)
+        responses = self._responses(path, {"Depth": "1"}, follow_redirects=True)
         itself = self._client.join_url(quote(path)).path.rstrip("/")
         return [
             (
                 href.rstrip("/").rpartition("/")[2],
                 None if one.properties.collection else int(one.properties.content_length or 0),
             )
-            for href, one in found.items()
+            for href, one in responses.items()
             if href.rstrip("/") != itself
         ]
 
-    def _found(self, path: str, headers: dict[str, str], **options: bool) -> dict[str, Any]:
+    def _responses(self, path: str, headers: dict[str, str], **options: bool) -> dict[str, Any]:
         """Properties of a file or a directory, and of its entries, by their path."""
         try:
-            found = self._propfind(path, headers, options)
+            responses = self._propfind(path, headers, options)
         except (AssertionError, KeyError, ValueError, ParseError):  # without what is needed, or no XML
-            found = {}
-        if not found:
+            responses = {}
+        if not responses:
             raise Unreachable(f"can't look at {path}: the answer is not the server's; check `base_url` and the proxy")
-        return found
+        return responses
 
     def _propfind(self, path: str, headers: dict[str, str], options: dict[str, bool]) -> dict[str, Any]:
         # This is webdav4's propfind(), with a check of the answer before webdav4 parses it.
@@ -70,8 +70,8 @@ class Webdav:
             lambda: client._request("PROPFIND", quote(path), headers=headers, **options)  # noqa: SLF001
         )
         require_plain(answer.content)
-        found: dict[str, Any] = parse_multistatus_response(answer).responses
-        return found
+        responses: dict[str, Any] = parse_multistatus_response(answer).responses
+        return responses
 
     def put(self, path: str, data: memoryview) -> None:
         """Store a whole file. Raises FileNotFoundError where its directory is missing."""

@@ -95,10 +95,10 @@ class WebdavDialect(TreeDialect):
 
     def size_and_version(self, fs: Webdav, path: str) -> tuple[int, str | None]:
         with self.missing(path):
-            found = fs.stat(path)
-        if found is None:
+            size_and_etag = fs.stat(path)
+        if size_and_etag is None:
             raise FileNotFoundError(f"{path} is not a file")
-        return found
+        return size_and_etag
 
     def read_version(self, fs: Webdav, path: str, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         yield from fs.read(path, info, start, into)

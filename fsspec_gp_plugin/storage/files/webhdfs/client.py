@@ -50,7 +50,7 @@ class WebHdfs:
         self._creation = creation
         self._transport = Transport(self._network())
         self._cancellation = Cancellation()
-        # The file whose size was asked for last, and what it was.
+        # The file whose size was requested last, and that size.
         self.last_size: tuple[str, int] | None = None
 
     def size(self, path: str) -> int | None:
@@ -191,10 +191,10 @@ class WebHdfs:
         settings = session.merge_environment_settings(self._fs.url, {}, None, None, None)
 
         def proxy_of(url: str) -> str | None:
-            found: str | None = requests.utils.select_proxy(
+            proxy: str | None = requests.utils.select_proxy(
                 url, session.merge_environment_settings(url, {}, None, None, None)["proxies"]
             )
-            return found
+            return proxy
 
         return Network(
             self._timeout,

@@ -50,7 +50,7 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebHdfsDi
         return WebHdfs(WebHDFS(**given), timeout, creation)
 
     try:
-        make()  # it connects to nothing, and looks at what fits together
+        make()  # it connects to nothing, but checks what fits together
     except ValueError as error:
         raise ConfigError(f"storage_options don't fit webhdfs://: {error}") from None
     dialect = WebHdfsDialect(make, timeout, f"webhdfs://{host}")
