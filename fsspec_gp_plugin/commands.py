@@ -151,11 +151,11 @@ _PARALLEL = "a directory, N files at a time (default: 5)"
 _DRY_RUN = "(dry run unless --yes)"
 _TABLE = (
     _hook("setup_plugin_for_backup", "check that the target is writable"),
-    Command("backup_file", "protocol.files", "CONFIG FILE", "store a local file", for_agent=True),
+    Command("backup_file", "protocol.data", "CONFIG FILE", "store a local file", for_agent=True),
     Command("backup_data", "protocol.data", "CONFIG FILE", "store standard input as FILE", for_agent=True),
     _hook("cleanup_plugin_for_backup", "end a backup"),
     _hook("setup_plugin_for_restore", "check that the backup exists and is readable"),
-    Command("restore_file", "protocol.files", "CONFIG FILE", "fetch a file to its local path", for_agent=True),
+    Command("restore_file", "protocol.data", "CONFIG FILE", "fetch a file to its local path", for_agent=True),
     Command("restore_data", "protocol.data", "CONFIG FILE", "write FILE to standard output", for_agent=True),
     Command(
         "restore_data_subset",
@@ -165,7 +165,7 @@ _TABLE = (
         for_agent=True,
     ),
     _hook("cleanup_plugin_for_restore", "end a restore"),
-    Command("delete_backup", "protocol.deletion", f"CONFIG TIMESTAMP [{ANY_CLUSTER}]", "delete a backup", deletes=True),
+    Command("delete_backup", _DIRECTORIES, f"CONFIG TIMESTAMP [{ANY_CLUSTER}]", "delete a backup", deletes=True),
     Command("replicate_backup", _REPLICATION, "CONFIG TIMESTAMP [SHARD]", "copy a backup to `replica_url`"),
     Command("delete_replica", _REPLICATION, "CONFIG TIMESTAMP", "delete a backup at `replica_url`", deletes=True),
     Command("list_directory", _DIRECTORIES, "CONFIG [PATH]", "list names and sizes below PATH, or below the url"),

@@ -20,7 +20,7 @@ _LOCK = ".lock"
 _KEPT_SECONDS = 30 * 86400.0
 # What takes long to import and is the same for all streams; none of it starts a thread, which a fork would lose.
 _PRELOADED = (
-    "call", "protocol.data", "protocol.files", "protocol.hooks", "storage.open", "config.loading", "agent.worker",
+    "call", "protocol.data", "protocol.hooks", "storage.open", "config.loading", "agent.worker",
     "backups.catalog_build", "integrity.catalog", "integrity.manifest",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Whole directories, for people and scripts: list, delete, upload, download.
+"""Whole directories, for people and scripts: list, delete, upload, download; and the deletion of one backup.
 
 A directory's objects lie below keys.directory_prefix() of its path, with their paths inside it kept.
 """
@@ -12,14 +12,17 @@ from concurrent.futures import as_completed
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import keys
-from ..backups.backup_deletion import delete_all
+from ..backups import backup_deletion
+from ..backups.ownership import require_ours
+from ..commands import ANY_CLUSTER
 from ..config.values import format_size
 from ..errors import LocalFileError, NotFound, UsageError
+from ..integrity.cluster import cluster_here
 from ..integrity.manifest import is_object_name
 from ..redaction import in_one_line
 from ..workers import Workers
 from .comparing import compare_with_manifests
-from .files import send_file
+from .data import send_file
 from .journaling import put_manifest_of
 from .restore_source import store_of_backup
 
@@ -54,7 +57,7 @@ def delete_directory(context: Context, path: str) -> None:
         raise UsageError(f"{path!r} is the whole target; name a directory below it")
     if prefix == "backups/":
         raise UsageError(f"{path!r} holds every backup; delete one by `delete_backup`, or those of a day by its path")
-    count = delete_all(context.store, prefix, context.log.info)
+    count = backup_deletion.delete_all(context.store, prefix, context.log.info)
     context.print_line(f"Deleted {count} objects below {prefix}")
     context.log_success(f"{prefix}, {count} objects")
 
@@ -183,3 +186,20 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise UsageError(f"{text!r} is not a number of files at a time: expected 1 to 64")
     return int(text)
+
+
+def delete_backup(context: Context, timestamp: str, option: str = "") -> None:
+    """Delete exactly the backup of that timestamp. One that is gone already is no error; one that another cluster
+    claims is, unless the option is `--any-cluster`.
+    """
+    if option not in ("", ANY_CLUSTER):
+        raise UsageError(f"delete_backup has no option {option!r}; it knows {ANY_CLUSTER}")
+    store, config = context.store, context.config
+    if not option:
+        require_ours(
+            store, timestamp, cluster_here(config.cluster, config.pgport, context.environment), context.log.info
+        )
+    count, kept = backup_deletion.delete_backup(store, config.place, timestamp, context.log.info)
+    if kept:
+        context.log.warning(f"{timestamp}: {kept}")
+    context.log_success(f"{timestamp}, {count} objects")

@@ -5,33 +5,43 @@ What can be known to fail must fail here: a restore_data that fails later makes 
 
 from __future__ import annotations
 
+import os
 import re
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from .. import keys
 from ..backups.backup_deletion import abort_unfinished
+from ..backups.claim_reading import find_claim
 from ..backups.probing import probe
 from ..backups.risks import config_risks, connection_risks, credential_risks
-from ..errors import Interrupted, StorageError, UsageError
+from ..errors import Interrupted, LocalFileError, NotFound, StorageError, UsageError
+from ..integrity import run_state
+from ..integrity.locking import try_lock
 from .claiming import is_ours, join_run, require_not_refused, run_of
 from .comparing import release_manifests
-from .completeness import require_backup
-from .dead_runs import abort_uploads_of_dead_runs
-from .hook_turns import take_turn
 from .journaling import begin_journal, require_catalogs, store_manifest
+from .presence import require_backup
 from .restore_source import choose_source, remove_choice
 from .restoring import join_confirmed, require_objects, require_restorable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..storage.contract import Store
     from .context import Context
 
 # "master" and "coordinator" mean the same; both run before the segment hosts, which run before the segments.
 _COORDINATOR_SCOPES = ("master", "coordinator")
 _HOST_SCOPES = (*_COORDINATOR_SCOPES, "segment_host")
 _SCOPES = (*_HOST_SCOPES, "segment")
+
+# The hooks of a host take turns by locks in this directory.
+_DIRECTORY = "hooks"
+_PAUSE_SECONDS = 0.01
+# Of more dead runs, the others are left to the backups after this one.
+_MOST_DEAD_RUNS = 4
 
 
 def setup_plugin_for_backup(context: Context, directory: str, scope: str, content: str = "") -> None:
@@ -91,7 +101,7 @@ def cleanup_plugin_for_backup(context: Context, directory: str, scope: str, cont
 
 
 def _end_run(context: Context, directory: str, prefix: str, timestamp: str) -> None:
-    """It never fails for the uploads: what gpbackup has stored is complete by now, or gpbackup has said otherwise."""
+    """Store the manifest and abort left uploads. A failure to abort is logged only: the backup has ended by now."""
     run = run_of(context, directory)
     is_stored = store_manifest(context, prefix, timestamp, run)
     if not is_ours(context, prefix, directory, run):
@@ -106,7 +116,7 @@ def _end_run(context: Context, directory: str, prefix: str, timestamp: str) -> N
 
 
 def cleanup_plugin_for_restore(context: Context, directory: str, scope: str, content: str = "") -> None:
-    """Forget what setup has fetched; every other command cleans up after itself."""
+    """Remove what setup has fetched; every other command cleans up after itself."""
     _, timestamp = _checked(directory, scope, content)
     if scope in _HOST_SCOPES:
         with take_turn(context, timestamp):
@@ -126,7 +136,7 @@ def _checked(directory: str, scope: str, content: str) -> tuple[str, str]:
 
 @contextmanager
 def _report_risks(context: Context, scope: str) -> Iterator[None]:
-    """One line in the log for each, whether the hook succeeds or not; those of the file on the coordinator alone."""
+    """Log a line for each risk, whether the hook succeeds or not; the risks of the file on the coordinator alone."""
     if scope != "segment_host":
         for risk in config_risks(context.config):
             context.log.warning(risk)
@@ -152,3 +162,72 @@ def _log_success(context: Context, timestamp: str, scope: str, content: str) -> 
 def _unquoted(content: str) -> str:
     """On the coordinator the content id arrives with the shell's double quotes in it."""
     return content.strip('"')
+
+
+def abort_uploads_of_dead_runs(context: Context, directory: str) -> None:
+    """Abort uploads that killed runs of this cluster left unfinished; this host remembers the runs from their setup
+    hooks. Objects stay: `cleanup` removes them. No failure fails the hook.
+    """
+    place, log = context.config.place, context.log
+    try:
+        dead = [
+            (timestamp, run)
+            for timestamp, run in run_state.find_unfinished_runs(place)
+            if directory in run.directories and run.process is not None and run.process.has_ended()
+        ]
+        for timestamp, run in dead[:_MOST_DEAD_RUNS]:
+            log.info(f"{timestamp}: its gpbackup has ended and called no cleanup hook; `cleanup` removes what it left")
+            _abort_uploads(context, context.store, keys.backup_prefix(timestamp), run.claim)
+            run_state.remember_run(place, timestamp, run._replace(taken_back=True))
+    except (LocalFileError, StorageError) as error:
+        log.info(f"what earlier backups have left unfinished was not taken back: {error}")
+
+
+def _abort_uploads(context: Context, store: Store, prefix: str, claim: str) -> None:
+    try:
+        if find_claim(store, prefix, lambda _: False).token != claim:
+            return
+    except NotFound:
+        return  # somebody has removed it
+    abort_unfinished(store, prefix, context.log.info)
+    working = [info.key for info in store.find(prefix, unfinished=True) if keys.is_unfinished(info.key)]
+    if working:
+        store.delete(working)
+        context.log.info(f"{len(working)} working files below {prefix} removed")
+
+
+@contextmanager
+def take_turn(context: Context, timestamp: str) -> Iterator[None]:
+    """Let only one hook of a backup run at a time on this host: the second finds what the first did. Where the host
+    can't keep a lock, each hook does everything itself.
+    """
+    place = context.config.place
+    try:
+        directory = place.open_directory(_DIRECTORY, make=True)
+    except LocalFileError as error:
+        context.log.verbose(f"hooks don't take turns on this host: {error}")
+        yield
+        return
+    name = place.name_of(timestamp)
+    try:
+        with _lock(context, directory, name):
+            yield
+    finally:
+        os.close(directory)
+
+
+@contextmanager
+def _lock(context: Context, directory: int, name: str) -> Iterator[None]:
+    try:
+        while (lock := try_lock(directory, name)) is None:
+            context.require_not_interrupted()
+            time.sleep(_PAUSE_SECONDS)
+    except OSError as error:  # as on a network file system without locks
+        context.log.verbose(f"hooks don't take turns on this host: {error}")
+        lock = nullcontext()
+    with lock:
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                os.unlink(name, dir_fd=directory)

@@ -18,7 +18,7 @@ from ..integrity import listings, marks
 from ..integrity.claim import is_claim
 from ..redaction import scrub
 from .comparing import compare_with_manifests
-from .completeness import require_backup
+from .presence import require_backup
 from .replica_copy import COPIED, SENT, THERE, ReplicaCopy
 from .targets import OUTAGE_SECONDS
 

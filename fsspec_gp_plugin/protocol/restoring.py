@@ -13,9 +13,8 @@ from ..backups.required import pack, read_required, unpack
 from ..errors import LocalFileError, NotFound
 from ..integrity import restore_state
 from ..private import NoDirectoryError
-from .completeness import require_backup
 from .fetching import build_catalog
-from .presence import Scope, check, refuse, require_tables_of_contents
+from .presence import Scope, check, refuse, require_backup, require_tables_of_contents
 from .restore_source import store_of_backup
 
 if TYPE_CHECKING:

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-# Of one error. None has so many.
+# No error has so many causes.
 _MOST_CAUSES = 20
 
 
 class Memory:
-    """What the buffers of all streams of a process may take together. Nobody waits here.
+    """The memory that the buffers of all streams of a process share. Nobody waits here.
 
-    A stream that gets no more goes on with the buffers that it has, and with one at the least: so each makes progress
-    whatever the others do, and the sum may exceed the limit by no more than those.
+    A stream that gets no more goes on with the buffers that it has, at least one: so each makes progress, and the
+    sum exceeds the limit by no more than one buffer a stream.
     """
 
     def __init__(self, limit: int) -> None:
@@ -32,7 +32,7 @@ class Memory:
         self._lock = threading.Lock()
 
     def take(self, size: int, *, required: bool) -> bool:
-        """Count a new buffer of `size` bytes, if there is room or it `must` be."""
+        """Count a new buffer of `size` bytes, if there is room or it is `required`."""
         with self._lock:
             if not required and self.taken + size > self.limit:
                 return False
@@ -40,16 +40,16 @@ class Memory:
             return True
 
     def release(self, size: int) -> None:
-        """Count a buffer, or several, no more."""
+        """Subtract the bytes of released buffers."""
         with self._lock:
             self.taken -= size
 
 
 def release_frames(error: BaseException | None) -> None:
-    """Clear the calls in which an error of a thread came up, and those of its causes.
+    """Clear the frames of an error's traceback, and those of its causes.
 
-    They know buffers, and often the error itself, and so would stay until the garbage collector finds both. Where a
-    process lives on and has nothing to do, that may be never.
+    They refer to buffers, and often to the error itself, and so would stay in memory until the garbage collector runs;
+    in a process that has nothing to do, that may be never.
     """
     for _ in range(_MOST_CAUSES):
         if error is None:
@@ -79,7 +79,7 @@ class Buffers:
         self._wake = wake
         self._memory = memory
         self._log = log
-        self._told = False
+        self._has_logged = False
         self._lock = threading.Lock()
         self._free: list[mmap.mmap] = []
         self._out = 0
@@ -87,16 +87,18 @@ class Buffers:
         self._closed = False
 
     def take(self, size: int, most: int) -> mmap.mmap:
-        """A buffer of `size` bytes, when fewer than `most` are out. Those of another size, which are free, go.
+        """A buffer of `size` bytes, as soon as fewer than `most` are in use. Free buffers of another size are closed.
 
-        MemoryError where the system gives none though none is out, so that nothing can move.
+        Raises MemoryError where the system refuses even the first buffer.
         """
         while (buffer := self.take_now(size, most)) is None:
             self._wait()
         return buffer
 
     def take_now(self, size: int, most: int, *, required: bool = False) -> mmap.mmap | None:
-        """As take(), a buffer if there is one now. `must`: also though the memory that is shared is used up."""
+        """A buffer if there is one now, else None. A required buffer is granted even when the shared memory is used up:
+        without it the stream can't go on.
+        """
         with self._lock:
             if self._out >= most:
                 return None
@@ -115,23 +117,23 @@ class Buffers:
                     self._count(-size)
                     if not self._out:
                         raise MemoryError from error
-                    self._tell_refused(size)
+                    self._log_refusal(size)
                     return None
             else:
                 return None
             self._out += 1
             return buffer
 
-    def _tell_refused(self, size: int) -> None:
-        if not self._told:
-            self._told = True
+    def _log_refusal(self, size: int) -> None:
+        if not self._has_logged:
+            self._has_logged = True
             self._log(
                 f"the system refuses memory for another buffer of {size >> 10:,} KiB, so the stream goes on with "
                 f"{self._out}, and slower"
             )
 
     def release(self, buffer: mmap.mmap) -> None:
-        """Return a buffer that nobody looks at any more."""
+        """Return a buffer that nobody uses any more."""
         with self._lock:
             self._out -= 1
             if not self._closed:
@@ -139,7 +141,7 @@ class Buffers:
         self._wake()
 
     def close(self) -> None:
-        """Count all of them no more: the stream has ended. What still hangs in a request goes with it."""
+        """Give back the shared memory: the stream has ended. A buffer of a hanging request goes with it."""
         with self._lock:
             self._closed = True
             self._count(-self._taken)

@@ -1,4 +1,4 @@
-"""How an upload ends within bounded time: by the request that makes it visible, or by being taken back."""
+"""How an upload ends within a time limit: by the request that makes its object visible, or by an abort."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ..storage.contract import ObjectInfo
     from .descriptor_io import Alarm, Wakeup
 
-# After a signal the process has two seconds; a request that makes the object visible may use this much
-# of them to tell how it ended, and taking back an upload this much.
+# After a signal the process has two seconds: so much of them for the request that makes the object visible, and so much
+# for an abort.
 _SETTLE_SECONDS = 0.7
 _ABORT_AFTER_SIGNAL_SECONDS = 0.9
 _ABORT_SECONDS = 30.0
@@ -28,9 +28,9 @@ _T = TypeVar("_T")
 
 
 def abort_within_limit(abort: Callable[[], None], error: BaseException) -> tuple[str, Interrupted | None]:
-    """Call `abort` after an error, for a bounded time: an unreachable store must not keep us from failing.
+    """Call `abort` after an error and wait for a limited time: an unreachable store must not keep us from ending.
 
-    Returns why it did not work, or "", and the signal that came meanwhile.
+    Returns why it failed, or "", and the signal that came meanwhile.
     """
     failure = ["the store did not answer in time"]
     # Not Thread.join(): one that a signal interrupts takes the thread for ended, before Python 3.13.
@@ -40,7 +40,7 @@ def abort_within_limit(abort: Callable[[], None], error: BaseException) -> tuple
         try:
             abort()
             failure[:] = [""]
-        except Exception as problem:  # noqa: BLE001 - told by the caller
+        except Exception as problem:  # noqa: BLE001 - reported by the caller
             failure[:] = [str(problem) or type(problem).__name__]
         finally:
             ended.set()
@@ -56,8 +56,8 @@ def abort_within_limit(abort: Callable[[], None], error: BaseException) -> tuple
 
 
 def run_interruptibly(alarm: Alarm | None, work: Callable[[], _T]) -> _T:
-    """The result of work that waits for a store. An alarm ends the waiting at once; the work then goes on in a thread
-    of its own, to the end that its own limits set. Without an alarm a signal ends it.
+    """The result of work that waits for a store. An alarm ends the wait at once; the work goes on in a thread of its
+    own until its own limits end it. Without an alarm a signal ends the work.
     """
     if alarm is None:
         return work()
@@ -105,9 +105,9 @@ def wait_for_background_work(deadline: float) -> None:
 
 
 def wait_for_outcome(future: Future[Any], wakeup: Wakeup) -> ObjectInfo:
-    """The outcome of the request that makes the object visible.
+    """Wait for the request that makes the object visible.
 
-    A signal that arrives meanwhile is too late to stop it, so the outcome decides, if it comes soon enough.
+    A signal comes too late to stop this request: its outcome decides, if it comes soon enough.
     """
     try:
         info: ObjectInfo = wakeup.wait_for(future)

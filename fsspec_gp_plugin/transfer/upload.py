@@ -1,8 +1,8 @@
-"""A stream becomes an object: parts are read into reused buffers and sent several at a time.
+"""One upload: parts of a stream are read into reused buffers and sent several at a time.
 
-The main thread reads and waits; whatever touches the network runs in other threads. So a signal, which
-Python delivers to the main thread, stops the reading at once and never tears a request apart.
-Memory: schedule.buffers() × part size. Where objects are files, the kernel copies, or a small buffer does.
+The main thread reads and waits; all that uses the network runs in other threads. So a signal, which
+Python delivers to the main thread, stops the reading at once and never interrupts a request.
+Memory: PartSchedule.buffers() × part size. Where objects are files, the kernel copies, or a small buffer does.
 """
 
 from __future__ import annotations
@@ -30,10 +30,13 @@ if TYPE_CHECKING:
     from ..storage.contract import FileStore, ObjectInfo, PartWriter, Store
     from .descriptor_io import Alarm
 
+    # The request that makes an object visible, and the CRC-32C of the object.
+    _Last = tuple[Callable[[], ObjectInfo], int | None]
+
 
 class UploadSettings(NamedTuple):
-    """`part_size`: bytes of the first parts; `concurrency`: parts in flight; `memory_limit`: bytes of buffers;
-    `fixed`: all parts have the first size; `max_parts`: instead of the store's; `max_bandwidth`: bytes a second, or
+    """`part_size`: bytes of the first parts; `concurrency`: parts in flight; `memory_limit`: bytes of buffers; `fixed`:
+    all parts have the first size; `max_parts`: replaces the store's; `max_bandwidth`: bytes a second, or
     None; `checksum`: compute the CRC-32C.
     """
 
@@ -60,14 +63,14 @@ class Upload:
         memory: Memory | None = None,
         log: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`report` is told what could not be cleaned up after a failure; `alarm` ends it where no signal does;
-        `memory` is what it shares with other streams; `log` is told what makes it slow.
+        """`report` gets a line of text about what could not be removed after a failure; `alarm` ends the upload where
+        no signal does; `memory` is shared with other streams; `log` gets a line about what makes the upload slow.
         """
         self._store = store
         self._key = key
         self._report = report
         self._settings = settings
-        self._schedule = self._made_schedule()
+        self._schedule = self._plan_parts()
         self._throttle = Throttle(settings.max_bandwidth, sleep=partial(pause, alarm=alarm))
         self._error: BaseException | None = None
         self._alarm = alarm
@@ -76,12 +79,12 @@ class Upload:
         self._writer: PartWriter | None = None
         self._visible: ObjectInfo | None = None
 
-    def _made_schedule(self) -> PartSchedule:
-        wanted = self._settings
-        self._planned = able = self._store.capabilities
+    def _plan_parts(self) -> PartSchedule:
+        settings = self._settings
+        self._planned = self._store.capabilities
         return PartSchedule(
-            wanted.part_size, wanted.concurrency, able,
-            memory_limit=wanted.memory_limit, fixed=wanted.fixed, max_parts=wanted.max_parts,
+            settings.part_size, settings.concurrency, self._planned,
+            memory_limit=settings.memory_limit, fixed=settings.fixed, max_parts=settings.max_parts,
         )  # fmt: skip
 
     def run(self, source: int) -> ObjectInfo:
@@ -90,13 +93,15 @@ class Upload:
         On any error, and on a signal, the upload is aborted and the error raised: no object becomes
         visible and nothing is left behind.
         """
-        # One thread a part in flight; they start when there is work.
+        # One thread for each part in flight; they start when there is work.
         pool = Workers(max_workers=max(1, self._schedule.buffers(1) - 1))
         try:
             with Wakeup(self._alarm) as self._wakeup:
                 if (files := self._store.files) is not None:
-                    return self._run_by_descriptor(files, source, pool, self._wakeup)
-                return self._run(source, pool, self._wakeup)
+                    last, crc = self._copy_to_file(files, source, pool, self._wakeup)
+                else:
+                    last, crc = self._send_stream(source, pool, self._wakeup)
+                return wait_for_outcome(pool.submit(self._make_visible, last, crc), self._wakeup)
         except BaseException as error:
             if isinstance(error, Interrupted) and self._visible is not None:
                 return self._visible  # too late: it is whole and visible
@@ -105,27 +110,25 @@ class Upload:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             self._buffers.close()
-            if self._error is not None:  # it knows of buffers, and ours would keep them
+            if self._error is not None:  # its frames refer to buffers, which must not stay in memory
                 self._error = StorageError(f"{self._key}: the upload has ended")
 
-    def _run(self, source: int, pool: Workers, wakeup: Wakeup) -> ObjectInfo:
+    def _send_stream(self, source: int, pool: Workers, wakeup: Wakeup) -> _Last:
+        """Send the parts of a stream, all of it but for the last request, which makes the object visible."""
         stream = InputStream(source, wakeup, self._raise_error, self._throttle)
         buffer = self._take(1)
         filled = stream.fill(memoryview(buffer))
         following, more, ended = None, 0, False
         if filled == len(buffer):
             widen_pipe(source)
-            # One look ahead, if there is memory: a stream that ends with its first part is still a small object.
+            # Look for the next byte if memory allows: a stream that ends with its first part is still a small object.
             following = self._buffers.take_now(self._schedule.size(2), self._schedule.buffers(2), required=True)
             if following is not None:
                 more = stream.read(memoryview(following))
                 ended = not more
         if (ended or filled < len(buffer)) and self._store.capabilities.single_request_put:
             data = memoryview(buffer)[:filled]
-            crc = crc32c(data) if self._settings.checksum else None
-            return wait_for_outcome(
-                pool.submit(self._make_visible, lambda: self._store.put(self._key, data), crc), wakeup
-            )
+            return partial(self._store.put, self._key, data), crc32c(data) if self._settings.checksum else None
         self._writer = writer = self._store.begin(self._key)
         self._crcs: dict[int, tuple[int, int]] = {}
         sending: list[Future[None]] = []
@@ -133,7 +136,7 @@ class Upload:
         while filled:
             number += 1
             total += filled
-            self._wait_for_those_before(sending, wakeup)
+            self._wait_for_earlier_parts(sending, wakeup)
             sending = [future for future in sending if not future.done()]
             sending.append(pool.submit(self._send, writer, number, buffer, filled))
             if ended or filled < len(buffer) or (following is None and self._is_end(stream, number)):
@@ -144,29 +147,28 @@ class Upload:
         for future in sending:
             wakeup.wait_for(future, self._raise_error)
         self._raise_error()
-        crc = 0 if self._settings.checksum else None
-        if crc is not None:
-            for _, (part, size) in sorted(self._crcs.items()):
-                crc = combined(crc, part, size)
-        return wait_for_outcome(pool.submit(self._make_visible, lambda: writer.complete(total), crc), wakeup)
+        crc = 0
+        for _, (part, size) in sorted(self._crcs.items()):
+            crc = combined(crc, part, size)
+        return partial(writer.complete, total), crc if self._settings.checksum else None
 
-    def _wait_for_those_before(self, sending: list[Future[None]], wakeup: Wakeup) -> None:
-        """Where parts come one after another, or where the first has to show what the store can."""
+    def _wait_for_earlier_parts(self, sending: list[Future[None]], wakeup: Wakeup) -> None:
+        """Wait where the store takes one part after another, or where the first part shows what the store can do."""
         capabilities = self._store.capabilities
         if capabilities.parallel_parts and not capabilities.first_part_shows:
             return
         for future in sending:
             wakeup.wait_for(future, self._raise_error)
-        if self._store.capabilities != self._planned:  # another stream may have found it out
-            self._schedule = self._made_schedule()
+        if self._store.capabilities != self._planned:  # another stream may have changed them
+            self._schedule = self._plan_parts()
 
-    def _run_by_descriptor(self, store: FileStore, source: int, pool: Workers, wakeup: Wakeup) -> ObjectInfo:
-        """Where the object is a file, its bytes need no buffers of ours."""
+    def _copy_to_file(self, store: FileStore, source: int, pool: Workers, wakeup: Wakeup) -> _Last:
+        """Copy a stream into a file of the store: its bytes need no buffers of ours."""
         self._writer = writer = store.begin(self._key)
         self._raise_error()  # abort() may have come before there was a writer
         widen_pipe(source)
 
-        # One of our own: the caller closes its descriptor, and another file gets the number, while this may still read.
+        # The caller closes its descriptor, and another file gets the number, while the thread may still read.
         held = os.dup(source)
 
         def copy() -> DescriptorCopy:
@@ -195,9 +197,7 @@ class Upload:
         copying = pool.submit(copy)
         copying.add_done_callback(lambda _: os.close(held))
         copied = wakeup.wait_for(copying)
-        return wait_for_outcome(
-            pool.submit(self._make_visible, lambda: writer.complete(copied.size), copied.crc32c), wakeup
-        )
+        return partial(writer.complete, copied.size), copied.crc32c
 
     def _make_visible(self, request: Callable[[], ObjectInfo], crc: int | None) -> ObjectInfo:
         self._visible = request()._replace(crc32c=crc)
@@ -247,7 +247,7 @@ class Upload:
             raise self._error
 
     def abort(self, error: BaseException) -> None:
-        """Take the upload back, within a bounded time: an unreachable store must not keep us from failing."""
+        """Abort the upload within a time limit: an unreachable store must not keep the command from ending."""
         self._error = self._error or error  # parts that wait for a thread need not start
         self._wake()
         writer = self._writer

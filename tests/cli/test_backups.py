@@ -112,7 +112,7 @@ def test_a_target_out_of_reach_is_one_line(local: Plugin) -> None:
 
 NO_NAME = ("http://no-such-host.invalid", "the host's name can't be resolved")
 REFUSES = ("http://127.0.0.1:{closed}", "nothing listens there")
-NO_TLS = ("https://127.0.0.1:{plain}", "speaks no TLS")
+NO_TLS = ("https://127.0.0.1:{plain}", "does not speak TLS")
 
 
 @pytest.mark.alone

@@ -17,7 +17,7 @@ from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol import hooks
 from fsspec_gp_plugin.protocol.context import Context
-from fsspec_gp_plugin.protocol.hook_turns import take_turn
+from fsspec_gp_plugin.protocol.hooks import take_turn
 from fsspec_gp_plugin.protocol.targets import Resources
 from tests.fakes import Alarm, FakeStore
 from tests.recorded import recorded
@@ -101,7 +101,7 @@ def test_of_hooks_that_come_at_once_one_asks(host: Host, tmp_path: Path) -> None
 def test_where_two_runs_may_have_claimed_the_prefix_each_hook_looks(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fsspec_gp_plugin.backups.claim_writing._PAUSE_SECONDS", 0)
+    monkeypatch.setattr("fsspec_gp_plugin.backups.contention._PAUSE_SECONDS", 0)
     store = FakeStore(creates=False)
     host.call("setup_plugin_for_backup", store, -1, "master")
     store.calls.clear()
@@ -204,7 +204,7 @@ def test_where_the_host_keeps_no_locks_hooks_do_without_turns(host: Host, monkey
     def no_locks(*_: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr("fsspec_gp_plugin.protocol.hook_turns.try_lock", no_locks)
+    monkeypatch.setattr("fsspec_gp_plugin.protocol.hooks.try_lock", no_locks)
     store = FakeStore()
     host.call("setup_plugin_for_backup", store, -1, "master")
     host.call("cleanup_plugin_for_backup", store, -1, "master")

@@ -13,7 +13,7 @@ from fsspec_gp_plugin.integrity.claim import new_claim
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
-from fsspec_gp_plugin.protocol import deletion, hooks
+from fsspec_gp_plugin.protocol import directories, hooks
 from fsspec_gp_plugin.protocol.context import Context
 from fsspec_gp_plugin.storage.contract import ObjectInfo
 from tests.fakes import FakeStore
@@ -253,7 +253,7 @@ def test_a_backup_that_is_not_gone_after_its_deletion_is_an_error(context: Calla
     store = RetainingStore()
     store.objects = {f"{PREFIX}gone": b"", f"{PREFIX}kept": b""}
     with pytest.raises(StorageError, match=f"{PREFIX}kept is still there"):
-        deletion.delete_backup(context(store), TIMESTAMP)
+        directories.delete_backup(context(store), TIMESTAMP)
     assert list(store.objects) == [f"{PREFIX}kept"]
 
 

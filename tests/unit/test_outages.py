@@ -13,7 +13,7 @@ from fsspec_gp_plugin import gpbackup_process
 from fsspec_gp_plugin.errors import StorageError, Unreachable
 from fsspec_gp_plugin.private import Place
 from fsspec_gp_plugin.process import Streams
-from fsspec_gp_plugin.protocol import data, files, hooks
+from fsspec_gp_plugin.protocol import data, hooks
 from fsspec_gp_plugin.storage import outages, retry, retry_policy
 from fsspec_gp_plugin.storage.outages import Outages
 from fsspec_gp_plugin.storage.retry import RetryingStore
@@ -244,12 +244,12 @@ def test_a_backup_whose_store_is_gone_waits_once(town: Town, tmp_path: Path) -> 
     seconds, error = town.backup()
     assert seconds == ALL
     assert "not longer" not in error
-    seconds, error = town.call("backup_file", files.backup_file, str(report))
+    seconds, error = town.call("backup_file", data.backup_file, str(report))
     assert (seconds, error.endswith(WHY)) == (SOON, True)
     seconds, error = town.hook("cleanup_plugin_for_backup")  # its manifest
     assert (seconds, WHY in error) == (SOON, True)
     town.store.is_away = False
-    assert town.call("backup_file", files.backup_file, str(report)) == (0, "")
+    assert town.call("backup_file", data.backup_file, str(report)) == (0, "")
     town.store.is_away = True
     assert town.backup()[0] == ALL
 

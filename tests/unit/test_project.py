@@ -101,7 +101,7 @@ def test_a_wheel_tells_type_checkers_that_it_has_types(tmp_path: Path) -> None:
     [
         "fsspec_gp_plugin.keys",
         "fsspec_gp_plugin.config.values",
-        "fsspec_gp_plugin.transfer.spans",
+        "fsspec_gp_plugin.transfer.ranged_read",
         "fsspec_gp_plugin.backups.parallel",
     ],
 )

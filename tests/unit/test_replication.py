@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.errors import ConfigError, StorageError
-from fsspec_gp_plugin.protocol import deletion, replica_copy, replication
+from fsspec_gp_plugin.protocol import directories, replica_copy, replication
 from tests.fakes import FakeStore
 from tests.unit.site import FIRST, OTHER, Site, T, backup_of, named
 
@@ -26,7 +26,7 @@ def replicate(site: Site) -> None:
 
 
 def test_deleting_a_backup_leaves_its_replica_alone(site: Site) -> None:
-    deletion.delete_backup(site.context("delete_backup"), T)
+    directories.delete_backup(site.context("delete_backup"), T)
     assert site.first.objects == backup_of(OTHER)
     assert site.second.objects == backup_of(T) | backup_of(OTHER)
     assert [url for url, _ in site.resources.timeouts] == [FIRST]

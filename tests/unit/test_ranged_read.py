@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsspec_gp_plugin.errors import UsageError
-from fsspec_gp_plugin.transfer.spans import fetches, parse_offsets
+from fsspec_gp_plugin.transfer.ranged_read import parse_offsets, plan_reads
 
 
 @pytest.mark.parametrize(
-    ("text", "spans"),
+    ("text", "ranges"),
     [
         ("1 3 10", [(3, 10)]),
         ("2 0 700000 900000 900001\n", [(0, 700000), (900000, 900001)]),
@@ -19,8 +19,8 @@ from fsspec_gp_plugin.transfer.spans import fetches, parse_offsets
         ("2 5 5 5 9", [(5, 5), (5, 9)]),
     ],
 )
-def test_offsets_are_pairs_after_their_count(text: str, spans: list[tuple[int, int]]) -> None:
-    assert parse_offsets(text) == spans
+def test_offsets_are_pairs_after_their_count(text: str, ranges: list[tuple[int, int]]) -> None:
+    assert parse_offsets(text) == ranges
 
 
 @pytest.mark.parametrize(
@@ -36,19 +36,19 @@ def test_offsets_that_make_no_sense_are_refused(text: str) -> None:
     largest=st.integers(1, 300_000).map(lambda n: n + 1000),
 )
 def test_fetches_cover_the_spans_and_nothing_twice(gaps: list[tuple[int, int]], largest: int) -> None:
-    spans, position = [], 0
+    ranges, position = [], 0
     for gap, length in gaps:
-        spans.append((position + gap, position + gap + length))
+        ranges.append((position + gap, position + gap + length))
         position += gap + length
     covered: list[tuple[int, int]] = []
     previous_end = 0
-    for fetch in fetches(spans, largest):
+    for fetch in plan_reads(ranges, largest):
         assert 0 < fetch.end - fetch.start <= largest
         assert fetch.start >= previous_end
         previous_end = fetch.end
-        assert fetch.spans[0][0] == fetch.start
-        assert fetch.spans[-1][1] == fetch.end
-        covered += fetch.spans
+        assert fetch.ranges[0][0] == fetch.start
+        assert fetch.ranges[-1][1] == fetch.end
+        covered += fetch.ranges
     assert [b for start, end in covered for b in (start, end)] == sorted(b for pair in covered for b in pair)
     merged: list[list[int]] = []
     for start, end in covered:
@@ -57,7 +57,7 @@ def test_fetches_cover_the_spans_and_nothing_twice(gaps: list[tuple[int, int]], 
         else:
             merged.append([start, end])
     expected: list[list[int]] = []
-    for start, end in spans:
+    for start, end in ranges:
         if start == end:
             continue
         if expected and expected[-1][1] == start:
