@@ -2,7 +2,8 @@
 
 Layers, each importing only those to its right:
 __main__ → dispatch → agent → call → protocol, cli → backups → transfer, integrity → storage → config →
-commands, log, process, keys, checksum, private, installation, gpbackup_process, gzip_header, control_group, workers →
+commands, log, process, keys, checksum, private, installation, gpbackup_process, gzip_header, control_group, workers,
+providers →
 redaction, dead_mans_switch → errors.
 Nothing is re-exported here: gpbackup starts a process per table, and every import costs.
 """

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ..providers import OTHER, provider_of, scheme_of
 from ..redaction import is_secret_key
 
 if TYPE_CHECKING:
@@ -19,36 +20,6 @@ if TYPE_CHECKING:
 
     from ..config.loading import Config
 
-# Names of variables, in capitals. Every library for the network reads the first ones, and those for HTTP the second
-# ones, too.
-_NETWORK = (
-    "OPENSSL_CONF", "OPENSSL_MODULES", "SSL_CERT_FILE", "SSL_CERT_DIR", "RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES",
-    "FSSPEC_*",
-)  # fmt: skip
-_WEB = (*_NETWORK, "*_PROXY", "*_CA_BUNDLE", "NETRC")
-_AMAZON = ("AWS_*", "BOTO_*", "S3FS_*")
-_GOOGLE = ("GOOGLE_*", "GCLOUD_*", "CLOUDSDK_*", "GCE_*", "GCS_*", "GCSFS_*", "STORAGE_EMULATOR*")
-_AZURE = ("AZURE_*", "MSI_*", "IDENTITY_*", "IMDS_*", "ARM_*")
-_KERBEROS = ("KRB5*",)
-# Google's libraries take Amazon's credentials where its identities are federated.
-_OF_PROTOCOLS = {
-    ("file", "local"): (),
-    ("s3", "s3a"): (*_WEB, *_AMAZON),
-    ("gs", "gcs"): (*_WEB, *_GOOGLE, "NO_GCE_CHECK", *_AMAZON),
-    ("abfs", "abfss", "az"): (*_WEB, *_AZURE),
-    ("http", "https"): _WEB,
-    ("webdav",): (*_WEB, "WEBDAV_*"),
-    ("webhdfs",): (*_WEB, *_KERBEROS, "HADOOP_*", "HDFS_*"),
-    ("sftp", "ssh"): (*_NETWORK, *_KERBEROS, "SSH_AUTH_SOCK"),
-    ("smb",): (*_NETWORK, *_KERBEROS, "SMB_*"),
-    ("ftp",): (*_NETWORK, "FTP_*"),
-}
-_PATTERNS = {protocol: ("HOME", *names) for group, names in _OF_PROTOCOLS.items() for protocol in group}
-# For any other protocol, whose library may read any of these, and every variable that looks like a secret.
-_ANY_PROTOCOL = (
-    "HOME", "XDG_CONFIG_HOME", *_WEB, *_AMAZON, *_GOOGLE, *_AZURE, *_KERBEROS, "HADOOP_*", "HDFS_*", "SMB_*", "FTP_*",
-    "OSS_*", "HF_*", "LAKECTL_*", "GITHUB_*", "DROPBOX_*", "OCI_*", "WEBDAV_*",
-)  # fmt: skip
 PLACE_PATHS = ("/proc/self/ns/mnt", "/proc/self/ns/net", "/proc/self/ns/user", "/")
 
 
@@ -68,7 +39,7 @@ def place() -> str:
 
 def protocols(config: Config) -> list[str]:
     """The protocols of the targets of a configuration."""
-    return [target.url.partition("://")[0] for target in (config, config.replica) if target is not None]
+    return [scheme_of(target.url) for target in (config, config.replica) if target is not None]
 
 
 def relevant(environment: Mapping[str, str], protocol: str) -> dict[str, str]:
@@ -86,10 +57,10 @@ def _relevant(variables: frozenset[tuple[str, str]], protocol: str) -> dict[str,
 
 
 def _counts(name: str, protocol: str) -> bool:
-    known = _PATTERNS.get(protocol)
-    if any(fnmatchcase(name, pattern) for pattern in known or _ANY_PROTOCOL):
+    provider = provider_of(protocol)
+    if name == "HOME" or any(fnmatchcase(name, pattern) for pattern in provider.variables):
         return True
-    return known is None and name != "PWD" and not name.startswith(("GP_", "PG")) and is_secret_key(name)
+    return provider is OTHER and name != "PWD" and not name.startswith(("GP_", "PG")) and is_secret_key(name)
 
 
 def differing(one: Mapping[str, str], other: Mapping[str, str], config: Config) -> list[str]:

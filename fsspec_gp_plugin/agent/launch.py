@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .. import installation
+from ..providers import provider_of
 from . import wire
 from .registry import SUFFIX, read_runs
 from .server import CONTROL, Server
@@ -32,16 +33,9 @@ _LOCK = ".lock"
 _KEPT_SECONDS = 30 * 86400.0
 # What takes long to import and is the same for all streams; none of it starts a thread, which a fork would lose.
 _PRELOADED = (
-    "call", "protocol.data", "protocol.files", "protocol.hooks", "storage.providers", "config.loading", "agent.worker",
+    "call", "protocol.data", "protocol.files", "protocol.hooks", "storage.open", "config.loading", "agent.worker",
     "backups.catalog_build", "integrity.catalog", "integrity.manifest",
 )  # fmt: skip
-_PRELOADED_FOR = {
-    "s3": ("fsspec_gp_plugin.storage.s3.open", "botocore.auth", "s3fs"),
-    "gs": ("fsspec_gp_plugin.storage.gcs.open",),
-    "abfs": ("fsspec_gp_plugin.storage.azure.open",),
-    "file": ("fsspec_gp_plugin.storage.local.store",),
-}
-_ALIASES = {"s3a": "s3", "gcs": "gs", "abfss": "abfs", "az": "abfs", "local": "file"}
 
 
 class Launch:
@@ -135,7 +129,7 @@ def _is_listening(directory: int, name: str) -> bool:
 
 
 def _may_attempt(directory: int, name: str) -> bool:
-    """Whether no process of this host has tried to start an agent in the last seconds; records that this one tries now."""
+    """Whether no process of this host has tried to start an agent lately; records that this one tries now."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     with suppress(BlockingIOError):
         fd = os.open(name + _ATTEMPT, flags, 0o600, dir_fd=directory)
@@ -207,6 +201,6 @@ def _detach() -> None:
 
 def _preload(protocol: str) -> None:
     modules = [f"fsspec_gp_plugin.{module}" for module in _PRELOADED]
-    for module in ("yaml", *modules, *_PRELOADED_FOR.get(_ALIASES.get(protocol, protocol), ())):
+    for module in ("yaml", *modules, *provider_of(protocol).preload):
         with suppress(ImportError):  # a call that needs it will say so
             import_module(module)

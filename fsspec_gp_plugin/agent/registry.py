@@ -42,7 +42,7 @@ class Registry:
     """The registered runs of one agent, and their file."""
 
     def __init__(self, directory: int, name: str, last_commands: LastCommands) -> None:
-        """Read the runs in the file `name` in an open directory. Workers write their signs of life to `last_commands`."""
+        """Read the runs in the file `name` of an open directory. Workers write signs of life to `last_commands`."""
         self._directory = directory
         self._name = name
         self._last_commands = last_commands

@@ -38,7 +38,7 @@ def workers_for(cores: int) -> int:
 
 
 class Server:
-    """Listens on two sockets: the workers serve the clients of one, this process answers hooks and people on the other."""
+    """Listens on two sockets: one for clients, which the workers serve, and one for hooks and people."""
 
     def __init__(
         self, directory: int, name: str, idle: float, lock: int, *, config: str = "", stand_in: bool = False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..config.loading import load_config
 from ..errors import ConfigError, PluginError
 from ..storage.credential_renewal import Renewable
-from ..storage.providers import open_store
+from ..storage.open import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable

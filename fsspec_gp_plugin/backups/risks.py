@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..config.units import format_duration
 from ..storage.credential_renewal import Renewable
-from ..storage.retry import bare
+from ..storage.retry import without_retries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def risks_of_the_way(store: Store, of: str = "") -> Iterator[str]:
 
 def risks_of_the_credentials(store: Store, config: Config, of: str = "") -> Iterator[str]:
     """Whether those of an opened store end so soon that a backup may outlive them. `config`: the store's own."""
-    inner = bare(store)
+    inner = without_retries(store)
     if not isinstance(inner, Renewable):
         return
     end = None

@@ -110,8 +110,8 @@ def opened(path: str, *, replica: bool = False, attended: bool = True) -> Iterat
     """
     from ..backups.renewal import renewal, store_of
     from ..log import Log, take_over_library_logging
-    from ..storage.patience import UNATTENDED_SECONDS
-    from ..storage.providers import patient
+    from ..storage.retry import with_retries
+    from ..storage.retry_policy import UNATTENDED_SECONDS
     from .waiting import waiting_for
 
     config = load_config(os.path.abspath(path))
@@ -120,8 +120,8 @@ def opened(path: str, *, replica: bool = False, attended: bool = True) -> Iterat
     take_over_library_logging(Log(verbosity=config.logger_verbosity), keep_streams=True)
     outage = _ATTENDED_SECONDS if attended else UNATTENDED_SECONDS
     bare = store_of(config)
-    with waiting_for(config, outage, attended=attended) as patience:
-        store = patient(bare, patience._replace(renew=renewal(config, bare)))
+    with waiting_for(config, outage, attended=attended) as policy:
+        store = with_retries(bare, policy._replace(renew=renewal(config, bare)))
         try:
             yield config, store
         finally:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..redaction import in_one_line, scrub
 from ..storage.diagnosis import passes_hardly
-from ..storage.patience import Patience
+from ..storage.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +23,8 @@ _SILENT_SECONDS = 2.0
 
 
 @contextmanager
-def waiting_for(config: Config, outage: float, *, attended: bool = True) -> Iterator[Patience]:
-    """The patience of a command for people, which waits for the target for `outage` seconds.
+def waiting_for(config: Config, outage: float, *, attended: bool = True) -> Iterator[RetryPolicy]:
+    """Yields the retry policy of a command for people, which waits up to `outage` seconds for the target.
 
     Where it is `attended`, what hardly passes within seconds is told at once, as long as the target has never answered.
     In a terminal one line tells what is waited for.
@@ -33,7 +33,7 @@ def waiting_for(config: Config, outage: float, *, attended: bool = True) -> Iter
     if config.url.partition("://")[0] not in ("file", "local"):
         waiting.begin("it has not answered yet")
     try:
-        yield Patience(
+        yield RetryPolicy(
             outage,
             config.max_retries,
             note=waiting.begin,

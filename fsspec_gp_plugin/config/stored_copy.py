@@ -10,6 +10,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..providers import provider_of
 from ..redaction import LEAST, MASK, forms_of, is_secret_key
 from .options import BY_NAME
 
@@ -109,7 +110,7 @@ def _address(url: str, *, with_path: bool) -> str | None:
     except ValueError:
         return None
     login, at, place = parts.netloc.rpartition("@")
-    if at and not (parts.scheme in ("abfs", "abfss", "az") and ":" not in login):  # there it is the container
+    if at and not (provider_of(parts.scheme) is provider_of("abfs") and ":" not in login):  # there it is the container
         login = MASK
     # A log-in with a "/" in it ends in what looks like the path.
     if not parts.scheme or not (place or parts.path) or "@" in parts.path + parts.query + parts.fragment:

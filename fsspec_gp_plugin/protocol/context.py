@@ -13,7 +13,7 @@ from ..backups.settings import download_settings, upload_settings
 from ..commands import COMMANDS
 from ..config.units import format_size
 from ..errors import LocalFileError, PluginError
-from ..storage.patience import UNATTENDED_SECONDS
+from ..storage.retry_policy import UNATTENDED_SECONDS
 from ..transfer.download import Download
 from ..transfer.finish import heeding, start_or_run
 from ..transfer.relay import Relay

@@ -9,8 +9,8 @@ from ..config.loading import required_replica
 from ..errors import ConfigError
 from ..storage.failing_reads import Reads
 from ..storage.outages import Outages
-from ..storage.patience import UNATTENDED_SECONDS, Patience
-from ..storage.providers import patient
+from ..storage.retry import with_retries
+from ..storage.retry_policy import UNATTENDED_SECONDS, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,10 +69,10 @@ class Targets:
                     raise ConfigError(f"configuration file {config.path}: {of}{error}") from error
         renew = self._supplies.renewal(config, bare)
         outages = self._outages(config, leaves_notes=outage >= OUTAGE_SECONDS)
-        patience = Patience(outage, config.max_retries, note=self._note, outages=outages, renew=renew)
+        policy = RetryPolicy(outage, config.max_retries, note=self._note, outages=outages, renew=renew)
         if outage == UNATTENDED_SECONDS:
-            patience = patience._replace(first_pause=_UNATTENDED_PAUSE_SECONDS)
-        store = patient(bare, patience, Reads(config.place, gives_up=self._restores))
+            policy = policy._replace(first_pause=_UNATTENDED_PAUSE_SECONDS)
+        store = with_retries(bare, policy, Reads(config.place, gives_up=self._restores))
         self._patient.append(store)
         return store
 

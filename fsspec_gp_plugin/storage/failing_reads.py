@@ -159,7 +159,7 @@ def _opened(place: Place, *, make: bool = False) -> Iterator[int]:
 
 def _seconds(status: str) -> float | None:
     """After how many seconds an object is given up that answers so while others can be read; None: not before its
-    patience ends.
+    retries end.
     """
     if status in _BUSY:
         return BUSY_SECONDS

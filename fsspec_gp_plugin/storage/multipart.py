@@ -147,8 +147,9 @@ class MultipartWriter(PartWriter, ABC):
         try:
             etag, is_checked = self._send(begun, number, data, crc)
         except Exception:
-            if self._begun is begun:
-                raise
+            with self._beginning:  # another part may be aborting this upload, to begin anew without checksums
+                if self._begun is begun:
+                    raise
             return False
         if not etag:
             raise Unreachable("the answer to a part has no ETag, so it is not the store's")

@@ -1,6 +1,6 @@
-"""A store that does again what failed because it was out of reach, for minutes if need be.
+"""A store that retries what failed because the store was out of reach, for minutes if need be.
 
-It decorates a Store, whose own library then need not repeat anything.
+It wraps a Store, whose own library then need not retry anything.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import StorageError, Unreachable
 from .contract import PartWriter, Store
 from .link import Link
-from .patience import Attempts, Patience
+from .retry_policy import Attempts, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,20 +23,28 @@ if TYPE_CHECKING:
 _KEYS_A_DELETE = 1000
 
 
-def bare(store: Store) -> Store:
-    """The store that does the work, where this one makes it patient."""
+def with_retries(store: Store, policy: RetryPolicy, reads: Reads | None = None) -> Store:
+    """Return the store with retries; a disk as it is, because waiting does not bring it back.
+
+    `reads`: what this host learns by reading the objects of a backup.
+    """
+    return store if store.files is not None else RetryingStore(store, policy, reads)
+
+
+def without_retries(store: Store) -> Store:
+    """Return the store that does the work, if this one only adds retries to it."""
     return store.inner if isinstance(store, RetryingStore) else store
 
 
 class RetryingStore(Store):
-    """A store that is patient. Reads go on at their own last byte."""
+    """A store with retries. A read goes on at the byte where it failed."""
 
-    def __init__(self, inner: Store, patience: Patience, reads: Reads | None = None) -> None:
-        """`inner` does the work. `reads`: what this host finds out by reading the objects of a backup."""
+    def __init__(self, inner: Store, policy: RetryPolicy, reads: Reads | None = None) -> None:
+        """`inner` does the work. `reads`: what this host learns by reading the objects of a backup."""
         self.inner = inner
-        self.patience = patience
+        self.policy = policy
         self._reads = reads
-        self._given_up = threading.Event()
+        self._stopped = threading.Event()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -46,40 +54,42 @@ class RetryingStore(Store):
         return f"RetryingStore({self.inner!r})"
 
     def stop_waiting(self) -> None:
-        self._given_up.set()
+        self._stopped.set()
         if self._reads is not None:
             self._reads.close()
 
+    def _attempts(self) -> Attempts:
+        return Attempts(self.policy, self._stopped)
+
+    def _attempts_to_read(self, key: str) -> Attempts:
+        reads = self._reads
+        return Attempts(self.policy, self._stopped, lambda: reads.began_to_fail(key) if reads is not None else None)
+
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        return self.patience.run(lambda: self.inner.put(key, data), self._given_up)
+        return self._attempts().run(self.inner.put, key, data)
 
     def create(self, key: str, data: memoryview) -> ObjectInfo:
-        return self.patience.run(lambda: self.inner.create(key, data), self._given_up)
+        return self._attempts().run(self.inner.create, key, data)
 
     def begin(self, key: str) -> RetryingWriter:
         writer = self.inner.begin(key)
-        writer.report = self.patience.note
-        return RetryingWriter(writer, self.patience)
+        writer.report = self.policy.note
+        return RetryingWriter(writer, self.policy)
 
     def stat(self, key: str) -> ObjectInfo:
-        return self._attempts(key).run(lambda: self.inner.stat(key))
-
-    def _attempts(self, key: str) -> Attempts:
-        """For reading an object."""
-        reads = self._reads
-        return Attempts(self.patience, self._given_up, lambda: reads.began_to_fail(key) if reads is not None else None)
+        return self._attempts_to_read(key).run(self.inner.stat, key)
 
     def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         return self._resumed(info, start, into, iter(()))
 
     def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-        info, pieces = self._attempts(key).run(lambda: self.inner.fetch(key, into))
+        info, pieces = self._attempts_to_read(key).run(self.inner.fetch, key, into)
         return info, self._resumed(info, 0, into[: info.size], pieces)
 
     def _resumed(self, info: ObjectInfo, start: int, into: memoryview, pieces: Iterator[int]) -> Iterator[int]:
-        attempts = self._attempts(info.key)
+        attempts = self._attempts_to_read(info.key)
         filled = 0
-        asked = False
+        has_asked = False
         try:
             while filled < len(into):
                 try:
@@ -88,26 +98,26 @@ class RetryingStore(Store):
                         filled += count
                         attempts.progress()
                         yield count
-                    if asked and filled == before:
+                    if has_asked and filled == before:
                         raise StorageError(f"can't read {info.key}: nothing came at byte {start + filled}")
-                    asked = True
+                    has_asked = True
                     pieces = self.inner.read(info, start + filled, into[filled:])
                 except Unreachable as error:
                     attempts.failed(error)
-                    pieces, asked = iter(()), False
+                    pieces, has_asked = iter(()), False
         finally:
             attempts.end()
         if self._reads is not None:
             self._reads.ended_well(info.key)
 
     def crc32c(self, info: ObjectInfo) -> int | None:
-        return self._attempts(info.key).run(lambda: self.inner.crc32c(info))
+        return self._attempts_to_read(info.key).run(self.inner.crc32c, info)
 
     def find_anywhere(self, prefix: str) -> Iterator[ObjectInfo]:
         return self.find(prefix)
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        attempts = Attempts(self.patience, self._given_up)
+        attempts = self._attempts()
         seen: set[str] = set()
         while True:
             try:
@@ -127,7 +137,7 @@ class RetryingStore(Store):
         failed: list[str] = []
         while batch := list(islice(remaining, _KEYS_A_DELETE)):
             try:
-                self.patience.run(lambda batch=batch: self.inner.delete(batch), self._given_up)  # type: ignore[misc]
+                self._attempts().run(self.inner.delete, batch)
             except Unreachable:
                 raise
             except StorageError as error:
@@ -136,19 +146,19 @@ class RetryingStore(Store):
             raise StorageError(failed[0] + (f" (and in {len(failed) - 1} more batches)" if len(failed) > 1 else ""))
 
     def keeps_versions(self, prefix: str) -> bool:
-        return self.patience.run(lambda: self.inner.keeps_versions(prefix), self._given_up)
+        return self._attempts().run(self.inner.keeps_versions, prefix)
 
     def find_uploads(self, prefix: str) -> list[Upload]:
-        return self.patience.run(lambda: self.inner.find_uploads(prefix), self._given_up)
+        return self._attempts().run(self.inner.find_uploads, prefix)
 
     def last_written(self, upload: Upload) -> float | None:
-        return self.patience.run(lambda: self.inner.last_written(upload), self._given_up)
+        return self._attempts().run(self.inner.last_written, upload)
 
     def delete_unfinished(self, prefix: str) -> int:
-        return self.patience.run(lambda: self.inner.delete_unfinished(prefix), self._given_up)
+        return self._attempts().run(self.inner.delete_unfinished, prefix)
 
     def delete_empty_directories(self, prefix: str) -> None:
-        self.patience.run(lambda: self.inner.delete_empty_directories(prefix), self._given_up)
+        self._attempts().run(self.inner.delete_empty_directories, prefix)
 
     def way(self) -> Way | None:
         return self.inner.way()
@@ -158,7 +168,7 @@ class RetryingStore(Store):
         return self.inner.files
 
     def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
-        return self.patience.run(lambda: self.inner.copy_from(bare(source), info, key), self._given_up)
+        return self._attempts().run(self.inner.copy_from, without_retries(source), info, key)
 
     def clock_offset(self) -> float | None:
         return self.inner.clock_offset()
@@ -172,13 +182,13 @@ class RetryingStore(Store):
 
 
 class RetryingWriter(PartWriter):
-    """A writer that is patient: each part is repeated from the buffer that it is in."""
+    """A writer with retries: a part is sent again from the buffer that holds it."""
 
-    def __init__(self, inner: PartWriter, patience: Patience) -> None:
+    def __init__(self, inner: PartWriter, policy: RetryPolicy) -> None:
         """`inner` does the work."""
         self.inner = inner
-        self._patience = patience
-        self._given_up = threading.Event()
+        self._policy = policy
+        self._stopped = threading.Event()
         self.link = Link()
 
     @property
@@ -186,7 +196,7 @@ class RetryingWriter(PartWriter):
         return self.link.carries
 
     def write(self, number: int, data: memoryview) -> None:
-        attempts = Attempts(self._patience, self._given_up)
+        attempts = Attempts(self._policy, self._stopped)
 
         def send() -> None:
             with self.link.turn():
@@ -194,18 +204,19 @@ class RetryingWriter(PartWriter):
                 try:
                     self.inner.write(number, data)
                 except Unreachable as error:
-                    if attempt.broke(error) and (told := self.link.broke(number, attempt.sent)):
-                        self._patience.note(f"{error}; {told}")
+                    if attempt.broke(error) and (change := self.link.broke(number, attempt.sent)):
+                        self._policy.note(f"{error}; {change}")
                     raise
                 self.link.arrived(number)
 
         attempts.run(send)
 
     def complete(self, size: int) -> ObjectInfo:
-        return self._patience.run(lambda: self.inner.complete(size), self._given_up)
+        return Attempts(self._policy, self._stopped).run(self.inner.complete, size)
 
     def abort(self) -> None:
-        self._given_up.set()
+        self._stopped.set()
         self.link.close()
-        # A few times at the most: who aborts has no minutes, and after a signal not even seconds.
-        Patience(outage=20.0, retries=4, renew=self._patience.renew).run(self.inner.abort)
+        # A few times only: an abort must end within seconds, above all after a signal.
+        policy = RetryPolicy(outage=20.0, retries=4, renew=self._policy.renew)
+        Attempts(policy).run(self.inner.abort)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.protocol.conftest import database, local, plugin, target
 from tests.protocol.test_bad_input import read_only
 from tests.protocol.test_least_privilege import anybody, bucket

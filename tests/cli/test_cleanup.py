@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.keys import backup_prefix, unfinished_key
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.cli.arranged import A_WHILE, DAY, aged, ago, asked, put_backup
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fsspec_gp_plugin.integrity.claim import NAME
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.keys import backup_prefix
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.cli.arranged import DAY, aged, ago, asked, put_backup, put_claim
 from tests.protocol.caller import Plugin, write_config
 from tests.protocol.conftest import Target, unique_prefix

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fsspec_gp_plugin.integrity.verification import Verdict
 from fsspec_gp_plugin.keys import backup_prefix
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.cli.arranged import asked, put_backup
 from tests.protocol.caller import write_config
 from tests.servers.ports import closed_port

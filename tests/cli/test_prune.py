@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.keys import backup_prefix
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.cli.arranged import A_WHILE, aged, ago, asked, put_backup, put_claim
 from tests.protocol.caller import Plugin, write_config
 from tests.protocol.conftest import unique_prefix

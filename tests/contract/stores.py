@@ -8,8 +8,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
@@ -75,16 +75,16 @@ def _s3_patiently(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """As the commands have it."""
     server = request.getfixturevalue("minio")
     url = f"s3://{server.bucket}/contract/{tmp_path.name}/{next(_unique)}"
-    return open_store(url, server.options, patience=Patience(outage=5))
+    return open_store(url, server.options, policy=RetryPolicy(outage=5))
 
 
-def _on_server(name: str, patience: Patience | None = None) -> Callable[[pytest.FixtureRequest, Path], Store]:
+def _on_server(name: str, policy: RetryPolicy | None = None) -> Callable[[pytest.FixtureRequest, Path], Store]:
     """A store on the server of a fixture of that name."""
 
     def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         server = request.getfixturevalue(name)
         url = f"{server.url}/contract/{tmp_path.name}/{next(_unique)}"
-        return open_store(url, server.options, patience=patience)
+        return open_store(url, server.options, policy=policy)
 
     return opened
 
@@ -115,7 +115,7 @@ STORES = {
     "gcs": _gcs("gcs"),
     "gcs_in_parts": _gcs("gcs_in_parts"),
     "azure": _on_server("azure"),
-    "azure patiently": _on_server("azure", Patience(outage=5)),
+    "azure patiently": _on_server("azure", RetryPolicy(outage=5)),
     "sftp": _on_server("sftp"),
     "hdfs": _on_server("hdfs"),
     "smb": _on_server("smb"),

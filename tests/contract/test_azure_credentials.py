@@ -18,7 +18,7 @@ from fsspec_gp_plugin.errors import AccessDenied, ConfigError, CredentialsEnded,
 from fsspec_gp_plugin.redaction import register_secrets, scrub
 from fsspec_gp_plugin.storage import credential_renewal
 from fsspec_gp_plugin.storage.azure.signing import Bearer, Plain, SharedKey
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.contract.stores import content
 from tests.servers.azurite import ACCOUNT, KEY
 

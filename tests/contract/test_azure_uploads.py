@@ -9,7 +9,7 @@ import pytest
 
 from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.errors import StorageError, Unreachable
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.contract.stores import KEY, content, keys
 from tests.servers.azurite import options
 from tests.servers.faults import Answer, Flip, Request

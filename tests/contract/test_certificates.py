@@ -10,8 +10,8 @@ import pytest
 
 from fsspec_gp_plugin.errors import StorageError, Unreachable
 from fsspec_gp_plugin.storage.contract import ObjectInfo
-from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from tests.servers import certificates, tls_front
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def test_a_certificate_that_is_not_trusted_is_told_at_once(
     if option:
         options[option] = str(certificates.make(tmp_path / "stranger").authority)
     repeated: list[str] = []
-    patience = Patience(outage=300, retries=1, first_pause=0.01, note=repeated.append)
-    store: Any = open_store(url, options, timeout=5, patience=patience)
+    policy = RetryPolicy(outage=300, retries=1, first_pause=0.01, note=repeated.append)
+    store: Any = open_store(url, options, timeout=5, policy=policy)
     requests: list[Callable[[], object]] = [
         lambda: store.put(KEY, memoryview(b"data")),
         lambda: store.begin(KEY).write(1, memoryview(b"data")),

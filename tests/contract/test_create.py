@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.errors import AlreadyExists
-from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from tests.contract.stores import CREATES, content, in_table, keys
 from tests.servers.conditions import without_conditions
 
@@ -80,7 +80,7 @@ def test_one_of_many_creates_it(store: Store) -> None:
 def test_a_store_that_ignores_the_condition_replaces(minio: Minio, tmp_path: Path) -> None:
     """Whoever asks has to find that out."""
     with without_conditions(minio) as server:
-        store = open_store(f"s3://{server.bucket}/create/{tmp_path.name}", server.options, patience=Patience(5))
+        store = open_store(f"s3://{server.bucket}/create/{tmp_path.name}", server.options, policy=RetryPolicy(5))
         store.create(KEY, memoryview(b"first"))
         store.create(KEY, memoryview(b"second, and longer"))
         assert content(store, KEY) == b"second, and longer"

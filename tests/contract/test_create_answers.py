@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, AlreadyExists, StorageError, Unreachable
-from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from tests.contract.stores import content, keys
 from tests.servers import azurite
 from tests.servers.faults import Answer
@@ -89,7 +89,7 @@ def test_two_requests_that_met_are_repeated(minio: Minio, tmp_path: Path) -> Non
         conflict = Answer(lambda request: request.method == "PUT", 409, xml("ConditionalRequestConflict"), times=2)
         proxy.faults.append(conflict)
         options = {**minio.options, "endpoint_url": proxy.endpoint}
-        store = open_store(f"s3://{minio.bucket}/{tmp_path.name}", options, patience=Patience(20, first_pause=0.01))
+        store = open_store(f"s3://{minio.bucket}/{tmp_path.name}", options, policy=RetryPolicy(20, first_pause=0.01))
         store.create(KEY, memoryview(b"first"))
         assert (conflict.hits, content(store, KEY)) == (2, b"first")
         store.close()
@@ -98,7 +98,7 @@ def test_two_requests_that_met_are_repeated(minio: Minio, tmp_path: Path) -> Non
 def test_after_an_answer_that_got_lost_the_object_may_be_ones_own(minio: Minio, tmp_path: Path) -> None:
     with Proxy(minio.endpoint) as proxy:
         options = {**minio.options, "endpoint_url": proxy.endpoint}
-        store = open_store(f"s3://{minio.bucket}/{tmp_path.name}", options, patience=Patience(20, first_pause=0.01))
+        store = open_store(f"s3://{minio.bucket}/{tmp_path.name}", options, policy=RetryPolicy(20, first_pause=0.01))
         proxy.faults.append(Answer(lambda request: request.method == "PUT", status=0, forward=True))
         with pytest.raises(AlreadyExists):
             store.create(KEY, memoryview(b"one's own"))

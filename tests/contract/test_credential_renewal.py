@@ -18,9 +18,9 @@ from fsspec_gp_plugin.config.loading import load_config
 from fsspec_gp_plugin.errors import AccessDenied, CredentialsEnded
 from fsspec_gp_plugin.protocol.supplies import Supplies
 from fsspec_gp_plugin.storage import credential_renewal
-from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.providers import open_store, patient
-from fsspec_gp_plugin.storage.retry import RetryingStore
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.retry import RetryingStore, with_retries
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from tests.contract.stores import content
 from tests.contract.test_azure_credentials import signature
 from tests.fakes import FakeStore
@@ -68,13 +68,13 @@ def test_credentials_are_obtained_again_before_each_further_attempt() -> None:
     inner.put("key", memoryview(b"data"))
     inner.times = 3
     renewals: list[int] = []
-    store = RetryingStore(inner, Patience(60, first_pause=0.001, renew=lambda: renewals.append(inner.times)))
+    store = RetryingStore(inner, RetryPolicy(60, first_pause=0.001, renew=lambda: renewals.append(inner.times)))
     assert store.stat("key").size == 4
     assert renewals == [2, 1, 0]
 
 
 def test_where_no_others_can_come_it_is_told_at_once() -> None:
-    store = RetryingStore(Ended(3), Patience(60))
+    store = RetryingStore(Ended(3), RetryPolicy(60))
     with pytest.raises(AccessDenied, match="has expired"):
         store.stat("key")
 
@@ -93,7 +93,7 @@ def test_credentials_that_have_ended_do_not_make_others_wait_less() -> None:
             raise AssertionError
 
     outages: Any = Outages()
-    store = RetryingStore(Ended(1000), Patience(0.2, first_pause=0.01, outages=outages, renew=lambda: None))
+    store = RetryingStore(Ended(1000), RetryPolicy(0.2, first_pause=0.01, outages=outages, renew=lambda: None))
     with pytest.raises(CredentialsEnded, match="tried"):
         store.stat("key")
 
@@ -104,7 +104,7 @@ def s3(options: dict[str, Any]) -> Any:
 
 def test_what_was_replaced_is_closed_later_and_many_streams_renew_once(monkeypatch: pytest.MonkeyPatch) -> None:
     store = s3(KEYS)
-    first = store.bytes
+    first = store.requests
     made: list[Any] = []
 
     def make() -> Any:
@@ -117,9 +117,9 @@ def test_what_was_replaced_is_closed_later_and_many_streams_renew_once(monkeypat
     for thread in threads:
         thread.join()
     assert len(made) == 1
-    assert store.bytes is made[0].bytes
+    assert store.requests is made[0].requests
     closed: list[str] = []
-    monkeypatch.setattr(first, "close", lambda: closed.append("first"))
+    monkeypatch.setattr(first.sender, "close", lambda: closed.append("first"))
     monkeypatch.setattr(credential_renewal, "_SECONDS_BETWEEN", 0.0)
     store.renew(make)
     store.renew(make)
@@ -132,9 +132,9 @@ def test_what_was_replaced_is_closed_later_and_many_streams_renew_once(monkeypat
 
 def test_a_store_of_another_kind_replaces_nothing() -> None:
     store = s3(KEYS)
-    before = store.bytes
+    before = store.requests
     store.renew(lambda: FakeStore())
-    assert store.bytes is before
+    assert store.requests is before
     store.close()
 
 
@@ -148,20 +148,20 @@ def test_a_file_that_is_half_written_or_of_another_place_renews_nothing(tmp_path
     store: Any = supplies.store(loaded)
     renew = supplies.renewal(loaded, store)
     assert renew is not None
-    before = store.bytes
+    before = store.requests
     file.write_text("{")
     renew()
-    assert store.bytes is before
+    assert store.requests is before
     file.write_text(json.dumps({**FAR, **KEYS}))
     write_config(config, "s3://bucket/elsewhere", storage_options_file=str(file))
     renew()
-    assert store.bytes is before
+    assert store.requests is before
     write_config(config, "s3://bucket/prefix", storage_options_file=str(file))
     renew()
-    assert store.bytes is before  # as it says the same
+    assert store.requests is before  # as it says the same
     file.write_text(json.dumps({**FAR, **KEYS, "token": "t"}))
     renew()
-    assert store.bytes is not before
+    assert store.requests is not before
     store.close()
 
 
@@ -266,7 +266,7 @@ def test_a_signature_that_ends_within_a_stream_is_read_again(azure: Azurite, tmp
         noted.append(text)
         write(60)
 
-    store = patient(bare, Patience(60, note=note, renew=renew))
+    store = with_retries(bare, RetryPolicy(60, note=note, renew=renew))
     writer = store.begin("large")
     writer.write(1, memoryview(DATA)[:150_000])
     write(-1)

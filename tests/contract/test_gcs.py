@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fsspec_gp_plugin.errors import AccessDenied, ConfigError, NotFound, StorageError, Unreachable
 from fsspec_gp_plugin.storage import credential_renewal
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.servers import forward_proxy, gcs_sessions
 from tests.servers.ports import closed_port
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import StorageError, Unreachable
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.contract.stores import KEY, content, keys
 from tests.servers.faults import Answer, Request
 from tests.servers.proxy import Proxy

@@ -11,8 +11,8 @@ import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, CredentialsEnded
 from fsspec_gp_plugin.storage import credential_renewal
-from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from tests.servers.pages import Pages
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def test_a_token_that_can_not_be_had_for_now_is_asked_for_again(gcs: Gcs, servic
     # The library repeats twice by itself.
     answer_in_turn(service, BUSY, BUSY, BUSY, given(3600))
     noted: list[str] = []
-    patience = Patience(60, first_pause=0.05, note=noted.append, renew=lambda: None)
-    store = opened(gcs, service, private_key, patience=patience)
+    policy = RetryPolicy(60, first_pause=0.05, note=noted.append, renew=lambda: None)
+    store = opened(gcs, service, private_key, policy=policy)
     store.put("object", memoryview(b"data"))
     assert len(noted) == 1
     assert "no token can be had at the moment" in noted[0]
@@ -115,7 +115,7 @@ def test_a_token_that_can_not_be_had_for_now_is_asked_for_again(gcs: Gcs, servic
 
 def test_an_account_that_is_refused_is_told_at_once(gcs: Gcs, service: Pages, private_key: str) -> None:
     answer_in_turn(service, REFUSED)
-    store = opened(gcs, service, private_key, patience=Patience(60, renew=lambda: None))
+    store = opened(gcs, service, private_key, policy=RetryPolicy(60, renew=lambda: None))
     with pytest.raises(AccessDenied, match=r"no token can be had for requests to the store .*invalid_grant"):
         store.put("object", memoryview(b"data"))
     assert len(service.asked) == 1

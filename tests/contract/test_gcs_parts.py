@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, StorageError, Unreachable
-from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from tests.contract.stores import KEY, content, keys
 from tests.servers.faults import Answer, Flip, Request
 from tests.servers.ports import closed_port
@@ -93,7 +93,7 @@ def test_where_parts_are_refused_one_session_takes_them_and_it_is_told_once(
 ) -> None:
     proxy.faults.append(Answer(begins, status=status, body="no such thing", times=None))
     notes: list[str] = []
-    store: Any = open_store(target.url, target.options, patience=Patience(outage=5, note=notes.append))
+    store: Any = open_store(target.url, target.options, policy=RetryPolicy(outage=5, note=notes.append))
     for _ in range(2):
         written(store).complete(len(DATA))
         assert content(store) == DATA

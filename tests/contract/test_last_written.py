@@ -9,7 +9,7 @@ import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError
 from fsspec_gp_plugin.storage.contract import Upload
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.servers.pages import Pages
 
 if TYPE_CHECKING:

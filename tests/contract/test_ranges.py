@@ -10,7 +10,7 @@ import pytest
 
 from fsspec_gp_plugin.errors import ObjectChanged, StorageError, Unreachable
 from fsspec_gp_plugin.storage.http.ranges import require_range
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.contract.stores import content, read
 from tests.contract.test_s3_gateways import Gateway, _Handler, store_at
 from tests.servers.web import Web

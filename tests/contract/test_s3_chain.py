@@ -13,9 +13,10 @@ import pytest
 
 from fsspec_gp_plugin.errors import CredentialsEnded, StorageError
 from fsspec_gp_plugin.storage.credential_renewal import within
-from fsspec_gp_plugin.storage.providers import open_store
-from fsspec_gp_plugin.storage.s3 import chain
-from fsspec_gp_plugin.storage.s3.own_signer import OwnSigner, own_signer
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.s3 import credentials
+from fsspec_gp_plugin.storage.s3.credentials import own_signer
+from fsspec_gp_plugin.storage.s3.signing import OwnSigner
 from tests.contract.stores import content
 from tests.contract.test_s3_requests import without_time
 from tests.protocol.waiting import wait_until
@@ -90,19 +91,22 @@ def arrange(home: Path, monkeypatch: pytest.MonkeyPatch, settings: str, variable
 def test_the_same_requests_are_signed_as_by_s3fs(name: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options, settings, variables = KNOWN[name]
     arrange(home, monkeypatch, settings, variables)
-    mine = own_signer("bucket", options, 60)
+    mine = own_signer("bucket", options)
     assert mine is not None
     # An option that only s3fs knows, though it changes nothing.
     store: Any = open_store("s3://bucket", {**options, "requester_pays": False})
-    theirs = store.bytes._direct._signer
+    theirs = store.requests.sender._first.signer
     assert not isinstance(theirs, OwnSigner)
     for operation, more in (("get_object", {}), ("upload_part", {"UploadId": "an id", "PartNumber": 7})):
         parameters = {"Bucket": "bucket", "Key": "a//key & more", **more}
         ours, other = mine.presign(operation, **parameters), theirs.presign(operation, **parameters)
         assert without_time(ours.url) == without_time(other.url)
         assert (ours.method, ours.headers) == (other.method, other.headers)
-    assert mine.way()[1:] == store.way()[1:]
-    assert mine.way().host.endswith(store.way().host)
+    own: Any = open_store("s3://bucket", options)
+    assert isinstance(own.requests.sender._first.signer, OwnSigner)
+    assert own.way()[1:] == store.way()[1:]
+    assert own.way().host.endswith(store.way().host)
+    own.close()
     store.close()
 
 
@@ -110,13 +114,13 @@ def test_the_same_requests_are_signed_as_by_s3fs(name: str, home: Path, monkeypa
 def test_what_may_say_more_is_left_to_s3fs(name: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options, settings, variables = UNKNOWN[name]
     arrange(home, monkeypatch, settings, variables)
-    assert own_signer("bucket", options, 60) is None
+    assert own_signer("bucket", options) is None
 
 
 def test_a_bucket_whose_name_is_no_host_is_left_to_s3fs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arrange(home, monkeypatch, "", VARIABLES)
-    assert own_signer("bucket", REGION, 60) is not None
-    assert own_signer("bucket.with.dots", REGION, 60) is None
+    assert own_signer("bucket", REGION) is not None
+    assert own_signer("bucket.with.dots", REGION) is None
 
 
 def process(home: Path, told: object) -> str:
@@ -136,7 +140,7 @@ def test_objects_are_stored_and_read_with_such_credentials(
         settings = process(home, {"Version": 1, "AccessKeyId": key, "SecretAccessKey": secret})
     arrange(home, monkeypatch, settings, {})
     store: Any = open_store(f"s3://{minio.bucket}/chain-{kind}", {**options, "profile": "p"})
-    assert isinstance(store.bytes._direct._signer, OwnSigner)
+    assert isinstance(store.requests.sender._first.signer, OwnSigner)
     data = os.urandom(1000)
     store.put(KEY, memoryview(data))
     assert content(store, KEY) == data
@@ -149,7 +153,7 @@ def test_credentials_that_are_renewed_are_used_from_then_on(home: Path, monkeypa
     soon = (datetime.now(timezone.utc) + timedelta(seconds=60)).isoformat()
     told = {"Version": 1, "AccessKeyId": "first", "SecretAccessKey": "s", "Expiration": soon}
     arrange(home, monkeypatch, process(home, told), {"AWS_PROFILE": "p"})
-    signer = own_signer("bucket", ENDPOINT, 60)
+    signer = own_signer("bucket", ENDPOINT)
     assert signer is not None
     assert "=first%2F" in signer.presign("get_object", Bucket="bucket", Key="k").url
     process(home, {**told, "AccessKeyId": "second", "Expiration": "2099-01-01T00:00:00Z"})
@@ -180,7 +184,7 @@ def test_a_process_that_fails_is_told_as_with_s3fs(home: Path, monkeypatch: pyte
 def test_a_program_that_hangs_is_waited_for_no_longer_than_anything_else(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chain, "_LONGEST_SECONDS", 0.3)
+    monkeypatch.setattr(credentials, "_LONGEST_SECONDS", 0.3)
     arrange(home, monkeypatch, f"[profile p]\ncredential_process = {home}/hang\n", {})
     (home / "hang").write_text(f"#!/bin/sh\necho $$ > {home}/pid\nexec sleep 60\n")
     (home / "hang").chmod(0o700)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import StorageError, Unreachable
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.contract.test_s3_gateways import Gateway, _Handler, store_at
 from tests.servers.ports import closed_port
 from tests.servers.serving import serving

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from fsspec_gp_plugin.config.loading import load_config
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.servers import certificates
 
 pytestmark = pytest.mark.usefixtures("quiet_environment")

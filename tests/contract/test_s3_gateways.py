@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, ConfigError, ObjectChanged, StorageError, Unreachable
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from fsspec_gp_plugin.storage.s3.open import open_s3
 from tests.contract.stores import read
 

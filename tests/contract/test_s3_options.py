@@ -15,8 +15,9 @@ import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, CredentialsEnded, StorageError
 from fsspec_gp_plugin.redaction import register_secrets, scrub
-from fsspec_gp_plugin.storage.providers import open_store
-from fsspec_gp_plugin.storage.s3.own_signer import OwnSigner
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.s3.senders import FallingBackSender
+from fsspec_gp_plugin.storage.s3.signing import OwnSigner
 from tests.contract.stores import content
 from tests.servers.minio import KMS_KEY, PASSWORD, USER
 
@@ -48,8 +49,10 @@ def opened(server: Minio, options: dict[str, Any], signer: str = "s3fs") -> Iter
     prefix = f"options/{next(_unique)}"
     store: Any = open_store(f"s3://{server.bucket}/{prefix}", {**SIGNERS[signer], **options})
     try:
-        if store.bytes._direct is not None:
-            assert isinstance(store.bytes._direct._signer, OwnSigner) == (signer == "own")
+        sender: Any = store.requests.sender
+        if isinstance(sender, FallingBackSender):
+            first: Any = sender._first
+            assert isinstance(first.signer, OwnSigner) == (signer == "own")
         yield store, prefix
     finally:
         store.close()
@@ -64,7 +67,8 @@ def round_trip(store: Any, *, presigned: bool = True) -> None:
     assert writer.complete(len(LARGE)).size == len(LARGE)
     assert content(store, "small") == SMALL
     assert content(store, "large") == LARGE
-    assert (store.bytes._direct is not None and store.bytes._direct_works) == presigned
+    sender = store.requests.sender
+    assert (isinstance(sender, FallingBackSender) and sender._first_works) == presigned
 
 
 @cache
@@ -147,7 +151,7 @@ def test_a_role_is_assumed_by_a_profile(minio: Minio, tmp_path: Path, monkeypatc
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", minio.endpoint)
     with opened(minio, {"endpoint_url": minio.endpoint, "profile": "backups"}) as (store, _):
         round_trip(store)
-        url = store.bytes._direct._signer.presign("head_object", **store.target("small")).url
+        url = store.requests.sender._first.signer.presign("head_object", **store.target("small")).url
         assert "X-Amz-Security-Token=" in url
         assert USER not in url
 
@@ -194,7 +198,7 @@ def test_tags_are_kept_with_objects(minio: Minio, signer: str) -> None:
 def test_requester_pays_by_s3fs_own_option(minio: Minio) -> None:
     with opened(minio, {**minio.options, "requester_pays": True}) as (store, _):
         round_trip(store)
-        request = store.bytes._direct._signer.presign("get_object", **store.target("small"))
+        request = store.requests.sender._first.signer.presign("get_object", **store.target("small"))
         assert request.headers == {"x-amz-request-payer": "requester"}
 
 
@@ -219,4 +223,7 @@ def test_the_region_is_signed(minio: Minio, signer: str) -> None:
     options = {**minio.options, "client_kwargs": {"region_name": "eu-central-1"}}
     with opened(minio, options, signer) as (store, _):
         round_trip(store)
-        assert "%2Feu-central-1%2Fs3%2F" in store.bytes._direct._signer.presign("head_object", **store.target("x")).url
+        assert (
+            "%2Feu-central-1%2Fs3%2F"
+            in store.requests.sender._first.signer.presign("head_object", **store.target("x")).url
+        )

@@ -14,8 +14,8 @@ import pytest
 from fsspec_gp_plugin.config.storage_options import load_storage_options
 from fsspec_gp_plugin.errors import ConfigError, StorageError
 from fsspec_gp_plugin.redaction import scrub
-from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from tests.contract.test_s3_options import LARGE, NAMES, SIGNERS, SMALL, heads, opened, round_trip, signer
 from tests.servers import forward_proxy, tls_front
 from tests.servers.minio import DOMAIN
@@ -144,7 +144,7 @@ def test_a_proxy_that_wants_another_password_is_told(
     proxy.login = "someone:another"
     url = proxy.url(LOGIN).replace("http://", scheme)
     store = open_store(
-        f"s3://{server.bucket}/x", loaded({**by_proxy(server, url), **SIGNERS[signer]}), patience=Patience(outage=300)
+        f"s3://{server.bucket}/x", loaded({**by_proxy(server, url), **SIGNERS[signer]}), policy=RetryPolicy(outage=300)
     )
     since = time.monotonic()
     for line in attempts(store):

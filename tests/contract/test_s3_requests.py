@@ -9,10 +9,11 @@ import pytest
 
 from fsspec_gp_plugin.checksum import crc32c, in_base64
 from fsspec_gp_plugin.errors import AccessDenied, StorageError, Unreachable
-from fsspec_gp_plugin.storage.providers import open_store
-from fsspec_gp_plugin.storage.s3.own_signer import OwnSigner, own_signer
-from fsspec_gp_plugin.storage.s3.signature import Keys
-from fsspec_gp_plugin.storage.s3.signing import CannotPresignError
+from fsspec_gp_plugin.storage.errors import translating
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.s3.credentials import own_signer
+from fsspec_gp_plugin.storage.s3.senders import Request
+from fsspec_gp_plugin.storage.s3.signing import CannotPresignError, Keys, OwnSigner
 from tests.contract.stores import content
 from tests.contract.test_s3_gateways import KEY, Gateway, gateway, store_at
 
@@ -135,11 +136,9 @@ def test_bytes_that_change_on_their_way_up_are_refused_by_the_store(minio: Minio
     part = os.urandom(5 << 20)
     writer.write(1, memoryview(part))
     upload = {**store.target(KEY + "flip"), "UploadId": writer._begun.upload_id, "PartNumber": 2}
-    from fsspec_gp_plugin.storage.errors import translating
-    from fsspec_gp_plugin.storage.http.cancellation import Cancellation
-
+    wrong = Request("upload_part", {**upload, "ChecksumCRC32C": in_base64(crc32c(part) ^ 1)}, memoryview(part))
     with pytest.raises(Unreachable, match="changed on their way"), translating("can't write"):
-        store.bytes.upload_part(memoryview(part), Cancellation(), crc=crc32c(part) ^ 1, **upload)
+        store.requests.sender.send(wrong)
     writer.abort()
     store.close()
 
@@ -161,7 +160,7 @@ def test_bytes_that_change_on_their_way_up_are_refused_by_the_store(minio: Minio
     ],
 )
 def test_what_is_not_said_literally_is_left_to_s3fs(options: dict[str, Any]) -> None:
-    assert own_signer("bucket", {**LITERAL, **options}, 60) is None
+    assert own_signer("bucket", {**LITERAL, **options}) is None
 
 
 def without_time(url: str) -> list[str]:
@@ -181,9 +180,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.mark.parametrize("name", ["AWS_PROFILE", "AWS_USE_FIPS_ENDPOINT", "FSSPEC_S3_KEY", "BOTO_CONFIG"])
 def test_what_the_environment_may_say_is_left_to_s3fs(clean_environment: pytest.MonkeyPatch, name: str) -> None:
-    assert own_signer("bucket", LITERAL, 60) is not None
+    assert own_signer("bucket", LITERAL) is not None
     clean_environment.setenv(name, "x")
-    assert own_signer("bucket", LITERAL, 60) is None
+    assert own_signer("bucket", LITERAL) is None
 
 
 @pytest.mark.parametrize("token", [{}, {"AWS_SESSION_TOKEN": "a session's token"}])
@@ -193,10 +192,10 @@ def test_keys_of_the_environment_sign_as_with_s3fs(
     for name, value in {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "something", **token}.items():
         clean_environment.setenv(name, value)
     options = {"endpoint_url": LITERAL["endpoint_url"]}
-    mine = own_signer("bucket", options, 60)
+    mine = own_signer("bucket", options)
     assert mine is not None
     store: Any = open_store("s3://bucket", {**options, "use_ssl": False})
-    theirs = store.bytes._direct._signer
+    theirs = store.requests.sender._first.signer
     assert not isinstance(theirs, OwnSigner)
     request = {"Bucket": "bucket", "Key": "key"}
     assert without_time(mine.presign("get_object", **request).url) == without_time(
@@ -219,27 +218,27 @@ def test_keys_of_the_environment_beside_others_are_left_to_s3fs(
 ) -> None:
     for name, value in {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "something", **more}.items():
         clean_environment.setenv(name, value)
-    assert own_signer("bucket", {"endpoint_url": LITERAL["endpoint_url"], **options}, 60) is None
+    assert own_signer("bucket", {"endpoint_url": LITERAL["endpoint_url"], **options}) is None
 
 
 @pytest.mark.parametrize("key", ["plain", "naïve & co + 100% #1 =?~.txt", "a//b/./c"])
 @pytest.mark.parametrize("operation", ["get_object", "put_object", "upload_part"])
 def test_both_signers_sign_the_same_request(key: str, operation: str) -> None:
+    additional = {"ServerSideEncryption": "aws:kms", "StorageClass": "STANDARD_IA", "Tagging": "a=b"}
     options = {
         **LITERAL,
         "token": "a session's token",
         "client_kwargs": {"region_name": "eu-central-1"},
-        "s3_additional_kwargs": {"ServerSideEncryption": "aws:kms", "StorageClass": "STANDARD_IA", "Tagging": "a=b"},
+        "s3_additional_kwargs": additional,
     }
     parameters: dict[str, Any] = {"Bucket": "bucket", "Key": key}
     if operation == "upload_part":
         parameters |= {"UploadId": "an id", "PartNumber": 7, "ChecksumCRC32C": "AAAAAA=="}
     keys = Keys("someone", "something", "a session's token")
-    mine = OwnSigner(f"{LITERAL['endpoint_url']}/bucket", "eu-central-1", lambda: keys, options, 60).presign(
-        operation, **parameters
-    )
+    address = f"{LITERAL['endpoint_url']}/bucket"
+    mine = OwnSigner(address, "eu-central-1", lambda: keys, additional).presign(operation, **parameters)
     store: Any = open_store("s3://bucket", {**options, "use_ssl": False})
-    theirs = store.bytes._direct._signer.presign(operation, **parameters)
+    theirs = store.requests.sender._first.signer.presign(operation, **parameters)
     store.close()
 
     assert without_time(mine.url) == without_time(theirs.url)
@@ -247,8 +246,8 @@ def test_both_signers_sign_the_same_request(key: str, operation: str) -> None:
 
 
 def test_parameters_that_cannot_be_presigned_are_not() -> None:
-    options = {**LITERAL, "s3_additional_kwargs": {"Metadata": {"a": "b"}}}
-    signer = OwnSigner("http://127.0.0.1:9/bucket", "x", lambda: Keys("someone", "something"), options, 60)
+    additional = {"Metadata": {"a": "b"}}
+    signer = OwnSigner("http://127.0.0.1:9/bucket", "x", lambda: Keys("someone", "something"), additional)
     with pytest.raises(CannotPresignError):
         signer.presign("put_object", Bucket="bucket", Key="key")
     signer.presign("upload_part", Bucket="bucket", Key="key", UploadId="x", PartNumber=1)

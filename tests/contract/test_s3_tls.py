@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import ConfigError, StorageError, Unreachable
-from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from tests.contract.test_s3_options import LARGE, NAMES, SIGNERS, SMALL, heads, opened, round_trip, signer
 from tests.servers import certificates, tls_front
 
@@ -51,7 +51,7 @@ def test_a_certificate_that_is_not_trusted_is_told_at_once(
         options["client_kwargs"] = {"verify": str(certificates.make(tmp_path / "stranger").authority)}
     else:
         options["endpoint_url"] = minio_tls.endpoint.replace("127.0.0.1", "localhost")
-    store = open_store(f"s3://{minio_tls.bucket}/x", {**options, **SIGNERS[signer]}, patience=Patience(outage=300))
+    store = open_store(f"s3://{minio_tls.bucket}/x", {**options, **SIGNERS[signer]}, policy=RetryPolicy(outage=300))
     writer = store.begin("large")
     since = time.monotonic()
     for request in (

@@ -10,7 +10,7 @@ import pytest
 from paramiko.sftp import CMD_CLOSE, CMD_EXTENDED
 
 from fsspec_gp_plugin.errors import AccessDenied, ConfigError, StorageError, Unreachable
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.servers.ports import closed_port
 from tests.servers.sshd import make_key
 

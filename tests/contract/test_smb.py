@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.errors import Unreachable
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 
 if TYPE_CHECKING:
     from tests.servers.smb import Smb

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.protocol.caller import Database, Plugin, write_config
 from tests.protocol.conftest import PART, Target
 from tests.protocol.waiting import wait_until

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 from tests.protocol.agents import EXECUTABLE
 from tests.protocol.caller import Plugin, Result, write_config
 from tests.protocol.conftest import unique_prefix

@@ -13,10 +13,9 @@ import pytest
 
 from fsspec_gp_plugin.errors import Unreachable
 from fsspec_gp_plugin.protocol.targets import OUTAGE_SECONDS
-from fsspec_gp_plugin.storage import patience as patience_module
-from fsspec_gp_plugin.storage import progress
-from fsspec_gp_plugin.storage.patience import Patience
+from fsspec_gp_plugin.storage import progress, retry_policy
 from fsspec_gp_plugin.storage.retry import RetryingStore, RetryingWriter
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from fsspec_gp_plugin.storage.s3.store import S3Store
 from fsspec_gp_plugin.transfer.part_sizes import PartSchedule
 from fsspec_gp_plugin.transfer.upload import Upload, UploadSettings
@@ -32,7 +31,7 @@ MIB = PART >> 10
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(patience_module, "time", made)
+    monkeypatch.setattr(retry_policy, "time", made)
     monkeypatch.setattr(progress, "time", made)
     return made
 
@@ -42,7 +41,7 @@ class Patient(RetryingStore):
 
     def __init__(self, store: FakeStore, line: Line | None) -> None:
         # Pauses take no time; there are real seconds between them else.
-        super().__init__(store, Patience(OUTAGE_SECONDS, first_pause=0))
+        super().__init__(store, RetryPolicy(OUTAGE_SECONDS, first_pause=0))
         self._line = line
 
     def begin(self, key: str) -> RetryingWriter:
@@ -227,7 +226,7 @@ def test_parts_that_shrink_are_such_as_sessions_of_google_take(carries: int | No
 
 def test_waiting_for_others_is_no_waiting_for_the_store(clock: Clock) -> None:
     """Where parts go one at a time, the others may take longer than any outage."""
-    attempts = patience_module.Attempts(Patience(OUTAGE_SECONDS), Waiting(clock))
+    attempts = retry_policy.Attempts(RetryPolicy(OUTAGE_SECONDS), Waiting(clock))
     for _ in range(3):
         clock.now += 3 * OUTAGE_SECONDS
         attempts.begin()

@@ -195,7 +195,7 @@ EXAMPLES = sorted(Path("config_examples").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_examples_load_and_open(path: Path, tmp_path: Path) -> None:
-    from fsspec_gp_plugin.storage.providers import open_store
+    from fsspec_gp_plugin.storage.open import open_store
 
     secrets = tmp_path / "secrets.yaml"
     secrets.write_text(SECRETS.get(path.name, "key: some-key\nsecret: some-secret\n"))

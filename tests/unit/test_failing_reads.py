@@ -11,11 +11,11 @@ import pytest
 from fsspec_gp_plugin.commands import COMMANDS
 from fsspec_gp_plugin.errors import NotFound, Unreachable
 from fsspec_gp_plugin.private import Place
-from fsspec_gp_plugin.storage import failing_reads, patience, retry
+from fsspec_gp_plugin.storage import failing_reads, retry, retry_policy
 from fsspec_gp_plugin.storage.contract import ObjectInfo
 from fsspec_gp_plugin.storage.failing_reads import Reads
-from fsspec_gp_plugin.storage.patience import Patience
 from fsspec_gp_plugin.storage.retry import RetryingStore
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from tests.fakes import FakeStore
 from tests.unit.clock import Clock, Waiting
 from tests.unit.site import FIRST, OTHER, Site, T
@@ -55,9 +55,9 @@ class Refusing(FakeStore):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    for module in (patience, failing_reads):
+    for module in (retry_policy, failing_reads):
         monkeypatch.setattr(module, "time", made)
-    for waiting in (patience, retry):
+    for waiting in (retry_policy, retry):
         monkeypatch.setattr(waiting, "threading", SimpleNamespace(Event=lambda: Waiting(made)))
     return made
 
@@ -69,7 +69,7 @@ def place(tmp_path: Path) -> Place:
 
 def store(place: Place, inner: FakeStore, *, gives_up: bool = True) -> RetryingStore:
     """What one command of a host reads by."""
-    return RetryingStore(inner, Patience(ALL), Reads(place, gives_up=gives_up))
+    return RetryingStore(inner, RetryPolicy(ALL), Reads(place, gives_up=gives_up))
 
 
 def read(store: RetryingStore, key: str) -> None:

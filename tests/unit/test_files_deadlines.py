@@ -13,8 +13,8 @@ import pytest
 
 from fsspec_gp_plugin.errors import StorageError, Unreachable
 from fsspec_gp_plugin.storage.files.left_threads import MOST_LEFT
-from fsspec_gp_plugin.storage.patience import Patience
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from tests.hanging import RELEASE, HangingFileSystem
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ class Place:
         self._calls.mkdir()
 
     def store(
-        self, where: str, times: int = 1, *, how: str = "hang", patience: Patience | None = None, limit: float = LIMIT
+        self, where: str, times: int = 1, *, how: str = "hang", policy: RetryPolicy | None = None, limit: float = LIMIT
     ) -> Store:
         """A store whose next so many calls of a kind hang."""
         options = {"where": where, "folder": str(self._calls), "how": how}
-        store = open_store(f"hanging://{self._root}", options, timeout=limit, patience=patience)
+        store = open_store(f"hanging://{self._root}", options, timeout=limit, policy=policy)
         self.arm(times)
         return store
 
@@ -88,7 +88,7 @@ WRITING = ["constructor", "makedirs", "open wb", "write", "close", "info", "mv"]
 
 @pytest.mark.parametrize("where", WRITING)
 def test_a_call_that_hangs_once_is_made_again(place: Place, where: str) -> None:
-    store = place.store(where, patience=Patience(outage=AT_ONCE, first_pause=0.01))
+    store = place.store(where, policy=RetryPolicy(outage=AT_ONCE, first_pause=0.01))
     if where == "constructor":
         store.inner.connections.drop(store.inner.connections.take("to have none"))  # type: ignore[attr-defined]
     assert store.put(KEY, DATA).size == len(DATA)
@@ -115,7 +115,7 @@ def test_a_call_that_always_hangs_fails_in_time_and_leaves_nothing_visible(place
 
 @pytest.mark.parametrize("where", ["open rb", "read"])
 def test_a_read_that_hangs_is_made_again_and_never_touches_the_buffer_later(place: Place, where: str) -> None:
-    store = place.store(where, 0, patience=Patience(outage=AT_ONCE, first_pause=0.01))
+    store = place.store(where, 0, policy=RetryPolicy(outage=AT_ONCE, first_pause=0.01))
     store.put(KEY, DATA)
     info = store.stat(KEY)
     place.arm(1)
@@ -154,7 +154,7 @@ def test_a_stream_fails_whose_second_part_hangs_and_what_it_has_written_goes(pla
 
 
 def test_an_attempt_that_was_given_up_and_goes_on_later_writes_to_a_file_of_its_own(place: Place) -> None:
-    store = place.store("open wb", 1, patience=Patience(outage=AT_ONCE, first_pause=0.01))
+    store = place.store("open wb", 1, policy=RetryPolicy(outage=AT_ONCE, first_pause=0.01))
     writer = store.begin(KEY)
     writer.write(1, DATA)
     RELEASE.set()
@@ -167,7 +167,7 @@ def test_an_attempt_that_was_given_up_and_goes_on_later_writes_to_a_file_of_its_
 
 
 def test_what_comes_later_still_is_found_by_cleaning_up(place: Place) -> None:
-    store = place.store("open wb", 1, patience=Patience(outage=AT_ONCE, first_pause=0.01))
+    store = place.store("open wb", 1, policy=RetryPolicy(outage=AT_ONCE, first_pause=0.01))
     store.put(KEY, DATA)
     RELEASE.set()
     wait_for(lambda: len(place.files()) == 2)
@@ -181,7 +181,7 @@ def test_what_comes_later_still_is_found_by_cleaning_up(place: Place) -> None:
 
 @pytest.mark.parametrize("where", ["makedirs", "open wb", "write"])
 def test_a_connection_that_is_reset_before_a_part_has_arrived_is_made_again(place: Place, where: str) -> None:
-    store = place.store(where, 2, how="reset", patience=Patience(outage=AT_ONCE, first_pause=0.01))
+    store = place.store(where, 2, how="reset", policy=RetryPolicy(outage=AT_ONCE, first_pause=0.01))
     writer = store.begin(KEY)
     writer.write(1, DATA)
     writer.complete(len(DATA))
@@ -279,11 +279,11 @@ def test_all_calls_come_from_the_thread_that_made_the_filesystem(place: Place, m
 
 FORKED = """
 import os, sys
-from fsspec_gp_plugin.storage.providers import open_store
-from fsspec_gp_plugin.storage.patience import Patience
+from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 
 options = {"path": sys.argv[1], "target_protocol": "file"}
-store = open_store("dir://", options, timeout=600, patience=Patience(outage=60, first_pause=0.01))
+store = open_store("dir://", options, timeout=600, policy=RetryPolicy(outage=60, first_pause=0.01))
 store.put("key", memoryview(b"data"))
 pid = os.fork()
 if not pid:

@@ -10,7 +10,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from fsspec_gp_plugin.errors import ConfigError, StorageError
 from fsspec_gp_plugin.storage.files.open import REASONS
-from fsspec_gp_plugin.storage.providers import open_store
+from fsspec_gp_plugin.storage.open import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path

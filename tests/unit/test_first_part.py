@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.storage.mirror import MirroredStore
-from fsspec_gp_plugin.storage.patience import Patience
 from fsspec_gp_plugin.storage.retry import RetryingStore
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from fsspec_gp_plugin.transfer.upload import Upload, UploadSettings
 from tests.fakes import FakeStore
 
@@ -49,7 +49,7 @@ def uploaded(store: Store, tmp_path: Path, parts: int) -> bytes:
     return data
 
 
-@pytest.mark.parametrize("around", [lambda store: store, lambda store: RetryingStore(store, Patience(outage=5))])
+@pytest.mark.parametrize("around", [lambda store: store, lambda store: RetryingStore(store, RetryPolicy(outage=5))])
 def test_where_they_go_one_after_another_the_first_part_is_alone_and_so_are_all(
     tmp_path: Path, around: Callable[[FakeStore], Store]
 ) -> None:
@@ -85,7 +85,7 @@ def test_what_another_stream_has_found_out_counts_for_one_that_was_planned_befor
 
 def test_whoever_stands_before_a_store_tells_what_it_can_now() -> None:
     store = Showing(parallel=False)
-    retrying = RetryingStore(store, Patience(outage=5))
+    retrying = RetryingStore(store, RetryPolicy(outage=5))
     mirrored = MirroredStore(store, lambda: store, store)
     store.capabilities = store.really
     assert retrying.capabilities == mirrored.capabilities == store.really

@@ -10,8 +10,6 @@ import pytest
 from fsspec_gp_plugin.errors import AccessDenied, NotFound, StorageError, Unreachable
 from fsspec_gp_plugin.storage.errors import translating
 from fsspec_gp_plugin.storage.files.ftp import dialect as ftp_dialect
-from fsspec_gp_plugin.storage.files.ftp.connection import FtpTarget
-from fsspec_gp_plugin.storage.files.ftp.listing import Entry
 
 
 class Server:
@@ -21,11 +19,11 @@ class Server:
         self._error = error
         self._failures = failures
 
-    def entries(self, path: str) -> list[Entry]:
+    def entries(self, path: str) -> list[tuple[str, int | None]]:
         if path == "/":
-            return [Entry("there", is_directory=True, size=0)]
+            return [("there", None)]
         if path.rstrip("/") == "/there" and not self._failures:
-            return [Entry("file", is_directory=False, size=7)]
+            return [("file", 7)]
         if path == "/broken":
             raise EOFError
         self._failures -= 1
@@ -35,7 +33,7 @@ class Server:
 @pytest.fixture
 def dialect(monkeypatch: pytest.MonkeyPatch) -> ftp_dialect.FtpDialect:
     monkeypatch.setattr(ftp_dialect, "_SETTLE_SECONDS", 0.0)
-    return ftp_dialect.FtpDialect(FtpTarget("host", 21, "", "", "", "utf-8", 60.0))
+    return ftp_dialect.FtpDialect(lambda: None, 60.0, "ftp://host")
 
 
 def test_a_directory_that_is_not_there_is_empty(dialect: ftp_dialect.FtpDialect) -> None:

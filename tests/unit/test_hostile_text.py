@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ftplib
 import gzip
 import json
 import socket
@@ -20,14 +21,14 @@ from fsspec_gp_plugin.integrity import claim, copy_mark, entry, host_mark, manif
 from fsspec_gp_plugin.storage.azure import answers as azure_answers
 from fsspec_gp_plugin.storage.azure import listing as azure_listing
 from fsspec_gp_plugin.storage.contract import ObjectInfo
-from fsspec_gp_plugin.storage.files.ftp import listing as ftp_listing
+from fsspec_gp_plugin.storage.files.ftp import connection as ftp_connection
 from fsspec_gp_plugin.storage.files.web import dialect as web_page
 from fsspec_gp_plugin.storage.files.webhdfs import client as webhdfs_client
 from fsspec_gp_plugin.storage.gcs import requests as gcs_requests
 from fsspec_gp_plugin.storage.http.connection import BadAnswerError, Response
 from fsspec_gp_plugin.storage.plain_xml import NotPlainError, require_plain
 from fsspec_gp_plugin.storage.reading import lines
-from fsspec_gp_plugin.storage.s3 import direct
+from fsspec_gp_plugin.storage.s3.answers import Refusal as S3Refusal
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
@@ -99,9 +100,18 @@ def of_lines(read: Callable[[Iterator[bytes]], Any], longest: int) -> Callable[[
     return reader
 
 
-def ftp(by: Callable[[list[str]], Iterator[Any]]) -> Callable[[bytes], Any]:
+class FtpLines(ftplib.FTP):
     """A listing in lines of the length that ftplib lets pass."""
-    return lambda text: list(by([text[at : at + 8192].decode("latin-1") for at in range(0, len(text), 8192)]))
+
+    def __init__(self, text: bytes) -> None:
+        self.lines = [text[at : at + 8192].decode("latin-1") for at in range(0, len(text), 8192)]
+
+    def retrlines(self, cmd: str, callback: Callable[[str], object] | None = None) -> str:
+        del cmd
+        assert callback is not None
+        for line in self.lines:
+            callback(line)
+        return "226 done"
 
 
 def names(text: bytes) -> None:
@@ -127,7 +137,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "manifest, bare": lambda text: list(manifest.decoded("key", T, [text], manifest.Budget())),
     "entry": entry.read,
     "names": names,
-    "S3's refusal": lambda text: direct.Refusal(400, text.decode("latin-1")),
+    "S3's refusal": lambda text: S3Refusal(400, text.decode("latin-1")),
     "Azure's refusal": lambda text: azure_answers.Refusal(400, {}, text.decode("latin-1")),
     "Azure's listing": azure_listing.entries,
     "Google's refusal": lambda text: gcs_requests.Refusal(400, text.decode("latin-1")),
@@ -135,8 +145,8 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "XML": require_plain,
     "HDFS' refusal": lambda text: webhdfs_client._remote(400, text.decode("latin-1")),
     "a web page": lambda text: web_page.names_below("http://a/b/", text.decode("latin-1"), simple=True),
-    "FTP's facts": ftp(ftp_listing._by_facts),
-    "FTP's ls": ftp(ftp_listing._by_ls),
+    "FTP's facts": lambda text: ftp_connection.by_facts(FtpLines(text).mlsd()),
+    "FTP's ls": lambda text: ftp_connection.by_ls(FtpLines(text).lines),
 }
 
 

@@ -14,10 +14,10 @@ from fsspec_gp_plugin.errors import StorageError, Unreachable
 from fsspec_gp_plugin.private import Place
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol import data, files, hooks
-from fsspec_gp_plugin.storage import outages, patience, retry
+from fsspec_gp_plugin.storage import outages, retry, retry_policy
 from fsspec_gp_plugin.storage.outages import Outages
-from fsspec_gp_plugin.storage.patience import Patience
 from fsspec_gp_plugin.storage.retry import RetryingStore
+from fsspec_gp_plugin.storage.retry_policy import Attempts, RetryPolicy
 from tests.fakes import FakeStore
 from tests.unit.clock import Clock, Waiting
 from tests.unit.site import FIRST, PREFIX, Site, T
@@ -35,9 +35,9 @@ TABLE = f"/data/gpseg0/{PREFIX}gpbackup_0_{T}_16384"
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    for module in (patience, outages):
+    for module in (retry_policy, outages):
         monkeypatch.setattr(module, "time", made)
-    for waiting in (patience, retry):
+    for waiting in (retry_policy, retry):
         monkeypatch.setattr(waiting, "threading", SimpleNamespace(Event=lambda: Waiting(made)))
     return made
 
@@ -55,13 +55,13 @@ def waited(clock: Clock, place: Place, seconds: float = ALL, retries: int | None
     """How many seconds a command of a host waits for a store that stays away, and what it says at the end."""
     began = clock.now
     with pytest.raises(Unreachable) as told:
-        Patience(seconds, retries, outages=Outages(place)).run(away, Waiting(clock))
+        Attempts(RetryPolicy(seconds, retries, outages=Outages(place)), Waiting(clock)).run(away)
     return round(clock.now - began), str(told.value)
 
 
 def reach(place: Place) -> None:
     """A command gets what it asks for."""
-    Patience(ALL, outages=Outages(place)).run(lambda: None)
+    Attempts(RetryPolicy(ALL, outages=Outages(place))).run(lambda: None)
 
 
 def notes(place: Place) -> list[Path]:
@@ -86,10 +86,10 @@ def test_whatever_reaches_the_target_ends_that(clock: Clock, place: Place) -> No
 
 def test_a_command_that_reached_the_target_before_the_outage_ends_it_as_well(clock: Clock, place: Place) -> None:
     """As a stream that goes on while another can't."""
-    streaming = Patience(ALL, outages=Outages(place))
-    streaming.run(lambda: None)
+    streaming = RetryPolicy(ALL, outages=Outages(place))
+    Attempts(streaming).run(lambda: None)
     waited(clock, place)
-    streaming.run(lambda: None)
+    Attempts(streaming).run(lambda: None)
     assert notes(place) == []
 
 
@@ -147,7 +147,7 @@ def test_a_host_that_can_note_nothing_waits_each_time_and_says_why(clock: Clock,
     for _ in range(2):
         began = clock.now
         with pytest.raises(Unreachable, match="no answer"):
-            Patience(ALL, outages=Outages(place, told.append)).run(away, Waiting(clock))
+            Attempts(RetryPolicy(ALL, outages=Outages(place, told.append)), Waiting(clock)).run(away)
         assert round(clock.now - began) == ALL
     assert len(told) == 2
     assert all("can't be noted" in one and "mode 0700" in one for one in told)
@@ -165,12 +165,12 @@ def test_without_a_note_a_look_costs_one_system_call_a_second(
 
     monkeypatch.setattr(os.path, "lexists", look)
     monkeypatch.setattr(Place, "open_directory", lambda *_, **__: pytest.fail("more than one"))
-    command = Patience(ALL, outages=Outages(place))
+    command = RetryPolicy(ALL, outages=Outages(place))
     for _ in range(100):
-        command.run(lambda: None)
+        Attempts(command).run(lambda: None)
     assert len(looked) == 1
     clock.pass_by(1)
-    command.run(lambda: None)
+    Attempts(command).run(lambda: None)
     assert len(looked) == 2
 
 
@@ -271,5 +271,5 @@ def test_a_replica_is_used_all_the_same_and_waited_for_as_ever(tmp_path: Path, c
     assert town.restore() == (20, "")
     second = town.site.context("restore_data").targets.replica(ALL)
     assert isinstance(second, RetryingStore)
-    assert second.patience.outages is not None
-    assert second.patience.outages.limit(ALL) == (ALL, "")
+    assert second.policy.outages is not None
+    assert second.policy.outages.limit(ALL) == (ALL, "")

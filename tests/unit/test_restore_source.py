@@ -45,7 +45,7 @@ def mirrored(site: Site, command: str) -> MirroredStore:
 def patient(store: object) -> tuple[object, float]:
     """What a patient store asks, and how many seconds it goes on."""
     assert isinstance(store, RetryingStore)
-    return store.inner, store.patience.outage
+    return store.inner, store.policy.outage
 
 
 class Gone(FakeStore):

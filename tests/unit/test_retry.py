@@ -12,8 +12,8 @@ import pytest
 from fsspec_gp_plugin.errors import AccessDenied, AlreadyExists, NotFound, StorageError, Unreachable
 from fsspec_gp_plugin.storage.contract import Store, Upload
 from fsspec_gp_plugin.storage.mirror import MirroredStore
-from fsspec_gp_plugin.storage.patience import Patience
 from fsspec_gp_plugin.storage.retry import RetryingStore
+from fsspec_gp_plugin.storage.retry_policy import Attempts, RetryPolicy
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Away(FakeStore):
 def patient(
     store: FakeStore, outage: float = 5.0, retries: int | None = None, note: Callable[[str], None] = lambda _: None
 ) -> RetryingStore:
-    return RetryingStore(store, Patience(outage, retries, first_pause=0.01, longest_pause=0.05, note=note))
+    return RetryingStore(store, RetryPolicy(outage, retries, first_pause=0.01, longest_pause=0.05, note=note))
 
 
 @pytest.mark.parametrize("method", ["put", "create", "write", "complete", "fetch", "abort", "last_written"])
@@ -116,7 +116,7 @@ class Pauses(threading.Event):
 def test_pauses_are_doubled_up_to_the_longest_and_differ() -> None:
     faults, pauses = Faults("put", 400), Pauses()
     store = FakeStore(faults)
-    Patience(600, first_pause=2, longest_pause=20).run(lambda: store.put(KEY, memoryview(b"x")), pauses)
+    Attempts(RetryPolicy(600, first_pause=2, longest_pause=20), pauses).run(lambda: store.put(KEY, memoryview(b"x")))
     assert len(pauses.seconds) == 400
     for pause, around in zip(pauses.seconds, [2, 4, 8, 16, *[20] * 396], strict=True):
         assert around / 2 <= pause <= around * 1.5
@@ -191,7 +191,7 @@ def test_a_listing_that_breaks_at_the_same_place_ends() -> None:
 def test_aborting_ends_the_waiting_of_the_others() -> None:
     waiting = threading.Event()
     inner = FakeStore(Faults("write", 10_000))
-    writer = RetryingStore(inner, Patience(600, first_pause=60, note=lambda _: waiting.set())).begin(KEY)
+    writer = RetryingStore(inner, RetryPolicy(600, first_pause=60, note=lambda _: waiting.set())).begin(KEY)
     ended = threading.Event()
 
     def write() -> None:
@@ -222,7 +222,7 @@ def test_aborting_ends_the_waiting_of_the_others() -> None:
 def test_a_store_that_nobody_needs_any_more_is_not_waited_for(ask: Callable[[RetryingStore], object]) -> None:
     """In the agent a thread may be asking it still, whose caller is gone."""
     waiting, ended = threading.Event(), threading.Event()
-    store = RetryingStore(Away(), Patience(600, first_pause=60, note=lambda _: waiting.set()))
+    store = RetryingStore(Away(), RetryPolicy(600, first_pause=60, note=lambda _: waiting.set()))
 
     def asking() -> None:
         with pytest.raises(Unreachable):

@@ -28,16 +28,12 @@ from ...integrity.catalog import require_sqlite
 from ...integrity.journal import DIRECTORY as JOURNAL
 from ...integrity.runs import DIRECTORY as RUNS
 from ...log import Log
+from ...providers import provider_of
 from ...redaction import masked
 
 if TYPE_CHECKING:
     from .steps import Step, Steps
 
-# The packages that bring the filesystems, beside fsspec itself.
-_PACKAGES = {
-    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs",
-    "sftp": "paramiko", "ssh": "paramiko", "smb": "smbprotocol", "webdav": "webdav4",
-}  # fmt: skip
 # Below it, it would slow down a fast disk.
 _SLOW_CHECKSUM = 1 << 30
 _CHECKSUMMED = 64 << 20
@@ -139,7 +135,7 @@ def look_at_the_host(steps: Steps, config: Config | None) -> None:
     with steps.trying("versions") as step:
         protocol = config.url.partition("://")[0] if config is not None else ""
         found = {PROGRAM: __version__, "Python": ".".join(map(str, sys.version_info[:3]))}
-        for package in ("fsspec", *filter(None, [_PACKAGES.get(protocol)])):
+        for package in ("fsspec", *filter(None, [provider_of(protocol).package])):
             try:
                 found[package] = metadata.version(package)
             except metadata.PackageNotFoundError:

@@ -18,7 +18,7 @@ from ...backups.risks import risks_of_the_credentials, risks_of_the_way
 from ...errors import AccessDenied, NotFound, PluginError, StorageError
 from ...redaction import scrub
 from ...storage.diagnosis import failed_step, look, may_still_write, meets_no_tls
-from ...storage.providers import open_store
+from ...storage.open import open_store
 from ...storage.reading import first_bytes
 from ..waiting import waiting_for
 from .trials import MEASURING, TRYING, measure, try_each
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ...config.loading import Config
     from ...storage.contract import Store
-    from ...storage.patience import Patience
+    from ...storage.retry_policy import RetryPolicy
     from .steps import Step, Steps
 
 FOLDER = "fsspec_gp_plugin_doctor/"
@@ -62,15 +62,15 @@ def try_the_target(steps: Steps, config: Config, *, quick: bool, sees: tuple[str
     `sees`: a host that has written an object, the object's key, and its content, which this host must find. It then
     makes no missing directory, as that host has.
     """
-    with waiting_for(config, _OUTAGE_SECONDS) as patience:
-        _try(steps, config, patience, sees, quick=quick)
+    with waiting_for(config, _OUTAGE_SECONDS) as policy:
+        _try(steps, config, policy, sees, quick=quick)
 
 
-def _try(steps: Steps, config: Config, patience: Patience, sees: tuple[str, str, str] | None, *, quick: bool) -> None:
+def _try(steps: Steps, config: Config, policy: RetryPolicy, sees: tuple[str, str, str] | None, *, quick: bool) -> None:
     measuring = [] if quick else MEASURING
     still = min(config.timeout, _LONGEST_STILL)
     try:
-        store = open_store(config.url, config.storage_options, timeout=still, patience=patience)
+        store = open_store(config.url, config.storage_options, timeout=still, policy=policy)
     except PluginError as error:
         steps.failed("reach", error)
         steps.skip([*REACHING[1:], *TRYING, *measuring, *LAST], "the target can't be opened")

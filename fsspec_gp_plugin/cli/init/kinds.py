@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...providers import provider_of, scheme_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,7 +36,6 @@ class Kind:
 
     name: str
     title: str
-    protocols: tuple[str, ...]
     url: str
     questions: tuple[Question, ...]
     extra: tuple[tuple[str, Any], ...] = ()
@@ -114,7 +115,6 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "s3",
         "Amazon S3",
-        ("s3", "s3a"),
         "s3://{bucket}/{prefix}",
         (
             _BUCKET,
@@ -127,7 +127,6 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "minio",
         "MinIO, or another store that speaks S3",
-        (),
         "s3://{bucket}/{prefix}",
         (
             Question("endpoint_url", "Address of the store (https://HOST:PORT)", _endpoint),
@@ -144,7 +143,6 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "gcs",
         "Google Cloud Storage",
-        ("gs", "gcs"),
         "gs://{bucket}/{prefix}",
         (
             _BUCKET,
@@ -159,7 +157,6 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "azure",
         "Azure Blob Storage",
-        ("abfs", "abfss", "az"),
         "abfs://{container}/{prefix}",
         (
             Question("account_name", "Storage account", _matching(r"[a-z0-9]{3,24}", "its name: letters and digits")),
@@ -171,7 +168,6 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "disk",
         "A disk, or a file system mounted on all hosts",
-        ("file", "local"),
         "file://{directory}",
         (
             Question(":directory", "Directory, the same on every host", _directory),
@@ -186,7 +182,6 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "sftp",
         "A server reached by SSH (SFTP)",
-        ("sftp", "ssh"),
         "sftp://{host}{directory}",
         (
             Question(":host", "Host", _HOST),
@@ -197,12 +192,12 @@ KINDS: tuple[Kind, ...] = (
             Question("password", "Password, or passphrase of the key (empty: none)", optional=True, secret=True),
         ),
     ),
-    Kind("other", "Another: any URL that fsspec knows", (), "{url}", (Question(":url", "URL", url_of_any),)),
+    Kind("other", "Another: any URL that fsspec knows", "{url}", (Question(":url", "URL", url_of_any),)),
 )
 
 
 def kind_of(url: str, storage_options: dict[str, Any]) -> Kind:
     """The kind of target that a URL is of."""
-    protocol = url.partition("://")[0]
-    found = next((kind for kind in KINDS if protocol in kind.protocols), KINDS[-1])
+    provider = provider_of(scheme_of(url))
+    found = next((kind for kind in KINDS if provider_of(scheme_of(kind.url)) is provider), KINDS[-1])
     return KINDS[1] if found is KINDS[0] and "endpoint_url" in storage_options else found

@@ -7,24 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, Unreachable
+from ...providers import provider_of, scheme_of
 from .dialect import Dialect, ReadOnlyDialect
 from .store import FsspecStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-# Protocol: the module beside this one with its `open_dialect(url, options, timeout)`, which raises ConfigError where
-# these can't work, and does not connect yet.
-_MODULES: dict[str, str] = {
-    "ftp": ".ftp.dialect",
-    "http": ".web.dialect",
-    "https": ".web.dialect",
-    "sftp": ".sftp.dialect",
-    "smb": ".smb.dialect",
-    "ssh": ".sftp.dialect",
-    "webdav": ".webdav.dialect",
-    "webhdfs": ".webhdfs.dialect",
-}
 
 # Why a stream of unknown length can't be written there, piece by piece, complete or not at all.
 REASONS = {
@@ -46,7 +34,7 @@ def open_files(url: str, options: dict[str, Any], timeout: float) -> FsspecStore
     """
     import fsspec
 
-    protocol = url.partition("://")[0]
+    protocol = scheme_of(url)
     kind = fsspec.get_filesystem_class(protocol)
     root = kind._strip_protocol(url)  # noqa: SLF001 - fsspec's own url_to_fs does so
     if protocol in _CACHES:
@@ -54,8 +42,8 @@ def open_files(url: str, options: dict[str, Any], timeout: float) -> FsspecStore
             f"{protocol}:// reads copies that it keeps on this host, which say nothing of what the store holds; put "
             "the store's own address into `url`, and its options into storage_options"
         )
-    if protocol in _MODULES:
-        open_dialect: Callable[..., Dialect] = import_module(_MODULES[protocol], __package__).open_dialect
+    if module := provider_of(protocol).dialect:
+        open_dialect: Callable[..., Dialect] = import_module(f".{module}", __package__).open_dialect
         return FsspecStore(open_dialect(url, options, timeout), root)
     if "://" in root:
         # The filesystem takes such a path for a name like any other, so that all would lie in a directory "x:".
@@ -73,7 +61,7 @@ def open_files(url: str, options: dict[str, Any], timeout: float) -> FsspecStore
         return FsspecStore(ReadOnlyDialect(make, timeout, protocol, REASONS[protocol]), root)
     dialect = Dialect(make, timeout)
     store = FsspecStore(dialect, root)
-    # Wrong options show here. What is out of reach is tried again by the first call that needs it, with patience.
+    # Wrong options show here. What is out of reach is tried again by the first call that needs it, with policy.
     with suppress(Unreachable):
         store.connections.give_back(store.connections.take(f"can't open {url}"))
     return store

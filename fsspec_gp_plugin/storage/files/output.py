@@ -77,3 +77,42 @@ class FileOutput:
         with suppress(Exception):
             self._fs.discard_file()
         return not self._fs.is_over
+
+
+class Appending(Protocol):
+    """A connection that adds to files by one request each."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it sends no more."""
+        ...
+
+    def append(self, path: str, data: memoryview, offset: int) -> None:
+        """Add data to a file that has `offset` bytes."""
+        ...
+
+    def cancel(self) -> None:
+        """Make what another thread sends fail."""
+        ...
+
+
+class AppendOutput:
+    """A working file to which each part is added by a request of its own, so that nothing is open between two parts."""
+
+    def __init__(self, fs: Appending, path: str) -> None:
+        """Sends nothing yet."""
+        self._fs = fs
+        self._path = path
+
+    def write(self, data: memoryview, offset: int) -> None:
+        if data:
+            self._fs.append(self._path, data, offset)
+
+    def close(self) -> None:
+        pass
+
+    def cancel(self) -> None:
+        self._fs.cancel()
+
+    def drop(self) -> bool:
+        return not self._fs.cancelled

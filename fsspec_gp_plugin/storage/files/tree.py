@@ -1,24 +1,102 @@
-"""What dialects have in common whose connections are clients of our own."""
+"""What dialects have in common that use a client of our own instead of an fsspec filesystem, and checks of options."""
 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import ConfigError
 from .dialect import Dialect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+
+class TreeClient(Protocol):
+    """What a client of our own does for a TreeDialect. Each of its requests has a time limit. For one thread at a time,
+    except for close().
+    """
+
+    def size(self, path: str) -> int | None:
+        """Bytes of a file, None of a directory."""
+        ...
+
+    def entries(self, path: str) -> list[tuple[str, int | None]]:
+        """The names in a directory, with the bytes of files and None for directories."""
+        ...
+
+    def read(self, path: str, start: int, into: memoryview) -> Iterator[int]:
+        """Fill the buffer from a byte on; yields how many came with each step."""
+        ...
+
+    def rename(self, source: str, target: str) -> None:
+        """Give a file another name, in place of what has it."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file."""
+        ...
+
+    def remove_directory(self, path: str) -> None:
+        """Remove a directory if it is empty; raises if it is not."""
+        ...
+
+    def make_directories(self, path: str) -> None:
+        """Make a directory and those above it."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection at once, also while another thread waits for it."""
+        ...
 
 
 class TreeDialect(Dialect):
-    """Files in directories, which entries() lists. Its clients set the limits of their calls themselves."""
+    """Files in directories, by a TreeClient."""
 
     tested = True
 
+    def __init__(self, make: Callable[[], Any], timeout: float, place: str = "") -> None:
+        """Connects to nothing yet. `make` gives a connected client; `place` stands before paths in messages."""
+        super().__init__(make, timeout)
+        self.place = place
+
+    def is_missing(self, error: Exception) -> bool:
+        """Whether the library or the server says by this error that a file or a directory is not there."""
+        return isinstance(error, FileNotFoundError)
+
+    @contextmanager
+    def missing(self, path: str) -> Iterator[None]:
+        """Within it, FileNotFoundError is raised for what is not there."""
+        try:
+            yield
+        except Exception as error:
+            if self.is_missing(error):
+                raise FileNotFoundError(path) from error
+            raise
+
     def connect(self) -> Any:
         return self._make()
+
+    def disconnect(self, fs: TreeClient) -> None:
+        fs.close()
+
+    def make_directories(self, fs: TreeClient, path: str) -> None:
+        fs.make_directories(path)
+
+    def size(self, fs: Any, path: str) -> int:
+        with self.missing(path):
+            size: int | None = fs.size(path)
+        if size is None:
+            raise FileNotFoundError(f"{path} is not a file")
+        return size
+
+    def rename(self, fs: TreeClient, working: str, final: str) -> None:
+        fs.rename(working, final)
+
+    def read(self, fs: TreeClient, path: str, start: int, into: memoryview) -> Iterator[int]:
+        with self.missing(path):
+            yield from fs.read(path, start, into)
 
     def find(self, fs: Any, path: str) -> Iterator[tuple[str, int]]:
         directories = [path]
@@ -28,6 +106,21 @@ class TreeDialect(Dialect):
                     directories.append(name)
                 else:
                     yield name, size
+
+    def entries(self, fs: Any, path: str) -> list[tuple[str, int | None]]:
+        try:
+            with self.missing(path):
+                entries = fs.entries(path)
+        except FileNotFoundError:
+            return []
+        return [(f"{path.rstrip('/')}/{name}", size) for name, size in entries]
+
+    def remove(self, fs: TreeClient, path: str) -> None:
+        with self.missing(path):
+            fs.remove(path)
+
+    def remove_directory(self, fs: TreeClient, path: str) -> None:
+        fs.remove_directory(path)
 
 
 def require_known(protocol: str, options: Mapping[str, Any], filesystem: Any, *more: str) -> None:

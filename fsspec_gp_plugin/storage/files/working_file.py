@@ -26,7 +26,7 @@ _LATE_SECONDS = 60.0
 # Filesystems whose mv() is known to be one request, or one call of the system.
 _ONE_REQUEST = {
     f"fsspec.implementations.{name}"
-    for name in ("arrow", "dbfs", "ftp", "jupyter", "local", "sftp", "smb", "webhdfs")
+    for name in ["arrow", "dbfs", "ftp", "jupyter", "local", "sftp", "smb", "webhdfs"]
 }  # fmt: skip
 
 

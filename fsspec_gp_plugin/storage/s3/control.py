@@ -1,6 +1,6 @@
 """The control plane: s3fs finds credentials, signs, and makes the small requests.
 
-All of them run on s3fs' event loop, in its own thread; the callers' threads wait for them. s3fs takes a third
+All of them run on s3fs's event loop, in its own thread; the callers' threads wait for them. s3fs takes a third
 of a second to import and its client another tenth, so it is made when it is first needed.
 """
 
@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Any
 from ..contract import Way
 from ..http.answer import SLOWEST_RATE
 from ..http.routes import Network
-from .signing import SIGNATURE_SECONDS
+from .signing import METHODS, SIGNATURE_SECONDS, CannotPresignError, Presigned, signed_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
-# Beyond the time for which a request may stand still: connecting, and what the library does around it.
+# Beyond the time for which a request may stall: connecting, and what the library does around it.
 _MARGIN = 15.0
 # Amazon takes minutes to put thousands of parts together, and sends blanks meanwhile.
 _SLOW = 600.0
 
 
 class Control:
-    """Requests by s3fs, one at a time for each caller."""
+    """Requests by s3fs, one at a time for each caller. Is a Signer, too."""
 
     def __init__(self, make: Callable[[], Any], timeout: float) -> None:
-        """`make` gives a synchronous s3fs.S3FileSystem; `timeout`: seconds for which a request may stand still."""
+        """`make` returns a synchronous s3fs.S3FileSystem; `timeout`: seconds for which a request may stall."""
         self._make = make
         self._timeout = timeout
         self._fs: Any = None
@@ -50,7 +50,7 @@ class Control:
 
     def submit(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine on the event loop."""
-        import asyncio  # with the first of them: most of what is asked for needs none
+        import asyncio  # with the first of them: most commands need none
 
         return asyncio.run_coroutine_threadsafe(coroutine, self.fs.loop)
 
@@ -59,11 +59,13 @@ class Control:
         return self.outcome(self.start(method, **parameters))
 
     def call_slow(self, method: str, **parameters: Any) -> Any:
-        """As call(), for what may take minutes while the store keeps the connection alive."""
+        """Make a request as call() does that may take minutes while the store keeps the connection alive."""
         return self.outcome(self.start(method, **parameters), seconds=_SLOW)
 
     def outcome(self, future: Future[Any], size: int = 0, seconds: float = 0.0) -> Any:
-        """Wait for a request whose body or answer has `size` bytes and that may take `seconds` more: not for ever."""
+        """Wait, within a time limit, for a request whose body or answer has `size` bytes and that may take `seconds`
+        more.
+        """
         try:
             return future.result(self._timeout + _MARGIN + size / SLOWEST_RATE + seconds)
         except BaseException:
@@ -76,31 +78,32 @@ class Control:
 
     def way(self) -> Way:
         """How requests travel."""
-        verifies = True  # as the library does unless it is told otherwise
+        verifies = True  # the library's default
         with suppress(AttributeError):
             verifies = self.network().verifies
         return Way.to(self.endpoint(), is_verified=verifies)
 
     def endpoint(self) -> str:
-        """Where the store is."""
+        """The store's URL."""
         return str(self.client().meta.endpoint_url)
 
-    def presigned(self, operation: str, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """A URL that makes one request with anything that speaks HTTP, and the parameters that it was made of:
-        those given, and those that the user wants in every such request.
-        """
+    def presign(self, operation: str, **parameters: Any) -> Presigned:
+        """As Signer.presign(). The client knows credentials of every kind, and renews them."""
 
-        async def presigned() -> tuple[str, dict[str, Any]]:
+        async def sign() -> tuple[str, dict[str, Any]]:
             await self.fs.set_session()
             client = await self.fs.get_s3(parameters["Bucket"])
             merged = self.fs._get_s3_method_kwargs(getattr(client, operation), **parameters)  # noqa: SLF001
             return await client.generate_presigned_url(operation, Params=merged, ExpiresIn=SIGNATURE_SECONDS), merged
 
-        made: tuple[str, dict[str, Any]] = self.outcome(self.submit(presigned()))
-        return made
+        url, merged = self.outcome(self.submit(sign()))
+        headers = signed_headers(merged)
+        if "Signature=" not in url:
+            raise CannotPresignError("anonymous requests")
+        return Presigned(METHODS[operation], url, headers)
 
     def network(self) -> Network:
-        """What the library was told about proxies and TLS; AttributeError when it no longer tells."""
+        """The library's settings of proxies and TLS. Raises AttributeError if it no longer shows them."""
         from botocore.httpsession import where
 
         session = self.client()._endpoint.http_session  # noqa: SLF001 - nothing public holds all of it
@@ -114,7 +117,7 @@ class Control:
         )
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Release the connections."""
         client = self._fs._s3 if self._fs is not None else None  # noqa: SLF001 - its own close waits only 0.1 s
         if client is not None:
             with suppress(Exception):

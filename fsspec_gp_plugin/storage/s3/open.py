@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError
+from ..contract import Way
 from .control import Control
-from .credentials import Credentials, profile_settings, use_to_the_end
-from .direct import Direct
-from .network import check_certificates, check_proxies
-from .own_signer import own_signer
-from .requests import S3Bytes
-from .signing import ControlSigner
+from .credentials import Credentials, own_signer, profile_settings, use_credentials_to_their_end
+from .network import check_certificates, check_proxies, network_to, verification
+from .requests import Checksums, Requests
+from .senders import FallingBackSender, PresignedSender, S3fsSender
 from .store import S3Store
+
+if TYPE_CHECKING:
+    from .senders import Sender
 
 _TEXTS = ("key", "secret", "token", "endpoint_url", "profile", "username", "password")
 _MAPPINGS = ("client_kwargs", "config_kwargs", "s3_additional_kwargs")
@@ -24,26 +27,27 @@ _FSSPECS_OWN = {"profile", "use_listings_cache", "skip_instance_cache", "listing
 def open_s3(url: str, options: dict[str, Any], timeout: float) -> S3Store:
     """The store below an s3:// or s3a:// URL; the options are those of s3fs.S3FileSystem.
 
-    Those of fsspec's configuration files and FSSPEC_S3_… variables count below them, as in any fsspec program.
-    `timeout`: seconds for which a request may stand still.
+    Options of fsspec's configuration files and FSSPEC_S3_… variables apply below them, as in any fsspec program.
+    `timeout`: seconds for which a request may stall.
     """
-    bucket, prefix = _place(url)
+    bucket, prefix = _bucket_and_prefix(url)
     _check_types(options)
-    options = _in_lower_case(options)
+    options = _with_lower_case_endpoint(options)
     check_certificates(options)
     check_proxies(options)
-    checksums = _CHECKSUMS.get(
-        str(_said("request_checksum_calculation", options, profile_settings(options.get("profile")))).lower()
-    )
+    choice = _botocore_setting("request_checksum_calculation", options, profile_settings(options.get("profile")))
     control = Control(lambda: _filesystem(options, bucket, timeout), timeout)
-    own = own_signer(bucket, options, timeout) if _is_plain_bucket(bucket) else None
+    way = control.way
+    sender: Sender = S3fsSender(control)
+    own = own_signer(bucket, options) if _is_plain_bucket(bucket) else None
     if own is not None:
-        data = S3Bytes(control, Direct(own, own.network), checksums=checksums)
-        return S3Store(bucket, prefix, control, data, own.way, Credentials(options))
-    # Wrong options show here.
-    signer = ControlSigner(control)
-    data = S3Bytes(control, Direct(signer, control.network) if _can_presign(control.fs) else None, checksums=checksums)
-    return S3Store(bucket, prefix, control, data, control.way, Credentials(options))
+        way = partial(Way.to, own.endpoint, is_verified=bool(verification(options)[1]))
+        network = partial(network_to, own.endpoint, options, timeout)
+        sender = FallingBackSender(PresignedSender(own, network), sender)
+    elif _can_presign(control.fs):  # makes the filesystem, so that wrong options are reported now
+        sender = FallingBackSender(PresignedSender(control, control.network), sender)
+    requests = Requests(control, sender, Checksums(_CHECKSUMS.get(str(choice).lower())))
+    return S3Store(bucket, prefix, control, requests, way, Credentials(options))
 
 
 def _filesystem(options: dict[str, Any], bucket: str, timeout: float) -> Any:
@@ -56,14 +60,14 @@ def _filesystem(options: dict[str, Any], bucket: str, timeout: float) -> Any:
     _check_types(options)
     options["config_kwargs"] = _with_defaults(dict(options.get("config_kwargs") or {}), options, bucket, timeout)
     options.update(use_listings_cache=False, skip_instance_cache=True, asynchronous=False)
-    use_to_the_end()
+    use_credentials_to_their_end()
     fs = s3fs.S3FileSystem(**options)
-    fs.retries = 1  # what failed is repeated above, with patience
+    fs.retries = 1  # RetryingStore does the retries
     return fs
 
 
-def _in_lower_case(options: dict[str, Any]) -> dict[str, Any]:
-    """The options with the endpoint's scheme and host as they are sent, and so have to be signed."""
+def _with_lower_case_endpoint(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the endpoint's scheme and host in lower case: so they are sent, and must be signed."""
     endpoint = options.get("endpoint_url")
     if not endpoint or "@" in endpoint:
         return options
@@ -72,7 +76,7 @@ def _in_lower_case(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "endpoint_url": f"{scheme.lower()}://{host.lower()}{slash}{path}"}
 
 
-def _place(url: str) -> tuple[str, str]:
+def _bucket_and_prefix(url: str) -> tuple[str, str]:
     """Bucket and prefix."""
     bucket, _, prefix = url.partition("://")[2].strip("/").partition("/")
     if not bucket:
@@ -96,31 +100,31 @@ def _with_defaults(config: dict[str, Any], options: dict[str, Any], bucket: str,
     else:
         # Many stores reject the checksums that botocore adds by default, or keep their framing in the object.
         for name in ("request_checksum_calculation", "response_checksum_validation"):
-            if not _said(name, options, profile):
+            if not _botocore_setting(name, options, profile):
                 config[name] = "when_required"
     return config
 
 
-def _said(name: str, options: dict[str, Any], profile: dict[str, Any]) -> Any:
-    """What options, environment or profile say of a setting of botocore's, or None."""
+def _botocore_setting(name: str, options: dict[str, Any], profile: dict[str, Any]) -> Any:
+    """A setting of botocore's by options, environment or profile. None if it is not set."""
     config = options.get("config_kwargs") or {}
     return config.get(name) or os.environ.get(f"AWS_{name.upper()}") or profile.get(name)
 
 
 def _can_presign(fs: Any) -> bool:
-    """Whether requests can be signed without their bodies; what is not known here shows when one is refused."""
+    """Whether requests can be signed without their bodies, as far as options say; else the first refusal shows it."""
     config = fs.config_kwargs
     signed_bodies = (config.get("s3") or {}).get("payload_signing_enabled")
     return not fs.anon and not signed_bodies and config.get("signature_version") == "s3v4"
 
 
 def _is_plain_bucket(bucket: str) -> bool:
-    """Neither the name of an access point nor a directory bucket, which have signatures of their own."""
+    """Whether it is no access point and no directory bucket, which have signatures of their own."""
     return not bucket.startswith("arn:") and not bucket.endswith("--x-s3")
 
 
 def _check_names(options: dict[str, Any], filesystem: Any) -> None:
-    """Refuse an option that s3fs would hand to the session, whose complaint names no option."""
+    """Refuse an option that s3fs would hand to the session: the session's complaint names no option."""
     import inspect
     from difflib import get_close_matches
 

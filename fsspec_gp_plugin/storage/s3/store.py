@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...checksum import crc32c, from_base64, in_base64
@@ -15,24 +16,24 @@ from ..contract import ObjectInfo, Store, Upload
 from ..credential_renewal import Renewable
 from ..errors import error_code, http_status, translated, translating
 from ..fallbacks import creating, raise_failures
-from ..http.cancellation import Cancellation
 from ..http.ranges import opaque, require_range
 from ..multipart import MULTIPART, UPLOAD_ENDED, Begun, MultipartWriter
-from .answers import answered_size, no_object_missing, require_listing, writing
+from .answers import is_form_refused, no_object_missing, object_size, require_etag, require_listing, writing
 from .deletion import Deletion
 from .listing import entries_below
-from .requests import may_mean_the_way
+from .senders import Request
 from .unfinished import abort_below, abort_of, last_part_of, listed_below
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from ..contract import Way
+    from ..http.answer import Answer
     from .control import Control
     from .credentials import Credentials
-    from .readings import Reading
-    from .requests import S3Bytes
+    from .requests import Requests
+    from .senders import S3fsAnswer
 
 _LOOKS = 5
 # Beyond this s3fs copies part by part.
@@ -52,15 +53,15 @@ class S3Store(Renewable, Store):
         bucket: str,
         prefix: str,
         control: Control,
-        data: S3Bytes,
+        requests: Requests,
         way: Callable[[], Way],
         credentials: Credentials,
     ) -> None:
-        """`control` makes the small requests, `data` those with bytes of objects; `way` tells how they travel."""
+        """`control` makes the small requests, `requests` those with bytes of objects; `way` says how they travel."""
         super().__init__(finds_credentials=credentials.are_found)
         self._credentials = credentials
         self.control = control
-        self.bytes = data
+        self.requests = requests
         self._way = way
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
@@ -70,7 +71,7 @@ class S3Store(Renewable, Store):
         return f"S3Store(s3://{self._bucket}/{self._prefix})"
 
     def clock_offset(self) -> float | None:
-        return self.bytes.clock_offset()
+        return self.requests.sender.clock_offset()
 
     def name(self, key: str) -> str:
         """The object's URL, for messages."""
@@ -81,50 +82,46 @@ class S3Store(Renewable, Store):
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        answer, proven = self._send(key, data)
-        if proven:
-            return ObjectInfo(key, len(data), answer.get("etag"))
-        return self.require_size(ObjectInfo(key, len(data), answer.get("etag"), crc32c(data)))
+        with writing(self.name(key)):
+            headers, is_proven = self.requests.put(data, self.target(key))
+            require_etag(headers, self.name(key))
+        if is_proven:
+            return ObjectInfo(key, len(data), headers["etag"])
+        return self.require_size(ObjectInfo(key, len(data), headers["etag"], crc32c(data)))
 
     def create(self, key: str, data: memoryview) -> ObjectInfo:
-        with creating(self.name(key)):
-            # Not compared as by put(), which deletes what differs: where the condition is ignored, somebody else's.
-            answer, _ = self._send(key, data, IfNoneMatch="*")
-        return ObjectInfo(key, len(data), answer.get("etag"), crc32c(data))
-
-    def _send(self, key: str, data: memoryview, **condition: str) -> tuple[Mapping[str, str], bool]:
-        with writing(self.name(key)):
-            answer, proven = self.bytes.put(data, Cancellation(), **self.target(key), **condition)
-            if not answer.get("etag"):
-                # Whoever answered was no S3, and what is found at the key may be an older object.
-                raise Unreachable(f"can't write {self.name(key)}: the answer has no ETag, so it is not the store's")
-        return answer, proven
+        with creating(self.name(key)), writing(self.name(key)):
+            headers, _ = self.requests.put(data, {**self.target(key), "IfNoneMatch": "*"})
+            require_etag(headers, self.name(key))
+        # Not compared as by put(), which deletes what differs: a store that ignores the condition may hold the object
+        # of somebody else.
+        return ObjectInfo(key, len(data), headers["etag"], crc32c(data))
 
     def begin(self, key: str) -> S3Writer:
         return S3Writer(self, key)
 
     def stat(self, key: str) -> ObjectInfo:
         with self._finding(key):
-            headers = self.bytes.head(**self.target(key))
+            headers = self.requests.head(self.target(key))
         crc = from_base64(headers.get("x-amz-checksum-crc32c"))
-        return ObjectInfo(key, answered_size(headers, 200), headers.get("etag"), crc)
+        return ObjectInfo(key, object_size(headers, 200), headers.get("etag"), crc)
 
     def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         if not into:
             return
         end = start + len(into)
         with translating(f"can't read {self.name(info.key)}"):
-            reading = self.bytes.get(self.target(info.key), start, end, info.version)
+            answer = self.requests.get(self.target(info.key), start, end, info.version)
             try:
-                require_range(info.key, reading.headers, (start, end), info.size, info.version)
-                yield from reading.pieces(into)
+                require_range(info.key, answer.headers, (start, end), info.size, info.version)
+                yield from answer.pieces(into)
             finally:
-                reading.end()
+                answer.end()
 
     def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
         try:
             with self._finding(key):
-                reading = self.bytes.get(self.target(key), 0, len(into), None)
+                answer = self.requests.get(self.target(key), 0, len(into), None)
         except StorageError as error:
             if http_status(error) != "416":
                 raise
@@ -132,23 +129,23 @@ class S3Store(Renewable, Store):
             return self.stat(key), iter(())
         try:
             with translating(f"can't read {self.name(key)}"):
-                info = ObjectInfo(key, answered_size(reading.headers, reading.status), reading.headers.get("etag"))
+                info = ObjectInfo(key, object_size(answer.headers, answer.status), answer.headers.get("etag"))
                 first = into[: info.size]
-                require_range(key, reading.headers, (0, len(first)), info.size, info.version)
+                require_range(key, answer.headers, (0, len(first)), info.size, info.version)
         except BaseException:
-            reading.end()
+            answer.end()
             raise
         if not first:
-            reading.end()
+            answer.end()
             return info, iter(())
-        return info, self._first_pieces(reading, info, first)
+        return info, self._first_pieces(answer, info, first)
 
-    def _first_pieces(self, reading: Reading, info: ObjectInfo, into: memoryview) -> Iterator[int]:
+    def _first_pieces(self, answer: Answer | S3fsAnswer, info: ObjectInfo, into: memoryview) -> Iterator[int]:
         with translating(f"can't read {self.name(info.key)}"):
-            yield from reading.pieces(into)
+            yield from answer.pieces(into)
 
     def crc32c(self, info: ObjectInfo) -> int | None:
-        if info.crc32c is not None or not self.bytes.crc_wanted or self.way().is_encrypted:
+        if info.crc32c is not None or not self.requests.checksums.crc_wanted or self.way().is_encrypted:
             return info.crc32c
         found = self.stat(info.key)
         return found.crc32c if found.version == info.version else None
@@ -171,9 +168,6 @@ class S3Store(Renewable, Store):
 
     def delete(self, keys: Iterable[str]) -> None:
         raise_failures(self._deletion.delete(self._prefix + key for key in keys))
-
-    def delete_empty_directories(self, prefix: str) -> None:
-        pass
 
     def _require_bucket(self) -> None:
         """Tell a missing bucket from a missing object: both are a plain 404 to a HEAD request."""
@@ -231,7 +225,6 @@ class S3Store(Renewable, Store):
         return abort_below(self.control, self._bucket, self._prefix + prefix)
 
     def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
-        """As CopyingStore.copy_from(); whether the credentials allow the copy, the request shows."""
         if not isinstance(source, S3Store) or source.control.endpoint() != self.control.endpoint():
             return None
         parts = {"block": max(_BLOCK, -(-info.size // _PARTS))} if info.size > _LARGEST_IN_ONE else {}
@@ -251,8 +244,8 @@ class S3Store(Renewable, Store):
         return self._credentials.end()
 
     def _go_on_with(self, fresh: S3Store) -> Callable[[], None]:
-        replaced = self.bytes, self.control
-        self.control, self.bytes, self._way = fresh.control, fresh.bytes, fresh._way
+        replaced = self.requests.sender, self.control
+        self.control, self.requests, self._way = fresh.control, fresh.requests, fresh._way
         self._credentials = fresh._credentials
 
         def close() -> None:
@@ -263,7 +256,7 @@ class S3Store(Renewable, Store):
 
     def close(self) -> None:
         self._close_replaced()
-        self.bytes.close()
+        self.requests.sender.close()
         self.control.close()
 
 
@@ -280,22 +273,23 @@ class S3Writer(MultipartWriter):
         return writing(self._name)
 
     def _create(self) -> Begun:
-        answer = self._store.bytes.begin(self._target)
-        crc = self._store.bytes.crc_wanted and answer.get("ChecksumAlgorithm") == "CRC32C"
+        answer = self._store.requests.create_upload(self._target)
+        crc = self._store.requests.checksums.crc_wanted and answer.get("ChecksumAlgorithm") == "CRC32C"
         return Begun(answer["UploadId"], crc, crc and answer.get("ChecksumType") == "FULL_OBJECT")
 
     def _send(self, begun: Begun, number: int, data: memoryview, crc: int | None) -> tuple[str | None, bool]:
-        answer = self._store.bytes.upload_part(
-            data, self._cancellation, crc=crc, **self._target, UploadId=begun.upload_id, PartNumber=number
-        )
-        # All that look at it give it back: what is given back is what most programs complete an upload with.
-        is_checked = crc is None or answer.get("x-amz-checksum-crc32c") == in_base64(crc)
+        requests = self._store.requests
+        part = {**self._target, "UploadId": begun.upload_id, "PartNumber": number}
+        part |= requests.checksums.protection(data, crc)
+        headers = requests.sender.send(Request("upload_part", part, data, cancellation=self._cancellation)).headers
+        # Every store that checks it returns it, as most programs complete an upload with what was returned.
+        is_checked = crc is None or headers.get("x-amz-checksum-crc32c") == in_base64(crc)
         # A proxy may have marked the ETag as weak; the store knows it without that.
-        return answer.get("etag", "").removeprefix("W/"), is_checked
+        return headers.get("etag", "").removeprefix("W/"), is_checked
 
     def _give_up_checksums(self, begun: Begun) -> bool:
-        data = self._store.bytes
-        if data.crc_required:
+        checksums = self._store.requests.checksums
+        if checksums.crc_required:
             return False
         try:
             self._abort(begun.upload_id)
@@ -304,7 +298,7 @@ class S3Writer(MultipartWriter):
                 self._lost_an_answer = True  # it is looked for at the end
             elif error_code(error) not in UPLOAD_ENDED:
                 return False  # it may not be aborted, and so goes on
-        data.crc_wanted = False
+        checksums.crc_wanted = False
         return True
 
     def _finish(self, begun: Begun, size: int, *, again: bool) -> None:
@@ -332,24 +326,25 @@ class S3Writer(MultipartWriter):
                 raise Unreachable(f"can't write {self._name}: the answer has no ETag")
 
     def _ask_to_complete(self, begun: Begun, listed: list[dict[str, Any]], whole: dict[str, Any]) -> dict[str, Any]:
-        def ask(**checksum: str) -> dict[str, Any]:
-            parts = {"Parts": listed}
-            answer: dict[str, Any] = self._store.control.call_slow(
-                "complete_multipart_upload",
-                **self._target,
-                UploadId=begun.upload_id,
-                MultipartUpload=parts,
-                **checksum,
-            )
-            return answer
-
-        try:
-            return ask(**whole)
-        except Exception as error:
-            if not whole or self._store.bytes.crc_required or not may_mean_the_way(error):
-                raise
-        # Its parts were checked, and what it tells of the whole object is compared.
-        return ask()
+        ask = partial(
+            self._store.control.call_slow,
+            "complete_multipart_upload",
+            **self._target,
+            UploadId=begun.upload_id,
+            MultipartUpload={"Parts": listed},
+        )
+        answer: dict[str, Any]
+        if whole:
+            try:
+                answer = ask(**whole)
+            except Exception as error:
+                if self._store.requests.checksums.crc_required or not is_form_refused(error):
+                    raise
+            else:
+                return answer
+        # The store has checked the parts, and the checksum that it keeps of the whole object is compared later.
+        answer = ask()
+        return answer
 
     def _is_there(self, size: int, crc: int | None) -> bool:
         """Whether the object at the key is this upload's: by size, checksum, and the ETag that its parts give."""

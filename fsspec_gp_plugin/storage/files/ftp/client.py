@@ -1,71 +1,117 @@
-"""Files on an FTP server, by one connection that is made again after it broke."""
+"""An FTP server by fsspec's FTPFileSystem: its options, renaming and removing. Log-in, transfers and listings are
+requests of our own on its connection: fsspec's check no certificate, resume no TLS session, can't go on with an upload
+after a connection broke, list a directory for the size of one file, and take one that can't be listed for an empty one.
+"""
 
 from __future__ import annotations
 
 import ftplib
+import re
+import socket
+import ssl
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .connection import FtpConnection
-from .listing import entries
+from fsspec.implementations.ftp import FTPFileSystem  # noqa: TID253 - this module is imported for ftp:// only
+
+from ....errors import Unreachable
+from ...error_tables import DENIED
+from ...progress import note_sent
+from .connection import FtpByTls, PlainFtp, by_facts, by_ls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .connection import FtpTarget
-    from .listing import Entry
+    from .connection import Entries
 
-_PIECE = 1 << 20
+# As in storage/http: what is sent under one time limit.
+_SLICE = 1 << 20
+_CONNECT_SECONDS = 10.0
 
 
-class Ftp:
-    """For one thread at a time, except for close()."""
+class Ftp(FTPFileSystem):  # type: ignore[misc] # fsspec has no types
+    """A control connection and at most one transfer. For one thread at a time, except for cancel() and close().
 
-    def __init__(self, target: FtpTarget) -> None:
-        """Connects."""
-        self._target = target
-        self._connection: FtpConnection | None = None
-        # A file that is being read, and the byte that comes next: a restore is one transfer, not one a range.
-        self._reading: tuple[str, int] | None = None
-        self._connection = FtpConnection(target)
+    A transfer that was not read or sent to its end leaves the control connection in doubt, so both are closed then.
+    """
+
+    ftp: Any = None
+    _data: socket.socket | None = None
+    # A file that is being read, and the byte that comes next: a restore is one transfer, not one for each range.
+    _reading: tuple[str, int] | None = None
+
+    def __init__(self, context: ssl.SSLContext | None, *, implicit: bool, **options: Any) -> None:
+        """Connects. Raises OSError, EOFError or ftplib.Error when that fails. `context` is that of TLS, which is spoken
+        from the first byte on if it is `implicit`.
+        """
+        self._context, self._implicit = context, implicit
         self._made: set[str] = set()
-        # The file whose size was asked for last, and what it was.
+        # The file whose size was requested last, and that size.
         self.seen: tuple[str, int] | None = None
+        self.is_over = False
+        super().__init__(**options)
 
     def __del__(self) -> None:
-        # A writer that nobody ends must not leave its sockets to be complained about.
-        self.close()
+        self.close()  # or Python complains about open sockets
+
+    def _connect(self) -> None:
+        if self._context:
+            self.ftp = FtpByTls(self._context, self.encoding, implicit=self._implicit)
+        else:
+            self.ftp = PlainFtp(encoding=self.encoding)
+        ftp = self.ftp
+        try:
+            ftp.connect(self.host, self.port, min(_CONNECT_SECONDS, self.timeout))
+            ftp.timeout = self.timeout
+            ftp.sock.settimeout(self.timeout)
+            ftp.login(*self.cred)
+            if self._context:
+                ftp.prot_p()
+            ftp.voidcmd("TYPE I")
+        except BaseException:
+            self.close()
+            raise
 
     def size(self, path: str) -> int:
-        """Bytes of a file."""
-        with self._free() as connection:
-            return connection.size(path)
+        """Bytes of a file. Raises ftplib.error_perm where there is none."""
+        with self._request() as ftp:
+            size = int(ftp.sendcmd(f"SIZE {path}").split()[1])
+        self.seen = (path, size)
+        return size
 
-    def store(self, path: str, data: memoryview) -> None:
-        """Make a file of the data, whatever was there."""
-        with self._free() as connection:
-            connection.send(f"STOR {path}", data)
+    def create(self, path: str) -> None:
+        """Make an empty file, whatever was there."""
+        with self._request():
+            self._send(f"STOR {path}", memoryview(b""))
 
-    def append(self, path: str, data: memoryview) -> bool:
-        """Add to a file. False where all may not have come, though the server says so: its size tells."""
-        with self._free() as connection:
-            return connection.send(f"APPE {path}", data)
+    def append(self, path: str, data: memoryview, offset: int) -> None:
+        """Add to a file that has `offset` bytes. When this returns, the server has confirmed the whole data."""
+        with self._request():
+            is_whole = self._send(f"APPE {path}", data)
+        if not is_whole and self.size(path) != offset + len(data):
+            raise Unreachable("the connection broke, and the server took what had come for all")
 
     def rename(self, source: str, target: str) -> None:
-        """Give a file another name; whether one that has it is replaced depends on the server."""
-        with self._free() as connection:
-            connection.rename(source, target)
+        with self._request():
+            try:
+                self.mv(source, target)
+            except ftplib.error_perm:
+                # Some servers don't replace. What else may be wrong shows again.
+                try:
+                    self.rm_file(target)
+                except ftplib.error_perm as error:
+                    if not is_missing(error):
+                        raise
+                self.mv(source, target)
 
-    def delete(self, path: str) -> None:
-        """Remove a file."""
-        with self._free() as connection:
-            connection.command(f"DELE {path}")
+    def remove(self, path: str) -> None:
+        with self._request():
+            self.rm_file(path)
 
     def remove_directory(self, path: str) -> None:
-        """Remove a directory; servers refuse one that holds something."""
-        with self._free() as connection:
+        with self._request():
             self._made.clear()
-            connection.command(f"RMD {path}")
+            self.rmdir(path)
 
     def make_directories(self, path: str) -> None:
         """Make a directory and those above it. That one can't be made shows when something is written there."""
@@ -73,58 +119,135 @@ class Ftp:
         for count in range(1, len(names) + 1):
             folder = "/" + "/".join(names[:count])
             if folder not in self._made:
-                with self._free() as connection, suppress(ftplib.error_perm):
-                    connection.command(f"MKD {folder}")
+                with self._request() as ftp, suppress(ftplib.error_perm):
+                    ftp.mkd(folder)
                 self._made.add(folder)
 
     def forget_directories(self) -> None:
-        """Others may have removed what this one has made."""
+        """Make all directories again: other hosts may have removed them."""
         self._made.clear()
 
-    def entries(self, path: str) -> list[Entry]:
-        """All that is in a directory."""
-        with self._free() as connection:
-            return entries(connection, path)
+    def entries(self, path: str) -> Entries:
+        """The names in a directory, with the bytes of files and None for directories, by MLSD, or by LIST where the
+        server does not know MLSD. Raises ftplib.error_perm where it can't be listed.
+        """
+        with self._request() as ftp:
+            try:
+                return by_facts(ftp.mlsd(path))
+            except ftplib.error_perm as error:
+                if not str(error).startswith(("500", "501", "502", "504")):
+                    raise
+            lines: list[str] = []
+            ftp.retrlines(f"LIST -a {path}", lines.append)
+            return by_ls(lines)
 
     def read(self, path: str, start: int, into: memoryview) -> Iterator[int]:
-        """Fill the buffer from a byte on; yields how many came."""
         filled = 0
         while filled < len(into):
             if self._reading != (path, start + filled):
-                with self._free() as connection:
-                    connection.retrieve(path, start + filled)
-            with self._kept() as connection:
-                count = connection.receive(into[filled : filled + _PIECE])
-            self._reading = (path, start + filled + count) if count else None
-            if not count:
-                raise EOFError(f"the file ended at byte {start + filled}")
+                with self._request() as ftp:
+                    self._data = ftp.transfercmd(f"RETR {path}", start + filled or None)
+                    self._reading = (path, start + filled)
+            with self._in_transfer():
+                count = self._receive(into[filled : filled + _SLICE])
+                if not count:
+                    raise EOFError(f"the file ended at byte {start + filled}")
             filled += count
+            self._reading = (path, start + filled)
             yield count
 
+    def cancel(self) -> None:
+        self.close()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the connection was closed, by cancel() or after an error that left it in doubt."""
+        return self.is_over
+
     def close(self) -> None:
-        """Close the connection, also under another thread that waits for it; the next call makes a new one."""
-        connection, self._connection = self._connection, None
-        self._reading = None
-        if connection is not None:
-            connection.close()
+        """Close both connections at once; a transfer that is under way fails."""
+        self.is_over = True
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        data, self._data, self._reading = self._data, None, None
+        for sock in (data, self.ftp and self.ftp.sock):
+            if sock is not None:
+                with suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's, which forgets its keys
+        if data is not None:
+            data.close()
+        if self.ftp is not None:
+            with suppress(OSError, EOFError):
+                self.ftp.close()
 
     @contextmanager
-    def _free(self) -> Iterator[FtpConnection]:
-        """The connection while no transfer is under way on it."""
+    def _request(self) -> Iterator[Any]:
+        """The control connection while no transfer is under way on it."""
         if self._reading is not None:
             # Its end would have to be waited for, and some servers lose count of what they answer.
-            self.close()
-        with self._kept() as connection:
-            yield connection
+            self._disconnect()
+            self._connect()
+        with self._in_transfer():
+            yield self.ftp
 
     @contextmanager
-    def _kept(self) -> Iterator[FtpConnection]:
+    def _in_transfer(self) -> Iterator[None]:
         try:
-            if self._connection is None:
-                self._connection = FtpConnection(self._target)
-            yield self._connection
+            if self.is_over:
+                raise EOFError("the connection is closed")
+            yield
         except ftplib.error_perm:
-            raise
+            raise  # an answer, after which the connection is good
         except BaseException:
             self.close()
             raise
+
+    def _send(self, command: str, data: memoryview) -> bool:
+        """Transfer data; it is whole when this returns, as the server has said so. False where the data connection was
+        reset all the same: many servers take what had come until then for all.
+        """
+        self._data = sock = self.ftp.transfercmd(command)
+        for at in range(0, len(data), _SLICE):
+            sock.sendall(data[at : at + _SLICE])
+            note_sent(min(_SLICE, len(data) - at))
+        self._data = None
+        with sock:
+            if isinstance(sock, ssl.SSLSocket):
+                with suppress(OSError):  # some servers close without a word; whether all came, they say below
+                    sock.unwrap()
+                sock.close()
+                self.ftp.voidresp()
+                return True
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
+            self.ftp.voidresp()
+            return not _was_reset(sock)
+
+    def _receive(self, view: memoryview) -> int:
+        """What has arrived; 0 at the end of the transfer, which the server has then confirmed."""
+        if self._data is None:
+            raise EOFError("the transfer was ended")
+        count = self._data.recv_into(view)
+        if not count:
+            self.ftp.voidresp()
+        return count
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether a server says that there is no such file: by the one code for whatever is wrong with a file, unless its
+    text says something else.
+    """
+    text = str(error)
+    return isinstance(error, ftplib.error_perm) and text.startswith("550") and not re.search(DENIED, text)
+
+
+def _was_reset(sock: socket.socket) -> bool:
+    sock.setblocking(False)
+    try:
+        sock.recv(1)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return False

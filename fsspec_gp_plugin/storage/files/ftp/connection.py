@@ -1,7 +1,4 @@
-"""One FTP connection: log-in, TLS on both of its connections, transfers by blocking sockets.
-
-A transfer that was not read or sent to its end leaves the control connection in doubt, so it is closed with it.
-"""
+"""What Python's ftplib lacks: limits of what a server may send, LIST, implicit TLS, and resumed TLS sessions."""
 
 from __future__ import annotations
 
@@ -9,159 +6,41 @@ import ftplib
 import re
 import socket
 import ssl
-from contextlib import suppress
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ....errors import StorageError
-from ...progress import note_sent
 
-# As in storage/http: sent under one limit of time.
-_SLICE = 1 << 20
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Entries = list[tuple[str, int | None]]
+
 _MOST_LINES = 10_000_000
-_MOST_LINES_OF_AN_ANSWER = 1000
+_MOST_LINES_OF_ANSWER = 1000
 
 
-@dataclass(frozen=True)
-class FtpTarget:
-    """Where to log in. `context` is that of TLS, None without; `implicit`: TLS from the first byte on."""
+class PlainFtp(ftplib.FTP):
+    """FTP whose answers and listings have an end, and that has one code for a file that is not there."""
 
-    host: str
-    port: int = 21
-    user: str = ""
-    password: str = field(default="", repr=False)
-    account: str = field(default="", repr=False)
-    encoding: str = "utf-8"
-    timeout: float = 60.0
-    context: ssl.SSLContext | None = None
-    implicit: bool = False
-
-
-class FtpConnection:
-    """A control connection that is logged in, in binary mode, and at most one transfer."""
-
-    def __init__(self, target: FtpTarget) -> None:
-        """Connects; OSError, EOFError or ftplib.Error when that fails."""
-        self._target = target
-        self._data: socket.socket | None = None
-        self._ftp: ftplib.FTP = _Tls(target) if target.context else _Plain(encoding=target.encoding)
-        try:
-            self._ftp.connect(target.host, target.port, min(10.0, target.timeout))
-            self._ftp.timeout = target.timeout
-            self._control.settimeout(target.timeout)
-            self._ftp.login(target.user, target.password, target.account)
-            if isinstance(self._ftp, _Tls):
-                self._ftp.prot_p()
-            self._ftp.voidcmd("TYPE I")
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Close both connections at once; may be called from any thread, and a transfer under way then fails."""
-        data, self._data = self._data, None
-        for sock in (data, self._ftp.sock):
-            if sock is not None:
-                with suppress(OSError):
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's, which forgets its keys
-        if data is not None:
-            data.close()
-        with suppress(OSError, EOFError):
-            self._ftp.close()
-
-    def quit(self) -> None:
-        """Say good-bye."""
-        with suppress(OSError, EOFError, ftplib.Error):
-            self._control.settimeout(2)
-            self._ftp.quit()
-        self.close()
-
-    def command(self, text: str) -> str:
-        """Send a command; its answer, which is one of success, else ftplib.Error."""
-        return self._ftp.voidcmd(text)
-
-    def rename(self, source: str, target: str) -> None:
-        """Give a file another name."""
-        self._ftp.rename(source, target)
-
-    def size(self, path: str) -> int:
-        """Bytes of a file; ftplib.error_perm where there is none."""
-        return int(self._ftp.sendcmd(f"SIZE {path}").split()[1])
-
-    def lines(self, command: str) -> list[str]:
-        """The lines of a listing, of which there may be ten million."""
-        found: list[str] = []
+    def retrlines(self, cmd: str, callback: Callable[[str], object] | None = None) -> str:
+        """As ftplib's, which switches to text for it."""
+        count = 0
 
         def take(line: str) -> None:
-            if len(found) >= _MOST_LINES:
+            nonlocal count
+            count += 1
+            if count > _MOST_LINES:
                 raise StorageError(f"the directory has more than {_MOST_LINES:,} entries")
-            found.append(line)
+            if callback:
+                callback(line)
 
         try:
-            self._ftp.retrlines(command, take)
+            return super().retrlines(cmd, take)
         finally:
-            self._ftp.voidcmd("TYPE I")  # a listing switches to text
-        return found
-
-    def send(self, command: str, data: memoryview) -> bool:
-        """Transfer data by STOR or APPE: whole when this returns, as the server has said so. False where the transfer's
-        connection was reset all the same: many servers take what had come until then for all.
-        """
-        self._data = sock = self._ftp.transfercmd(command)
-        sock.settimeout(self._target.timeout)
-        for at in range(0, len(data), _SLICE):
-            sock.sendall(data[at : at + _SLICE])
-            note_sent(min(_SLICE, len(data) - at))
-        self._data = None
-        with sock:
-            if isinstance(sock, ssl.SSLSocket):
-                with suppress(OSError):  # some servers close without a word; whether all came, they say below
-                    sock.unwrap()
-                sock.close()
-                self._ftp.voidresp()
-                return True
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_WR)
-            self._ftp.voidresp()
-            return not _was_reset(sock)
-
-    def retrieve(self, path: str, start: int) -> None:
-        """Begin to read a file at a byte."""
-        self._data = self._ftp.transfercmd(f"RETR {path}", start or None)
-        self._data.settimeout(self._target.timeout)
-
-    def receive(self, view: memoryview) -> int:
-        """What has arrived of what retrieve() began; 0 at its end, which the server has then confirmed."""
-        if self._data is None:
-            raise EOFError("the transfer was ended")
-        count = self._data.recv_into(view)
-        if not count:
-            self._data.close()
-            self._data = None
-            self._ftp.voidresp()
-        return count
-
-    @property
-    def _control(self) -> socket.socket:
-        if self._ftp.sock is None:
-            raise EOFError("the connection is closed")
-        return self._ftp.sock
-
-
-def _was_reset(sock: socket.socket) -> bool:
-    sock.setblocking(False)
-    try:
-        sock.recv(1)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return False
-
-
-class _Plain(ftplib.FTP):
-    """FTP whose answers have an end, and that has one word for a file that is not there."""
+            self.voidcmd("TYPE I")
 
     def getresp(self) -> str:
+        """The answer to a command; code 550 for a missing file, whatever the server's."""
         try:
             return super().getresp()
         except ftplib.error_temp as error:
@@ -171,26 +50,28 @@ class _Plain(ftplib.FTP):
             raise
 
     def getmultiline(self) -> str:
+        """An answer of limited length."""
         lines = [self.getline()]
         end = lines[0][:3]
         while lines[0][3:4] == "-" and not (len(lines) > 1 and lines[-1][:3] == end and lines[-1][3:4] != "-"):
-            if len(lines) > _MOST_LINES_OF_AN_ANSWER:
+            if len(lines) > _MOST_LINES_OF_ANSWER:
                 raise ftplib.error_reply("the answer has too many lines")  # noqa: S321 - an error's class
             lines.append(self.getline())
         return "\n".join(lines)
 
 
-class _Tls(_Plain, ftplib.FTP_TLS):
-    """FTP with TLS that checks the server, from the first byte on where it is implicit, and that resumes its session.
-
-    Many servers take a data connection only from who shows the control connection's session.
+class FtpByTls(PlainFtp, ftplib.FTP_TLS):
+    """FTP by TLS, spoken from the first byte on if it is implicit. Data connections resume the session of the control
+    connection, without which many servers refuse them: neither ftplib nor fsspec does so.
     """
 
-    def __init__(self, target: FtpTarget) -> None:
-        super().__init__(context=target.context, encoding=target.encoding)
-        self._implicit = target.implicit
+    def __init__(self, context: ssl.SSLContext, encoding: str, *, implicit: bool) -> None:
+        """Connects to nothing yet."""
+        super().__init__(context=context, encoding=encoding)
+        self._implicit = implicit
 
     def connect(self, host: str = "", port: int = 0, timeout: float = -999, source_address: object = None) -> str:
+        """Connect, by TLS at once if it is implicit."""
         del source_address
         if not self._implicit:
             return super().connect(host, port, timeout)
@@ -207,9 +88,11 @@ class _Tls(_Plain, ftplib.FTP_TLS):
         return self.welcome
 
     def login(self, user: str = "", passwd: str = "", acct: str = "", secure: bool = True) -> str:
+        """Log in, by TLS."""
         return super().login(user, passwd, acct, secure=secure and not self._implicit)
 
     def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int | None]:
+        """Begin a transfer whose connection resumes the TLS session."""
         sock, size = ftplib.FTP.ntransfercmd(self, cmd, rest)  # noqa: S321 - the base of its base
         try:
             session = self.sock.session if isinstance(self.sock, ssl.SSLSocket) else None
@@ -217,3 +100,23 @@ class _Tls(_Plain, ftplib.FTP_TLS):
         except BaseException:
             sock.close()
             raise
+
+
+def by_facts(lines: Iterable[tuple[str, dict[str, str]]]) -> Entries:
+    """What ftplib's mlsd() gives, as Ftp.entries()."""
+    kinds = ((name, facts, facts.get("type", "").lower()) for name, facts in lines)
+    return [
+        (name, None if kind == "dir" else int(facts.get("size") or 0))
+        for name, facts, kind in kinds
+        if kind in ("file", "dir")
+    ]
+
+
+def by_ls(lines: Iterable[str]) -> Entries:
+    """Lines of a listing as ls writes it, as Ftp.entries()."""
+    found: Entries = []
+    for words in (line.split(maxsplit=8) for line in lines):
+        if len(words) == 9 and words[0][0] in "-dl" and words[8] not in (".", ".."):
+            size = int(words[4]) if words[4].isdecimal() else 0
+            found.append((words[8], None if words[0][0] == "d" else size))
+    return found

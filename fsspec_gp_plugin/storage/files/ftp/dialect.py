@@ -9,20 +9,18 @@ import ftplib
 import re
 import ssl
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ....errors import AccessDenied, ConfigError, StorageError, Unreachable
 from ...contract import Way
 from ...error_tables import DENIED
+from ..output import AppendOutput
 from ..tree import TreeDialect, host_and_port, require_kind, require_known
-from .client import Ftp
-from .connection import FtpTarget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..output import Output
+    from .client import Ftp
 
 # A server may still be writing what it got before the connection broke.
 _SETTLE_SECONDS = 0.5
@@ -46,19 +44,21 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> FtpDialec
     tls = given.get("tls", False)
     if isinstance(tls, str) and tls not in _IMPLICIT:
         raise ConfigError(f"storage_options: tls of ftp:// must be true, false or one of {', '.join(_IMPLICIT)}")
-    return FtpDialect(
-        FtpTarget(
-            host,
-            port,
-            given.get("username") or "",
-            given.get("password") or "",
-            given.get("acct") or "",
-            given.get("encoding", "utf-8"),
-            float(given.get("timeout") or timeout),
-            _context(given.get("tls_verify", True)) if tls else None,
-            isinstance(tls, str),
+    context = _context(given.get("tls_verify", True)) if tls else None
+    account = {name: given.get(name) or "" for name in ("username", "password", "acct")}
+    seconds = float(given.get("timeout") or timeout)
+    encoding = given.get("encoding", "utf-8")
+
+    def make() -> Ftp:
+        from .client import Ftp
+
+        return Ftp(
+            context, implicit=isinstance(tls, str), host=host, port=port, timeout=seconds, encoding=encoding, **account
         )
-    )
+
+    dialect = FtpDialect(make, seconds, f"ftp://{host}")
+    dialect.way = Way(host, context is not None, context is None or context.verify_mode is not ssl.CERT_NONE)
+    return dialect
 
 
 def _context(verify: bool | str) -> ssl.SSLContext:
@@ -78,121 +78,48 @@ class FtpDialect(TreeDialect):
 
     resumes = True
 
-    def __init__(self, target: FtpTarget) -> None:
-        """Connects to nothing yet."""
-        super().__init__(lambda: None, target.timeout)
-        self._target = target
-        self.place = f"ftp://{target.host}"
-        context = target.context
-        self.way = Way(target.host, context is not None, context is None or context.verify_mode is not ssl.CERT_NONE)
-
-    def connect(self) -> Ftp:
-        return Ftp(self._target)
-
-    def disconnect(self, fs: Ftp) -> None:
-        fs.close()
-
-    def make_directories(self, fs: Ftp, path: str) -> None:
-        fs.make_directories(path)
-
     def create(self, fs: Ftp, path: str) -> Output:
         try:
-            with _missing(path):
-                fs.store(path, memoryview(b""))
+            with self.missing(path):
+                fs.create(path)
         except FileNotFoundError:
             fs.forget_directories()
             raise
-        return _Output(fs, path)
+        return AppendOutput(fs, path)
 
     def resume(self, fs: Ftp, path: str) -> Output:
-        seen = fs.seen
+        before = fs.seen
         time.sleep(_SETTLE_SECONDS)
-        if (path, fs.size(path)) != seen:
+        if (path, fs.size(path)) != before:
             raise Unreachable(f"the server is still busy with {path}")
-        return _Output(fs, path)
-
-    def size(self, fs: Ftp, path: str) -> int:
-        with _missing(path):
-            size = fs.size(path)
-        fs.seen = (path, size)
-        return size
-
-    def rename(self, fs: Ftp, working: str, final: str) -> None:
-        try:
-            fs.rename(working, final)
-        except ftplib.error_perm:
-            # Some servers don't replace. What else may be wrong shows again.
-            with suppress(FileNotFoundError), _missing(final):
-                fs.delete(final)
-            fs.rename(working, final)
-
-    def read(self, fs: Ftp, path: str, start: int, into: memoryview) -> Iterator[int]:
-        with _missing(path):
-            yield from fs.read(path, start, into)
+        return AppendOutput(fs, path)
 
     def entries(self, fs: Ftp, path: str) -> list[tuple[str, int | None]]:
         folder = path.rstrip("/")
-        found: list[Any] = []
         for look in range(_LOOKS):
             try:
-                found = fs.entries(path)
-                break
+                return [(f"{folder}/{name}", size) for name, size in fs.entries(path)]
             except ftplib.error_perm as error:
-                said = str(error)
+                text = str(error)
             if not self._is_there(fs, folder):
                 return []
             # Servers also say so of a directory that changes while they list it, or one above it. It must not count as
             # one that is not there.
-            if look + 1 == _LOOKS:
-                kind = AccessDenied if re.search(DENIED, said) else StorageError
-                raise kind(f"{self.place}{folder} can't be listed; the server says: {said}")
-            time.sleep(_SETTLE_SECONDS)
-        return [(f"{folder}/{one.name}", None if one.is_directory else one.size) for one in found]
+            if look + 1 < _LOOKS:
+                time.sleep(_SETTLE_SECONDS)
+        kind = AccessDenied if re.search(DENIED, text) else StorageError
+        raise kind(f"{self.place}{folder} can't be listed; the server says: {text}")
 
     def _is_there(self, fs: Ftp, path: str) -> bool:
-        """Whether there is something that can't be listed: servers say 550 to that, and to what there is not."""
+        """Whether there is a directory that can't be listed: servers say 550 to that, and to what there is not."""
         above, _, name = path.rpartition("/")
         if not name:
             return True
         with suppress(ftplib.error_perm):
-            return any(one.name == name and one.is_directory for one in fs.entries(above or "/"))
+            return (name, None) in fs.entries(above or "/")
         return self._is_there(fs, above)
 
-    def remove(self, fs: Ftp, path: str) -> None:
-        with _missing(path):
-            fs.delete(path)
+    def is_missing(self, error: Exception) -> bool:
+        from .client import is_missing
 
-    def remove_directory(self, fs: Ftp, path: str) -> None:
-        fs.remove_directory(path)
-
-
-class _Output:
-    """Each part is a transfer of its own, so nothing is open between them."""
-
-    def __init__(self, fs: Ftp, path: str) -> None:
-        self._fs = fs
-        self._path = path
-
-    def write(self, data: memoryview, offset: int) -> None:
-        if data and not self._fs.append(self._path, data) and self._fs.size(self._path) != offset + len(data):
-            raise Unreachable("the connection broke, and the server took what had come for all")
-
-    def close(self) -> None:
-        pass
-
-    def cancel(self) -> None:
-        self._fs.close()
-
-    def drop(self) -> bool:
-        return True  # it connects again by itself
-
-
-@contextmanager
-def _missing(path: str) -> Iterator[None]:
-    """FTP's one code for whatever is wrong with a file becomes FileNotFoundError, unless it says something else."""
-    try:
-        yield
-    except ftplib.error_perm as error:
-        if str(error).startswith("550") and not re.search(DENIED, str(error)):
-            raise FileNotFoundError(path) from error
-        raise
+        return is_missing(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -87,8 +88,37 @@ class Sftp:
         with suppress(Exception):
             self._client.close()
 
-    def is_directory(self, path: str) -> bool:
-        """Whether there is a directory of that path."""
+    def size(self, path: str) -> int | None:
+        status = self.files.stat(path)
+        return int(status.st_size or 0) if stat.S_ISREG(status.st_mode or 0) else None
+
+    def entries(self, path: str) -> list[tuple[str, int | None]]:
+        return [
+            (one.filename, None if stat.S_ISDIR(one.st_mode or 0) else int(one.st_size or 0))
+            for one in self.files.listdir_attr(path)
+        ]
+
+    def remove(self, path: str) -> None:
+        self.files.remove(path)
+
+    def remove_directory(self, path: str) -> None:
+        self.files.rmdir(path)
+
+    def make_directories(self, path: str) -> None:
+        """Make a directory and those above it, for this user only."""
+        missing = []
+        while path.rstrip("/") and not self._is_directory(path):
+            missing.append(path)
+            path = os.path.dirname(path.rstrip("/"))
+        for directory in reversed(missing):
+            try:
+                self.files.mkdir(directory, 0o700)
+            except OSError:
+                # Made by another process at the same time, or something is in its place.
+                if not self._is_directory(directory):
+                    raise
+
+    def _is_directory(self, path: str) -> bool:
         try:
             self.files.stat(path.rstrip("/") + "/.")
         except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING, Any
 
 from ....errors import AccessDenied, ConfigError, StorageError, Unreachable
@@ -12,8 +11,6 @@ from ..tree import TreeDialect, host_and_port, require_kind, require_known
 from .client import Sftp, SftpOutput, SftpTarget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ....errors import PluginError
 
 _POLICIES = ("reject", "auto_add", "warning")
@@ -65,16 +62,9 @@ class SftpDialect(TreeDialect):
 
     def __init__(self, target: SftpTarget) -> None:
         """Connects to nothing yet."""
-        super().__init__(lambda: None, target.timeout)
+        super().__init__(lambda: Sftp(target), target.timeout, f"sftp://{target.host}")
         self._target = target
-        self.place = f"sftp://{target.host}"
         self.way = Way(target.host, is_encrypted=True, is_verified=target.check_host_key)
-
-    def connect(self) -> Sftp:
-        return Sftp(self._target)
-
-    def disconnect(self, fs: Sftp) -> None:
-        fs.close()
 
     def explain(self, error: Exception, doing: str) -> PluginError | None:
         name, text = type(error).__name__, str(error).strip().partition("\n")[0]
@@ -98,25 +88,12 @@ class SftpDialect(TreeDialect):
             return Unreachable(f"{doing}: can't connect; check host, port and firewall ({host}:{port})")
         if name in ("SSHException", "IncompatiblePeer", "ProxyCommandFailure", "ChannelException", "SFTPError"):
             return Unreachable(f"{doing}: the connection failed ({text or name})")
-        if isinstance(error, OSError) and error.errno is None:
+        if isinstance(error, OSError) and error.errno is None and not isinstance(error, FileNotFoundError):
             # The connection's end as paramiko tells it, or the server's only word for whatever else went wrong.
             if not text or "closed" in text.lower() or isinstance(error, TimeoutError):
                 return Unreachable(f"{doing}: the connection failed ({text or name})")
             return StorageError(f"{doing}: the server refused it ({text}); is its disk full, or a quota used up?")
         return None
-
-    def make_directories(self, fs: Sftp, path: str) -> None:
-        missing = []
-        while path.rstrip("/") and not fs.is_directory(path):
-            missing.append(path)
-            path = os.path.dirname(path.rstrip("/"))
-        for directory in reversed(missing):
-            try:
-                fs.files.mkdir(directory, 0o700)
-            except OSError:
-                # Made by another process at the same time, or something is in its place.
-                if not fs.is_directory(directory):
-                    raise
 
     def create(self, fs: Sftp, path: str) -> SftpOutput:
         return fs.create(path)
@@ -124,34 +101,5 @@ class SftpDialect(TreeDialect):
     def resume(self, fs: Sftp, path: str) -> SftpOutput:
         return fs.resume(path)
 
-    def size(self, fs: Sftp, path: str) -> int:
-        found = fs.files.stat(path)
-        if not stat.S_ISREG(found.st_mode or 0):
-            raise FileNotFoundError(f"{path} is not a file")
-        return int(found.st_size or 0)
-
-    def rename(self, fs: Sftp, working: str, final: str) -> None:
-        fs.rename(working, final)
-
     def rename_if_free(self, fs: Sftp, working: str, final: str) -> None:
         fs.rename_if_free(working, final)
-
-    def read(self, fs: Sftp, path: str, start: int, into: memoryview) -> Iterator[int]:
-        return fs.read(path, start, into)
-
-    def entries(self, fs: Sftp, path: str) -> list[tuple[str, int | None]]:
-        try:
-            found = fs.files.listdir_attr(path)
-        except FileNotFoundError:
-            return []
-        entries: list[tuple[str, int | None]] = []
-        for entry in found:
-            is_directory = stat.S_ISDIR(entry.st_mode or 0)
-            entries.append((f"{path.rstrip('/')}/{entry.filename}", None if is_directory else int(entry.st_size or 0)))
-        return entries
-
-    def remove(self, fs: Sftp, path: str) -> None:
-        fs.files.remove(path)
-
-    def remove_directory(self, fs: Sftp, path: str) -> None:
-        fs.files.rmdir(path)

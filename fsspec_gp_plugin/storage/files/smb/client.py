@@ -49,7 +49,6 @@ class Smb:
         return SmbFile(self._session, self._unc(path), "r+b", self._share_access)
 
     def size(self, path: str) -> int | None:
-        """Bytes of a file, None of a directory."""
         import smbclient
 
         with self._session.call() as arguments:
@@ -57,7 +56,6 @@ class Smb:
         return None if S_ISDIR(found.st_mode) else int(found.st_size)
 
     def rename(self, source: str, target: str) -> None:
-        """Give a file another name, in place of what has it."""
         import smbclient
 
         with self._session.call() as arguments:
@@ -87,9 +85,9 @@ class Smb:
             if error.ntstatus == _NAME_COLLISION:
                 raise FileExistsError(target) from error
             raise
-        self.delete(source)
+        self.remove(source)
 
-    def delete(self, path: str) -> None:
+    def remove(self, path: str) -> None:
         """Remove a file, and wait a little until its name is gone; SMBOSError where another connection keeps it."""
         import smbclient
         from smbprotocol.exceptions import SMBOSError
@@ -109,21 +107,18 @@ class Smb:
             time.sleep(_PAUSE)
 
     def remove_directory(self, path: str) -> None:
-        """Remove a directory; the server refuses one that holds something."""
         import smbclient
 
         with self._session.call() as arguments:
             smbclient.rmdir(self._unc(path), **arguments)
 
     def make_directories(self, path: str) -> None:
-        """Make a directory and those above it."""
         import smbclient
 
         with self._session.call() as arguments:
             smbclient.makedirs(self._unc(path), exist_ok=True, **arguments)
 
     def entries(self, path: str) -> list[tuple[str, int | None]]:
-        """The names in a directory, with the bytes of files and None for directories."""
         import smbclient
 
         with self._session.call() as arguments, smbclient.scandir(self._unc(path), **arguments) as found:
@@ -132,7 +127,6 @@ class Smb:
             ]
 
     def read(self, path: str, start: int, into: memoryview) -> Iterator[int]:
-        """Fill the buffer from a byte on; yields how many came."""
         import smbclient
 
         with self._session.call() as arguments:

@@ -41,7 +41,6 @@ class Webdav:
         return None if properties.collection else (int(properties.content_length), properties.etag)
 
     def entries(self, path: str) -> list[tuple[str, int | None]]:
-        """The names in a directory, with the bytes of files and None for directories."""
         found = self._found(path, {"Depth": "1"}, follow_redirects=True)
         itself = self._client.join_url(quote(path)).path.rstrip("/")
         return [
@@ -84,15 +83,15 @@ class Webdav:
         return ChunkedUpload(lambda body: self._client.request("PUT", quote(path), content=body))
 
     def rename(self, source: str, target: str) -> None:
-        """Give a file another name, in place of what has it."""
         self._client.move(quote(source), quote(target), overwrite=True)
 
-    def delete(self, path: str) -> None:
-        """Remove a file."""
+    def remove(self, path: str) -> None:
         self._client.remove(quote(path))
 
+    def remove_directory(self, path: str) -> None:
+        """Do nothing: DELETE removes a directory with all that is in it, also what another host has just put there."""
+
     def make_directories(self, path: str) -> None:
-        """Make a directory and those above it."""
         from webdav4.client import ResourceAlreadyExists
 
         names = path.strip("/").split("/")
@@ -129,7 +128,6 @@ class Webdav:
             raise Unreachable(f"can't read {path}: {filled} bytes came of {len(into)} at {start}")
 
     def close(self) -> None:
-        """Close the connections."""
         self._client.http.close()
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import ssl
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ from ..tree import TreeDialect, require_kind, require_known
 from .client import Webdav
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ...contract import ObjectInfo
     from ..output import Output
@@ -65,7 +64,7 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebdavDia
         WebdavFileSystem(**given).client.http.close()
     except (TypeError, ValueError, OSError) as error:
         raise ConfigError(f"storage_options don't fit webdav://: {error}") from None
-    dialect = WebdavDialect(lambda: Webdav(WebdavFileSystem(**given)), timeout, base.rstrip("/"))
+    dialect = WebdavDialect(lambda: Webdav(WebdavFileSystem(**given)), timeout, base.rstrip("/") + "/")
     dialect.way = Way.to(base, is_verified=given.get("verify", True) is not False)
     return dialect
 
@@ -93,17 +92,6 @@ class WebdavDialect(TreeDialect):
     positional = True
     creates_late = True
 
-    def __init__(self, make: Callable[[], Webdav], timeout: float, place: str) -> None:
-        """Connects to nothing yet."""
-        super().__init__(make, timeout)
-        self.place = place + "/"
-
-    def disconnect(self, fs: Webdav) -> None:
-        fs.close()
-
-    def make_directories(self, fs: Webdav, path: str) -> None:
-        fs.make_directories(path)
-
     def create(self, fs: Webdav, path: str) -> Output:
         try:
             fs.put(path, memoryview(b""))
@@ -121,33 +109,19 @@ class WebdavDialect(TreeDialect):
         return self.look(fs, path)[0]
 
     def look(self, fs: Webdav, path: str) -> tuple[int, str | None]:
-        with _missing(path):
+        with self.missing(path):
             found = fs.look(path)
         if found is None:
             raise FileNotFoundError(f"{path} is not a file")
         return found
 
-    def rename(self, fs: Webdav, working: str, final: str) -> None:
-        fs.rename(working, final)
-
     def read_version(self, fs: Webdav, path: str, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         yield from fs.read(path, info, start, into)
 
-    def entries(self, fs: Webdav, path: str) -> list[tuple[str, int | None]]:
-        try:
-            with _missing(path):
-                found = fs.entries(path)
-        except FileNotFoundError:
-            return []
-        return [(f"{path.rstrip('/')}/{name}", size) for name, size in found]
+    def is_missing(self, error: Exception) -> bool:
+        from webdav4.client import ResourceNotFound
 
-    def remove(self, fs: Webdav, path: str) -> None:
-        with _missing(path):
-            fs.delete(path)
-
-    def remove_directory(self, fs: Webdav, path: str) -> None:
-        # DELETE takes a directory with all that is in it, also what another host has put there since one looked.
-        del fs, path
+        return isinstance(error, ResourceNotFound)
 
 
 class _Output:
@@ -177,14 +151,3 @@ class _Output:
         if self._upload is not None:
             self._upload.give_up(wait=_BROKEN_SECONDS)
         return True
-
-
-@contextmanager
-def _missing(path: str) -> Iterator[None]:
-    """What webdav4 says of a file that is not there becomes FileNotFoundError."""
-    from webdav4.client import ResourceNotFound
-
-    try:
-        yield
-    except ResourceNotFound as error:
-        raise FileNotFoundError(path) from error

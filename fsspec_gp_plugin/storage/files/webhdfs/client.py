@@ -53,34 +53,37 @@ class WebHdfs:
 
     def size(self, path: str) -> int | None:
         """Bytes of a file that nobody writes to, None of a directory."""
-        found = _told(self._ask("GET", "GETFILESTATUS", path), "FileStatus")
-        return None if found["type"] == "DIRECTORY" else int(found["length"])
+        status = _told(self._ask("GET", "GETFILESTATUS", path), "FileStatus")
+        if status["type"] == "DIRECTORY":
+            return None
+        size = int(status["length"])
+        self.seen = (path, size)
+        return size
 
     def entries(self, path: str) -> list[tuple[str, int | None]]:
-        """The names in a directory, with the bytes of files and None for directories; "" for a file."""
-        found = _told(self._ask("GET", "LISTSTATUS", path), "FileStatuses", "FileStatus")
-        return [(one["pathSuffix"], None if one["type"] == "DIRECTORY" else int(one["length"])) for one in found]
+        statuses = _told(self._ask("GET", "LISTSTATUS", path), "FileStatuses", "FileStatus")
+        names = ((one["pathSuffix"], one) for one in statuses)  # "" where the path is that of a file
+        return [(name, None if one["type"] == "DIRECTORY" else int(one["length"])) for name, one in names if name]
 
     def make_directories(self, path: str) -> None:
-        """Make a directory and those above it."""
         if not _told(self._ask("PUT", "MKDIRS", path), "boolean"):
             raise HdfsError(200, "ParentNotDirectoryException", f"{path} can't be made")
 
-    def create(self, path: str, data: memoryview) -> None:
-        """Make a file of the data, whatever was there; its directories too."""
-        self._send("PUT", "CREATE", path, data, overwrite="true", **self._creation)
+    def create(self, path: str) -> None:
+        """Make an empty file, whatever was there; its directories too."""
+        self._send("PUT", "CREATE", path, memoryview(b""), overwrite="true", **self._creation)
 
-    def append(self, path: str, data: memoryview) -> None:
+    def append(self, path: str, data: memoryview, offset: int) -> None:
         """Add to a file, when nobody else writes to it: then its size is known again, too."""
+        del offset  # the end
         self._send("POST", "APPEND", path, data)
 
     def rename(self, source: str, target: str) -> None:
-        """Give a file another name, in place of what has it."""
         answer = self._ask("PUT", "RENAME", source, destination=target, renameoptions="OVERWRITE")
         body = _read(answer, _LARGEST_MESSAGE)
         if body and not _in_json(body, "boolean"):
             # HttpFS knows no options: there it must go first.
-            self.delete(target)
+            self._delete(target)
             if not _told(self._ask("PUT", "RENAME", source, destination=target), "boolean"):
                 raise HdfsError(200, "", f"{source} can't be renamed")
 
@@ -95,27 +98,30 @@ class WebHdfs:
             raise HdfsError(200, "", f"{source} can't be renamed") from error
         return False
 
-    def delete(self, path: str) -> bool:
-        """Remove a file, or a directory that is empty; tells whether there was one."""
+    def remove(self, path: str) -> None:
+        """Remove a file. Raises FileNotFoundError where there is none."""
+        if not self._delete(path):
+            raise FileNotFoundError(path)
+
+    def remove_directory(self, path: str) -> None:
+        self._delete(path)
+
+    def _delete(self, path: str) -> bool:
         return bool(_told(self._ask("DELETE", "DELETE", path, recursive="false"), "boolean"))
 
     def cancel(self) -> None:
-        """Make what another thread sends or reads fail, now and from here on."""
         self._cancellation.cancel()
 
     @property
     def cancelled(self) -> bool:
-        """Whether it sends and reads no more."""
         return self._cancellation.cancelled
 
     def close(self) -> None:
-        """Close the connections."""
         self.cancel()
         self._transport.forget()
         self._fs.session.close()
 
     def read(self, path: str, start: int, into: memoryview) -> Iterator[int]:
-        """Fill the buffer from a byte on; yields how many came."""
         answer = self._ask("GET", "OPEN", path, offset=str(start), length=str(len(into)))
         filled = 0
         try:

@@ -6,17 +6,15 @@ refused, and the file's size is not final.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ....errors import ConfigError, Unreachable
 from ...contract import Way
+from ..output import AppendOutput
 from ..tree import TreeDialect, host_and_port, require_kind, require_known
 from .client import HdfsError, WebHdfs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..output import Output
 
 # WebHDFS' names for what a file is made with, and fsspec's.
@@ -71,92 +69,21 @@ class WebHdfsDialect(TreeDialect):
     creates = True
     directories_first = False  # to create a file makes them
 
-    def __init__(self, make: Any, timeout: float, place: str) -> None:
-        """Connects to nothing yet."""
-        super().__init__(make, timeout)
-        self.place = place
-
-    def disconnect(self, fs: WebHdfs) -> None:
-        fs.close()
-
-    def make_directories(self, fs: WebHdfs, path: str) -> None:
-        fs.make_directories(path)
-
     def create(self, fs: WebHdfs, path: str) -> Output:
-        fs.create(path, memoryview(b""))
-        return _Output(fs, path)
+        fs.create(path)
+        return AppendOutput(fs, path)
 
     def resume(self, fs: WebHdfs, path: str) -> Output:
-        seen = fs.seen
+        before = fs.seen
         # Refused while another has it; and when it succeeds, nobody adds to it any more.
-        fs.append(path, memoryview(b""))
-        if (path, fs.size(path)) != seen:
+        fs.append(path, memoryview(b""), 0)
+        if (path, fs.size(path)) != before:
             raise Unreachable(f"the cluster was still busy with {path}")
-        return _Output(fs, path)
-
-    def size(self, fs: WebHdfs, path: str) -> int:
-        with _missing(path):
-            size = fs.size(path)
-        if size is None:
-            raise FileNotFoundError(f"{path} is not a file")
-        fs.seen = (path, size)
-        return size
-
-    def rename(self, fs: WebHdfs, working: str, final: str) -> None:
-        fs.rename(working, final)
+        return AppendOutput(fs, path)
 
     def rename_if_free(self, fs: WebHdfs, working: str, final: str) -> None:
         if not fs.rename_if_free(working, final):
             raise FileExistsError(final)
 
-    def read(self, fs: WebHdfs, path: str, start: int, into: memoryview) -> Iterator[int]:
-        with _missing(path):
-            yield from fs.read(path, start, into)
-
-    def entries(self, fs: WebHdfs, path: str) -> list[tuple[str, int | None]]:
-        try:
-            with _missing(path):
-                found = fs.entries(path)
-        except FileNotFoundError:
-            return []
-        return [(f"{path.rstrip('/')}/{name}", size) for name, size in found if name]
-
-    def remove(self, fs: WebHdfs, path: str) -> None:
-        if not fs.delete(path):
-            raise FileNotFoundError(path)
-
-    def remove_directory(self, fs: WebHdfs, path: str) -> None:
-        fs.delete(path)
-
-
-class _Output:
-    """Each part is a request of its own, so nothing is open between them."""
-
-    def __init__(self, fs: WebHdfs, path: str) -> None:
-        self._fs = fs
-        self._path = path
-
-    def write(self, data: memoryview, offset: int) -> None:
-        del offset
-        if data:
-            self._fs.append(self._path, data)
-
-    def close(self) -> None:
-        pass
-
-    def cancel(self) -> None:
-        self._fs.cancel()
-
-    def drop(self) -> bool:
-        return not self._fs.cancelled
-
-
-@contextmanager
-def _missing(path: str) -> Iterator[None]:
-    """What HDFS says of a file that is not there becomes FileNotFoundError."""
-    try:
-        yield
-    except HdfsError as error:
-        if error.error_code == "FileNotFoundException":
-            raise FileNotFoundError(path) from error
-        raise
+    def is_missing(self, error: Exception) -> bool:
+        return isinstance(error, HdfsError) and error.error_code == "FileNotFoundException"

@@ -1,6 +1,6 @@
-"""How long and how often a request is made again that failed because the store was out of reach.
+"""How long and how often a request is retried that failed because the store was out of reach.
 
-Only Unreachable is repeated; every other error is an answer.
+Only Unreachable is retried; every other error is an answer of the store.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 from ..errors import AccessDenied, CredentialsEnded, Unreachable
 from .progress import Attempt
@@ -19,27 +19,28 @@ if TYPE_CHECKING:
     from .failing_reads import FailingRead
     from .outages import Outages
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-# For what nobody watches, and loses nothing by waiting: a store that is restarted, or a name that can't be resolved for
-# a while, shall not cost a night's backup.
+# For commands that nobody watches: a store that restarts, or a name that can't be resolved for a while, must not cost
+# a night's backup.
 UNATTENDED_SECONDS = 120.0
 
-# Attempts at one thing of which each sent a part of it and broke: enough for what has a chance of one in five.
+# Attempts that each sent some bytes before they broke: enough for requests that succeed one time in five.
 _MOST_BREAKS = 20
 
 
-class Patience(NamedTuple):
-    """How long and how often to try again: `outage` seconds from the first failure on, at the most `retries` times.
+class RetryPolicy(NamedTuple):
+    """How long and how often to retry: for `outage` seconds after the first failure, at most `retries` times.
 
-    Seconds in which bytes move don't count, and where a connection broke at work they begin anew, a limited number of
-    times.
+    Seconds in which bytes move don't count. Where a connection broke while bytes moved, the seconds begin anew, a
+    limited number of times. The pause between two attempts is a random time around `first_pause` seconds, doubled each
+    time up to `longest_pause`.
 
-    Between two attempts passes a random time around `first_pause` seconds, doubled each time up to `longest_pause`.
-    `note` is told of each failure that is not the end. `outages`: what other commands of this host know of the target,
-    which may make the time shorter. `is_hopeless`: whether nobody wants to wait for that failure to pass. `reached` is
-    called whenever the store has done something. `renew` obtains credentials again where those that there are have
-    ended; without it that is not repeated.
+    `note` is called with a line of text for each failure that is retried. `outages` is what other commands of this host
+    know about the target, which may shorten the time. `is_hopeless` says whether a failure should not be retried.
+    `reached` is called whenever the store has answered. `renew` obtains new credentials where the present ones have
+    ended; without it that failure is not retried.
     """
 
     outage: float
@@ -52,23 +53,19 @@ class Patience(NamedTuple):
     reached: Callable[[], object] = lambda: None
     renew: Callable[[], None] | None = None
 
-    def run(self, action: Callable[[], _T], given_up: threading.Event | None = None) -> _T:
-        """The action's result, of its first attempt that reaches the store. `given_up` ends the waiting."""
-        return Attempts(self, given_up).run(action)
-
 
 class Attempts:
-    """The attempts at one thing. Progress made in between starts the count anew."""
+    """The attempts at one action. Progress in between starts the count anew."""
 
     def __init__(
         self,
-        patience: Patience,
-        given_up: threading.Event | None = None,
+        policy: RetryPolicy,
+        stopped: threading.Event | None = None,
         failing: Callable[[], FailingRead | None] = lambda: None,
     ) -> None:
-        """`failing` is called when they are attempts at a read that fails."""
-        self._patience = patience
-        self._given_up = given_up or threading.Event()
+        """`stopped` ends the pauses. `failing` is called once when the action is a read that fails."""
+        self._policy = policy
+        self._stopped = stopped or threading.Event()
         self._make_failing = failing
         self._failing: FailingRead | None = None
         self._failures = 0
@@ -78,7 +75,7 @@ class Attempts:
         self._attempt = Attempt()
 
     def begin(self) -> Attempt:
-        """An attempt begins only now: it was not the store that it has waited for."""
+        """Begin the attempt now: the time before was not spent waiting for the store."""
         waited_for, self._attempt = self._attempt, Attempt()
         self._since += self._attempt.begun - waited_for.begun
         return self._attempt
@@ -88,22 +85,22 @@ class Attempts:
         self._failures = 0
         self._begun = time.monotonic()
         self.end()
-        self._patience.reached()
-        if self._patience.outages is not None:
-            self._patience.outages.reached()
+        self._policy.reached()
+        if self._policy.outages is not None:
+            self._policy.outages.reached()
 
     def end(self) -> None:
-        """There are no more attempts. Without this what a read that fails has noted on the host stays there."""
+        """End the attempts, and remove what a failing read has noted on this host."""
         if self._failing is not None:
             self._failing.end()
             self._failing = None
 
-    def run(self, action: Callable[[], _T]) -> _T:
+    def run(self, action: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
         """Repeat the action until it succeeds, or raise its last error."""
         try:
             while True:
                 try:
-                    done = action()
+                    done = action(*arguments, **options)
                 except Unreachable as error:
                     self.failed(error)
                 else:
@@ -113,12 +110,12 @@ class Attempts:
             self.end()
 
     def failed(self, error: Unreachable) -> None:
-        """Wait until another attempt makes sense; raises the error when none does."""
-        patience = self._patience
-        if patience.renew is None and isinstance(error, CredentialsEnded):
+        """Wait until another attempt makes sense; raise the error when none does."""
+        policy = self._policy
+        if policy.renew is None and isinstance(error, CredentialsEnded):
             raise AccessDenied(str(error)) from error
         now = time.monotonic()
-        if patience.is_hopeless(error):
+        if policy.is_hopeless(error):
             raise self._last(error, now) from error
         if self._failures == 0:
             self._failed = self._since = now
@@ -128,27 +125,27 @@ class Attempts:
         else:
             self._since += self._attempt.seconds_of_sending
         limit = self._require_time(error, now)
-        if patience.retries is not None and self._failures >= patience.retries:
+        if policy.retries is not None and self._failures >= policy.retries:
             raise self._last(error, now) from error
         self._failures += 1
-        pause = min(patience.longest_pause, patience.first_pause * 2 ** min(self._failures - 1, 30))
+        pause = min(policy.longest_pause, policy.first_pause * 2 ** min(self._failures - 1, 30))
         # Jittered, so that a thousand processes which an outage stopped at once don't come back at once.
         pause *= random.uniform(0.5, 1.5)  # noqa: S311
-        if patience.outage > 0:
+        if policy.outage > 0:
             pause = min(pause, max(0.1, limit))
-        patience.note(f"{error}; trying again in {pause:.1f} s ({self._failures})")
-        if self._given_up.wait(pause):
+        policy.note(f"{error}; trying again in {pause:.1f} s ({self._failures})")
+        if self._stopped.wait(pause):
             raise error
-        if patience.renew is not None and isinstance(error, CredentialsEnded):
-            patience.renew()
+        if policy.renew is not None and isinstance(error, CredentialsEnded):
+            policy.renew()
         self._attempt = Attempt()
 
     def _require_time(self, error: Unreachable, now: float) -> float:
-        """The seconds until the attempts may end; raises the error when they do now."""
-        patience, waited = self._patience, now - self._since
-        limit, why = patience.outage, ""
-        if patience.outages is not None:
-            limit, why = patience.outages.limit(limit)
+        """Return the seconds that are left for attempts; raise the error when none are."""
+        policy, waited = self._policy, now - self._since
+        limit, why = policy.outage, ""
+        if policy.outages is not None:
+            limit, why = policy.outages.limit(limit)
         left = limit - waited
         broke_too_often = self._failures >= _MOST_BREAKS and now - self._failed >= limit
         is_over = self._failures > 0 and (left <= 0 or broke_too_often)
@@ -160,12 +157,12 @@ class Attempts:
                 left = min(left, sooner)
         if not is_over:
             return left
-        if patience.outages is not None and waited >= patience.outage and not isinstance(error, CredentialsEnded):
-            patience.outages.spent(waited)
+        if policy.outages is not None and waited >= policy.outage and not isinstance(error, CredentialsEnded):
+            policy.outages.spent(waited)
         raise self._last(error, now, why) from error
 
     def _last(self, error: Unreachable, now: float, why: str = "") -> Unreachable:
-        """The error, with what the system says of it, and how often it was tried where that was more than once."""
+        """Return the error with the system's own words, and with the number of attempts if there was more than one."""
         from .diagnosis import passes_hardly
 
         text = str(error)

@@ -14,10 +14,10 @@ from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol.context import Context
 from fsspec_gp_plugin.protocol.supplies import Supplies
 from fsspec_gp_plugin.protocol.targets import OUTAGE_SECONDS
-from fsspec_gp_plugin.storage import patience as patience_module
+from fsspec_gp_plugin.storage import retry_policy
 from fsspec_gp_plugin.storage.http import answer
-from fsspec_gp_plugin.storage.patience import UNATTENDED_SECONDS, Patience
 from fsspec_gp_plugin.storage.retry import RetryingStore
+from fsspec_gp_plugin.storage.retry_policy import UNATTENDED_SECONDS, Attempts, RetryPolicy
 from tests.fakes import FakeStore
 from tests.unit.clock import Clock, Waiting
 
@@ -33,12 +33,12 @@ DATA_SECONDS, UNATTENDED = 330, 120
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(patience_module, "time", made)
+    monkeypatch.setattr(retry_policy, "time", made)
     monkeypatch.setattr(answer, "time", made)
     return made
 
 
-def outlast(clock: Clock, patience: Patience, answer_seconds: float = 0.0) -> Waiting:
+def outlast(clock: Clock, policy: RetryPolicy, answer_seconds: float = 0.0) -> Waiting:
     """The pauses of one request to a store that stays away; each attempt takes some seconds."""
     waiting = Waiting(clock)
 
@@ -47,7 +47,7 @@ def outlast(clock: Clock, patience: Patience, answer_seconds: float = 0.0) -> Wa
         raise Unreachable("no answer")
 
     with pytest.raises(Unreachable, match="tried"):
-        patience.run(attempt, waiting)
+        Attempts(policy, waiting).run(attempt)
     return waiting
 
 
@@ -56,13 +56,13 @@ def test_the_last_attempt_comes_when_the_outage_ends(clock: Clock, outage: float
     """Not up to 22 seconds later: other programs count on the number."""
     for _ in range(50):
         began = clock.now
-        outlast(clock, Patience(outage))
+        outlast(clock, RetryPolicy(outage))
         assert outage <= clock.now - began <= outage + 0.11
 
 
 def test_an_attempt_that_takes_long_counts_as_well(clock: Clock) -> None:
     began = clock.now
-    outlast(clock, Patience(60.0), answer_seconds=25.0)
+    outlast(clock, RetryPolicy(60.0), answer_seconds=25.0)
     # The first failure begins the outage, and the attempt that is under way when it ends is the last.
     assert 60.0 <= clock.now - began - 25.0 <= 60.0 + 25.0 + 0.1
 
@@ -71,7 +71,7 @@ def test_pauses_double_from_a_fifth_of_a_second_to_a_quarter_of_a_minute(clock: 
     usual = [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, *[15.0] * 12]
     seen: list[list[float]] = []
     for _ in range(200):
-        pauses = outlast(clock, Patience(OUTAGE_SECONDS)).pauses[:-1]  # the last is what is left
+        pauses = outlast(clock, RetryPolicy(OUTAGE_SECONDS)).pauses[:-1]  # the last is what is left
         for pause, middle in zip(pauses, usual, strict=False):
             assert middle * 0.5 <= pause <= middle * 1.5
         seen.append(pauses)
@@ -106,14 +106,14 @@ def test_what_moves_data_waits_five_and_a_half_minutes_and_all_else_two(command:
     moves_data = command.startswith(("backup_", "restore_", "replicate_"))
     store = context_of(command, config).store
     assert isinstance(store, RetryingStore)
-    assert store.patience.outage == (DATA_SECONDS if moves_data else UNATTENDED)
-    assert store.patience.retries is None
+    assert store.policy.outage == (DATA_SECONDS if moves_data else UNATTENDED)
+    assert store.policy.retries is None
 
 
 def test_hooks_of_a_thousand_hosts_do_not_come_back_at_once(clock: Clock, config: Path) -> None:
     store = context_of("setup_plugin_for_backup", config).store
     assert isinstance(store, RetryingStore)
-    pauses = [outlast(clock, store.patience._replace(outages=None)).pauses[0] for _ in range(1000)]
+    pauses = [outlast(clock, store.policy._replace(outages=None)).pauses[0] for _ in range(1000)]
     assert max(pauses) - min(pauses) > 0.4
 
 
@@ -129,13 +129,13 @@ def test_a_hook_waits_for_a_name_that_can_not_be_resolved_and_a_port_that_refuse
                 return "done"
             raise Unreachable("can't connect") from error
 
-        assert store.patience._replace(outages=None).run(attempt, Waiting(clock)) == "done"
+        assert Attempts(store.policy._replace(outages=None), Waiting(clock)).run(attempt) == "done"
 
 
 def test_a_manifest_waits_as_long_as_the_data_that_it_is_of(config: Path) -> None:
     store = context_of("cleanup_plugin_for_backup", config).patient_store
     assert isinstance(store, RetryingStore)
-    assert store.patience.outage == DATA_SECONDS
+    assert store.policy.outage == DATA_SECONDS
 
 
 @pytest.mark.parametrize(("size", "seconds"), [(0, 60), (16 << 10, 61), (8 << 20, 60 + 512), (1 << 30, 60 + 65536)])
