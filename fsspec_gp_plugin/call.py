@@ -92,8 +92,8 @@ class Call:
                 raise
         return self._context
 
-    def ended_by(self, error: BaseException) -> int:
-        """Report an error that ended the call; returns the exit status."""
+    def report_error(self, error: BaseException) -> int:
+        """Report the error that ended the call; returns the exit status."""
         error = _interruption_behind(error) or error
         if isinstance(error, ReaderGone):
             if self._log is not None:

@@ -18,7 +18,7 @@ from .errors import Interrupted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .agent.hook_actions import Attendance
+    from .agent.launch import Launch
     from .protocol.context import Context
 
 API_VERSION = "0.5.0"
@@ -26,6 +26,44 @@ API_VERSION = "0.5.0"
 
 def main(argv: Sequence[str]) -> int:
     """Run one call, whose arguments come without the program's name; returns the exit status."""
+    status = _run_for_people(argv)
+    if status is not None:
+        return status
+    from .call import Call
+    from .process import raise_on_signals, take_over_descriptors
+
+    streams = take_over_descriptors()
+    command = COMMANDS.get(argv[0])
+    launch: Launch | None = None
+
+    def prepare(context: Context) -> None:
+        nonlocal launch
+        if command is not None and command.is_for_agent and context.config.agent and (command.is_hook or _had_agent()):
+            from .agent.hook_actions import start_agent
+
+            launch = start_agent(context, argv[1:])
+
+    call = Call(streams, argv[0], prepare=prepare)
+    try:
+        header_is_needed = gzip_header.is_needed(argv[0], (*argv, "", "")[2])
+        raise_on_signals(call.report_error, pause=gzip_header.PAUSE_SECONDS if header_is_needed else 0.0)
+        context = call.run(argv[1:])
+        if command is not None and command.is_hook and context.config.agent:
+            from .agent.hook_actions import after_hook
+
+            after_hook(context, *argv[2:4], launch=launch)
+        return 0
+    except BaseException as error:  # noqa: BLE001 - also a signal in our first or last moments
+        try:
+            return call.report_error(error)
+        except Interrupted as late:
+            return 128 + late.signum
+
+
+def _run_for_people(argv: Sequence[str]) -> int | None:
+    """Run what gpbackup does not call: help, versions, the agent and the commands for people. Returns the exit status;
+    None if gpbackup calls the command.
+    """
     if argv[:1] == ["--version"]:
         return _print(f"{PROGRAM} version {__version__}")
     if argv[:1] == ["plugin_api_version"]:
@@ -34,9 +72,9 @@ def main(argv: Sequence[str]) -> int:
         return _print(help_text(), 0 if argv else 2)
     command = COMMANDS.get(argv[0])
     if command is None:
-        return _run(argv)
+        return None
     if command.audience == GPBACKUP:
-        return _print(command.help) if {"--help", "-h"} & set(argv[1:]) else _run(argv)
+        return _print(command.help) if {"--help", "-h"} & set(argv[1:]) else None
     if argv[0] == "agent":
         return int(command.load()(argv[1:]))
     from .cli.main import main as cli
@@ -52,38 +90,6 @@ def main(argv: Sequence[str]) -> int:
 
         release_run(removed[1])
     return status
-
-
-def _run(argv: Sequence[str]) -> int:
-    """Run a command that gpbackup calls, in this process; returns the exit status."""
-    from .call import Call
-    from .process import raise_on_signals, take_over_descriptors
-
-    streams = take_over_descriptors()
-    command = COMMANDS.get(argv[0])
-    attendance: Attendance | None = None
-
-    def prepare(context: Context) -> None:
-        nonlocal attendance
-        if command is not None and command.is_for_agent and context.config.agent and (command.is_hook or _had_agent()):
-            from .agent.hook_actions import Attendance
-
-            attendance = Attendance()
-            attendance.before(context, argv[1:])
-
-    call = Call(streams, argv[0], prepare=prepare)
-    try:
-        header_is_needed = gzip_header.is_needed(argv[0], (*argv, "", "")[2])
-        raise_on_signals(call.ended_by, pause=gzip_header.PAUSE_SECONDS if header_is_needed else 0.0)
-        context = call.run(argv[1:])
-        if attendance is not None:
-            attendance.after(context, argv[1:])
-        return 0
-    except BaseException as error:  # noqa: BLE001 - also a signal in our first or last moments
-        try:
-            return call.ended_by(error)
-        except Interrupted as late:
-            return 128 + late.signum
 
 
 def _had_agent() -> bool:

@@ -23,9 +23,12 @@ TIME = 315532800
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
 PROGRAM = """\
 # Makes a program of this directory, which the launcher gives to the host's Python.
-from fsspec_gp_plugin.__main__ import run
+import os
+import sys
 
-run()
+from fsspec_gp_plugin.__main__ import main
+
+os._exit(main(sys.argv[1:]))
 """
 # Without them the tree would be of no use for a whole kind of target.
 NEEDED = "adlfs crc32c cryptography gcsfs paramiko rich s3fs smbclient webdav4 yaml"

@@ -1,4 +1,4 @@
-"""Configurations and stores that are kept between calls, for as long as all that they were made of is the same."""
+"""Configurations and stores that are kept between calls, for as long as everything they were made of is unchanged."""
 
 from __future__ import annotations
 
@@ -20,166 +20,162 @@ if TYPE_CHECKING:
     from ..transfer.buffers import Memory
     from ..transfer.descriptor_io import Alarm
 
-_MOST_CONFIGS = 64
-_MOST_STORES = 8
+_MAX_CONFIGS = 64
+_MAX_STORES = 8
 
 
-class _Asked(dict[str, str]):
-    """An environment that remembers what it was asked for."""
+class _RecordedEnvironment(dict[str, str]):
+    """An environment that records which variables were read, with their values."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         super().__init__(environment)
-        self.answers: dict[str, str | None] = {}
+        self.variables: dict[str, str | None] = {}
 
     def __contains__(self, name: object) -> bool:
-        self.answers[str(name)] = super().get(str(name))
+        self.variables[str(name)] = super().get(str(name))
         return super().__contains__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        self.answers[name] = super().get(name)
+        self.variables[name] = super().get(name)
         return super().get(name, default)
 
 
 @dataclass(frozen=True)
-class _Read:
-    """A configuration, and what it was made of beside its text."""
+class _CachedConfig:
+    """A configuration, with the variables and the states of the files that it was made of."""
 
     config: Config
     variables: dict[str, str | None]
     files: Any
 
-    def holds(self, environment: Mapping[str, str]) -> bool:
-        return self.files == _marks(self.config, environment) and all(
+    def is_current(self, environment: Mapping[str, str]) -> bool:
+        return self.files == _states_of_files(self.config, environment) and all(
             environment.get(name) == value for name, value in self.variables.items()
         )
 
 
-def _marks(config: Config, environment: Mapping[str, str]) -> Any:
+def _states_of_files(config: Config, environment: Mapping[str, str]) -> Any:
     files = [one.storage_options_file for one in (config, config.replica) if one is not None]
     return [path and mark_of(path) for path in (*files, key_file(environment))]
 
 
-class _Kept:
+class _CachedStore:
     """A store, and how many calls use it."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.users = 0
-        self.dropped = False
+        self.calls = 0
+        self.is_removed = False
 
 
-class Warm:
-    """What one process keeps. May be used from any thread."""
+class Cache:
+    """The configurations and stores that one process keeps. May be used from any thread."""
 
     def __init__(self) -> None:
-        """Keeps nothing yet."""
+        """Empty at first."""
         self._lock = threading.Lock()
-        self._configs: dict[str, _Read] = {}
-        self._stores: dict[object, _Kept] = {}
+        self._configs: dict[str, _CachedConfig] = {}
+        self._stores: dict[object, _CachedStore] = {}
 
     def config(self, path: str, environment: Mapping[str, str]) -> Config:
-        """The configuration in a file; ConfigError when it can't be used."""
+        """The configuration in a file. Raises ConfigError if it can't be used."""
         text = read_config(path)
-        found = self._configs.get(text)
-        if found is None or not found.holds(environment):
-            asked = _Asked(environment)
-            config = parse_config(path, text, asked)
-            # The text names the files. What they hold is read once more, as they may have been replaced meanwhile.
-            before = _marks(config, environment)
-            if any(before):
-                config = parse_config(path, text, asked)
-            found = _Read(config, asked.answers, before)
+        cached = self._configs.get(text)
+        if cached is None or not cached.is_current(environment):
+            recorded = _RecordedEnvironment(environment)
+            config = parse_config(path, text, recorded)
+            # The text names the files. They are read a second time, as they may have been replaced meanwhile.
+            states = _states_of_files(config, environment)
+            if any(states):
+                config = parse_config(path, text, recorded)
+            cached = _CachedConfig(config, recorded.variables, states)
             if config.replica_problem:
-                return config  # what it wants may be there the next time
+                return config  # the next call may find the problem solved
             with self._lock:
-                _make_room(self._configs, _MOST_CONFIGS - 1)
-                self._configs[text] = found
-        return found.config if found.config.path == path else found.config._replace(path=path)
+                while len(self._configs) >= _MAX_CONFIGS:
+                    del self._configs[next(iter(self._configs))]
+                self._configs[text] = cached
+        return cached.config if cached.config.path == path else cached.config._replace(path=path)
 
-    def take(self, config: Config, make: Resources) -> _Kept:
-        """The store of a configuration, which nobody closes but let_go()."""
+    def acquire(self, config: Config, make: Resources) -> _CachedStore:
+        """The store of a configuration, made by `make` if there is none. Only release() and remove() close it."""
         identity = (config.url, repr(config.storage_options), config.timeout, marks(config.storage_options))
         with self._lock:
-            kept = self._stores.pop(identity, None)
-            if kept is not None:
-                self._stores[identity] = kept  # as the youngest
-                kept.users += 1
-                return kept
-        # Not under the lock: finding credentials may take a while, and others need none.
-        made = _Kept(Resources.store(make, config))
+            cached = self._stores.pop(identity, None)
+            if cached is not None:
+                self._stores[identity] = cached  # as the youngest
+                cached.calls += 1
+                return cached
+        # Not under the lock: finding credentials may take a while, and other calls need none.
+        new = _CachedStore(Resources.store(make, config))
         with self._lock:
-            kept = self._stores.setdefault(identity, made)
-            kept.users += 1
-            surplus = list(_surplus(self._stores))
-        if kept is not made:
-            surplus.append(made)
+            cached = self._stores.setdefault(identity, new)
+            cached.calls += 1
+            surplus = list(_remove_surplus(self._stores))
+        if cached is not new:
+            surplus.append(new)
         for old in surplus:
             old.store.close()
-        return kept
+        return cached
 
-    def let_go(self, kept: _Kept) -> None:
-        """A call needs it no more."""
+    def release(self, cached: _CachedStore) -> None:
+        """A call no longer needs the store."""
         with self._lock:
-            kept.users -= 1
-            close = kept.dropped and not kept.users
+            cached.calls -= 1
+            close = cached.is_removed and not cached.calls
         if close:
-            kept.store.close()
+            cached.store.close()
 
-    def drop(self, kept: _Kept) -> None:
-        """The next call gets another one, of a configuration that is read anew: with new credentials, if those of this
-        one are no longer good.
+    def remove(self, cached: _CachedStore) -> None:
+        """Let the next call make another store, of a configuration that is read anew: with new credentials, if those of
+        this store are no longer valid.
         """
         with self._lock:
             self._configs.clear()
-            for identity in [identity for identity, one in self._stores.items() if one is kept]:
+            for identity in [identity for identity, one in self._stores.items() if one is cached]:
                 del self._stores[identity]
-                kept.dropped = True
-            close = kept.dropped and not kept.users
+                cached.is_removed = True
+            close = cached.is_removed and not cached.calls
         if close:
-            kept.store.close()
+            cached.store.close()
 
 
-def _make_room(entries: dict[Any, Any], most: int) -> None:
-    while len(entries) > most:
-        del entries[next(iter(entries))]
-
-
-def _surplus(stores: dict[object, _Kept]) -> Iterator[_Kept]:
-    """The oldest of too many that nobody uses."""
-    for identity, kept in list(stores.items()):
-        if len(stores) <= _MOST_STORES:
+def _remove_surplus(stores: dict[object, _CachedStore]) -> Iterator[_CachedStore]:
+    """Remove the oldest unused stores while there are too many; returns them."""
+    for identity, cached in list(stores.items()):
+        if len(stores) <= _MAX_STORES:
             return
-        if not kept.users:
+        if not cached.calls:
             del stores[identity]
-            yield kept
+            yield cached
 
 
-class SharedResources(Resources):
-    """What one call of a client is supplied with."""
+class CachedResources(Resources):
+    """The resources of one call of a client, with stores of the cache."""
 
     def __init__(
         self,
-        warm: Warm,
+        cache: Cache,
         config: Config,
         alarm: Alarm,
         memory: Memory,
         caller: tuple[int, Mapping[str, str]],
-        begun: Callable[[], None] = lambda: None,
+        on_first_byte: Callable[[], None] = lambda: None,
     ) -> None:
-        """`config` was taken from `warm`; `caller`: the client's process id and environment; `begun` is called when the
-        first byte of an object has been given.
+        """`config` comes from `cache`; `caller`: the client's process id and environment; `on_first_byte` is called
+        when the first byte of an object has been written to the caller.
         """
-        self._begun = begun
+        self._on_first_byte = on_first_byte
         self.pid, self.environment = caller
-        self._warm = warm
+        self._cache = cache
         self._config = config
-        self._kept: list[_Kept] = []
-        self._used: list[_Kept] = []
+        self._acquired: list[_CachedStore] = []
+        self._used: list[_CachedStore] = []
         self.alarm = alarm
         self.memory = memory
 
     def note_first_byte(self) -> None:
-        self._begun()
+        self._on_first_byte()
 
     def config(self, path: str, log: Log) -> Config:
         del path
@@ -187,20 +183,20 @@ class SharedResources(Resources):
         return self._config
 
     def store(self, config: Config) -> Store:
-        kept = self._warm.take(config, self)
-        self._kept.append(kept)
-        self._used.append(kept)
-        return kept.store
+        cached = self._cache.acquire(config, self)
+        self._acquired.append(cached)
+        self._used.append(cached)
+        return cached.store
 
     def renewal(self, config: Config, store: Store) -> Callable[[], None] | None:
-        return renewal(config, store, lambda path: self._warm.config(path, self.environment))
+        return renewal(config, store, lambda path: self._cache.config(path, self.environment))
 
     def release(self, store: Store) -> None:
-        for kept in [one for one in self._kept if one.store is store]:
-            self._kept.remove(kept)
-            self._warm.let_go(kept)
+        for cached in [one for one in self._acquired if one.store is store]:
+            self._acquired.remove(cached)
+            self._cache.release(cached)
 
-    def distrust(self) -> None:
-        """A store refused this call: its credentials may have been replaced."""
-        for kept in self._used:
-            self._warm.drop(kept)
+    def remove_stores(self) -> None:
+        """Remove the stores of this call from the cache: one refused it, and the credentials may have been replaced."""
+        for cached in self._used:
+            self._cache.remove(cached)

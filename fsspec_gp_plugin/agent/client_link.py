@@ -1,72 +1,94 @@
-"""The connection to one client while its command runs: it ends the command, and is told how that ended."""
+"""The connection to one client while its command runs, and what the thread of the command takes from that client."""
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
+import stat
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from ..errors import Interrupted
 from .wire import ALIVE, BEGUN, ENDED, INTERRUPT
 
-if TYPE_CHECKING:
-    import socket
-
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-_DONT_WAIT = 0x40  # MSG_DONTWAIT
-_READING = 0  # SHUT_RD
 
 
-class Line:
-    """An alarm that goes off when the client got a signal, or is gone."""
+class ClientLink:
+    """An alarm that goes off when the client has got a signal, or is gone."""
 
-    def __init__(self, line: socket.socket) -> None:
-        """`line` is connected to a client whose command was taken."""
-        self._line = line
-        self.fd = line.fileno()
+    def __init__(self, connection: socket.socket) -> None:
+        """`connection` leads to a client whose command was taken."""
+        self._connection = connection
+        self.fd = connection.fileno()
         self._signal: int | None = None
         self._lock = threading.Lock()
 
     def check(self) -> None:
-        """Raise Interrupted when the client wants, or needs, no more."""
+        """Raise Interrupted when the client has got a signal, or is gone."""
         with self._lock:
             if self._signal is None:
-                self._signal = self._heard()
+                self._signal = self._receive_signal()
         if self._signal is not None:
             raise Interrupted(self._signal)
 
-    def _heard(self) -> int | None:
+    def _receive_signal(self) -> int | None:
         try:
-            word = self._line.recv(2, _DONT_WAIT)
+            message = self._connection.recv(2, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return None
         except OSError:
-            word = b""
-        if word[:1] == INTERRUPT and word[1:] and word[1] in _SIGNALS:
-            return word[1]
-        return signal.SIGKILL  # what ends a client without a word
+            message = b""
+        if message[:1] == INTERRUPT and message[1:] and message[1] in _SIGNALS:
+            return message[1]
+        return signal.SIGKILL  # which ends a client without a message
 
     def interrupt(self, signum: int) -> None:
-        """End the command as that signal to its client would."""
+        """End the command as if its client had got that signal."""
         with self._lock:
             if self._signal is None:
                 self._signal = signum
-        with suppress(OSError):  # it is gone
-            self._line.shutdown(_READING)  # wakes who waits
+        with suppress(OSError):  # the client is gone
+            self._connection.shutdown(socket.SHUT_RD)  # wakes whoever waits for the client
 
-    def say_alive(self) -> None:
-        """So that the client waits on."""
-        self._say(ALIVE)
+    def send_alive(self) -> None:
+        """Send a sign of life: a client that gets none for 120 s stops waiting."""
+        self._send(ALIVE)
 
-    def say_begun(self) -> None:
-        """The first byte of a stream was given."""
-        self._say(BEGUN)
+    def send_begun(self) -> None:
+        """Tell the client that the first byte of its stream comes now."""
+        self._send(BEGUN)
 
-    def end(self, status: int) -> None:
-        """The command has ended, and the client may."""
-        self._say(ENDED + bytes([status]))
+    def send_end(self, status: int) -> None:
+        """Send the exit status of the command, with which the client ends."""
+        self._send(ENDED + bytes([status]))
 
-    def _say(self, words: bytes) -> None:
-        with self._lock, suppress(OSError):  # it is gone, or has not listened for hours
-            self._line.send(words, _DONT_WAIT)
+    def _send(self, message: bytes) -> None:
+        with self._lock, suppress(OSError):  # the client is gone, or has not read for hours
+            self._connection.send(message, socket.MSG_DONTWAIT)
+
+
+def open_nonblocking(fd: int, flags: int) -> int:
+    """Open the pipe behind a descriptor anew, so that a signal can end the wait for it; whoever else has it open does
+    not notice. Returns the new descriptor, or `fd` for anything but a pipe.
+    """
+    if stat.S_ISFIFO(os.fstat(fd).st_mode):
+        with suppress(OSError):  # it belongs to another user
+            return os.open(f"/proc/self/fd/{fd}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    return fd
+
+
+def nice_value() -> int:
+    """The nice value of this thread: the kernel has one for each."""
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def adopt_nice_value(pid: int) -> None:
+    """Give this thread, and those that it starts, the nice value of a process, if that is higher. An ordinary user
+    can't lower it again.
+    """
+    with suppress(OSError):  # the process has gone
+        value = os.getpriority(os.PRIO_PROCESS, pid)
+        if value > nice_value():
+            os.setpriority(os.PRIO_PROCESS, 0, value)

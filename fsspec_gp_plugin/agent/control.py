@@ -1,4 +1,4 @@
-"""`fsspec_gp_plugin agent status` and `agent stop`, for people; `agent serve`, for the setup hooks."""
+"""`fsspec_gp_plugin agent status` and `agent stop`, for people; `agent serve`, which starts the agent."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from ..commands import PROGRAM
 from ..config.values import format_duration
-from .wire import WireError
+from . import wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-STAND_IN = "--stand-in"
 _USAGE = f"""\
 usage: {PROGRAM} agent status [--json]
                                  show whether a warm process runs on this host, for whom, and how busy it is
@@ -32,74 +31,78 @@ def main(arguments: Sequence[str]) -> int:
     if list(arguments) == ["stop"]:
         return _stop()
     if len(arguments) >= 3 and arguments[0] == "serve":
-        others = [word for word in arguments[3:] if word != STAND_IN]
-        return _serve(arguments[1], arguments[2], (*others, "")[0], stand_in=STAND_IN in arguments)
+        return _serve(arguments[1], arguments[2], arguments[3:])
     if set(arguments) & {"--help", "-h", "help"}:
-        return _told(_USAGE, 0)
+        return _print(_USAGE, 0)
     sys.stderr.write(_USAGE + "\n")
     return 2
 
 
-def _serve(idle: str, protocol: str, config: str, *, stand_in: bool) -> int:
-    from .daemonize import serve
+def _serve(idle: str, protocol: str, others: Sequence[str]) -> int:
+    from .launch import STAND_IN, serve
 
+    config = next((argument for argument in others if argument != STAND_IN), "")
     try:
-        return serve(float(idle), protocol, 1, config=config, stand_in=stand_in)
-    except (OSError, ValueError, WireError) as error:
+        return serve(float(idle), protocol, 1, config=config, stand_in=STAND_IN in others)
+    except (OSError, ValueError, wire.WireError) as error:
         from ..log import Log
 
         Log().error(f"agent: can't start: {error}")
         return 1
 
 
-def _asked(what: str) -> dict[str, Any] | None:
-    from .hook_actions import ask
+def _send_request(action: str) -> dict[str, Any] | None:
+    """The agent's response; None if no agent runs."""
+    from .hook_actions import send_request
 
     try:
-        return ask({"do": what})
-    except (OSError, ValueError, WireError):
+        return send_request({"do": action})
+    except (OSError, ValueError, wire.WireError):
         return None
 
 
 def _status(*, as_json: bool) -> int:
-    found = _asked("status")
+    status = _send_request("status")
     if as_json:
         import json
 
-        return _told(json.dumps({"runs": found is not None, **(found or {})}, indent=2), 0 if found else 1)
-    if found is None:
-        return _told(_NONE, 1)
+        return _print(json.dumps({"runs": status is not None, **(status or {})}, indent=2), 0 if status else 1)
+    if status is None:
+        return _print(_NONE, 1)
     lines = [
-        f"agent {found['version']}, process {found['pid']}, running for {found['seconds']} s",
-        f"workers: {' '.join(map(str, found['workers']))}",
-        f"commands: {found['streams']} running, {found['served']} served",
-        *(f"not served: {count}, as {reason}" for reason, count in found.get("refused", {}).items()),
-        f"nice value {found['nice']}, control group {found['control_group'] or '?'}",
-        *([f"ends with: {found['ended_with']}"] if found.get("ended_with") else []),
-        *(["started by a data command: the next setup hook replaces it"] if found["stand_in"] else []),
+        f"agent {status['version']}, process {status['pid']}, running for {status['seconds']} s",
+        f"workers: {' '.join(map(str, status['workers']))}",
+        f"commands: {status['streams']} running, {status['served']} served",
+        *(f"not served: {count}, as {reason}" for reason, count in status.get("refused", {}).items()),
+        f"nice value {status['nice']}, control group {status['control_group'] or '?'}",
+        *([f"ends with: {status['ended_with']}"] if status.get("ended_with") else []),
+        *(["started by a data command: the next setup hook replaces it"] if status["stand_in"] else []),
         *(
             f"needed by: {one['user']}, registered {format_duration(one['registered'])} ago, last sign "
             f"{format_duration(one['last_sign'])} ago"
-            for one in found["signs"]
+            for one in status["signs"]
         ),
-        *([f"ending: {found['ending']}"] if found["ending"] else []),
+        *([f"ending: {status['ending']}"] if status["ending"] else []),
     ]
-    return _told("\n".join(lines), 0)
+    return _print("\n".join(lines), 0)
 
 
 def _stop() -> int:
-    found = _asked("stop")
-    if found is None:
-        return _told(_NONE, 1)
+    status = _send_request("stop")
+    if status is None:
+        return _print(_NONE, 1)
     end = time.monotonic() + _STOP_SECONDS
-    while time.monotonic() < end and os.path.exists(f"/proc/{found['pid']}"):
+    while time.monotonic() < end and os.path.exists(f"/proc/{status['pid']}"):
         time.sleep(0.05)
-    if os.path.exists(f"/proc/{found['pid']}"):
-        return _told(f"process {found['pid']} takes no more commands and ends with the {found['streams']} it runs", 0)
-    return _told(f"process {found['pid']} has ended", 0)
+    if os.path.exists(f"/proc/{status['pid']}"):
+        return _print(
+            f"process {status['pid']} takes no more commands and ends with the {status['streams']} it runs", 0
+        )
+    return _print(f"process {status['pid']} has ended", 0)
 
 
-def _told(text: str, status: int) -> int:
+def _print(text: str, exit_status: int) -> int:
+    """Print to standard output; returns the exit status."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
-    return status
+    return exit_status

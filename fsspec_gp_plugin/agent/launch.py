@@ -1,34 +1,48 @@
-"""How an agent is started: by a setup hook while it does its own work, or in place of a dead one by a data command."""
+"""How an agent starts: a setup hook launches it while it does its own work, or a data command in place of a dead one;
+the new process then keeps nothing of whoever launched it, and imports what its workers need before they are forked.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import select
+import signal
+import socket
 import subprocess
 import threading
 import time
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .. import installation
+from ..providers import provider_of
 from . import wire
-from .control import STAND_IN
-from .registry import SUFFIX, read_users
-from .server import CONTROL
+from .registry import SUFFIX, read_runs
+from .server import CONTROL, Server
 
 if TYPE_CHECKING:
     from ..config.loading import Config
 
-ATTEMPT = ".attempt"
+STAND_IN = "--stand-in"
+_ATTEMPT = ".attempt"
 _ATTEMPT_SECONDS = 10.0
+_LOCK = ".lock"
+_KEPT_SECONDS = 30 * 86400.0
+# What takes long to import and is the same for all streams; none of it starts a thread, which a fork would lose.
+_PRELOADED = (
+    "call", "protocol.data", "protocol.hooks", "storage.open", "config.loading", "agent.worker",
+    "backups.catalog_build", "integrity.catalog", "integrity.manifest",
+)  # fmt: skip
 
 
-class Birth:
+class Launch:
     """An agent that is being started in the background."""
 
     def __init__(self, config: Config) -> None:
-        """Start it; OSError."""
+        """Start it. Raises OSError."""
         self._ready, write = os.pipe2(os.O_CLOEXEC)
         try:
             started = subprocess.Popen(
@@ -49,22 +63,24 @@ class Birth:
             os.close(write)
 
     def wait(self, seconds: float) -> bool:
-        """Whether it is ready within so many seconds. It is not where another process became the agent first."""
+        """Wait until the agent is ready; returns whether it is within so many seconds. It never is if another process
+        became the agent first.
+        """
         poller = select.poll()
         poller.register(self._ready, select.POLLIN)
         return bool(poller.poll(max(0.0, seconds) * 1000)) and bool(os.read(self._ready, 16))
 
     def close(self) -> None:
-        """Wait for it no more."""
+        """Stop waiting for the agent."""
         os.close(self._ready)
 
 
 def replace_dead_agent(config: Config) -> None:
-    """For a data command that runs without an agent: where this host has registered backups or restores, and the agent
-    that served them is gone, start another one for the commands that follow. Waits for nothing. OSError, WireError.
+    """Start another agent if this host has registered backups or restores, and the agent that served them is gone.
 
-    It must keep nothing of this process, which may be a child of the database's server: a shell, which closes all
-    descriptors, starts it in a session of its own and ends.
+    A data command that runs without an agent calls this for the commands that follow; it waits for nothing. The new
+    agent must keep nothing of this process, which may be a child of the database's server: a shell, which closes all
+    descriptors, starts it in a session of its own and ends. Raises OSError or WireError.
     """
     try:
         directory = wire.open_directory(wire.home())
@@ -72,7 +88,11 @@ def replace_dead_agent(config: Config) -> None:
         return
     try:
         name = wire.socket_name()
-        if not read_users(directory, name + SUFFIX) or _is_there(directory, name) or not _may_try(directory, name):
+        if (
+            not read_runs(directory, name + SUFFIX)
+            or _is_listening(directory, name)
+            or not _may_attempt(directory, name)
+        ):
             return
         subprocess.run(
             ["/bin/sh", "-c", '"$@" &', "sh", *_command(config), STAND_IN],
@@ -95,14 +115,12 @@ def _command(config: Config) -> list[str]:
     return [*installation.command(), "agent", "serve", str(config.agent_idle), protocol, path]
 
 
-def _is_there(directory: int, name: str) -> bool:
-    """Whether an agent listens, be it one that is too busy for this command."""
-    import socket
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-        line.settimeout(1)
+def _is_listening(directory: int, name: str) -> bool:
+    """Whether an agent listens, even one that is too busy for this command."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(1)
         try:
-            line.connect(wire.address(directory, name + CONTROL))
+            connection.connect(wire.address(directory, name + CONTROL))
         except (FileNotFoundError, ConnectionRefusedError):
             return False
         except OSError:
@@ -110,14 +128,14 @@ def _is_there(directory: int, name: str) -> bool:
         return True
 
 
-def _may_try(directory: int, name: str) -> bool:
-    """Whether nobody on this host has tried to start one in the last seconds; notes that this process tries now."""
+def _may_attempt(directory: int, name: str) -> bool:
+    """Whether no process of this host has tried to start an agent lately; records that this one tries now."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     with suppress(BlockingIOError):
-        fd = os.open(name + ATTEMPT, flags, 0o600, dir_fd=directory)
+        fd = os.open(name + _ATTEMPT, flags, 0o600, dir_fd=directory)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # An empty file is new.
+            # An empty file was made just now, by this open().
             if os.fstat(fd).st_size and abs(time.time() - os.fstat(fd).st_mtime) < _ATTEMPT_SECONDS:
                 return False
             os.pwrite(fd, b"\n", 0)
@@ -125,3 +143,64 @@ def _may_try(directory: int, name: str) -> bool:
         finally:
             os.close(fd)
     return False
+
+
+def serve(idle: float, protocol: str, ready: int, *, config: str = "", stand_in: bool = False) -> int:
+    """Be the agent until no backup or restore needs it, or no command has come for `idle` seconds.
+
+    `protocol`: the one of the URL that is going to be used. `ready`: a descriptor that gets a line when clients may
+    come. `config`: the configuration that is going to be used, or "". `stand_in`: a data command has started it.
+    """
+    directory = wire.open_directory(wire.home(), make=True)
+    name = wire.socket_name()
+    lock = os.open(name + _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=directory)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 0  # there is an agent
+    os.utime(lock)
+    _detach()
+    _remove_leftovers(directory)
+    _preload(protocol)
+    return Server(directory, name, idle, lock, config=config, stand_in=stand_in).run(ready)
+
+
+def _remove_leftovers(directory: int) -> None:
+    """Remove the files of agents whose installations are gone: nobody has held their lock for a month."""
+    for file in os.listdir(directory):
+        name, dot, suffix = file.rpartition(".")
+        if dot + suffix != _LOCK:
+            continue
+        with suppress(OSError):  # it is held, or gone already
+            lock = os.open(file, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=directory)
+            try:
+                if time.time() - os.fstat(lock).st_mtime > _KEPT_SECONDS:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    for ending in ("", CONTROL, SUFFIX, _ATTEMPT, _LOCK):
+                        with suppress(FileNotFoundError):
+                            os.unlink(name + ending, dir_fd=directory)
+            finally:
+                os.close(lock)
+
+
+def _detach() -> None:
+    """Keep nothing but the environment of the process that started this one."""
+    os.chdir("/")
+    os.umask(0o077)
+    with suppress(OSError):  # only root may
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    # The database's server ignores some signals, gpbackup_helper ignores HUP. Those that Python itself ignores stay so.
+    for signum in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGKILL, signal.SIGSTOP}:
+        with suppress(OSError, ValueError):
+            signal.signal(signum, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # Each stream has a dozen descriptors.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536) if hard > 0 else 65536, hard))
+
+
+def _preload(protocol: str) -> None:
+    modules = [f"fsspec_gp_plugin.{module}" for module in _PRELOADED]
+    for module in ("yaml", *modules, *provider_of(protocol).preload):
+        with suppress(ImportError):  # a call that needs it will say so
+            import_module(module)

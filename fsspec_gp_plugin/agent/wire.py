@@ -1,14 +1,14 @@
-"""What client and agent say to each other, and where they meet. client.py and client.c have the client's side.
+"""The messages between client and agent, and their sockets. client.py and client.c have the client's side.
 
-1. The client sends what is called, and where. No descriptors yet: an agent that is stopped would hold the pipes.
-2. The agent answers TAKEN, or REFUSED; after that, or silence, the client runs the command itself.
-3. The client sends GO, its descriptors 0 to 2 and a token, an event descriptor that counts one. The agent takes the
-   token as soon as it has the descriptors, and only then uses them. A client that loses the agent, or hears nothing,
-   takes the token back: where it gets it the agent never had the call, and the client runs the command itself. It
-   does so also where the agent has begun with a file, which is still whole.
+1. The client sends the call and its surroundings. No descriptors yet: a stopped agent would hold the pipes open.
+2. The agent answers TAKEN or REFUSED; after REFUSED, or without an answer, the client runs the command itself.
+3. The client sends GO, its descriptors 0 to 2 and a token, an event descriptor that counts one. The agent reads
+   the token as soon as it has the descriptors, and only then uses them. A client that loses the agent, or gets no
+   message, tries to read the token itself: if it can, the agent has not begun, and the client runs the command itself.
+   It also does so if the agent has begun with a file, which is still whole.
 4. The agent sends ALIVE now and then, and at last ENDED and the exit status. The client sends INTERRUPT and a signal's
    number when it gets one. Where gprestore would wait for ever for a stream without a first byte (gzip_header.py), the
-   agent sends BEGUN just before that byte: a client that has not seen it and loses the agent gives the header.
+   agent sends BEGUN just before that byte: a client that loses the agent before BEGUN writes the header.
 """
 
 from __future__ import annotations
@@ -21,23 +21,51 @@ from dataclasses import dataclass
 
 from .. import installation, private
 from ..errors import LocalFileError, PluginError
-from .refusals import INCOMPLETE, TAKEN_BACK, VERSION, Refusal
 
 MAGIC = b"FGP2"
 LONGEST_REQUEST = 256 << 10
 TAKEN, REFUSED, GO, ALIVE, BEGUN, ENDED, INTERRUPT = b"T", b"N", b"G", b".", b"B", b"E", b"I"
-# A client that has heard nothing for 120 seconds gives up.
+# A client that has received nothing for 120 seconds stops waiting.
 ALIVE_SECONDS = 20.0
+_BACKLOG = 256
+
+# Why a call is refused. `agent status` prints these.
+FULL = "the agent is full"
+DESCRIPTORS = "the agent has no descriptors left"
+ENDS = "the agent ends"
+VERSION = "it is of another version"
+HOOK = "a stand-in serves no hooks"
+UNUSUAL = "its umask or directory is unusual"
+PLACE = "it has another mount, network or user namespace, or another root directory"
+OFF = "the agent is switched off"
+ENVIRONMENT = "it has another environment of credentials"
+CONFIGURATION = "its configuration can't be used"
+ARGUMENTS = "its arguments are not those of its command"
+INCOMPLETE = "not all of its descriptors arrived"
+RECLAIMED = "it did not wait so long for the agent"
+REASONS = (
+    *(FULL, DESCRIPTORS, ENDS, VERSION, HOOK, UNUSUAL, PLACE, OFF, ENVIRONMENT, CONFIGURATION),
+    *(ARGUMENTS, INCOMPLETE, RECLAIMED),
+)
 
 
 class WireError(PluginError):
-    """The other side, or the place where to meet it, is not what it should be."""
+    """The other side of the connection, or the directory of the sockets, is not what it should be."""
+
+
+class Refusal(Exception):
+    """A client has to run its command itself, for one of `REASONS`."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        """`detail` is for the log."""
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
 class Request:
-    """One command that a client asks for: its arguments, the command's name first, and the caller's surroundings;
-    `place` as environment.place() gives it.
+    """One call of a client: the arguments, the command's name first, and the caller's surroundings. `place` is what
+    environment.place() returns.
     """
 
     version: str
@@ -49,7 +77,7 @@ class Request:
 
 
 def open_directory(home: str, *, make: bool = False) -> int:
-    """A descriptor of the directory of this user's sockets; WireError where it is not this user's alone."""
+    """A descriptor of the directory of this user's sockets. Raises WireError if others may use it."""
     try:
         return private.open_directory("agent", private.below(home), make=make)
     except LocalFileError as error:
@@ -57,11 +85,11 @@ def open_directory(home: str, *, make: bool = False) -> int:
 
 
 def home() -> str:
-    """Whose agent it is; WireError without one."""
-    found = os.environ.get("HOME", "")
-    if not found.startswith("/"):
+    """The home directory of the agent's user. Raises WireError if HOME is not set."""
+    directory = os.environ.get("HOME", "")
+    if not directory.startswith("/"):
         raise WireError("HOME is not set")
-    return found
+    return directory
 
 
 def socket_name() -> str:
@@ -76,21 +104,55 @@ def address(directory: int, name: str) -> str:
     return f"/proc/self/fd/{directory}/{name}"
 
 
-def peer(line: socket.socket) -> tuple[int, int]:
+def peer(connection: socket.socket) -> tuple[int, int]:
     """The process id and the user id of the other side."""
-    pid, uid, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return pid, uid
 
 
-def read_request(line: socket.socket) -> Request:
-    """The client's first message; WireError when it is none, Refusal when it is in the words of another version."""
-    head = _read(line, 8)
+class ListeningSocket:
+    """A socket that listens under a name in an open directory."""
+
+    def __init__(self, directory: int, name: str) -> None:
+        """The caller holds the agent's lock: whoever used the name before is gone. Raises OSError."""
+        self._directory = directory
+        self._name = name
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=directory)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.bind(address(directory, name))
+        self._bound = self._identity()
+        self.socket.listen(_BACKLOG)
+
+    def _identity(self) -> tuple[int, ...]:
+        status = os.stat(self._name, dir_fd=self._directory)
+        return status.st_dev, status.st_ino, status.st_uid
+
+    def is_lost(self) -> bool:
+        """Whether no client can find this socket any more: its name is free, or is that of a newer agent's socket."""
+        try:
+            return self._identity() != self._bound
+        except OSError:
+            return True
+
+    def release_name(self) -> None:
+        """Remove the name, unless it is that of another agent's socket by now."""
+        if not self.is_lost():
+            with suppress(OSError):
+                os.unlink(self._name, dir_fd=self._directory)
+
+
+def read_request(connection: socket.socket) -> Request:
+    """The client's first message. Raises Refusal if it is in the format of another version, WireError if it is no
+    request.
+    """
+    head = _receive(connection, 8)
     length = int.from_bytes(head[4:], "little")
     if head[:3] == MAGIC[:3] and head[:4] != MAGIC:
         raise Refusal(VERSION)
     if head[:4] != MAGIC or length > LONGEST_REQUEST:
         raise WireError("not a request")
-    body = _read(line, length)
+    body = _receive(connection, length)
     texts = body.decode("utf-8", "surrogateescape").split("\0")
     try:
         version, umask, cwd, place, count = texts[:5]
@@ -104,10 +166,10 @@ def read_request(line: socket.socket) -> Request:
         raise WireError("a request that can't be understood") from None
 
 
-def _read(line: socket.socket, count: int) -> bytes:
+def _receive(connection: socket.socket, count: int) -> bytes:
     pieces = []
     while count:
-        piece = line.recv(count)
+        piece = connection.recv(count)
         if not piece:
             raise WireError("the client has gone")
         pieces.append(piece)
@@ -115,19 +177,19 @@ def _read(line: socket.socket, count: int) -> bytes:
     return b"".join(pieces)
 
 
-def read_descriptors(line: socket.socket) -> list[int]:
-    """The descriptors 0 to 2 of the client, whose call is ours from now on; Refusal where it is not, as not all have
-    arrived, or the client runs its command itself; WireError where that has gone.
+def read_descriptors(connection: socket.socket) -> list[int]:
+    """The descriptors 0 to 2 of the client; from now on the call is the agent's. Raises Refusal if not all descriptors
+    have arrived, or the client runs its command itself; WireError if the client has gone.
     """
-    word, descriptors, _, _ = socket.recv_fds(line, 1, 4, socket.MSG_CMSG_CLOEXEC)
-    is_complete = word == GO and len(descriptors) == 4
-    is_ours = False
-    with suppress(OSError):  # the client has taken the token back
-        is_ours = is_complete and os.eventfd_read(descriptors[3]) == 1
-    for fd in descriptors[3 if is_ours else 0 :]:
+    message, descriptors, _, _ = socket.recv_fds(connection, 1, 4, socket.MSG_CMSG_CLOEXEC)
+    is_complete = message == GO and len(descriptors) == 4
+    has_token = False
+    with suppress(OSError):  # the client has read the token itself
+        has_token = is_complete and os.eventfd_read(descriptors[3]) == 1
+    for fd in descriptors[3 if has_token else 0 :]:
         os.close(fd)
-    if not word:
+    if not message:
         raise WireError("the client has gone")
-    if not is_ours:
-        raise Refusal(TAKEN_BACK if is_complete else INCOMPLETE)
+    if not has_token:
+        raise Refusal(RECLAIMED if is_complete else INCOMPLETE)
     return descriptors[:3]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ..storage.contract import Store
-    from .probing import Note, Probe
 
 _PIECE = 1 << 20
 # Pieces. A filesystem that sends data at once gets 16 MiB for nothing, or one block if that is larger; one that keeps
@@ -31,14 +30,16 @@ _READ_SECONDS = 60.0
 _PYTHON_VARIABLES = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "OPENSSL_CONF")
 
 
-def warn_of_spooling(store: Store, probe: Probe, warn: Note) -> None:
+def warn_of_spooling(
+    store: Store, upload_and_abort: Callable[[Iterable[bytes]], None], warn: Callable[[str], None]
+) -> None:
     """Warn of a filesystem that keeps streams in memory, by an upload that is aborted. Raises StorageError if the
     upload fails. Does nothing for stores of which the tests know it.
     """
     if store.capabilities.tested:
         return
     stream = _Stream()
-    probe.abort(stream.pieces())
+    upload_and_abort(stream.pieces())
     if stream.is_kept:
         warn(
             f"this filesystem keeps a file in memory until it is complete, {_MOST} MiB of {_MOST} MiB: each stream "

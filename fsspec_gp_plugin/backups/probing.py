@@ -53,7 +53,7 @@ def probe(store: Store, prefix: str, note: Note, warn: Note | None = None) -> No
             trial.read()
             trial.list()
         if warn is not None:
-            warn_of_spooling(store, trial, warn)
+            warn_of_spooling(store, trial.abort, warn)
     finally:
         trial.delete()
 

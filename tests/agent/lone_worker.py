@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 # Nothing of a test depends on how long a client may take for its messages.
 PROGRAM = """
 import _thread, os, signal, socket, struct, sys
-from fsspec_gp_plugin.agent import refusals, shared_counters, wire, worker
+from fsspec_gp_plugin.agent import shared_counters, wire, worker
 wire.ALIVE_SECONDS = float(sys.argv[3])
 worker.DRAIN_SECONDS = float(sys.argv[4])
 worker.LAST_SECONDS = float(sys.argv[5])
-worker._PATIENCE = struct.pack("ll", 600, 0)
+worker._RECEIVE_TIMEOUT = struct.pack("ll", 600, 0)
 errors = [int(number) for number in sys.argv[6:]]
 class Listener(socket.socket):
     def accept(self):
@@ -46,7 +46,7 @@ if os.environ.get("EARLY_TERM"):
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     os.kill(os.getpid(), signal.SIGTERM)
 listener = Listener(fileno=int(sys.argv[1]))
-shared = shared_counters.Signs(), refusals.Refusals(1)
+shared = shared_counters.LastCommands(), shared_counters.RefusalCounts(1)
 worker.Worker(listener, shared_counters.slots(1)[0], 1, shared).run(int(sys.argv[2]))
 os._exit(0)  # as the agent's workers end
 """

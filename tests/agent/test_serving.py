@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.agent.refusals import CONFIGURATION, ENVIRONMENT, OFF, UNUSUAL
+from fsspec_gp_plugin.agent.wire import CONFIGURATION, ENVIRONMENT, OFF, UNUSUAL
 from tests.agent.conftest import CLIENTS, PATIENCE, by, hook, served, wait_until, wait_until_handed_over, write_config
 from tests.protocol.agents import Agent
 from tests.protocol.conftest import PART

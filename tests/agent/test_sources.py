@@ -53,7 +53,7 @@ def test_a_client_waits_for_several_signs_of_life() -> None:
 def test_an_agent_has_as_long_as_a_client_and_a_signal_two_seconds() -> None:
     for answer in (client.ANSWER_SECONDS, limits_in_c()["ANSWER"]):
         assert answer == 2
-        assert struct.unpack("ll", worker._PATIENCE)[0] >= answer
+        assert struct.unpack("ll", worker._RECEIVE_TIMEOUT)[0] >= answer
     for last in (client.LAST_SECONDS, limits_in_c()["LAST"]):
         assert last + client.WRITE_SECONDS <= 2
 
@@ -69,4 +69,4 @@ def test_the_client_in_python_reads_as_long_a_request_as_the_agent() -> None:
 
 def test_all_mean_the_same_place() -> None:
     [paths] = re.findall(r"parts\[\] = \{(.*?)\};", IN_C)
-    assert tuple(re.findall(r'"(.*?)"', paths)) == client.PLACE == environment.SEEN
+    assert tuple(re.findall(r'"(.*?)"', paths)) == client.PLACE == environment.PLACE_PATHS

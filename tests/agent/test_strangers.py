@@ -113,7 +113,7 @@ def strangers_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 @as_root
 def test_another_users_agent_is_not_asked(strangers_socket: socket.socket) -> None:
     with pytest.raises(wire.WireError, match="another user's"):
-        hook_actions.ask({"do": "stop"})
+        hook_actions.send_request({"do": "stop"})
     line, _ = strangers_socket.accept()
     with line:
         assert line.recv(100) == b""

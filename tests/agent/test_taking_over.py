@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.agent import wire
-from fsspec_gp_plugin.agent.refusals import INCOMPLETE, TAKEN_BACK, VERSION
+from fsspec_gp_plugin.agent.wire import INCOMPLETE, RECLAIMED, VERSION
 from tests.agent.conftest import wait_until
 from tests.agent.lone_worker import hand_over, working
 
@@ -75,7 +75,7 @@ def test_what_the_client_has_taken_back_is_not_touched(work: Work, rows: int) ->
     hand_over(client, os.dup(rows))
     assert client.hear() == b""
     assert os.read(rows, 100) == b"rows"
-    assert_told(work, TAKEN_BACK)
+    assert_told(work, RECLAIMED)
 
 
 def assert_told(work: Work, reason: str) -> None:

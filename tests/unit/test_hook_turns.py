@@ -101,7 +101,7 @@ def test_of_hooks_that_come_at_once_one_asks(host: Host, tmp_path: Path) -> None
 def test_where_two_runs_may_have_claimed_the_prefix_each_hook_looks(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fsspec_gp_plugin.backups.contention._PAUSE_SECONDS", 0)
+    monkeypatch.setattr("fsspec_gp_plugin.backups.claim_writing._PAUSE_SECONDS", 0)
     store = FakeStore(creates=False)
     host.call("setup_plugin_for_backup", store, -1, "master")
     store.calls.clear()

@@ -60,7 +60,7 @@ def test_a_signal_that_some_code_turned_into_its_own_error_is_still_a_signal() -
         except Interrupted as error:
             caught = RuntimeError("of an importing library")
             caught.__cause__ = error
-        assert Call(Streams(0, 1, write), "backup_data").ended_by(caught) == 128 + signal.SIGTERM
+        assert Call(Streams(0, 1, write), "backup_data").report_error(caught) == 128 + signal.SIGTERM
         assert os.read(read, 1000) == b"fsspec_gp_plugin: backup_data: interrupted by SIGTERM\n"
     finally:
         os.close(read)

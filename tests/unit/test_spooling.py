@@ -20,7 +20,7 @@ class Tried:
 store, tried = FakeStore(), Tried()
 store.capabilities = store.capabilities._replace(tested=False)
 resource.setrlimit(resource.RLIMIT_NOFILE, (0, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))  # /proc can't be opened
-warn_of_spooling(store, tried, print)
+warn_of_spooling(store, tried.abort, print)
 print(tried.written >> 20)
 """
 

@@ -84,7 +84,7 @@ class _Attempt:
 
     def write_parts(self) -> str:
         self._large.write_parts()
-        warn_of_spooling(self._store, self._large, self.notes.append)
+        warn_of_spooling(self._store, self._large.abort, self.notes.append)
         return f"{len(self._parts)} parts, {self._size}"
 
     def read(self) -> str:
