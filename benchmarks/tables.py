@@ -160,8 +160,8 @@ def agent(bench: Bench, workers: int = 0) -> Iterator[list[int]]:
     """An agent as a setup hook starts it, or with another number of workers; yields their process ids."""
     command = [str(EXECUTABLE), "agent", "serve", "600", "s3"]
     if workers:
-        start = f"server.workers_for = lambda _: {workers}; daemonize.serve(600, 's3', 1)"
-        command = [sys.executable, "-c", f"from fsspec_gp_plugin.agent import daemonize, server; {start}"]
+        start = f"server.workers_for = lambda _: {workers}; serve.serve(600, 's3', 1)"
+        command = [sys.executable, "-c", f"from fsspec_gp_plugin.agent import serve, server; {start}"]
     with subprocess.Popen(command, env=bench.environment, stdout=subprocess.PIPE, start_new_session=True) as process:
         if process.stdout is None or process.stdout.readline() != b"ready\n":
             raise RuntimeError("the agent does not start; the log may say why")

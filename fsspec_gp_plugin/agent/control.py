@@ -39,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _serve(idle: str, protocol: str, others: Sequence[str]) -> int:
-    from .launch import STAND_IN, serve
+    from .launch import STAND_IN
+    from .serve import serve
 
     config = next((argument for argument in others if argument != STAND_IN), "")
     try:

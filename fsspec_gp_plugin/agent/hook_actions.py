@@ -18,7 +18,6 @@ from ..commands import COMMANDS
 from . import wire
 from .environment import digest, protocols
 from .launch import Launch, replace_dead_agent
-from .server import CONTROL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +84,7 @@ def send_request(request: dict[str, Any]) -> dict[str, Any]:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(3)
-            connection.connect(wire.address(directory, wire.socket_name() + CONTROL))
+            connection.connect(wire.address(directory, wire.socket_name() + wire.CONTROL))
             if wire.peer(connection)[1] != os.geteuid():
                 raise wire.WireError("the socket is another user's")
             connection.sendall(json.dumps(request).encode() + b"\n")

@@ -25,7 +25,6 @@ from .shared_counters import LastCommands, RefusalCounts, slots
 if TYPE_CHECKING:
     from .shared_counters import Slot
 
-CONTROL = ".control"
 _CHECK_SECONDS = 1.0
 # A worker that dies is replaced so long after it was forked at the soonest; many in a row that live less end the agent.
 _RESTART_SECONDS = 5.0
@@ -50,7 +49,7 @@ class Server:
         """
         self._lock = lock
         self._idle = idle
-        self._sockets = [wire.ListeningSocket(directory, one) for one in (name, name + CONTROL)]
+        self._sockets = [wire.ListeningSocket(directory, one) for one in (name, name + wire.CONTROL)]
         self._listener, self._control = (one.socket for one in self._sockets)
         self._control.settimeout(_CHECK_SECONDS)
         self._slots: list[Slot] = slots(workers_for(len(os.sched_getaffinity(0))))

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from .. import installation, private
 from ..errors import LocalFileError, PluginError
 
+# The end of the name of the socket for hooks and `agent status`; clients use the one without it.
+CONTROL = ".control"
 MAGIC = b"FGP2"
 LONGEST_REQUEST = 256 << 10
 TAKEN, REFUSED, GO, ALIVE, BEGUN, ENDED, INTERRUPT = b"T", b"N", b"G", b".", b"B", b"E", b"I"

@@ -17,7 +17,7 @@ from ..commands import READ_OBJECT
 from ..errors import LocalFileError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ..storage.contract import Store
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.agent import wire
-from fsspec_gp_plugin.agent.server import CONTROL
+from fsspec_gp_plugin.agent.wire import CONTROL
 from tests.agent.conftest import PATIENCE, hook, opened, status, wait_until, write_config
 from tests.protocol.agents import Agent
 

@@ -19,7 +19,7 @@ import pytest
 
 import fsspec_gp_plugin
 from fsspec_gp_plugin.agent import wire
-from fsspec_gp_plugin.agent.server import CONTROL
+from fsspec_gp_plugin.agent.wire import CONTROL
 from tests.agent.conftest import PATIENCE, hook, status, wait_until_gone, write_config
 from tests.protocol.agents import Agent
 from tests.protocol.caller import Plugin

@@ -13,7 +13,7 @@ import pytest
 
 from fsspec_gp_plugin import __version__
 from fsspec_gp_plugin.agent import hook_actions, wire
-from fsspec_gp_plugin.agent.server import CONTROL
+from fsspec_gp_plugin.agent.wire import CONTROL
 from tests.agent.conftest import served
 from tests.agent.played_client import PlayedClient, request
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fsspec_gp_plugin.agent import wire
-from fsspec_gp_plugin.agent.server import CONTROL
+from fsspec_gp_plugin.agent.wire import CONTROL
 from tests.children import start_child
 
 if TYPE_CHECKING:
