@@ -41,7 +41,7 @@ class Provider(NamedTuple):
 
 _STORAGE = "fsspec_gp_plugin.storage"
 PROVIDERS = (
-    Provider(("file", "local"), "local.open:open_local", preload=(f"{_STORAGE}.local.store",)),
+    Provider(("file", "local"), "local.store:open_local", preload=(f"{_STORAGE}.local.store",)),
     Provider(
         ("s3", "s3a"),
         "s3.open:open_s3",

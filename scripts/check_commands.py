@@ -21,6 +21,7 @@ _OTHERS = {
     "benchmarks.streams": {"--folder"},
     "benchmarks.run": {"--beside", "--beside-config", "--hooks", "--nice", "--through"},
     "scripts/test": {"--costs", "--coverage"},
+    "scripts.check_house": {"--figures"},
 }
 # What follows the program's name and is no command: options of its own, a placeholder, the name of a format.
 _NO_COMMANDS = {"--help", "--version", "--without-agent", "plugin_api_version", "manifest"}

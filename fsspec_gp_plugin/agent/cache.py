@@ -10,7 +10,7 @@ from ..backups.from_config import renewal
 from ..config.encryption import key_file
 from ..config.loading import Config, parse_config, read_config
 from ..protocol.targets import Resources
-from ..storage.credential_files import mark_of, marks
+from ..storage.credential_renewal import mark_of, marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -15,8 +15,8 @@ from ..integrity import manifest
 from ..storage.reading import pieces
 from . import render
 from .arguments import Parser
-from .cluster_fields import are_several, cluster_fields, shown
 from .open_target import open_target
+from .render import are_several, cluster_fields, shown
 from .verify import fields_of
 
 if TYPE_CHECKING:

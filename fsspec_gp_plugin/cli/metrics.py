@@ -15,8 +15,8 @@ from ..backups.survey import Backup, survey
 from ..errors import LocalFileError, StorageError
 from . import render
 from .arguments import Parser
-from .cluster_fields import label
 from .open_target import open_target
+from .render import label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

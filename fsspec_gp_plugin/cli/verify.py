@@ -17,8 +17,8 @@ from ..storage.contract import ObjectInfo
 from ..transfer.download import Download, DownloadSettings
 from . import render
 from .arguments import Parser
-from .cluster_fields import cluster_fields
 from .open_target import open_target
+from .render import cluster_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,1 +1,1 @@
-"""The only package that imports fsspec and its filesystems. api is the contract; opening makes a Store."""
+"""The only package that imports fsspec and its filesystems. contract.py says what every store promises; open.py opens one."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import AccessDenied, NotFound, PluginError, StorageError, Unreachable
 from ..redaction import scrub
-from .errnos import ERRNO, PASSING_ERRNO
+from .errnos import ERRNO, NTSTATUS, PASSING_ERRNO
 from .error_tables import (
     CLASSES,
     CODES,
@@ -25,7 +25,6 @@ from .error_tables import (
     PROXY_LOGIN,
     UNTRUSTED,
 )
-from .ntstatus import NTSTATUS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,6 +144,16 @@ def translating(doing: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise translated(error, doing, before) from error
+
+
+@contextmanager
+def no_object_missing(doing: str, meaning: str) -> Iterator[None]:
+    """As translating(), for requests that don't name an object: NotFound becomes a StorageError with that `meaning`."""
+    try:
+        with translating(doing):
+            yield
+    except NotFound as error:
+        raise StorageError(f"{doing}: {meaning}") from error
 
 
 def was_never_sent(error: BaseException) -> bool:

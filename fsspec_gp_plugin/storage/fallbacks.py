@@ -44,7 +44,7 @@ def creating(name: str) -> Iterator[None]:
         yield
     except StorageError as error:
         if http_status(error) == "412" or error_code(error) == "BlobAlreadyExists":
-            raise AlreadyExists(f"can't create {name}: an object of that name exists") from error
+            raise AlreadyExists(f"can't create {name}: there is an object of that name") from error
         raise
 
 

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 from ..errors import AccessDenied, CredentialsEnded, Unreachable
-from .progress import Attempt
+from .link import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

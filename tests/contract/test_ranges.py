@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fsspec_gp_plugin.errors import ObjectChanged, StorageError, Unreachable
-from fsspec_gp_plugin.storage.http.ranges import require_range
+from fsspec_gp_plugin.storage.http.answer import require_range
 from fsspec_gp_plugin.storage.open import open_store
 from tests.contract.stores import content, read
 from tests.contract.test_s3_gateways import Gateway, _Handler, store_at

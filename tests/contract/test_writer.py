@@ -12,7 +12,7 @@ import pytest
 
 from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.errors import NotFound, StorageError
-from fsspec_gp_plugin.storage.progress import Attempt
+from fsspec_gp_plugin.storage.link import Attempt
 from tests.contract.stores import (
     COUNTS_SENT,
     KEY,

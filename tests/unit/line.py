@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from fsspec_gp_plugin.errors import Unreachable
-from fsspec_gp_plugin.storage import progress
+from fsspec_gp_plugin.storage import link
 
 if TYPE_CHECKING:
     from fsspec_gp_plugin.storage.link import Link
@@ -47,7 +47,7 @@ class Line:
             self._broken.discard(threading.get_ident())
             self._changed.notify_all()
         flow.ended.wait()
-        progress.note_sent(int(flow.sent))
+        link.note_sent(int(flow.sent))
         if flow.sent < size:
             raise Unreachable("the connection broke")
 

@@ -13,7 +13,7 @@ import pytest
 
 from fsspec_gp_plugin.errors import Unreachable
 from fsspec_gp_plugin.protocol.targets import OUTAGE_SECONDS
-from fsspec_gp_plugin.storage import progress, retry_policy
+from fsspec_gp_plugin.storage import link, retry_policy
 from fsspec_gp_plugin.storage.retry import RetryingStore, RetryingWriter
 from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from fsspec_gp_plugin.storage.s3.store import S3Store
@@ -32,7 +32,7 @@ MIB = PART >> 10
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(retry_policy, "time", made)
-    monkeypatch.setattr(progress, "time", made)
+    monkeypatch.setattr(link, "time", made)
     return made
 
 
@@ -96,11 +96,11 @@ class Breaking:
     def __call__(self, number: int, size: int) -> None:
         self.tries += 1
         self._clock.now += 200.0
-        progress.note_sent(size // 2)
+        link.note_sent(size // 2)
         if self.left.get(number, 0) > 0:
             self.left[number] -= 1
             raise self._error
-        progress.note_sent(size - size // 2)
+        link.note_sent(size - size // 2)
         self.sizes[number] = size
 
 
@@ -126,7 +126,7 @@ def test_a_store_that_takes_what_fits_into_buffers_and_no_more_is_away(clock: Cl
     def stall(number: int, _: int) -> None:
         if number == 2:
             tries.append(number)
-            progress.note_sent(MIB)
+            link.note_sent(MIB)
             clock.now += 60.0
             raise Unreachable("the store did not answer in time")
 
@@ -171,7 +171,7 @@ def test_parts_that_break_go_one_at_a_time(clock: Clock) -> None:
             at_once.wait(20)
             with lock:
                 clock.now += 100.0
-            progress.note_sent(size // 2)
+            link.note_sent(size // 2)
             raise Unreachable("the connection broke")
         alone.append(store.flying)
 

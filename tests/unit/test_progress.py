@@ -9,7 +9,7 @@ import pytest
 
 from fsspec_gp_plugin.storage.http.routes import Network
 from fsspec_gp_plugin.storage.http.transport import Transport
-from fsspec_gp_plugin.storage.progress import Attempt
+from fsspec_gp_plugin.storage.link import Attempt
 
 MIB = 1 << 20
 

@@ -6,16 +6,15 @@ the options say everything literally, adlfs is not imported.
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...errors import ConfigError
+from ..option_checks import parameters_of, require_known, require_text
 from .signing import Authorizer, Bearer, SasOrAnonymous, SharedKey
 
 if TYPE_CHECKING:
@@ -99,7 +98,8 @@ def _by_adlfs(options: dict[str, Any]) -> Account:
     from adlfs import AzureBlobFileSystem
 
     fs_options = with_defaults(options)
-    check_names(fs_options, AzureBlobFileSystem)
+    known = _FSSPECS_OWN | _OF_IDENTITY | parameters_of(AzureBlobFileSystem.__init__)
+    require_known("adlfs", fs_options, known)
     check_types(fs_options)
     try:
         fs = AzureBlobFileSystem(
@@ -208,27 +208,9 @@ def place(url: str, options: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
     return container, path.strip("/"), options
 
 
-def check_names(options: dict[str, Any], filesystem: Any) -> None:
-    """Refuse an option that adlfs would ignore, or pass to the credentials, whose error names no option."""
-    known = _FSSPECS_OWN | _OF_IDENTITY
-    known |= {
-        name
-        for name, parameter in inspect.signature(filesystem.__init__).parameters.items()
-        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-    } - {"self"}
-    for name in options:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            raise ConfigError(
-                f"storage_options: adlfs knows no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-            )
-
-
 def check_types(options: dict[str, Any]) -> None:
     """Refuse what YAML made of a value that should have been quoted, and what does not go together."""
-    for name in _TEXTS:
-        if not isinstance(options.get(name) or "", str):
-            raise ConfigError(f"storage_options: the value of {name!r} is not text; put it in quotes")
+    require_text(options, _TEXTS)
     for name, value in options.items():
         if (name == "anon" or name.startswith("exclude_")) and not isinstance(value, (bool, type(None))):
             raise ConfigError(f"storage_options: {name!r} must be true or false")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...checksum import from_base64
 from ..contract import ObjectInfo
-from ..http.ranges import total_size
+from ..http.answer import total_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

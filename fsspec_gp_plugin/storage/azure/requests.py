@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 from ...checksum import in_base64
 from ..contract import Way
-from ..http.ranges import if_match
+from ..http.answer import if_match
 from ..http.transport import Transport
 from ..plain_xml import NotPlainError, require_plain
 from .answers import CRC, PLACEHOLDER, WRITER, ForeignAnswerError, Refusal, require_azure, service_time

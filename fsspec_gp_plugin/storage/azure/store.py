@@ -11,24 +11,28 @@ from typing import TYPE_CHECKING
 
 from ...checksum import combined, crc32c
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
-from ..contract import Capabilities, ObjectInfo, PartWriter, Store, Upload
+from ..contract import Capabilities, ObjectInfo, PartWriter, Upload
 from ..credential_renewal import Renewable
-from ..error_translation import error_code, http_status, translating
+from ..error_translation import error_code, http_status, no_object_missing, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
 from ..http.cancellation import Cancellation
-from ..http.ranges import require_range
+from ..ranged_store import RangedStore
 from .answers import PLACEHOLDER, WRITER, ForeignAnswerError, is_object, object_info, require_azure
 from .unfinished import abort_below, delete_empty, names_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from ..contract import Way
     from ..http.answer import Answer
     from .requests import Blobs
 
 
-class AzureStore(Renewable, Store):
+_NO_SERVICE = "the server there is not an Azure Blob service; check account_name, account_host and the proxy"
+
+
+class AzureStore(Renewable, RangedStore):
     """Objects of one container below a prefix."""
 
     capabilities = Capabilities(
@@ -56,11 +60,9 @@ class AzureStore(Renewable, Store):
         """Return the blob's name."""
         return self._prefix + key
 
-    @contextmanager
-    def writing(self, key: str) -> Iterator[None]:
+    def writing(self, key: str) -> AbstractContextManager[None]:
         """As translating(), around requests that write an object: a 404 then means that the container is missing."""
-        with self._not_missing(f"can't write {self.name(key)}"):
-            yield
+        return no_object_missing(f"can't write {self.name(key)}", _NO_SERVICE)
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
         return self._put(key, data, {})
@@ -83,7 +85,7 @@ class AzureStore(Renewable, Store):
 
     def head(self, key: str) -> Mapping[str, str]:
         """Return the headers of an object. Raises NotFound."""
-        with self._finding(key):
+        with self.finding(key):
             headers = self.blobs.head(self.path(key))
             if not is_object(headers):
                 raise NotFound(f"can't find {self.name(key)}: there is no such object")
@@ -91,50 +93,21 @@ class AzureStore(Renewable, Store):
 
     def stat(self, key: str) -> ObjectInfo:
         headers = self.head(key)
-        with self._finding(key):
+        with self.finding(key):
             return object_info(key, headers, 200)
 
-    def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
-        if not into:
-            return
-        end = start + len(into)
-        with translating(f"can't read {self.name(info.key)}"):
-            answer = self.blobs.get(self.path(info.key), start, end, info.version)
-            try:
-                require_azure(answer.headers)
-                require_range(info.key, answer.headers, (start, end), info.size, info.version)
-                yield from answer.pieces(into)
-            finally:
-                answer.end()
+    def _get_range(self, key: str, start: int, end: int, version: str | None) -> Answer:
+        return self.blobs.get(self.path(key), start, end, version)
 
-    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-        try:
-            with self._finding(key):
-                answer = self.blobs.get(self.path(key), 0, len(into), None)
-        except StorageError as error:
-            if http_status(error) != "416":
-                raise
-            # The object has no first byte.
-            return self.stat(key), iter(())
-        try:
-            with self._finding(key):
-                require_azure(answer.headers)
-                if not is_object(answer.headers):
-                    raise NotFound(f"can't find {self.name(key)}: there is no such object")
-                info = object_info(key, answer.headers, answer.status)
-                first = into[: info.size]
-                require_range(key, answer.headers, (0, len(first)), info.size, info.version)
-        except BaseException:
-            answer.end()
-            raise
-        if not first:
-            answer.end()
-            return info, iter(())
-        return info, self._first_pieces(answer, info, first)
+    def _require_own(self, key: str, response: Answer) -> None:
+        del key
+        require_azure(response.headers)
 
-    def _first_pieces(self, answer: Answer, info: ObjectInfo, into: memoryview) -> Iterator[int]:
-        with translating(f"can't read {self.name(info.key)}"):
-            yield from answer.pieces(into)
+    def _describe(self, key: str, response: Answer) -> ObjectInfo:
+        require_azure(response.headers)
+        if not is_object(response.headers):
+            raise NotFound(f"can't find {self.name(key)}: there is no such object")
+        return object_info(key, response.headers, response.status)
 
     def crc32c(self, info: ObjectInfo) -> int | None:
         if self.way().is_encrypted:
@@ -145,31 +118,17 @@ class AzureStore(Renewable, Store):
         return found.crc32c if found.version == info.version else None
 
     @contextmanager
-    def _finding(self, key: str) -> Iterator[None]:
+    def finding(self, key: str) -> Iterator[None]:
         try:
             with translating(f"can't find {self.name(key)}"):
                 yield
         except NotFound as error:
             if error_code(error) == "404":
-                raise self._no_service(f"can't find {self.name(key)}") from error
+                raise StorageError(f"can't find {self.name(key)}: {_NO_SERVICE}") from error
             raise
 
-    @contextmanager
-    def _not_missing(self, doing: str) -> Iterator[None]:
-        try:
-            with translating(doing):
-                yield
-        except NotFound as error:
-            raise self._no_service(doing) from error
-
-    @staticmethod
-    def _no_service(doing: str) -> StorageError:
-        return StorageError(
-            f"{doing}: the server there is not an Azure Blob service; check account_name, account_host and the proxy"
-        )
-
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        with self._not_missing(f"can't list {self.name(prefix)}"):
+        with no_object_missing(f"can't list {self.name(prefix)}", _NO_SERVICE):
             for entry in self.blobs.list(self._prefix + prefix):
                 key = entry.name[len(self._prefix) :]
                 # A name that ends in "/" is the marker of a directory, made by some browser of blobs.

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import StorageError
-from ..progress import note_sent
+from ..link import note_sent
 
 if TYPE_CHECKING:
     from .bounded import Bounded

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ...checksum import from_base64
-from ...errors import NotFound, StorageError, Unreachable
+from ...errors import Unreachable
+from .. import error_translation
 from ..contract import ObjectInfo
-from ..error_translation import translating
-from ..http.ranges import total_size
+from ..http.answer import total_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
 # A header of the answers with bytes.
 GENERATION = "x-goog-generation"
 
 
-@contextmanager
-def no_object_missing(doing: str) -> Iterator[None]:
-    """As translating(), for requests that don't name an object: a 404 then means that the bucket is missing."""
-    try:
-        with translating(doing):
-            yield
-    except NotFound as error:
-        raise StorageError(
-            f"{doing}: the bucket does not exist, or the endpoint is no Google Cloud Storage; check `url` and "
-            "`endpoint_url`"
-        ) from error
+def no_object_missing(doing: str) -> AbstractContextManager[None]:
+    """As translating(), for requests that don't name an object: a 404 then means a wrong bucket or endpoint."""
+    meaning = "the bucket does not exist, or the endpoint is no Google Cloud Storage; check `url` and `endpoint_url`"
+    return error_translation.no_object_missing(doing, meaning)
 
 
 def described(key: str, resource: Any) -> ObjectInfo:

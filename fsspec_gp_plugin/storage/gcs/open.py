@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from difflib import get_close_matches
 from typing import Any
 
 from ...errors import ConfigError
 from ..credential_renewal import NoTokenYetError
 from ..http.routes import Network
+from ..option_checks import parameters_of, require_known, require_text
 from .requests import Requests
 from .store import GcsStore
 
@@ -35,7 +34,7 @@ def open_gcs(url: str, options: dict[str, Any], timeout: float) -> GcsStore:
     from fsspec.config import apply_config
 
     options = dict(apply_config(filesystem, options))
-    _check_names(options, filesystem)
+    require_known("gcsfs", options, _FSSPECS_OWN | parameters_of(filesystem.__init__))
     _check_types(options)
     options.update(use_listings_cache=False, skip_instance_cache=True, asynchronous=False)
     requests = Requests(lambda: _made(filesystem, options), _network(options.get("session_kwargs") or {}, timeout))
@@ -100,22 +99,9 @@ def _network(session: dict[str, Any], timeout: float) -> Network:
     return Network(timeout=timeout, proxy_of=proxy_of)
 
 
-def _check_names(options: dict[str, Any], filesystem: Any) -> None:
-    """Refuse an option that gcsfs would silently ignore."""
-    known = _FSSPECS_OWN | set(inspect.signature(filesystem.__init__).parameters) - {"self", "kwargs"}
-    for name in options:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            raise ConfigError(
-                f"storage_options: gcsfs knows no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-            )
-
-
 def _check_types(options: dict[str, Any]) -> None:
     """Refuse what YAML made of a value that should have been quoted, and what would be ignored."""
-    for name in _TEXTS:
-        if not isinstance(options.get(name) or "", str):
-            raise ConfigError(f"storage_options: the value of {name!r} is not text; put it in quotes")
+    require_text(options, _TEXTS)
     endpoint = options.get("endpoint_url")
     if endpoint and not endpoint.lower().startswith(("http://", "https://")):
         raise ConfigError(f"storage_options: endpoint_url {endpoint!r} must begin with http:// or https://")

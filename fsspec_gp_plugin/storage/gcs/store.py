@@ -9,8 +9,8 @@ from ..contract import ObjectInfo, PartWriter, Store, Upload
 from ..credential_renewal import Renewable
 from ..error_translation import http_status, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
-from ..http.ranges import require_range
 from ..multipart import MULTIPART
+from ..ranged_store import RangedStore
 from .answers import GENERATION, described, described_by_headers, no_object_missing
 from .bucket import FIELDS, Bucket
 from .parts import PartsRefusedError, PartsWriter
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from .requests import Requests
 
 
-class GcsStore(Bucket, Renewable, Store):
+class GcsStore(Bucket, Renewable, RangedStore):
     """Objects of one bucket below a prefix."""
+
+    tag = GENERATION
 
     def __init__(self, bucket: str, prefix: str, requests: Requests, *, finds_credentials: bool = True) -> None:
         Renewable.__init__(self, finds_credentials=finds_credentials)
@@ -52,54 +54,24 @@ class GcsStore(Bucket, Renewable, Store):
     def begin(self, key: str) -> GcsWriter | ResumableWriter:
         return ResumableWriter(self, key) if self.takes_parts is False else GcsWriter(self, key)
 
-    def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
-        if not into:
-            return
-        end = start + len(into)
-        with translating(f"can't read {self.name(info.key)}"):
-            try:
-                answer = self._get(info.key, start, end, info.version)
-            except Exception as error:
-                if http_status(error) == "404" and info.version is not None:
-                    # That version is no longer the object, or there is none any more.
-                    raise ObjectChanged(
-                        f"can't read {self.name(info.key)}: the object was replaced while it was being read"
-                    ) from error
-                raise
-            try:
-                described_by_headers(info.key, answer.headers, answer.status)  # else it is not the store's
-                require_range(info.key, answer.headers, (start, end), info.size, info.version, tag=GENERATION)
-                yield from answer.pieces(into)
-            finally:
-                answer.end()
-
-    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-        try:
-            with self.finding(key):
-                answer = self._get(key, 0, len(into), None)
-        except StorageError as error:
-            if http_status(error) != "416":
-                raise
-            # The object is empty.
-            return self.stat(key), iter(())
-        try:
-            with translating(f"can't read {self.name(key)}"):
-                info = described_by_headers(key, answer.headers, answer.status)
-                first = into[: info.size]
-                require_range(key, answer.headers, (0, len(first)), info.size, info.version, tag=GENERATION)
-        except BaseException:
-            answer.end()
-            raise
-        return info, self._first_pieces(answer, info, first)
-
-    def _first_pieces(self, answer: Answer, info: ObjectInfo, into: memoryview) -> Iterator[int]:
-        with translating(f"can't read {self.name(info.key)}"):
-            yield from answer.pieces(into)
-
-    def _get(self, key: str, start: int, end: int, generation: str | None) -> Answer:
-        pinned = {} if generation is None else {"generation": generation}
+    def _get_range(self, key: str, start: int, end: int, version: str | None) -> Answer:
+        pinned = {} if version is None else {"generation": version}
         url = self.requests.object_url(self.bucket, self.path(key), alt="media", **pinned)
-        return self.requests.begin("GET", url, {"Range": f"bytes={start}-{end - 1}"}, expected=end - start)
+        try:
+            return self.requests.begin("GET", url, {"Range": f"bytes={start}-{end - 1}"}, expected=end - start)
+        except Exception as error:
+            if http_status(error) == "404" and version is not None:
+                # That version is no longer the object, or the object is gone.
+                raise ObjectChanged(
+                    f"can't read {self.name(key)}: the object was replaced while it was being read"
+                ) from error
+            raise
+
+    def _require_own(self, key: str, response: Answer) -> None:
+        described_by_headers(key, response.headers, response.status)
+
+    def _describe(self, key: str, response: Answer) -> ObjectInfo:
+        return described_by_headers(key, response.headers, response.status)
 
     def crc32c(self, info: ObjectInfo) -> int | None:
         if info.crc32c is not None or self.way().is_encrypted:
@@ -147,9 +119,6 @@ class GcsStore(Bucket, Renewable, Store):
     def delete_unfinished(self, prefix: str) -> int:
         # Sessions are not listed: Google charges nothing for them, and ends them after a week.
         return abort_listed(self.xml, listed_below(self.xml, self.path(prefix), self.place), self.place)
-
-    def delete_empty_directories(self, prefix: str) -> None:
-        pass
 
     def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
         if not isinstance(source, GcsStore) or source.requests.fs.base != self.requests.fs.base:

@@ -12,11 +12,11 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from ..progress import note_sent
+from ..link import note_sent
 from .answer import Answer, Deadline
+from .cancellation import WATCHDOG
 from .connection import Response, request_head
 from .routes import is_of_tls
-from .watchdog import WATCHDOG
 
 if TYPE_CHECKING:
     import socket

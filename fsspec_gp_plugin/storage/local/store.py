@@ -15,9 +15,9 @@ import stat
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ...errors import AlreadyExists, NotFound, ObjectChanged, StorageError, Unreachable
+from ...errors import AlreadyExists, ConfigError, NotFound, ObjectChanged, StorageError, Unreachable
 from ...keys import is_unfinished, unfinished_key
 from ..contract import Capabilities, FileStore, FileWriter, ObjectInfo
 from ..error_translation import translated, translating
@@ -358,3 +358,18 @@ def _sync_directory(path: str) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def open_local(url: str, options: dict[str, Any], timeout: float) -> LocalStore:
+    """Return the store below the URL's directory. Raises ConfigError where URL and options can't work."""
+    del timeout  # a system call on a file has none
+    path = url.partition("://")[2]
+    if not path.startswith("/"):
+        raise ConfigError(f"url {url!r} must hold an absolute path: file:///directory")
+    for name in options:
+        if name != "auto_mkdir":
+            raise ConfigError(f"storage_options: file:// knows no option {name!r}, only auto_mkdir")
+    make_root = options.get("auto_mkdir", True)
+    if not isinstance(make_root, bool):
+        raise ConfigError("storage_options: auto_mkdir must be true or false")
+    return LocalStore(path, make_root=make_root)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ...errors import NotFound, StorageError, Unreachable
-from ..error_translation import error_code, http_status, translating
-from ..http.ranges import opaque, total_size
+from ...errors import StorageError, Unreachable
+from .. import error_translation
+from ..error_translation import error_code, http_status
+from ..http.answer import opaque, total_size
 from ..plain_xml import element
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
 # Each listing of objects, versions or uploads has at least one of these, even an empty one.
@@ -55,16 +55,10 @@ def is_md5(headers: Mapping[str, str], digest: bytes) -> bool:
     return opaque(headers.get("etag")) == digest.hex()
 
 
-@contextmanager
-def no_object_missing(doing: str) -> Iterator[None]:
-    """As translating(), for requests that can't miss an object: a 404 means a wrong bucket or no S3 service."""
-    try:
-        with translating(doing):
-            yield
-    except NotFound as error:
-        raise StorageError(
-            f"{doing}: the bucket does not exist, or the endpoint is no S3 service; check `url` and `endpoint_url`"
-        ) from error
+def no_object_missing(doing: str) -> AbstractContextManager[None]:
+    """As translating(), for requests that don't name an object: a 404 then means a wrong bucket or endpoint."""
+    meaning = "the bucket does not exist, or the endpoint is no S3 service; check `url` and `endpoint_url`"
+    return error_translation.no_object_missing(doing, meaning)
 
 
 def writing(name: str) -> AbstractContextManager[None]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError
 from ..contract import Way
+from ..option_checks import parameters_of, require_known, require_text
 from .control_plane import Control
 from .credentials import Credentials, own_signer, profile_settings, use_credentials_to_their_end
 from .network import check_certificates, check_proxies, network_to, verification
@@ -56,7 +57,11 @@ def _filesystem(options: dict[str, Any], bucket: str, timeout: float) -> Any:
     from fsspec.config import apply_config
 
     options = dict(apply_config(s3fs.S3FileSystem, options))
-    _check_names(options, s3fs.S3FileSystem)
+    from aiobotocore.session import AioSession
+
+    # What s3fs does not know, it hands to the session, whose error names no option.
+    known = parameters_of(s3fs.S3FileSystem.__init__, AioSession.__init__)
+    require_known("s3fs", options, _FSSPECS_OWN | known)
     _check_types(options)
     options["config_kwargs"] = _with_defaults(dict(options.get("config_kwargs") or {}), options, bucket, timeout)
     options.update(use_listings_cache=False, skip_instance_cache=True, asynchronous=False)
@@ -123,32 +128,9 @@ def _is_plain_bucket(bucket: str) -> bool:
     return not bucket.startswith("arn:") and not bucket.endswith("--x-s3")
 
 
-def _check_names(options: dict[str, Any], filesystem: Any) -> None:
-    """Refuse an option that s3fs would hand to the session: the session's complaint names no option."""
-    import inspect
-    from difflib import get_close_matches
-
-    from aiobotocore.session import AioSession
-
-    known = _FSSPECS_OWN | {
-        name
-        for initialiser in (filesystem.__init__, AioSession.__init__)
-        for name, parameter in inspect.signature(initialiser).parameters.items()
-        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-    }
-    for name in options:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            raise ConfigError(
-                f"storage_options: s3fs knows no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-            )
-
-
 def _check_types(options: dict[str, Any]) -> None:
     """Refuse a value that YAML did not read as text, for lack of quotes, and one that is set twice, differently."""
-    for name in _TEXTS:
-        if not isinstance(options.get(name) or "", str):
-            raise ConfigError(f"storage_options: the value of {name!r} is not text; put it in quotes")
+    require_text(options, _TEXTS)
     for name in _MAPPINGS:
         if not isinstance(options.get(name) or {}, dict):
             raise ConfigError(f"storage_options: the value of {name!r} must be a mapping")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...checksum import crc32c, in_base64
 from ...errors import CredentialsEnded
 from ..error_translation import error_code, translated
-from ..http.ranges import if_match
+from ..http.answer import if_match
 from .answers import is_form_refused, is_md5
 from .senders import Request
 

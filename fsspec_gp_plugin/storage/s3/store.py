@@ -14,10 +14,11 @@ from ...checksum import crc32c, from_base64, in_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
 from ..contract import ObjectInfo, Store, Upload
 from ..credential_renewal import Renewable
-from ..error_translation import error_code, http_status, translated, translating
+from ..error_translation import error_code, translated, translating
 from ..fallbacks import creating, raise_failures
-from ..http.ranges import opaque, require_range
+from ..http.answer import opaque
 from ..multipart import MULTIPART, UPLOAD_ENDED, Begun, MultipartWriter
+from ..ranged_store import RangedStore
 from .answers import is_form_refused, no_object_missing, object_size, require_etag, require_listing, writing
 from .bulk_deletion import Deletion
 from .listing import entries_below
@@ -43,7 +44,7 @@ _PARTS = 9000
 _WITHOUT_CHECKSUMS = "`config_kwargs: {request_checksum_calculation: when_required}` in storage_options"
 
 
-class S3Store(Renewable, Store):
+class S3Store(Renewable, RangedStore):
     """Objects of one bucket below a prefix."""
 
     capabilities = MULTIPART
@@ -101,48 +102,16 @@ class S3Store(Renewable, Store):
         return S3Writer(self, key)
 
     def stat(self, key: str) -> ObjectInfo:
-        with self._finding(key):
+        with self.finding(key):
             headers = self.requests.head(self.target(key))
         crc = from_base64(headers.get("x-amz-checksum-crc32c"))
         return ObjectInfo(key, object_size(headers, 200), headers.get("etag"), crc)
 
-    def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
-        if not into:
-            return
-        end = start + len(into)
-        with translating(f"can't read {self.name(info.key)}"):
-            answer = self.requests.get(self.target(info.key), start, end, info.version)
-            try:
-                require_range(info.key, answer.headers, (start, end), info.size, info.version)
-                yield from answer.pieces(into)
-            finally:
-                answer.end()
+    def _get_range(self, key: str, start: int, end: int, version: str | None) -> Answer | S3fsAnswer:
+        return self.requests.get(self.target(key), start, end, version)
 
-    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-        try:
-            with self._finding(key):
-                answer = self.requests.get(self.target(key), 0, len(into), None)
-        except StorageError as error:
-            if http_status(error) != "416":
-                raise
-            # The object is empty.
-            return self.stat(key), iter(())
-        try:
-            with translating(f"can't read {self.name(key)}"):
-                info = ObjectInfo(key, object_size(answer.headers, answer.status), answer.headers.get("etag"))
-                first = into[: info.size]
-                require_range(key, answer.headers, (0, len(first)), info.size, info.version)
-        except BaseException:
-            answer.end()
-            raise
-        if not first:
-            answer.end()
-            return info, iter(())
-        return info, self._first_pieces(answer, info, first)
-
-    def _first_pieces(self, answer: Answer | S3fsAnswer, info: ObjectInfo, into: memoryview) -> Iterator[int]:
-        with translating(f"can't read {self.name(info.key)}"):
-            yield from answer.pieces(into)
+    def _describe(self, key: str, response: Answer | S3fsAnswer) -> ObjectInfo:
+        return ObjectInfo(key, object_size(response.headers, response.status), response.headers.get("etag"))
 
     def crc32c(self, info: ObjectInfo) -> int | None:
         if info.crc32c is not None or not self.requests.checksums.crc_wanted or self.way().is_encrypted:
@@ -151,7 +120,7 @@ class S3Store(Renewable, Store):
         return current.crc32c if current.version == info.version else None
 
     @contextmanager
-    def _finding(self, key: str) -> Iterator[None]:
+    def finding(self, key: str) -> Iterator[None]:
         try:
             with translating(f"can't find {self.name(key)}"):
                 yield

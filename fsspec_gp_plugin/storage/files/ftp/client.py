@@ -16,7 +16,7 @@ from fsspec.implementations.ftp import FTPFileSystem  # noqa: TID253 - this modu
 
 from ....errors import Unreachable
 from ...error_tables import DENIED
-from ...progress import note_sent
+from ...link import note_sent
 from .ftplib_additions import FtpByTls, PlainFtp, by_facts, by_ls
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import paramiko
 from paramiko.sftp import CMD_EXTENDED
 
-from ...progress import note_sent
+from ...link import note_sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import smbclient
 from smbprotocol.exceptions import SMBOSError
 
-from ...progress import note_sent
+from ...link import note_sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

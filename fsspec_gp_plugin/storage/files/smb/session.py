@@ -17,8 +17,8 @@ from smbprotocol.connection import Connection
 from smbprotocol.exceptions import SMBOSError, SMBResponseException
 from smbprotocol.session import Session
 
+from ...http.cancellation import WATCHDOG
 from ...http.routes import CannotConnectError
-from ...http.watchdog import WATCHDOG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

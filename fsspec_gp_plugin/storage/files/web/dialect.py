@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from ....errors import StorageError
 from ...contract import Way
-from ...http.ranges import require_range, total_size
+from ...http.answer import require_range, total_size
 from ..dialect import ReadOnlyDialect
 from ..tree import TreeDialect
 

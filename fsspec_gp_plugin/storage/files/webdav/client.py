@@ -14,9 +14,9 @@ from xml.etree.ElementTree import ParseError
 from webdav4.client import ResourceAlreadyExists, parse_multistatus_response
 
 from ....errors import StorageError, Unreachable
-from ...http.ranges import opaque, require_range
+from ...http.answer import opaque, require_range
+from ...link import note_sent
 from ...plain_xml import require_plain
-from ...progress import note_sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
