@@ -1,1 +1,1 @@
-"""The only package that imports fsspec and its filesystems. contract.py says what every store promises; open.py opens one."""
+"""The only package that imports fsspec and its filesystems. contract.py is what stores promise; open.py opens one."""

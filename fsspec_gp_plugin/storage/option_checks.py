@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
@@ -14,6 +12,8 @@ if TYPE_CHECKING:
 
 def parameters_of(*functions: Callable[..., Any]) -> set[str]:
     """Return the names of the functions' parameters, without self and without *args and **kwargs."""
+    import inspect  # a call whose options are all known to this package needs neither this nor difflib
+
     return {
         name
         for function in functions
@@ -26,6 +26,8 @@ def require_known(library: str, options: Mapping[str, Any], known: set[str]) -> 
     """Raise ConfigError for an option that the library does not know, with the nearest known name."""
     for name in options:
         if name not in known:
+            from difflib import get_close_matches
+
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"storage_options: {library} knows no option {name!r}{hint}")

@@ -50,7 +50,7 @@ def test_a_hundred_transports_leave_one_thread(url: str) -> None:
 
 FORKED = """
 import os, socket, time
-from fsspec_gp_plugin.storage.http.watchdog import WATCHDOG
+from fsspec_gp_plugin.storage.http.cancellation import WATCHDOG
 
 ours, theirs = socket.socketpair()
 WATCHDOG.add(ours, time.monotonic() + 1000)
@@ -78,7 +78,7 @@ def test_a_process_that_was_forked_watches_its_own_connections_and_no_others() -
 
 REFUSED = """
 import resource, socket, threading, time
-from fsspec_gp_plugin.storage.http.watchdog import WATCHDOG
+from fsspec_gp_plugin.storage.http.cancellation import WATCHDOG
 
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, resource.getrlimit(resource.RLIMIT_AS)[1]))
 threading.stack_size(4 << 30)  # there is no memory for such a thread
