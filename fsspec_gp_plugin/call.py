@@ -1,4 +1,4 @@
-"""One call of a command: how it runs, and how its end is told.
+"""Runs one call of a command, and reports how it ended.
 
 An error becomes one line and an exit status here; for the commands for people in `cli/main.py`.
 """
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from .protocol.context import Context
     from .protocol.targets import Resources
 
-# For taking back what other threads were sending when a command fails.
+# For the aborts of what other threads were sending when a command fails.
 _ABORT_SECONDS = 30.0
 _ABORT_SECONDS_AFTER_SIGNAL = 1.2
-# For whoever reads standard error to make room; the clients of the agent wait as long.
+# For the reader of standard error to make room; the clients of the agent wait as long.
 _WRITE_SECONDS = 0.2
 _PIPE_BUF = 4096
 
@@ -43,8 +43,8 @@ class Call:
         resources: Resources | None = None,
         prepare: Callable[[Context], None] = lambda _: None,
     ) -> None:
-        """`log` and `resources` are made for this call unless somebody has them ready. `prepare` is called when the
-        configuration is known, before the command.
+        """`log` and `resources` are made for this call unless they are given. `prepare` is called before the command,
+        when the configuration is known.
         """
         self._prepare = prepare
         self._streams = streams
@@ -56,7 +56,7 @@ class Call:
         self._telling = _thread.allocate_lock()
 
     def run(self, arguments: Sequence[str]) -> Context:
-        """Find the command and run it; returns what it worked with. On the way out all unfinished things are undone."""
+        """Find the command and run it; return its context. Everything unfinished is undone at the end."""
         if self._log is None:
             from .log import Log
 
@@ -77,7 +77,7 @@ class Call:
             self._prepare(self._context)
             work = partial(function, self._context, *arguments[1:])
             if command.is_hook:
-                # Its requests don't look at the alarm; what is under way is refused when it comes to its end.
+                # Its requests don't check the alarm; a request under way ends first.
                 self._context.wait_for(work)
             else:
                 work()

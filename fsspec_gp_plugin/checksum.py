@@ -10,13 +10,13 @@ _POLYNOMIAL = 0x82F63B78
 
 
 def crc32c(data: bytes | memoryview, start: int = 0) -> int:
-    """The CRC-32C of `data`, or of what `start` is the CRC-32C of with `data` behind it."""
+    """Return the CRC-32C of `data`; `start` continues an earlier one, as zlib.crc32() does."""
     value: int = _extension().crc32c(data, start)
     return value
 
 
 def is_hardware_based() -> bool:
-    """Whether the processor computes it."""
+    """Return whether the processor computes the checksum."""
     return bool(_extension().hardware_based)
 
 
@@ -49,12 +49,12 @@ def combined(first: int, second: int, length: int) -> int:
 
 
 def in_base64(value: int) -> str:
-    """As S3 and its like write it."""
+    """Return the checksum in base64, as S3 writes it."""
     return base64.b64encode(value.to_bytes(4, "big")).decode()
 
 
 def from_base64(text: str | None) -> int | None:
-    """The value of a whole object's checksum; None for what is no such thing, as the checksum of checksums."""
+    """Return a checksum from base64; None for other values, such as the checksum of a multipart upload's checksums."""
     if not text or "-" in text:
         return None
     try:
@@ -79,7 +79,7 @@ def _times(matrix: _Matrix, vector: int) -> int:
 
 @lru_cache(maxsize=64)
 def _zeros(length: int) -> _Matrix:
-    """What so many bytes of zeros make of a CRC. Parts have few sizes, so few are computed."""
+    """Return the matrix that appends so many zero bytes to a CRC. Parts have few sizes, so few are computed."""
     if length == 0:
         return tuple(1 << bit for bit in range(32))
     half = _zeros_by_doubling(length.bit_length() - 1)
@@ -88,7 +88,7 @@ def _zeros(length: int) -> _Matrix:
 
 @lru_cache(maxsize=64)
 def _zeros_by_doubling(power: int) -> _Matrix:
-    """The matrix of 2 ** power bytes."""
+    """Return the matrix for 2 ** power zero bytes."""
     if power == 0:
         matrix: _Matrix = (_POLYNOMIAL, *(1 << bit for bit in range(31)))
         for _ in range(3):  # one bit, then two, four, eight

@@ -1,4 +1,4 @@
-"""The control group of a process, and who ends all that is in it.
+"""Finds the control group of a process, and what ends all processes in it.
 
 Only systemd may move a process of an ordinary user to another group, and setsid() leaves none. So what outlives its
 command, as the agent does, ends with the service or the login session in which it was started, where that is so set.
@@ -21,7 +21,7 @@ _ASK_SECONDS = 5.0
 
 
 def own_group() -> str:
-    """The path of this process's control group; "" where there is none."""
+    """Return the path of this process's control group; "" if there is none."""
     try:
         lines = Path("/proc/self/cgroup").read_text(errors="replace").splitlines()
     except OSError:
@@ -36,7 +36,7 @@ class Inquiry:
     """What ends this user's processes in a control group when it ends itself. Only systemd knows, which may be slow."""
 
     def __init__(self, group: str, root: str = "/") -> None:
-        """Begin to ask. `root` is where systemd's files are."""
+        """Start the inquiry. `root`: the directory of systemd's files."""
         self._known = ""
         self._unit = next((part for part in reversed(group.split("/")) if part.endswith((".service", ".scope"))), "")
         self._asked: subprocess.Popen[str] | None = None

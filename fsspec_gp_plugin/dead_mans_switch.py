@@ -1,4 +1,4 @@
-"""What ends a process after a signal also where some code never lets go of the interpreter's lock.
+"""Ends a process after a signal even if some code never releases the interpreter's lock.
 
 A regular expression, a parser or a sort in C keeps the lock, and then no thread of Python's runs that could act upon a
 signal. Here the kernel and Python's handlers in C do it, neither of which needs the lock:
@@ -46,11 +46,11 @@ class DeadMansSwitch:
         that is so once a thread unblocks them, to wait() for them: they are blocked here, and in threads to come.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, taken)
-        told, self._heard = _socket_pair()
-        self._heard.recv(1)
-        told.setblocking(False)
+        wakeup, self._received = _socket_pair()
+        self._received.recv(1)
+        wakeup.setblocking(False)
         self._edge = select.epoll(1)
-        self._edge.register(self._heard.fileno(), select.EPOLLIN | select.EPOLLET)
+        self._edge.register(self._received.fileno(), select.EPOLLIN | select.EPOLLET)
         self._edge.poll()  # what was there before counts as seen
         self._full, other_end = _socket_pair()
         other_end.detach()  # it is never closed
@@ -61,10 +61,10 @@ class DeadMansSwitch:
         faulthandler.register(signal.SIGALRM, self._full.fileno(), all_threads=False, chain=True)
         with suppress(OSError):  # where the kernel is another's that doesn't know it, as in a sandbox, Python is alone
             self._alarm_goes_to(_start_thread())
-        signal.set_wakeup_fd(told.detach(), warn_on_full_buffer=False)
+        signal.set_wakeup_fd(wakeup.detach(), warn_on_full_buffer=False)
 
     def _alarm_goes_to(self, thread: int) -> None:
-        fd = self._heard.fileno()
+        fd = self._received.fileno()
         fcntl.fcntl(fd, _F_SETOWN_EX, struct.pack("@ii", _F_OWNER_TID, thread))
         fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGALRM)
         fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
@@ -73,12 +73,12 @@ class DeadMansSwitch:
         """Wait for the first signal, which is not blocked in this thread; returns its number."""
         self._edge.poll()
         # Before there is room again: another signal would end the process at once.
-        fcntl.fcntl(self._heard.fileno(), fcntl.F_SETFL, os.O_NONBLOCK)
-        return self._heard.recv(1 << 12)[-1]
+        fcntl.fcntl(self._received.fileno(), fcntl.F_SETFL, os.O_NONBLOCK)
+        return self._received.recv(1 << 12)[-1]
 
     def let_go(self) -> None:
         """A signal has come, and the interpreter acts upon it: it may take its time."""
-        fcntl.fcntl(self._heard.fileno(), fcntl.F_SETFL, os.O_NONBLOCK)
+        fcntl.fcntl(self._received.fileno(), fcntl.F_SETFL, os.O_NONBLOCK)
         faulthandler.register(signal.SIGALRM, self._full.fileno(), all_threads=False, chain=False)
 
 

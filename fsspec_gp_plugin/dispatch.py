@@ -1,4 +1,4 @@
-"""From the command line to a call.
+"""Turns a command line into a call.
 
 Nothing heavy is imported here: --version and plugin_api_version answer without it, and a command imports
 its own module when it is called.
@@ -93,7 +93,7 @@ def _run_for_people(argv: Sequence[str]) -> int | None:
 
 
 def _had_agent() -> bool:
-    """Whether there ever was an agent for this user."""
+    """Return whether there ever was an agent for this user."""
     return os.path.isdir(os.path.join(os.environ.get("HOME", ""), ".fsspec_gp_plugin/agent"))
 
 

@@ -12,9 +12,9 @@ PluginError            1  something failed while working
     ├── ObjectChanged  1  the object was replaced while it was being read
     ├── AlreadyExists  1  there is an object of that key, and it may not be replaced
     └── Unreachable    3  the target didn't answer; the same call may work later
-        └── CredentialsEnded  3  there are none that are good now; others may come
+        └── CredentialsEnded  3  they have expired, or can't be obtained now; new ones may come
 Interrupted        128+n  signal n arrived (not an Exception: nothing may swallow it)
-ReaderGone             0  whoever reads our standard output has closed it
+ReaderGone             0  the reader of our standard output has closed it
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class AccessDenied(StorageError):
 
 
 class ObjectChanged(StorageError):
-    """The object is no longer the version that was asked for."""
+    """The object is no longer the requested version."""
 
 
 class AlreadyExists(StorageError):
@@ -63,8 +63,8 @@ class AlreadyExists(StorageError):
 
 
 class Unreachable(StorageError):
-    """The target could not be reached, or did not do what it was asked in time. `http_status`: of its answer, "" where
-    there was none.
+    """The target could not be reached, or did not answer in time. `http_status`: the status of its response, "" without
+    one.
     """
 
     exit_status = 3
@@ -72,7 +72,7 @@ class Unreachable(StorageError):
 
 
 class CredentialsEnded(Unreachable):
-    """There are no credentials that are good now: expired, or not to be had. Others may come."""
+    """The credentials have expired or can't be obtained now; new ones may come."""
 
 
 class Interrupted(BaseException):

@@ -38,7 +38,7 @@ class GpbackupProcess(NamedTuple):
         return found[2] != self.started or found[3] in "ZX"
 
     def is_running(self) -> bool:
-        """Whether it is certain that the process is there."""
+        """Return whether it is certain that the process runs."""
         found = _stat(self.pid) if self.boot and (self.boot, self.namespace) == _here() else None
         return found is not None and found[2] == self.started and found[3] not in "ZX"
 
@@ -48,7 +48,7 @@ class GpbackupProcess(NamedTuple):
 
     @classmethod
     def from_json(cls, value: Any) -> GpbackupProcess | None:
-        """What to_json() gave; None for anything else."""
+        """Return the process that to_json() described; None for anything else."""
         if not isinstance(value, dict):
             return None
         found = {name: value.get(name) for name in cls._fields}
@@ -59,7 +59,7 @@ class GpbackupProcess(NamedTuple):
 
 
 def gpbackup_above(pid: int) -> GpbackupProcess | None:
-    """The nearest ancestor of a process that is gpbackup or gprestore, by its name; None where there is none."""
+    """Return the nearest ancestor of a process that is named gpbackup or gprestore; None if there is none."""
     found = _stat(pid)
     for _ in range(_MOST_ANCESTORS):
         pid = found[1] if found is not None else 0
@@ -70,7 +70,7 @@ def gpbackup_above(pid: int) -> GpbackupProcess | None:
 
 
 def boot_id() -> str:
-    """The kernel's id of this boot; "" where it doesn't tell."""
+    """Return the kernel's id of this boot; "" if it has none."""
     return _here()[0]
 
 

@@ -1,4 +1,4 @@
-"""What keeps gprestore from waiting for ever where a stream that gzip has compressed has no first byte.
+"""Writes a gzip header where gprestore would otherwise wait for ever for the first byte of a compressed stream.
 
 gpbackup_helper reads the header of the gzip stream, then opens the pipe on which a table's `cat` waits. Where there is
 no header it exits: then `cat` waits for ever, and gprestore with it. So a stream that fails gets a header, and says why
@@ -23,7 +23,7 @@ _STREAM = re.compile(r"(?:.*/)?gpbackup_-?[0-9]+_[0-9]{14}(?:_[0-9]+)?\.gz")
 
 
 def is_needed(command: str, path: str) -> bool:
-    """Whether gprestore would wait for ever for a command that ends before its first byte; `path`: its FILE."""
+    """Return whether gprestore would wait for ever if the command ended before its first byte; `path`: its FILE."""
     return command == "restore_data" and _STREAM.fullmatch(path) is not None
 
 

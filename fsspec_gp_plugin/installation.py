@@ -1,4 +1,4 @@
-"""Where this installation is, and how it is started anew: a virtual environment, or the tree of a bundle."""
+"""Finds the paths of this installation, a virtual environment or the tree of a bundle, and how to start it again."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ _PROGRAM = os.path.join(_PACKAGES, "__main__.py")
 
 
 def is_bundle() -> bool:
-    """Whether the packages come with no interpreter, and the host's runs them."""
+    """Return whether this is a bundle, which the host's own Python runs."""
     return os.path.exists(_PROGRAM)
 
 
 def bin_directory() -> str:
-    """The directory of the executables; what tells this installation from another."""
+    """Return the directory of the executables, which identifies this installation."""
     if is_bundle():
         return os.path.normpath(os.path.join(_PACKAGES, "../../../bin"))
     return os.path.dirname(sys.executable)
 
 
 def executable() -> str:
-    """What gpbackup calls, as an absolute path."""
+    """Return the absolute path of what gpbackup calls."""
     return os.path.join(bin_directory(), "fsspec_gp_plugin")
 
 
 def command() -> list[str]:
-    """How the program is started in a new process; its arguments follow."""
+    """Return the command that starts the program in a new process; arguments follow it."""
     # As the launcher does: nothing of the environment, and in a bundle nothing of the host's own packages.
     if is_bundle():
         return [sys.executable, "-I", "-S", "-X", "utf8", _PACKAGES]

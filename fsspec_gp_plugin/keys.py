@@ -1,4 +1,4 @@
-"""Where things live below the configured URL: the one home of object keys.
+"""Builds and reads object keys: where everything lies below the configured URL.
 
 A key is relative to the URL, without a leading slash. The layout is the S3 plugin's, so that each plugin
 restores what the other wrote: `backups/YYYYMMDD/YYYYMMDDHHMMSS/<file name>`.
@@ -89,7 +89,7 @@ def local_run(path: str) -> tuple[str, str]:
 
 
 def _is_backup(folder: str) -> bool:
-    """Whether this is where delete_backup would look for a backup."""
+    """Return whether delete_backup would look there for a backup."""
     timestamp = folder.rpartition("/")[2]
     return _TIMESTAMP.fullmatch(timestamp) is not None and f"{folder}/" == backup_prefix(timestamp)
 
@@ -128,5 +128,5 @@ def unfinished_key(key: str, token: str) -> str:
 
 
 def is_unfinished(key: str) -> bool:
-    """Whether the key is the working name of an object that is not whole."""
+    """Return whether the key is the working name of an unfinished object."""
     return _UNFINISHED.search(key) is not None

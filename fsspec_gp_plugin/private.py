@@ -1,4 +1,4 @@
-"""Files and directories of this user alone: what a host remembers between calls, and where secrets lie."""
+"""Reads and writes files that only this user may access: what a host remembers between calls, and secrets."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _LARGEST_FILE = 1 << 20
 
 
 class NoDirectoryError(LocalFileError):
-    """Nobody has made the directory yet."""
+    """The directory does not exist yet."""
 
 
 def home() -> str:
-    """The user's home directory."""
+    """Return the user's home directory."""
     found = os.environ.get("HOME", "")
     if not found.startswith("/"):
         found = _home_by_passwd()
@@ -32,12 +32,12 @@ def home() -> str:
 
 
 def below(directory: str) -> str:
-    """The directory of this program in a home directory."""
+    """Return this program's directory in a home directory."""
     return os.path.join(directory, _PARENT)
 
 
 def _home_by_passwd() -> str:
-    """The home directory of the user's passwd entry; "" where there is none, as in containers."""
+    """Return the home directory of the user's passwd entry; "" if there is none, as in containers."""
     import pwd
 
     try:
@@ -108,7 +108,7 @@ def open_directory(name: str, parent: str, *, make: bool = False) -> int:
 
 
 def read_in(directory: int, name: str) -> bytes | None:
-    """The content of a file in an open directory; None where there is none. OSError."""
+    """Return the content of a file in an open directory; None if it does not exist. Raises OSError."""
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     except FileNotFoundError:
@@ -118,7 +118,7 @@ def read_in(directory: int, name: str) -> bytes | None:
 
 
 def replace_in(directory: int, name: str, data: bytes) -> None:
-    """Give a file in an open directory this content, whole or not at all, durably. OSError."""
+    """Write a file in an open directory, whole or not at all, durably. Raises OSError."""
     part = f".{name}.{os.getpid()}-{os.urandom(4).hex()}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -134,13 +134,13 @@ def replace_in(directory: int, name: str, data: bytes) -> None:
 
 
 def unlink_in(directory: int, name: str) -> None:
-    """Remove a file in an open directory, if there is one. OSError."""
+    """Remove a file in an open directory if it exists. Raises OSError."""
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=directory)
 
 
 def sweep(directory: int) -> None:
-    """Remove the files of an open directory that nobody has written to for a month."""
+    """Remove the files of an open directory that were not written to for a month."""
     for name in os.listdir(directory):
         with suppress(FileNotFoundError):
             if time.time() - os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime > _STALE_SECONDS:

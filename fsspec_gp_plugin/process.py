@@ -1,4 +1,4 @@
-"""What a caller's process hands us, made safe: descriptors and signals.
+"""Makes safe what the calling process passes on: descriptors and signals.
 
 The database's server passes on its data files and sockets; a library may print where only data may go;
 a signal must abort an upload and end the process within two seconds.

@@ -43,46 +43,31 @@ _STORAGE = "fsspec_gp_plugin.storage"
 PROVIDERS = (
     Provider(("file", "local"), "local.store:open_local", preload=(f"{_STORAGE}.local.store",)),
     Provider(
-        ("s3", "s3a"),
-        "s3.open:open_s3",
-        package="s3fs",
+        ("s3", "s3a"), "s3.open:open_s3", package="s3fs", variables=(*_WEB, *_AMAZON),
         preload=(f"{_STORAGE}.s3.open", "botocore.auth", "s3fs"),
-        variables=(*_WEB, *_AMAZON),
     ),
     # Google's libraries take Amazon's credentials where its identities are federated.
     Provider(
-        ("gs", "gcs"),
-        "gcs.open:open_gcs",
-        package="gcsfs",
-        preload=(f"{_STORAGE}.gcs.open",),
+        ("gs", "gcs"), "gcs.open:open_gcs", package="gcsfs", preload=(f"{_STORAGE}.gcs.open",),
         variables=(*_WEB, *_GOOGLE, "NO_GCE_CHECK", *_AMAZON),
     ),
     Provider(
-        ("abfs", "abfss", "az"),
-        "azure.open:open_azure",
-        package="adlfs",
-        preload=(f"{_STORAGE}.azure.open",),
+        ("abfs", "abfss", "az"), "azure.open:open_azure", package="adlfs", preload=(f"{_STORAGE}.azure.open",),
         variables=(*_WEB, *_AZURE),
     ),
     Provider(
-        ("sftp", "ssh"),
-        dialect="sftp.dialect",
-        package="paramiko",
-        extra="sftp",
+        ("sftp", "ssh"), dialect="sftp.dialect", package="paramiko", extra="sftp",
         variables=(*_NETWORK, *_KERBEROS, "SSH_AUTH_SOCK"),
     ),
     Provider(
-        ("smb",),
-        dialect="smb.dialect",
-        package="smbprotocol",
-        extra="smb",
+        ("smb",), dialect="smb.dialect", package="smbprotocol", extra="smb",
         variables=(*_NETWORK, *_KERBEROS, "SMB_*"),
     ),
     Provider(("webdav",), dialect="webdav.dialect", package="webdav4", extra="webdav", variables=(*_WEB, "WEBDAV_*")),
     Provider(("webhdfs",), dialect="webhdfs.dialect", variables=(*_WEB, *_KERBEROS, "HADOOP_*", "HDFS_*")),
     Provider(("ftp",), dialect="ftp.dialect", variables=(*_NETWORK, "FTP_*")),
     Provider(("http", "https"), dialect="web.dialect", variables=_WEB),
-)
+)  # fmt: skip
 # Any other filesystem of fsspec. Nobody here knows its library, so every variable of a known one counts.
 OTHER = Provider(
     (),

@@ -1,4 +1,4 @@
-"""One scrub() for whatever leaves this program as text: log lines, messages, reports.
+"""Masks secrets in all text that leaves this program: log lines, messages, reports.
 
 Two nets: the very values that the configuration marks as secret are registered at loading and removed
 wherever they appear; patterns catch secrets that were never ours to register, such as a signature in
@@ -49,7 +49,7 @@ _PATTERNS = [
 # The password in a URL or, as proxies are named, in what stands behind its scheme.
 _LOGIN = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*://)?[^/\s:@]*:(\S+)@[^@]+$")
 
-# What is secret in a value that is secret as a whole, such as a connection string, and may be told without the rest.
+# The secret part of values that are secret as a whole, such as connection strings; it may also appear alone.
 _PART = re.compile(r"(?i)(?:^|[?&;])(?:accountkey|sharedaccesssignature|sig|signature|password|pwd)=([^;&\s]+)")
 
 # gcsfs gives ways to find a credential under the name "token"; a path says only where a secret lies.
@@ -68,7 +68,7 @@ _ordered: list[str] = []
 
 
 def is_secret_key(name: str) -> bool:
-    """Whether a value of that option name must never be shown."""
+    """Return whether values of that option must never be shown."""
     name = re.sub(r"[-\s]", "_", name.lower())
     if name in _NOT_SECRET:
         return False
@@ -76,7 +76,7 @@ def is_secret_key(name: str) -> bool:
 
 
 def register(value: str) -> None:
-    """Remember one secret value, in all forms in which it is told. Values under 4 characters are left out: masking them
+    """Remember one secret value, in all its forms. Values under 4 characters are left out: masking them
     garbles all text.
     """
     if len(value) < LEAST or value in _WAYS_NOT_SECRETS or (value.startswith("/") and os.path.isfile(value)):
@@ -89,7 +89,7 @@ def register(value: str) -> None:
 
 
 def forms_of(value: str) -> Iterator[str]:
-    """How texts tell a value, which may be quoted for a URL: as it is, in URLs, Python and JSON, and in base64."""
+    """Return the forms of a value in texts: plain, quoted in URLs, Python and JSON, and in base64."""
     for one in {value, unquote(value)}:
         yield from _forms(one)
 
@@ -130,7 +130,7 @@ def register_secrets(options: Any, *, secret: bool = False) -> None:
 
 
 def masked(options: Any, *, secret: bool = False) -> Any:
-    """A nested mapping of options with every secret value in it masked, known or not."""
+    """Return a nested mapping of options with every secret value masked, known or not."""
     if isinstance(options, dict):
         return {
             key: masked(value, secret=secret or (key == "key" and "secret" in options) or is_secret_key(str(key)))
@@ -147,7 +147,7 @@ def masked(options: Any, *, secret: bool = False) -> Any:
 
 
 def scrub(text: str) -> str:
-    """The text without any secret that is known or looks like one."""
+    """Return the text without anything that is a known secret or looks like one."""
     for value in _ordered:
         text = text.replace(value, MASK)
     for pattern, replacement in _PATTERNS:
@@ -156,7 +156,7 @@ def scrub(text: str) -> str:
 
 
 def in_one_line(text: str) -> str:
-    """The text in one line and without control characters, whatever a store has put into it.
+    """Return the text in one line and without control characters, whatever a store has put into it.
 
     Bytes that are no UTF-8 stay, as surrogates.
     """

@@ -1,4 +1,4 @@
-"""Threads that send, fetch and delete: as many as asked for, or as many as the system gives."""
+"""A thread pool that goes on with fewer threads if the system has no more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 class Workers(ThreadPoolExecutor):
-    """A pool that goes on with the threads that it has where it gets no more; RuntimeError where it has none."""
+    """A thread pool that goes on with the threads that it has. Raises RuntimeError if it has none."""
 
     def _adjust_thread_count(self) -> None:
         try:

@@ -10,7 +10,7 @@ from ..errors import AccessDenied, NotFound
 from ..integrity import claim, manifest, marks
 from ..integrity.claim import BadClaim
 from ..keys import backup_prefix
-from ..storage.reading import pieces
+from ..storage.reading import read_pieces
 from .claim_reading import read_claim
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def build_catalog(
     def read_all() -> Iterator[Manifest]:
         budget = manifest.Budget()
         for info in manifests:
-            yield info.key, manifest.decode(info.key, timestamp, pieces(store, info), budget)
+            yield info.key, manifest.decode(info.key, timestamp, read_pieces(store, info), budget)
 
     source = [token, *(f"{info.key} {info.size} {info.version}" for info in manifests)]
     return catalog.build("\n".join(source), read_all, token)

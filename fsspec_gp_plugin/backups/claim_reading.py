@@ -11,7 +11,7 @@ from ..integrity.claim import LARGEST, NAME, SETTLED, BadClaim, is_claim
 from ..integrity.claim import decode as decode_claim
 from ..integrity.manifest import FOLDER
 from ..keys import timestamp_of
-from ..storage.reading import fetched
+from ..storage.reading import fetch_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -126,7 +126,7 @@ def read_claims(store: Store, prefix: str, listed: list[ObjectInfo]) -> Iterator
 
 def read_claim(store: Store, key: str) -> Claim:
     """Read the claim in an object. Raises NotFound, BadClaim and other StorageErrors."""
-    info, data = fetched(store, key, LARGEST)
+    info, data = fetch_small(store, key, LARGEST)
     if info.size > LARGEST:
         raise BadClaim(f"{key} has {info.size} bytes: too many for a claim")
     return decode_claim(key, timestamp_of(key), data)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StorageError
 from ..keys import backup_prefix
-from ..storage.reading import lines
+from ..storage.reading import read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -75,7 +75,7 @@ def read_backup_config(store: Store, timestamp: str) -> BackupConfig:
     info = store.stat(key)
     if info.size > _LARGEST:
         raise BadBackupConfigError(f"{key} has {info.size} bytes: too many to be gpbackup's config file")
-    return parse_backup_config(key, lines(store, info))
+    return parse_backup_config(key, read_lines(store, info))
 
 
 def parse_backup_config(key: str, text: Iterable[bytes]) -> BackupConfig:

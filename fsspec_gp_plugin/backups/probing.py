@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, NotFound, PluginError, StorageError
 from ..integrity.manifest import FOLDER
-from ..storage.reading import fetched, part_of
+from ..storage.reading import fetch_small, read_range
 from .memory_filesystems import warn_of_spooling
 from .parallel import run_together
 
@@ -142,7 +142,7 @@ class Probe:
     def read_back(self) -> None:
         """Check that size and bytes of the object are those that were written."""
         try:
-            info, content = fetched(self._store, self.written, max(1 << 20, len(self._content)))
+            info, content = fetch_small(self._store, self.written, max(1 << 20, len(self._content)))
         except AccessDenied as error:
             self._note_denied(error)
             return
@@ -159,7 +159,7 @@ class Probe:
         if self._info is None:
             return
         try:
-            cut = part_of(self._store, self._info, *_RANGE)
+            cut = read_range(self._store, self._info, *_RANGE)
         except AccessDenied as error:
             self._note_denied(error)
             return

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..errors import AccessDenied, AlreadyExists, ConfigError, NotFound, PluginError, StorageError
 from ..integrity import manifest, marks
 from ..integrity.claim import BadClaim, is_claim
-from ..storage.reading import fetched, first_bytes
+from ..storage.reading import fetch_small, read_start
 from .claim_reading import read_claim
 from .ownership import find_deciding_claim
 
@@ -91,7 +91,7 @@ def _compare_once(
         _NAMES, (primary, replica), (at_primary, at_replica), (at_replica, at_primary), strict=True
     ):
         try:
-            _, found = fetched(store, key, len(own) + len(other))
+            _, found = fetch_small(store, key, len(own) + len(other))
         except StorageError as error:
             doubt = doubt or error
             continue
@@ -129,7 +129,7 @@ def copy_claim(primary: Store, replica: Store, prefix: str, source: tuple[Object
     which names the cluster, if another claim is there.
     """
     info, claim = source
-    data = memoryview(first_bytes(primary, info))
+    data = memoryview(read_start(primary, info))
     if replica.capabilities.creates:
         with suppress(AlreadyExists):  # of an earlier call, or of another run that was faster
             replica.create(info.key, data)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
 from ..keys import backup_prefix
-from ..storage.reading import lines
+from ..storage.reading import read_lines
 from .gpbackup_files import read_backup_config
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _read_oids(store: Store, timestamp: str) -> array[int]:
     info = store.stat(key)
     if info.size > _LARGEST_TOC:
         raise BadContentsError(f"{key} has {info.size} bytes: too many to be gpbackup's table of contents")
-    return parse_oids(key, lines(store, info, 128))
+    return parse_oids(key, read_lines(store, info, 128))
 
 
 def parse_oids(key: str, text: Iterable[bytes]) -> array[int]:

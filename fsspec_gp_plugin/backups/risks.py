@@ -35,15 +35,15 @@ def config_risks(config: Config) -> Iterator[str]:
 
 def connection_risks(store: Store, of: str = "") -> Iterator[str]:
     """The risks of the connection to a store, one sentence for each. `of`: "replica_" or ""."""
-    way = None
+    transport = None
     with suppress(Exception):  # such as missing credentials: the first request reports them
-        way = store.way()
-    if way is None or way.host in _HERE:
+        transport = store.transport_security()
+    if transport is None or transport.host in _HERE:
         return
-    if not way.is_encrypted:
-        yield f"{of}requests go to {way.host} without TLS: anybody on the way may read and change"
-    elif not way.is_verified:
-        yield f"{of}nothing verifies that {way.host} is the right host: anybody on the way may read and change"
+    if not transport.is_encrypted:
+        yield f"{of}requests go to {transport.host} without TLS: anybody on the way may read and change"
+    elif not transport.is_verified:
+        yield f"{of}nothing verifies that {transport.host} is the right host: anybody on the way may read and change"
 
 
 def credential_risks(store: Store, config: Config, of: str = "") -> Iterator[str]:

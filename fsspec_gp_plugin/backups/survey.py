@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import StorageError, Unreachable
 from ..integrity import claim, manifest, marks, verification
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
-from ..storage.reading import pieces
+from ..storage.reading import read_pieces
 from ..workers import Workers
 from .gpbackup_files import parse_report
 
@@ -175,7 +175,7 @@ def _read_report(store: Store, backup: Backup) -> dict[str, str]:
         return {}
     try:
         info = store.stat(backup.report_key)
-        text = b"".join(pieces(store, info)) if info.size <= _LARGEST_REPORT else b""
+        text = b"".join(read_pieces(store, info)) if info.size <= _LARGEST_REPORT else b""
     except Unreachable:
         raise
     except StorageError:

@@ -12,7 +12,7 @@ from ..backups.survey import Backup, survey
 from ..config.values import format_size
 from ..errors import AccessDenied, NotFound, StorageError
 from ..integrity import manifest
-from ..storage.reading import pieces
+from ..storage.reading import read_pieces
 from . import render
 from .arguments import Parser
 from .open_target import open_target
@@ -188,7 +188,7 @@ def _headers(store: Store, backup: Backup) -> list[dict[str, Any]]:
     headers = []
     for one in backup.manifests:
         try:
-            header = next(iter(manifest.decode(one.key, backup.timestamp, pieces(store, one), manifest.Budget())))
+            header = next(iter(manifest.decode(one.key, backup.timestamp, read_pieces(store, one), manifest.Budget())))
         except (AccessDenied, manifest.BadManifest):
             continue  # the inspection reports it as a problem, or as not checked
         if isinstance(header, manifest.Header):

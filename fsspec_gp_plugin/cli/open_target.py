@@ -15,7 +15,7 @@ from ..errors import UsageError
 from ..log import Log, take_over_library_logging
 from ..redaction import in_one_line, scrub
 from ..storage.diagnosis import passes_hardly
-from ..storage.reading import first_bytes
+from ..storage.reading import read_start
 from ..storage.retry import with_retries
 from ..storage.retry_policy import UNATTENDED_SECONDS, RetryPolicy
 
@@ -56,7 +56,7 @@ def read_object(arguments: Sequence[str]) -> int:
         raise UsageError("expected CONFIG KEY")
     path, key = arguments
     with open_target(path, attended=False) as (_, store):
-        sys.stdout.buffer.write(first_bytes(store, store.stat(key)))
+        sys.stdout.buffer.write(read_start(store, store.stat(key)))
     return 0
 
 

@@ -1,1 +1,1 @@
-"""gpbackup's commands, one function each: (context, arguments) → exit quietly or raise."""
+"""gpbackup's commands: one function each, called with a context and the arguments, which returns or raises."""

@@ -16,7 +16,7 @@ from ..integrity.claim import SETTLED, new_claim
 from ..integrity.cluster import cluster_here
 from ..integrity.run_state import Run
 from ..redaction import scrub
-from ..storage.reading import fetched
+from ..storage.reading import fetch_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,7 +150,7 @@ class _Joining:
         context = self._context
         if context.store.capabilities.creates:
             try:
-                fetched(context.store, name, 1)
+                fetch_small(context.store, name, 1)
             except StorageError:
                 pass
             else:

@@ -1,4 +1,4 @@
-"""What is restored, compared with what was written down when it was stored."""
+"""Compares what is restored with the manifests that were made when it was stored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def read_expected(context: Context, key: str) -> ObjectInfo | None:
-    """What the manifests say of an object; None where none names it, or there is none that can be read."""
+    """Return what the manifests say about an object; None if none names it or none can be read."""
     if context.config.checksum == "off":
         return None
     _, timestamp, name = keys.parts_of(key)
@@ -34,19 +34,19 @@ def _described(key: str, entry: Entry | None) -> ObjectInfo | None:
 
 
 class Expectations:
-    """What a backup's manifests say of its objects, for commands without hooks."""
+    """What a backup's manifests say about its objects, for commands without hooks."""
 
     def __init__(self, prefix: str, catalog: Catalog | None = None) -> None:
-        """Without a catalog nothing is said."""
+        """Without a catalog nothing is known about the objects."""
         self._prefix = prefix
         self._catalog = catalog
 
     def of(self, key: str) -> ObjectInfo | None:
-        """What they say of one object."""
+        """Return what the manifests say about one object; None if nothing."""
         return None if self._catalog is None else _described(key, self._catalog.entry(key[len(self._prefix) :]))
 
     def require(self, found: Iterable[ObjectInfo]) -> None:
-        """NotFound or StorageError where a listing lacks what they name, or tells another size."""
+        """Raise NotFound or StorageError if a listing lacks an object of the manifests or has another size."""
         if self._catalog is not None:
             names = ((info.key[len(self._prefix) :], info.size) for info in found)
             fault = difference_error(self._prefix, self._catalog.difference("", names), ESCAPE)
@@ -56,7 +56,7 @@ class Expectations:
 
 @contextmanager
 def compare_with_manifests(context: Context, prefix: str, store: Store) -> Iterator[Expectations]:
-    """What a backup's manifests, read from `store`, say of its objects."""
+    """Yield what a backup's manifests, read from `store`, say about its objects."""
     if context.config.checksum == "off" or not keys.is_backup_prefix(prefix):
         yield Expectations(prefix)
         return
@@ -72,14 +72,14 @@ def compare_with_manifests(context: Context, prefix: str, store: Store) -> Itera
 
 
 def log_note(context: Context, wanted: ObjectInfo | None) -> str:
-    """For the log: whether an object that was restored was as the manifests say."""
+    """Return a note for the log: whether a restored object was compared with the manifests."""
     if context.config.checksum == "off":
         return ""
     return "unverified" if wanted is None else "verified"
 
 
 def release_manifests(context: Context, timestamp: str) -> None:
-    """A restore has ended: remove what this host has fetched of manifests for it, unless another needs it."""
+    """Remove the manifests that this host has fetched for a restore that ends, unless another restore needs them."""
     from ..integrity import restore_state
 
     try:

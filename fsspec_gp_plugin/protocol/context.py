@@ -1,4 +1,4 @@
-"""What one call of a command works with: its descriptors, log, configuration and store."""
+"""The context of one call of a command: its descriptors, log, configuration and stores."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NOT_IN_TIME = "an unfinished upload could not be removed in time"
 
 
 class Context:
-    """Configuration and store are made on first use, so that a command pays for what it needs."""
+    """Configuration and stores are opened on first use, so that a command pays only for what it needs."""
 
     def __init__(
         self,
@@ -67,43 +67,43 @@ class Context:
 
     @property
     def config(self) -> Config:
-        """The configuration; ConfigError when it can't be used."""
+        """The configuration. Raises ConfigError if it can't be used."""
         if self._config is None:
             self._config = self._resources.config(self._config_path, self.log)
         return self._config
 
     @property
     def store(self) -> Store:
-        """The store of the configured URL. To be used once before other threads use it."""
+        """The store of the configured URL. Use it once before other threads do."""
         if self._store is None:
             self._store = self.targets.primary()
         return self._store
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables of whoever called the command."""
+        """The environment variables of the caller."""
         return self._resources.environment
 
     @property
     def gpbackup(self) -> GpbackupProcess | None:
-        """The gpbackup or gprestore that called the command; None where it is not an ancestor, as on other hosts."""
+        """The gpbackup or gprestore that called the command; None if it is not an ancestor, as on other hosts."""
         from ..gpbackup_process import gpbackup_above
 
         return gpbackup_above(self._resources.pid)
 
     @property
     def patient_store(self) -> Store:
-        """The store, for what is wanted however long it is away, also by a command that else doesn't wait for it."""
+        """The store with long retries, even in a command that otherwise doesn't wait for it."""
         return self._given or self.targets.primary(OUTAGE_SECONDS)
 
     @property
     def upload_settings(self) -> UploadSettings:
-        """How one stream is sent."""
+        """The settings of one upload."""
         return upload_settings(self.config)
 
     @property
     def download_settings(self) -> DownloadSettings:
-        """How one stream is fetched."""
+        """The settings of one download."""
         return download_settings(self.config)
 
     def log_success(self, what: str, size: int | None = None, crc32c: int | None = None, note: str = "") -> None:
@@ -121,7 +121,7 @@ class Context:
         self.log.info(f"{self.command} {what}{rate}")
 
     def print_line(self, text: str) -> None:
-        """Show a person a line on standard output."""
+        """Print a line for people on standard output."""
         from ..transfer.descriptor_io import write_all
 
         write_all(self.streams.stdout, (text + "\n").encode(errors="surrogateescape"))
@@ -142,7 +142,7 @@ class Context:
 
     @contextmanager
     def _registered(self, upload: Upload | Relay) -> Iterator[None]:
-        """It is aborted when the command ends before it."""
+        """Abort the upload if the command ends first."""
         with self._lock:
             if self._closing:
                 raise PluginError("the command has ended")
@@ -172,7 +172,7 @@ class Context:
             return self.send(fd, key, settings)
 
     def download(self, store: Store, sink: int, settings: DownloadSettings | None = None) -> Download:
-        """What writes an object of a store, or spans of it, to a descriptor."""
+        """Return the Download that writes an object, or ranges of it, to a descriptor."""
         return Download(
             store,
             sink,
@@ -206,16 +206,16 @@ class Context:
         return fetched
 
     def wait_for(self, work: Callable[[], _T]) -> _T:
-        """The result of work that may wait. A signal ends the waiting; in the agent the work then goes on alone."""
+        """Return the result of work that may wait. A signal ends the wait; in the agent the work then goes on alone."""
         return run_interruptibly(self._resources.alarm, work)
 
     def require_not_interrupted(self) -> None:
-        """Interrupted where a signal has come, or the agent's client is gone."""
+        """Raise Interrupted if a signal has come or the agent's client is gone."""
         if self._resources.alarm is not None:
             self._resources.alarm.check()
 
     def close(self, seconds: float) -> None:
-        """Take back what other threads have not finished, within so many seconds, and let go of connections.
+        """Abort what other threads have not finished, within so many seconds, and close connections.
 
         May be repeated, as when a signal interrupts it.
         """
@@ -241,7 +241,7 @@ class Context:
         self.targets.close()
 
     def end_at_once(self) -> None:
-        """Before a process ends at once: no working file stays, and what is being taken back counts as left behind."""
+        """Remove working files and report unfinished aborts, before the process ends at once."""
         # It takes no lock and waits for nothing.
         if self._uploads and not self._closed:
             self.left_behind.append(_NOT_IN_TIME)

@@ -51,7 +51,7 @@ def restore_data_subset(context: Context, path: str, offsets_path: str) -> None:
 
 
 def backup_file(context: Context, path: str) -> None:
-    """Store a local file, which stays where it is: gpbackup goes on with it."""
+    """Store a local file, which stays where it is: gpbackup needs it."""
     key = keys.object_key(path)
     require_not_refused(context, path)
     sent = store_and_journal(context, key, partial(send_file, context, path, key))
@@ -59,7 +59,7 @@ def backup_file(context: Context, path: str) -> None:
 
 
 def send_file(context: Context, path: str, key: str, settings: UploadSettings | None = None) -> ObjectInfo:
-    """Store a local file; of gpbackup's copy of the plugin's configuration only what may be shown."""
+    """Store a local file; gpbackup's copy of the plugin's configuration without its secrets."""
     if not keys.is_plugin_config(key):
         return context.send_file(path, key, settings)
     from ..config.loading import read_config

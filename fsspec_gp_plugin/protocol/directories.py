@@ -40,7 +40,7 @@ _MOST_PARALLEL = 8
 
 
 def list_directory(context: Context, path: str = "") -> None:
-    """Show name and size in bytes of every object below a path, or of all."""
+    """Print key and size in bytes of every object below a path, or of all objects."""
     prefix = keys.directory_prefix(path)
     found = sorted(context.store.find(prefix), key=lambda info: info.key)
     width = max([len(info.key) for info in found] + [len("NAME")])
@@ -159,7 +159,7 @@ def _each(
 
 
 def _files_below(folder: str) -> Iterable[str]:
-    """The paths, relative to the directory, of all files in it; what is no file is an error."""
+    """Return the paths, relative to the directory, of all files in it. Raises an error for anything but a file."""
 
     def fail(error: OSError) -> None:
         raise LocalFileError(f"can't read {error.filename}: {error.strerror}") from error

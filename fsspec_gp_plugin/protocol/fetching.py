@@ -60,7 +60,7 @@ def build_catalog(context: Context, catalog: Catalog, timestamp: str, store: Sto
 
 
 def _warn_of_marks(context: Context, timestamp: str, notes: PluginObjects) -> None:
-    """What a host has stored is written down nowhere, where it left a mark and no manifest."""
+    """Warn of hosts that left a mark and no manifest: nothing says what they have stored."""
     from ..integrity import marks
 
     start = len(keys.backup_prefix(timestamp))
@@ -89,13 +89,13 @@ def entry_of(context: Context, timestamp: str, name: str) -> Entry | None:
                 if found is not None or catalog.exists():
                     return found
     except LocalFileError as error:
-        told = str(error)
-        raise LocalFileError(told if ESCAPE in told else f"{told}; {ESCAPE}") from error
+        message = str(error)
+        raise LocalFileError(message if ESCAPE in message else f"{message}; {ESCAPE}") from error
     raise LocalFileError(f"the manifests of {timestamp} are removed from this host while they are needed; {ESCAPE}")
 
 
 def _fetch(context: Context, timestamp: str) -> None:
-    """Fetch the manifests unless this host has them, or look whether they are the same after an hour."""
+    """Fetch the manifests unless this host has them; after an hour, check that they are still the same."""
     from ..integrity.catalog import FETCHED, Catalog
 
     with Catalog(context.config.place, timestamp, FETCHED, make=True) as catalog:

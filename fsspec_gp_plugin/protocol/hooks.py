@@ -126,7 +126,7 @@ def cleanup_plugin_for_restore(context: Context, directory: str, scope: str, con
 
 
 def _checked(directory: str, scope: str, content: str) -> tuple[str, str]:
-    """The backup's prefix and timestamp."""
+    """Return the backup's prefix and timestamp."""
     if scope not in _SCOPES:
         raise UsageError(f"unknown scope {scope!r}: expected {', '.join(_SCOPES)}")
     if content and not re.fullmatch(r"-?[0-9]+", _unquoted(content)):
@@ -160,7 +160,7 @@ def _log_success(context: Context, timestamp: str, scope: str, content: str) -> 
 
 
 def _unquoted(content: str) -> str:
-    """On the coordinator the content id arrives with the shell's double quotes in it."""
+    """Return the content id without the double quotes in which it arrives on the coordinator."""
     return content.strip('"')
 
 

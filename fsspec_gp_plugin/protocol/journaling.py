@@ -1,4 +1,4 @@
-"""What the objects of a backup are: written down as they are stored."""
+"""Writes down each object of a backup when it is stored, and makes the manifest of a host."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def store_and_journal(context: Context, key: str, send: Callable[[], ObjectInfo]
 
 
 def require_catalogs(context: Context) -> None:
-    """LocalFileError where this host could not compare what it restores."""
+    """Raise LocalFileError if this host could not compare what it restores."""
     if context.config.checksum == "off":
         return
     from ..integrity.listings import require_sqlite
@@ -54,7 +54,7 @@ def require_catalogs(context: Context) -> None:
 
 
 def begin_journal(context: Context, timestamp: str) -> None:
-    """Prove that this host can note what it stores, and forget what is of no use."""
+    """Prove that this host can write its journal, and remove journals that are no longer needed."""
     if context.config.checksum == "off":
         return
     from ..integrity.journal import Journal

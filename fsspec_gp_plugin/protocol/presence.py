@@ -1,4 +1,4 @@
-"""Whether what a restore needs of a backup is at its target, told by one listing before the first byte is asked for."""
+"""Checks by one listing, before the first byte is read, that a target has everything that a restore needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..backups.missing import ARCHIVED, BY_GPBACKUP, BY_MANIFESTS, DataSearch, c
 from ..backups.parallel import run_together
 from ..errors import AccessDenied, NotFound, StorageError
 from ..integrity.manifest import is_plugins_own
-from ..storage.reading import part_of
+from ..storage.reading import read_range
 from .fetching import ESCAPE
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Scope:
     """Which objects of a backup one hook looks for: all of them, the coordinator's, or those of one content id."""
 
     def __init__(self, timestamp: str, content: str | None = None, *, whole: bool = False) -> None:
-        """Without a content id, and where it is not all of them, the coordinator's."""
+        """Without a content id, and unless it is the whole backup: the coordinator's objects."""
         self.timestamp = timestamp
         self.has_files = content is None
         self.contents: range | None
@@ -45,7 +45,7 @@ class Scope:
 
 
 class _Seen:
-    """What a listing has told."""
+    """What a listing shows of the required objects."""
 
     def __init__(self, required: Required, scope: Scope) -> None:
         self._prefix = keys.backup_prefix(required.timestamp)
@@ -57,7 +57,7 @@ class _Seen:
         self.count = 0
 
     def listed(self, found: Iterable[ObjectInfo]) -> Iterator[tuple[str, int]]:
-        """The same listing as names and sizes, while it is taken into account."""
+        """Yield the listing as names and sizes, and note which required objects it has."""
         for info in found:
             self.count += 1
             name = info.key[len(self._prefix) :]
@@ -77,7 +77,7 @@ class _Seen:
             self._files[name] = self._files[name] or not archived
 
     def fault(self) -> StorageError | None:
-        """What must be there and is not, or is in the store's archive."""
+        """Return an error for required objects that are missing or in the store's archive; None if there is none."""
         gone = [name for name in self._files if not self._files[name] and name not in self._others_archived]
         archived = sorted(self._others_archived)
         first_gone, first_archived = gone[:1], archived[:1]
@@ -92,8 +92,8 @@ class _Seen:
                     first_gone = first_gone or [name]
         total = self._there.total + len(self._files)
         if first_gone:
-            told = count_message(missing, total, "missing", f"{self._prefix}{first_gone[0]}")
-            return NotFound(f"{told}; {BY_GPBACKUP}; {_INCOMPLETE}")
+            message = count_message(missing, total, "missing", f"{self._prefix}{first_gone[0]}")
+            return NotFound(f"{message}; {BY_GPBACKUP}; {_INCOMPLETE}")
         if first_archived:
             return StorageError(
                 f"{count_message(thawing, None, ARCHIVED, f'{self._prefix}{first_archived[0]}')}; {_THAW}"
@@ -102,7 +102,7 @@ class _Seen:
 
 
 def check(context: Context, store: Store, scope: Scope, required: Required, catalog: Catalog | None) -> None:
-    """All that a restore needs is there; else NotFound or StorageError, or with `restore_incomplete` a warning.
+    """Require everything that a restore needs: raise NotFound or StorageError, or warn with `restore_incomplete`.
 
     `catalog`: of the manifests, None where they are not looked at. What none of them names is warned of.
     """
@@ -112,7 +112,7 @@ def check(context: Context, store: Store, scope: Scope, required: Required, cata
     prefix = keys.backup_prefix(scope.timestamp)
 
     def look(objects: Iterator[ObjectInfo]) -> tuple[StorageError | None, int]:
-        """What is wrong, and how many objects no manifest names."""
+        """Return what is wrong, and the number of objects that no manifest names."""
         found = (info for info in objects if not is_plugins_own(info.key[len(prefix) :]))
         seen = _Seen(required, scope)
         different, unnamed = None, 0
@@ -155,14 +155,14 @@ def require_tables_of_contents(store: Store, required: Required, later: str) -> 
 
 
 def refuse(context: Context, fault: StorageError) -> None:
-    """Raise it, unless what there is shall be restored: then it is a warning in the log."""
+    """Raise the error, or log it as a warning with `restore_incomplete`."""
     if not context.config.restore_incomplete:
         raise fault
     context.log.warning(f"restored all the same, as `restore_incomplete` is on: {fault}")
 
 
 def difference_error(prefix: str, found: Difference | None, next_step: str = _INCOMPLETE) -> StorageError | None:
-    """What a listing lacks of what the manifests name, as an error; `next_step`: what to do where that is there."""
+    """Return an error for what a listing lacks of the manifests; `next_step`: the advice in its message."""
     if found is None:
         return None
     if found.size is not None:
@@ -213,5 +213,5 @@ def _is_there(store: Store, key: str) -> bool:
     except NotFound:
         return False
     if info.size:
-        part_of(store, info, info.size - 1, info.size)
+        read_range(store, info, info.size - 1, info.size)
     return info.size > 0

@@ -1,4 +1,4 @@
-"""Objects of a backup on their way from the first target to the replica."""
+"""Copies the objects of a backup from the primary to the replica."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SENT, COPIED, THERE = "sent", "copied", "there"
 
 
 class ReplicaCopy:
-    """Objects on their way from the first target to the replica."""
+    """One copy of a backup from the primary to the replica."""
 
     def __init__(self, context: Context, source: Store, target: Store, expected: Expectations) -> None:
         self.count = {SENT: 0, COPIED: 0, THERE: 0}
@@ -37,7 +37,7 @@ class ReplicaCopy:
         self._settings = _share(context.download_settings, context.upload_settings)
 
     def all_of(self, wanted: Iterator[ObjectInfo]) -> None:
-        """Copy them, the large ones last and each by itself; raises the first failure when all others were tried."""
+        """Copy the objects, the large ones last and one by one; raise the first failure after all were tried."""
         large: list[ObjectInfo] = []
         failed = self._done(run_each(self._copy, _small(wanted, large), _AT_ONCE))
         failed += self._done(run_each(self._copy_large, iter(large), 1))
@@ -46,7 +46,7 @@ class ReplicaCopy:
             raise StorageError(f"{failed[0]}{more}; what was copied stays, and is not sent again")
 
     def _done(self, results: Iterator[tuple[ObjectInfo, str | PluginError]]) -> list[PluginError]:
-        """Count what was copied; returns what went wrong with the others."""
+        """Count what was copied; return the failures."""
         failed: list[PluginError] = []
         for info, done in results:
             if isinstance(done, PluginError):
@@ -58,7 +58,7 @@ class ReplicaCopy:
         return failed
 
     def _copy_large(self, info: ObjectInfo) -> str:
-        """With the memory of all: in S3's 10,000 parts the buffers of such an object grow with it."""
+        """Copy a large object with the memory of all streams: with 10,000 parts its buffers grow with its size."""
         reading, writing = self._context.download_settings, self._context.upload_settings
         size = max(writing.part_size, -(-info.size // _PARTS))
         return self._copy(info, (reading, writing._replace(part_size=size)))
@@ -75,7 +75,7 @@ class ReplicaCopy:
         return SENT
 
     def _is_there(self, info: ObjectInfo, wanted: ObjectInfo | None) -> bool:
-        """Whether the replica has it, size and checksum."""
+        """Return whether the replica has the object with this size and checksum."""
         try:
             found = self._target.stat(info.key)
         except NotFound:
@@ -96,8 +96,8 @@ class ReplicaCopy:
         return True
 
     def _is_same(self, found: ObjectInfo, wanted: ObjectInfo | None) -> bool:
-        """Whether an object of the replica has the checksum that the manifest says, asked of the store where it keeps
-        one, else read.
+        """Return whether an object of the replica has the checksum of the manifest: the one that the store keeps, else
+        that of its bytes, which are read.
         """
         if wanted is None or wanted.crc32c is None:
             return True
@@ -119,7 +119,7 @@ class ReplicaCopy:
 
 
 def _small(wanted: Iterator[ObjectInfo], large: list[ObjectInfo]) -> Iterator[ObjectInfo]:
-    """Those that are not large, which go to a list."""
+    """Yield the objects that are not large; add the large ones to a list."""
     for info in wanted:
         if info.size > _LARGE:
             large.append(info)
@@ -128,7 +128,7 @@ def _small(wanted: Iterator[ObjectInfo], large: list[ObjectInfo]) -> Iterator[Ob
 
 
 def _share(reading: DownloadSettings, writing: UploadSettings) -> tuple[DownloadSettings, UploadSettings]:
-    """The settings of one of several objects."""
+    """Return the settings of one of several streams at once."""
     return (
         reading._replace(concurrency=min(2, reading.concurrency), memory_limit=reading.memory_limit // _AT_ONCE),
         writing._replace(concurrency=min(2, writing.concurrency), memory_limit=writing.memory_limit // _AT_ONCE),

@@ -1,4 +1,4 @@
-"""A second copy of a backup, at the replica: made, gone on with, deleted."""
+"""Makes, continues and deletes the copy of a backup at the replica."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def replicate_backup(context: Context, timestamp: str, shard: str = "") -> None:
     seconds = time.monotonic() - started
     count = copying.count
     what = f"{timestamp}{f' part {shard}' if shard else ''} → {_place(context)}"
-    told = (
+    summary = (
         f"{count[SENT]} objects sent ({format_size(copying.size)}), {count[COPIED]} copied by the store, "
         f"{count[THERE]} were there"
     )
-    context.print_line(f"{what}: {told}, in {seconds:.1f} s")
-    context.log_success(f"{what}: {told}", copying.size)
+    context.print_line(f"{what}: {summary}, in {seconds:.1f} s")
+    context.log_success(f"{what}: {summary}", copying.size)
 
 
 def delete_replica(context: Context, timestamp: str) -> None:
@@ -89,7 +89,7 @@ def _holds_anything(target: Store, prefix: str) -> bool:
 
 
 def _uploads(target: Store, prefix: str) -> list[Upload]:
-    """Those below the prefix; none where the credentials may not list them."""
+    """Return the uploads below the prefix; none if the credentials may not list them."""
     try:
         return target.find_uploads(prefix)
     except Unreachable:
@@ -138,7 +138,7 @@ def _ends(name: str, timestamp: str) -> bool:
 
 
 def _first(source: Store, prefix: str) -> Iterator[ObjectInfo]:
-    """All objects but the claim and those that come last."""
+    """Yield all objects but the claim and those that are copied last."""
     timestamp = keys.timestamp_of(prefix)
     for info in objects_to_copy(source.find(prefix), prefix):
         name = info.key[len(prefix) :]
@@ -147,7 +147,7 @@ def _first(source: Store, prefix: str) -> Iterator[ObjectInfo]:
 
 
 def _last(source: Store, prefix: str, timestamp: str) -> list[ObjectInfo]:
-    """The table of contents and the report, in this order."""
+    """Return the table of contents and the report, in this order."""
     found = [
         info for info in source.find(f"{prefix}gpbackup_{timestamp}_") if _ends(info.key[len(prefix) :], timestamp)
     ]
@@ -157,7 +157,7 @@ def _last(source: Store, prefix: str, timestamp: str) -> list[ObjectInfo]:
 
 
 def _collect_leftovers(objects: Iterable[ObjectInfo], prefix: str, aside: list[ObjectInfo]) -> Iterator[ObjectInfo]:
-    """The same objects, while the marks and working files of copies are put aside."""
+    """Yield the objects without the marks and working files of copies, which go to `aside`."""
     for info in objects:
         if marks.parse_copy_mark(info.key[len(prefix) :]) is not None or keys.is_unfinished(info.key):
             aside.append(info)
@@ -165,7 +165,7 @@ def _collect_leftovers(objects: Iterable[ObjectInfo], prefix: str, aside: list[O
 
 
 def _require_same(source: Store, listed: Listing, prefix: str) -> None:
-    """All that the first target lists is listed by the replica, in its size."""
+    """Raise StorageError unless the replica lists everything that the primary lists, with the same sizes."""
     if info := listed.find_missing(objects_to_copy(source.find(prefix), prefix)):
         raise StorageError(
             f"{info.key} was copied, and is not in the replica's listing with its {info.size} bytes; run it again"

@@ -1,4 +1,4 @@
-"""From which target a restore reads, where there are two.
+"""Decides from which of two targets a restore reads.
 
 The setup hook decides once a host; a command that loses its target tells those that come after it, so that not every
 table waits for a store that is gone.
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 _DIRECTORY = "sources"
 # How long the first of two targets is waited for in the midst of a restore, and in a setup hook.
-_LEAD_OUTAGE_SECONDS = 20.0
+_PREFERRED_OUTAGE_SECONDS = 20.0
 _HOOK_OUTAGE_SECONDS = 8.0
 # And for how long one request of its may stand still.
-_LEAD_STALL_SECONDS = 15.0
+_PREFERRED_STALL_SECONDS = 15.0
 _HOOK_STALL_SECONDS = 5.0
 
 
 def store_of_backup(context: Context, timestamp: str) -> Store:
-    """Where the objects of a backup are read: the configured target, and its replica for what that can't give."""
+    """Return the store from which a backup is read: the primary, with the replica for what the primary can't give."""
     return _mirror(context, timestamp) or _only_target(context)
 
 
@@ -42,30 +42,32 @@ def _only_target(context: Context) -> Store:
 
 
 def _mirror(context: Context, timestamp: str) -> MirroredStore | None:
-    """Both targets, read as one; None where there is one target, or one is out of reach."""
+    """Return both targets, read as one; None if there is one target or one is out of reach."""
     targets = context.targets
     if context.config.replica is None or targets.primary_is_away:
         return None
-    replica_leads = _replica_leads(context.config.place, timestamp)
-    lead, other = (targets.replica, targets.primary) if replica_leads else (targets.primary, targets.replica)
+    is_replica_preferred = _is_replica_preferred(context.config.place, timestamp)
+    preferred, fallback = (
+        (targets.replica, targets.primary) if is_replica_preferred else (targets.primary, targets.replica)
+    )
     return MirroredStore(
-        lead(min(_LEAD_OUTAGE_SECONDS, targets.outage), _LEAD_STALL_SECONDS),
-        other,
-        lead(),
+        preferred(min(_PREFERRED_OUTAGE_SECONDS, targets.outage), _PREFERRED_STALL_SECONDS),
+        fallback,
+        preferred(),
         note=context.log.warning,
-        lost=partial(_remember, context, timestamp, replica=not replica_leads),
+        lost=partial(_remember, context, timestamp, replica=not is_replica_preferred),
     )
 
 
 def store_of_object(context: Context, key: str) -> Store:
-    """As source(), for one object: a file that is at the leading target keeps the kernel's way."""
+    """As store_of_backup(), for one object: if it is a file, the kernel can copy it."""
     mirror = _mirror(context, timestamp_of(key))
     if mirror is None:
         return _only_target(context)
-    if mirror.lead.files is not None:
+    if mirror.preferred.files is not None:
         with suppress(StorageError):
-            mirror.lead.stat(key)
-            return mirror.lead
+            mirror.preferred.stat(key)
+            return mirror.preferred
     return mirror
 
 
@@ -91,7 +93,7 @@ def choose_source(context: Context, timestamp: str, require: Callable[[Store], N
 
 
 def remove_choice(context: Context) -> None:
-    """A restore has ended: the next one of a backup at this target begins with the target."""
+    """Remove the choice at the end of a restore: the next restore begins with the primary."""
     if context.config.replica is None:
         return
     ours = context.config.place.name_of("")
@@ -111,7 +113,7 @@ def _directory(place: private.Place, *, make: bool = False) -> Iterator[int]:
         os.close(directory)
 
 
-def _replica_leads(place: private.Place, timestamp: str) -> bool:
+def _is_replica_preferred(place: private.Place, timestamp: str) -> bool:
     with suppress(OSError, PluginError), _directory(place) as directory:
         os.stat(place.name_of(timestamp), dir_fd=directory)
         return True
@@ -119,7 +121,7 @@ def _replica_leads(place: private.Place, timestamp: str) -> bool:
 
 
 def _remember(context: Context, timestamp: str, *, replica: bool) -> None:
-    """Let the restores of a backup on this host begin with the replica, or with the configured target."""
+    """Let the restores of a backup on this host begin with the replica, or with the primary."""
     name = context.config.place.name_of(timestamp)
     try:
         with _directory(context.config.place, make=replica) as directory:

@@ -39,9 +39,9 @@ def require_restorable(context: Context, timestamp: str) -> None:
     from ..integrity import restore_state
 
     store = store_of_backup(context, timestamp)
-    told, required = read_required(store, timestamp)
-    plan = (told and told.plan) or {}
-    _warn_of_failure(context, timestamp, told)
+    config, required = read_required(store, timestamp)
+    plan = (config and config.plan) or {}
+    _warn_of_failure(context, timestamp, config)
     earlier = [one for one in plan if one != timestamp]
     note = ""
     try:
@@ -56,7 +56,9 @@ def require_restorable(context: Context, timestamp: str) -> None:
             if plan[one]:
                 large += _look_at_base(context, one)
             else:
-                _require_contents(context, one, timestamp, single_data_file=told is not None and told.single_data_file)
+                _require_contents(
+                    context, one, timestamp, single_data_file=config is not None and config.single_data_file
+                )
         except NotFound as error:
             refuse(context, error)
     large += _look(context, store, required)
@@ -97,15 +99,15 @@ def _look_at_base(context: Context, timestamp: str) -> list[str]:
     """As _look(), at a backup that another builds upon."""
     store = store_of_backup(context, timestamp)
     require_backup(context, store, keys.backup_prefix(timestamp), timestamp)
-    told, required = read_required(store, timestamp)
-    _warn_of_failure(context, timestamp, told)
+    config, required = read_required(store, timestamp)
+    _warn_of_failure(context, timestamp, config)
     # Of the coordinator's files gprestore reads its table of contents alone.
     return _look(context, store, replace(required, files=()))
 
 
-def _warn_of_failure(context: Context, timestamp: str, told: BackupConfig | None) -> None:
+def _warn_of_failure(context: Context, timestamp: str, config: BackupConfig | None) -> None:
     """Say it where gpbackup's record calls a backup failed: gprestore does not ask, and the report may not say so."""
-    if told is not None and told.has_failed:
+    if config is not None and config.has_failed:
         context.log.warning(f"gpbackup's own record says that the backup {timestamp} failed; it is restored anyway")
 
 

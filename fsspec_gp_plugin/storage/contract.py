@@ -48,7 +48,7 @@ class Upload(NamedTuple):
     upload_id: str = ""
 
 
-class Way(NamedTuple):
+class TransportSecurity(NamedTuple):
     """How safely requests travel: to which host, whether encrypted by TLS or something as safe, and whether the host's
     identity is verified.
     """
@@ -58,7 +58,7 @@ class Way(NamedTuple):
     is_verified: bool
 
     @classmethod
-    def to(cls, url: str, *, is_verified: bool) -> Way:
+    def to(cls, url: str, *, is_verified: bool) -> TransportSecurity:
         """Return the safety of HTTP requests to a URL."""
         parts = urlsplit(url)
         return cls(parts.hostname or "", parts.scheme == "https", is_verified)
@@ -174,7 +174,7 @@ class Store(Protocol):
 
     def crc32c(self, info: ObjectInfo) -> int | None:
         """The CRC-32C that the store keeps of all bytes of that version, None where it keeps none, or where
-        the way to the store protects the bytes already.
+        TLS protects the bytes already.
         """
         del info
         return None
@@ -228,7 +228,7 @@ class Store(Protocol):
         """Remove the directories that emptying the prefix left behind, where the store has directories."""
         del prefix
 
-    def way(self) -> Way | None:
+    def transport_security(self) -> TransportSecurity | None:
         """How requests travel, by what the options, the environment and the provider's library say; None where nothing
         travels, or nothing tells. Makes no request to the store, but may look for credentials.
         """

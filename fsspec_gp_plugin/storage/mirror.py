@@ -12,62 +12,62 @@ from .contract import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .contract import Capabilities, ObjectInfo, PartWriter, Upload, Way
+    from .contract import Capabilities, ObjectInfo, PartWriter, TransportSecurity, Upload
 
 _T = TypeVar("_T")
 _LACKS = (NotFound, AccessDenied)
 _REMEMBERED = 64
-_LEAD, _OTHER, _PATIENT = range(3)
+_PREFERRED, _FALLBACK, _WITH_RETRIES = range(3)
 
 
 class MirroredStore(Store):
-    """Reads from `lead` and, where that fails, goes on with the store that `other` makes, also within an object.
+    """Reads from `preferred` and, where that fails, goes on with the store that `fallback` opens, even in an object.
 
-    `lead` has short retries; `patient_lead` is the same target with long ones, for what the other target lacks. Writes
-    and deletions go to `lead` alone. `note` is called with a line of text for each object that changes over, and `lost`
-    once, when `lead` is out of reach.
+    `preferred` has short retries; `preferred_with_retries` is the same target with long ones, for what the other target
+    lacks. Writes and deletions go to `preferred` alone. `note` is called with a line of text for each object that
+    changes over, and `lost` once, when `preferred` is out of reach.
     """
 
     def __init__(
         self,
-        lead: Store,
-        other: Callable[[], Store],
-        patient_lead: Store,
+        preferred: Store,
+        fallback: Callable[[], Store],
+        preferred_with_retries: Store,
         *,
         note: Callable[[str], None] = lambda _: None,
         lost: Callable[[], None] = lambda: None,
     ) -> None:
-        """Touches nothing yet. The stores are the caller's to close."""
-        self.lead = lead
-        self._make_other = other
-        self._patient_lead = patient_lead
-        self._other: Store | None = None
-        # Why `lead` is out of reach, once it is; and the infos of objects at the other target whose streams went over.
-        self._away: Unreachable | None = None
-        self._elsewhere: dict[str, ObjectInfo] = {}
+        """Makes no request yet. The caller closes the stores."""
+        self.preferred = preferred
+        self._open_fallback = fallback
+        self._preferred_with_retries = preferred_with_retries
+        self._fallback: Store | None = None
+        # Why `preferred` is out of reach, once it is; and the objects at the other target whose streams went over.
+        self._outage: Unreachable | None = None
+        self._at_fallback: dict[str, ObjectInfo] = {}
         self._lock = threading.Lock()
         self._note = note
         self._lost = lost
 
     @property
     def capabilities(self) -> Capabilities:
-        return self.lead.capabilities
+        return self.preferred.capabilities
 
     @property
-    def other(self) -> Store:
+    def fallback(self) -> Store:
         """The other target, opened on first use. Raises ConfigError if it can't be opened."""
         with self._lock:
-            if self._other is None:
-                self._other = self._make_other()
-            return self._other
+            if self._fallback is None:
+                self._fallback = self._open_fallback()
+            return self._fallback
 
     def _store(self, at: int) -> Store:
-        if at == _OTHER:
-            return self.other
-        return self.lead if at == _LEAD else self._patient_lead
+        if at == _FALLBACK:
+            return self.fallback
+        return self.preferred if at == _PREFERRED else self._preferred_with_retries
 
     def __repr__(self) -> str:
-        return f"MirroredStore({self.lead!r})"
+        return f"MirroredStore({self.preferred!r})"
 
     def stat(self, key: str) -> ObjectInfo:
         at, info = self._first(key, lambda store: store.stat(key))
@@ -79,8 +79,8 @@ class MirroredStore(Store):
 
     def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
         at, bare = _unmarked(info)
-        if at == _LEAD and self._away is not None:
-            at, bare = self._found_elsewhere(bare, self._away)
+        if at == _PREFERRED and self._outage is not None:
+            at, bare = self._find_at_fallback(bare, self._outage)
         return self._resumed(at, bare, start, into, self._store(at).read(bare, start, into))
 
     def crc32c(self, info: ObjectInfo) -> int | None:
@@ -91,7 +91,7 @@ class MirroredStore(Store):
             return None  # the store failed after the last byte; the manifest has the checksum, too
 
     def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        """Yield the objects at `lead`, or those at the other target if `lead` has none there."""
+        """Yield the objects at `preferred`, or those at the other target if `preferred` has none there."""
 
         def listed(store: Store) -> Iterator[ObjectInfo]:
             found = store.find(prefix, unfinished=unfinished)
@@ -109,7 +109,7 @@ class MirroredStore(Store):
     def find_anywhere(self, prefix: str) -> Iterator[ObjectInfo]:
         """The objects of both targets, the primary's last; leaves out what can't be listed, unless that is both."""
         failures = []
-        for at in (_OTHER, _LEAD):
+        for at in (_FALLBACK, _PREFERRED):
             try:
                 for info in self._store(at).find(prefix):
                     yield _marked(info, at)
@@ -121,27 +121,27 @@ class MirroredStore(Store):
     def _first(self, key: str, action: Callable[[Store], _T]) -> tuple[int, _T]:
         """Return which store could do the action, and its result."""
         problem: StorageError
-        if self._away is not None:
-            problem = self._away
+        if self._outage is not None:
+            problem = self._outage
         else:
             try:
-                return _LEAD, action(self.lead)
+                return _PREFERRED, action(self.preferred)
             except ObjectChanged:
                 raise
             except StorageError as error:
                 problem = error
                 self._failed(problem)
         try:
-            found = action(self.other)
+            found = action(self.fallback)
         except _LACKS as second:
             if not isinstance(problem, Unreachable):
                 raise _both(problem, second) from problem
             self._note(f"{key} is not at the other target: {second}")
-            return _PATIENT, action(self._patient_lead)
+            return _WITH_RETRIES, action(self._preferred_with_retries)
         except (StorageError, ConfigError) as second:
             raise _both(problem, second) from problem
         self._note(f"{key} is read from the other target: {problem}")
-        return _OTHER, found
+        return _FALLBACK, found
 
     def _resumed(self, at: int, info: ObjectInfo, start: int, into: memoryview, pieces: Iterator[int]) -> Iterator[int]:
         """Fill the buffer from `pieces`, and from the other store when they fail."""
@@ -154,90 +154,90 @@ class MirroredStore(Store):
         except ObjectChanged:
             raise
         except StorageError as problem:
-            if at != _LEAD:
+            if at != _PREFERRED:
                 raise
             self._failed(problem)
             failure = problem
-        at, same = self._found_elsewhere(info, failure)
+        at, same = self._find_at_fallback(info, failure)
         yield from self._store(at).read(same, start + filled, into[filled:])
 
-    def _found_elsewhere(self, info: ObjectInfo, problem: StorageError) -> tuple[int, ObjectInfo]:
+    def _find_at_fallback(self, info: ObjectInfo, problem: StorageError) -> tuple[int, ObjectInfo]:
         """Return the store to go on with, and the object's info there."""
-        same = self._elsewhere.get(info.key)
+        same = self._at_fallback.get(info.key)
         if same is not None and same.size == info.size:
-            return _OTHER, same
+            return _FALLBACK, same
         try:
-            same = self.other.stat(info.key)
+            same = self.fallback.stat(info.key)
             if same.size != info.size:
                 raise NotFound(f"{info.key} has {same.size} bytes at the other target instead of {info.size}")
         except _LACKS as second:
             if not isinstance(problem, Unreachable):
                 raise _both(problem, second) from problem
             self._note(f"{info.key} is not at the other target: {second}")
-            return _PATIENT, info
+            return _WITH_RETRIES, info
         except (StorageError, ConfigError) as second:
             raise _both(problem, second) from problem
         self._note(f"{info.key} is read on from the other target: {problem}")
         with self._lock:
-            while len(self._elsewhere) >= _REMEMBERED:
-                del self._elsewhere[next(iter(self._elsewhere))]
-            self._elsewhere[info.key] = same
-        return _OTHER, same
+            while len(self._at_fallback) >= _REMEMBERED:
+                del self._at_fallback[next(iter(self._at_fallback))]
+            self._at_fallback[info.key] = same
+        return _FALLBACK, same
 
     def _failed(self, problem: StorageError) -> None:
         if not isinstance(problem, Unreachable):
             return
         with self._lock:
-            first, self._away = self._away is None, problem
+            first, self._outage = self._outage is None, problem
         if first:
             self._lost()
 
     def put(self, key: str, data: memoryview) -> ObjectInfo:
-        return self.lead.put(key, data)
+        return self.preferred.put(key, data)
 
     def create(self, key: str, data: memoryview) -> ObjectInfo:
-        return self.lead.create(key, data)
+        return self.preferred.create(key, data)
 
     def begin(self, key: str) -> PartWriter:
-        return self.lead.begin(key)
+        return self.preferred.begin(key)
 
     def delete(self, keys: Iterable[str]) -> None:
-        self.lead.delete(keys)
+        self.preferred.delete(keys)
 
     def keeps_versions(self, prefix: str) -> bool:
-        return self.lead.keeps_versions(prefix)
+        return self.preferred.keeps_versions(prefix)
 
     def find_uploads(self, prefix: str) -> list[Upload]:
-        return self.lead.find_uploads(prefix)
+        return self.preferred.find_uploads(prefix)
 
     def last_written(self, upload: Upload) -> float | None:
-        return self.lead.last_written(upload)
+        return self.preferred.last_written(upload)
 
     def delete_unfinished(self, prefix: str) -> int:
-        return self.lead.delete_unfinished(prefix)
+        return self.preferred.delete_unfinished(prefix)
 
     def delete_empty_directories(self, prefix: str) -> None:
-        self.lead.delete_empty_directories(prefix)
+        self.preferred.delete_empty_directories(prefix)
 
-    def way(self) -> Way | None:
-        return self.lead.way()
+    def transport_security(self) -> TransportSecurity | None:
+        return self.preferred.transport_security()
 
     @property
     def files(self) -> None:
         """Files are of one target alone."""
 
     def copy_from(self, source: Store, info: ObjectInfo, key: str) -> ObjectInfo | None:
-        return self.lead.copy_from(source, info, key)
+        return self.preferred.copy_from(source, info, key)
 
     def clock_offset(self) -> float | None:
-        return self.lead.clock_offset()
+        return self.preferred.clock_offset()
 
     def warm_up(self) -> None:
-        self.lead.warm_up()
+        self.preferred.warm_up()
 
     def stop_waiting(self) -> None:
-        self.lead.stop_waiting()
-        self._patient_lead.stop_waiting()
+        self.preferred.stop_waiting()
+        self._preferred_with_retries.stop_waiting()
 
     def close(self) -> None:
         pass

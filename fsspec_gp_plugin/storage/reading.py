@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20
 
 
-def pieces(store: Store, info: ObjectInfo) -> Iterator[bytes]:
+def read_pieces(store: Store, info: ObjectInfo) -> Iterator[bytes]:
     """Yield the object's bytes, a megabyte at a time."""
     buffer = bytearray(_PIECE)
     with memoryview(buffer) as view:
@@ -23,10 +23,10 @@ def pieces(store: Store, info: ObjectInfo) -> Iterator[bytes]:
             yield bytes(view[:filled])
 
 
-def lines(store: Store, info: ObjectInfo, longest: int = 64 << 10) -> Iterator[bytes]:
+def read_lines(store: Store, info: ObjectInfo, longest: int = 64 << 10) -> Iterator[bytes]:
     """Yield the object's lines without their line ends, each cut after `longest` bytes."""
     rest = b""
-    for piece in pieces(store, info):
+    for piece in read_pieces(store, info):
         first, *more = piece.split(b"\n")
         rest += first[: longest - len(rest)]
         for line in more:
@@ -36,7 +36,7 @@ def lines(store: Store, info: ObjectInfo, longest: int = 64 << 10) -> Iterator[b
         yield rest
 
 
-def fetched(store: Store, key: str, most: int) -> tuple[ObjectInfo, bytes]:
+def fetch_small(store: Store, key: str, most: int) -> tuple[ObjectInfo, bytes]:
     """Return an object's info and at most its first `most` bytes, by one request where the store can."""
     buffer = bytearray(most)
     with memoryview(buffer) as into:
@@ -44,12 +44,12 @@ def fetched(store: Store, key: str, most: int) -> tuple[ObjectInfo, bytes]:
         return info, bytes(into[: sum(counts)])
 
 
-def first_bytes(store: Store, info: ObjectInfo, most: int = 1 << 20) -> bytes:
+def read_start(store: Store, info: ObjectInfo, most: int = 1 << 20) -> bytes:
     """Return at most the first `most` bytes of an object."""
-    return part_of(store, info, 0, min(info.size, most))
+    return read_range(store, info, 0, min(info.size, most))
 
 
-def part_of(store: Store, info: ObjectInfo, start: int, end: int) -> bytes:
+def read_range(store: Store, info: ObjectInfo, start: int, end: int) -> bytes:
     """Return the object's bytes from `start` to before `end`."""
     buffer = bytearray(end - start)
     with memoryview(buffer) as view:

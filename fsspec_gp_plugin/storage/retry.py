@@ -17,7 +17,7 @@ from .retry_policy import Attempts, RetryPolicy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .contract import Capabilities, FileStore, ObjectInfo, Upload, Way
+    from .contract import Capabilities, FileStore, ObjectInfo, TransportSecurity, Upload
     from .failing_reads import Reads
 
 _KEYS_A_DELETE = 1000
@@ -160,8 +160,8 @@ class RetryingStore(Store):
     def delete_empty_directories(self, prefix: str) -> None:
         self._attempts().run(self.inner.delete_empty_directories, prefix)
 
-    def way(self) -> Way | None:
-        return self.inner.way()
+    def transport_security(self) -> TransportSecurity | None:
+        return self.inner.transport_security()
 
     @property
     def files(self) -> FileStore | None:

@@ -116,7 +116,7 @@ class Download:
             self._run(pool, info, [(self._read_size, info.size)])
             if self._crc is not None:
                 crc = expected.crc32c if expected else None
-                # The manifest decides; only without one the store is asked, which may take a request.
+                # The manifest decides; only without one the store's checksum counts, which may take a request.
                 require_crc(
                     info, self._crc, self._request(pool, partial(self._store.crc32c, info)) if crc is None else crc
                 )

@@ -35,7 +35,7 @@ BUFFER_BUDGET = 128 * _MB
 class PartSchedule:
     """The sizes of one stream's parts and how many of them may be in memory.
 
-    `first` is the size in bytes that is asked for; a limit on the number of parts makes later parts larger.
+    `first` is the size in bytes that is configured; a limit on the number of parts makes later parts larger.
     `concurrency` is how many parts may fly at once while another is being filled.
     """
 

@@ -1,4 +1,4 @@
-"""An object of one store on its way into another, by a pipe between a download and an upload."""
+"""Copies an object from one store to another, by a pipe between a download and an upload."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Relay:
         settings: tuple[DownloadSettings, UploadSettings],
         report: Callable[[str], None],
     ) -> None:
-        """`report` is told what could not be cleaned up after a failure."""
+        """`report` gets a line of text about what could not be removed after a failure."""
         self._source = source
         self._target = target
         self._key = key
@@ -70,5 +70,5 @@ class Relay:
         return sent
 
     def abort(self, error: BaseException) -> None:
-        """Leave nothing behind, within a bounded time."""
+        """Abort the copy within a time limit; nothing of it stays."""
         self._upload.abort(error)

@@ -17,7 +17,7 @@ _SHORTEST_SLEEP = 0.001
 
 
 class Throttle:
-    """One stream's allowance. For one thread: ask allow(), move at most that, tell count().
+    """One stream's allowance. For one thread: call allow(), move at most that, then call count().
 
     Over any span of time at most rate × time and one burst, a tenth of a second's bytes, are moved. What
     a pause leaves unused beyond the burst is lost.

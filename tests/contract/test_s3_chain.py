@@ -104,8 +104,8 @@ def test_the_same_requests_are_signed_as_by_s3fs(name: str, home: Path, monkeypa
         assert (ours.method, ours.headers) == (other.method, other.headers)
     own: Any = open_store("s3://bucket", options)
     assert isinstance(own.requests.sender._first.signer, OwnSigner)
-    assert own.way()[1:] == store.way()[1:]
-    assert own.way().host.endswith(store.way().host)
+    assert own.transport_security()[1:] == store.transport_security()[1:]
+    assert own.transport_security().host.endswith(store.transport_security().host)
     own.close()
     store.close()
 

@@ -22,4 +22,4 @@ def test_clocks_may_differ_by_a_minute_and_must_not_by_a_quarter_of_an_hour(
     assert step.status == status
     assert step.figures == {"offset_seconds": round(sign * seconds)}
     told = "as the store's" if not seconds else f"{seconds:.0f} s {'behind' if sign > 0 else 'ahead of'} the store's"
-    assert told in step.told
+    assert told in step.finding

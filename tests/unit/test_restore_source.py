@@ -100,26 +100,26 @@ def test_a_first_target_that_goes_away_is_asked_first_again_by_the_next_restore_
 
     site = Site(tmp_path, FakeStore(before), FakeStore(), "max_retries: 0")
     set_up(site)
-    assert patient(mirrored(site, "restore_data").lead)[0] is site.first
+    assert patient(mirrored(site, "restore_data").preferred)[0] is site.first
     is_away = True
     assert restored(site) == DATA
-    assert patient(mirrored(site, "restore_data").lead)[0] is site.second
+    assert patient(mirrored(site, "restore_data").preferred)[0] is site.second
     asked = len(site.first.calls)
     assert restored(site) == DATA
     assert len(site.first.calls) == asked
     context = site.context("cleanup_plugin_for_restore")
     hooks.cleanup_plugin_for_restore(context, f"/data/gpseg-1/{PREFIX}", "master", "-1")
-    assert patient(mirrored(site, "restore_data").lead)[0] is site.first
+    assert patient(mirrored(site, "restore_data").preferred)[0] is site.first
 
 
 def test_in_the_midst_of_a_restore_the_first_target_is_waited_for_20_seconds_and_a_request_for_15(site: Site) -> None:
     found = mirrored(site, "restore_data")
-    assert patient(found.lead) == (site.first, 20)
+    assert patient(found.preferred) == (site.first, 20)
     assert (FIRST, 15.0) in site.resources.timeouts
     # What only the first has is waited for as if there were no replica, and so is the replica itself.
-    assert patient(found._patient_lead) == (site.first, 330)
+    assert patient(found._preferred_with_retries) == (site.first, 330)
     assert (FIRST, 60.0) in site.resources.timeouts
-    assert patient(found.other) == (site.second, 330)
+    assert patient(found.fallback) == (site.second, 330)
     assert site.resources.timeouts[-1] == (SECOND, 60.0)
 
 

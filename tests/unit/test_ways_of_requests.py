@@ -74,7 +74,7 @@ def test_a_store_tells_how_its_requests_travel(name: str, monkeypatch: pytest.Mo
         monkeypatch.setenv(variable, value)
     store = open_store(url, options, timeout=2)
     try:
-        way = store.way()
+        way = store.transport_security()
         assert way is not None
         assert way.host == host or not host
         assert [text for text in connection_risks(store) if risk.format(host=host) not in text or not risk] == []
@@ -88,7 +88,10 @@ def test_a_library_that_no_longer_tells_of_certificates_tells_of_tls(monkeypatch
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     store: Any = open_store("s3://b", {**KEYS, "use_ssl": False, "requester_pays": False})
     monkeypatch.delattr(store.control.client()._endpoint.http_session, "_verify")
-    assert (store.way().host, store.way().is_encrypted) == ("s3.eu-west-1.amazonaws.com", False)
+    assert (store.transport_security().host, store.transport_security().is_encrypted) == (
+        "s3.eu-west-1.amazonaws.com",
+        False,
+    )
     store.close()
 
 

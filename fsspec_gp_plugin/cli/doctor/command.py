@@ -70,7 +70,7 @@ def _on_this_host(path: str, arguments: Any) -> int:
 
 def _show(step: Step) -> None:
     advice = f"; {step.next}" if step.next else ""
-    render.marked(step.status, f"{step.step:<20} {step.told}{advice}")
+    render.marked(step.status, f"{step.step:<20} {step.finding}{advice}")
 
 
 def _ignore(_step: Step) -> None:

@@ -47,7 +47,7 @@ def look_at_the_configuration(steps: Steps, path: str) -> Config | None:
     with steps.trying("configuration") as step:
         text = read_config(path)
         config = parse_config(path, text, os.environ)
-        step.told = f"{path} is valid and points to {config.url}"
+        step.finding = f"{path} is valid and points to {config.url}"
         mode = stat.S_IMODE(os.stat(path).st_mode)
         if config.literal_secrets and mode & 0o077:
             step.warn(
@@ -76,7 +76,7 @@ def _look_at_the_executable(step: Step, named: str) -> None:
         )
     if not os.access(named, os.X_OK):
         raise ConfigError(f"executablepath {named} is not executable; run `chmod +x {named}`")
-    step.told = named
+    step.finding = named
     if os.path.realpath(named) != os.path.realpath(ours):
         step.warn(
             f"executablepath is {named}, but this is {ours}",
@@ -91,7 +91,7 @@ def _look_at_risks(steps: Steps, config: Config) -> None:
             step.warn(*risk.split(": ", 1)) if ": " in risk else step.warn(risk)
     if not found:
         with steps.trying("options") as step:
-            step.told = "no plain-text secrets"
+            step.finding = "no plain-text secrets"
 
 
 def look_at_the_host(steps: Steps, config: Config | None) -> None:
@@ -104,7 +104,7 @@ def look_at_the_host(steps: Steps, config: Config | None) -> None:
         if log.fd is None:
             step.warn(f"{where} is not writable, so nothing is logged", f"make {where} a directory of this user")
         else:
-            step.told = f"{where} is writable"
+            step.finding = f"{where} is writable"
         log.close()
     with steps.trying("private directories") as step:
         place = private.Place("") if config is None else config.place
@@ -121,21 +121,21 @@ def look_at_the_host(steps: Steps, config: Config | None) -> None:
             finally:
                 os.close(fd)
         if step.status == "ok":
-            step.told = f"{place.path} is private and writable"
+            step.finding = f"{place.path} is private and writable"
     with steps.trying("checksum") as step:
         rate = _checksum_rate()
         hardware = is_hardware_based()
         step.figures = {"bytes_per_second": round(rate), "hardware": hardware}
-        step.told = f"CRC-32C at {format_size(rate)}/s, in {'hardware' if hardware else 'software'}"
+        step.finding = f"CRC-32C at {format_size(rate)}/s, in {'hardware' if hardware else 'software'}"
         if config is not None and config.checksum == "off":
-            step.warn(f"{step.told}, but `checksum: off`: a restore compares only sizes", "remove `checksum: off`")
+            step.warn(f"{step.finding}, but `checksum: off`: a restore compares only sizes", "remove `checksum: off`")
         elif rate < _SLOW_CHECKSUM and not hardware:
-            step.warn(step.told, "it slows down each stream; a processor with SSE 4.2 or ARMv8 CRC is faster")
+            step.warn(step.finding, "it slows down each stream; a processor with SSE 4.2 or ARMv8 CRC is faster")
     with steps.trying("SQLite") as step:
         require_sqlite()
         import sqlite3
 
-        step.told = step.figures["version"] = sqlite3.sqlite_version
+        step.finding = step.figures["version"] = sqlite3.sqlite_version
     with steps.trying("versions") as step:
         protocol = config.url.partition("://")[0] if config is not None else ""
         found = {PROGRAM: __version__, "Python": ".".join(map(str, sys.version_info[:3]))}
@@ -146,12 +146,12 @@ def look_at_the_host(steps: Steps, config: Config | None) -> None:
                 step.fail(f"the package {package} is not installed", f"install it into {os.path.dirname(executable())}")
         step.figures = dict(found)
         if step.status == "ok":
-            step.told = ", ".join(f"{name} {version}" for name, version in found.items())
+            step.finding = ", ".join(f"{name} {version}" for name, version in found.items())
 
 
 def _look_at_the_environment(step: Step, config: Config | None) -> None:
     took = _in_a_wrong_environment()
-    step.told = "the program starts in the database's environment, whatever Python that sets"
+    step.finding = "the program starts in the database's environment, whatever Python that sets"
     step.figures["start_seconds"] = round(took, 3)
     if config is not None and config.agent and (what := ended_with(own_group())):
         step.warn(

@@ -16,29 +16,29 @@ if TYPE_CHECKING:
 
 @dataclass
 class Step:
-    """One step. `status`: ok, warning, failed or skipped; `told`: the finding; `next`: what to do, or "";
+    """One step. `status`: ok, warning, failed or skipped; `next`: what to do, or "";
     `figures`: measurements, whose names end in their unit.
     """
 
     step: str
     status: str = "ok"
-    told: str = ""
+    finding: str = ""
     next: str = ""
     seconds: float = 0.0
     figures: dict[str, Any] = field(default_factory=dict)
 
     def warn(self, finding: str, advice: str = "") -> None:
         """Add a warning: backups work, but something should be changed."""
-        self.told = f"{self.told}; {finding}" if self.status == "warning" and self.told else finding
+        self.finding = f"{self.finding}; {finding}" if self.status == "warning" and self.finding else finding
         self.status, self.next = "warning", advice or self.next
 
     def fail(self, finding: str, advice: str = "") -> None:
         """Mark the step as failed: a backup would fail, too."""
-        self.status, self.told, self.next = "failed", finding, advice
+        self.status, self.finding, self.next = "failed", finding, advice
 
     def skip(self, why: str) -> None:
         """Mark the step as skipped."""
-        self.status, self.told = "skipped", why
+        self.status, self.finding = "skipped", why
 
 
 class Steps:
@@ -69,7 +69,7 @@ class Steps:
             if step.status == "failed":
                 self._statuses.add(1)
         step.seconds = round(time.monotonic() - started, 3)
-        step.told, step.next = scrub(step.told), scrub(step.next)
+        step.finding, step.next = scrub(step.finding), scrub(step.next)
         self.all.append(step)
         self._show(step)
 
@@ -98,4 +98,6 @@ class Steps:
     @property
     def answer(self) -> list[dict[str, Any]]:
         """The steps as JSON."""
-        return [asdict(step) for step in self.all]
+        return [
+            {"told" if name == "finding" else name: value for name, value in asdict(step).items()} for step in self.all
+        ]

@@ -19,7 +19,7 @@ from ...errors import AccessDenied, NotFound, PluginError, StorageError
 from ...redaction import scrub
 from ...storage.diagnosis import failed_step, look, may_still_write, meets_no_tls
 from ...storage.open import open_store
-from ...storage.reading import first_bytes
+from ...storage.reading import read_start
 from ..open_target import waiting_for
 from .trials import MEASURING, TRYING, measure, try_each
 
@@ -106,7 +106,7 @@ def _look_for(steps: Steps, store: Store, config: Config, host: str, key: str, t
     url = scrub(config.url)
     with steps.trying("same place", "mount the share, or correct `url`, endpoint and profile on this host") as step:
         try:
-            content = first_bytes(store, store.stat(key))
+            content = read_start(store, store.stat(key))
         except AccessDenied as error:
             # Credentials that may not list objects are also denied what does not exist.
             if not _reads_its_own(store, key):
@@ -119,7 +119,7 @@ def _look_for(steps: Steps, store: Store, config: Config, host: str, key: str, t
             content = b""
         if content != token.encode():
             raise StorageError(f"this host does not see what {host} wrote at {url}")
-        step.told = f"this host sees what {host} wrote at {url}"
+        step.finding = f"this host sees what {host} wrote at {url}"
 
 
 def _reads_its_own(store: Store, key: str) -> bool:
@@ -152,7 +152,7 @@ def _read_elsewhere(steps: Steps, store: Store, config: Config, prefix: str) -> 
         finally:
             with suppress(StorageError):
                 store.delete([f"{prefix}elsewhere"])
-        step.told = "another process sees what this one wrote"
+        step.finding = "another process sees what this one wrote"
 
 
 def _reach(steps: Steps, store: Store, key: str, *, may_make_root: bool) -> bool:
@@ -177,7 +177,7 @@ def _reach(steps: Steps, store: Store, key: str, *, may_make_root: bool) -> bool
             raise
         seconds = time.monotonic() - started
         step.figures["first_answer_seconds"] = round(seconds, 3)
-        step.told = f"answered in {seconds:.2f} s"
+        step.finding = f"answered in {seconds:.2f} s"
     reached = step.status == "ok"
     with steps.trying("credentials", "correct or renew them in storage_options or its file") as step:
         if not reached:
@@ -187,7 +187,7 @@ def _reach(steps: Steps, store: Store, key: str, *, may_make_root: bool) -> bool
         elif refused is not None:
             step.warn(f"they may not check whether an object exists: {refused}", "the next steps show what they may do")
         else:
-            step.told = "accepted"
+            step.finding = "accepted"
     accepted = step.status in ("ok", "warning")
     with steps.trying("clock", "set this host's clock, and keep it set by NTP") as step:
         offset = store.clock_offset()
@@ -206,7 +206,7 @@ def _compare_clocks(step: Step, offset: float) -> None:
     if abs(offset) >= _LARGE_OFFSET:
         step.warn(f"{how}: signed requests fail beyond 15 minutes", "set this host's clock, and keep it set by NTP")
     else:
-        step.told = "same as the store's" if abs(offset) < 2 else how
+        step.finding = "same as the store's" if abs(offset) < 2 else how
 
 
 @contextmanager
@@ -233,7 +233,7 @@ def _emptied(steps: Steps, store: Store, prefix: str) -> Iterator[None]:
         if _keeps_versions(store, prefix):
             step.warn("the store keeps versions of deleted objects", "let a lifecycle rule of the bucket expire them")
         if step.status == "ok":
-            step.told = f"{prefix} is empty again"
+            step.finding = f"{prefix} is empty again"
 
 
 def _keeps_versions(store: Store, prefix: str) -> bool:

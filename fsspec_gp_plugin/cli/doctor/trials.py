@@ -140,7 +140,7 @@ def try_each(steps: Steps, store: Store, prefix: str) -> bool:
             continue
         attempt.notes.clear()
         with steps.trying(name) as step:
-            step.told = work()
+            step.finding = work()
             for note in dict.fromkeys(attempt.notes):
                 step.warn(note)
         works = step.status != "failed"
@@ -170,10 +170,10 @@ def _latency(step: Step, store: Store, prefix: str) -> None:
     with suppress(StorageError):  # the last step reports what stays
         store.delete(keys)
     step.figures["put_seconds"] = round(statistics.median(puts), 4)
-    step.told = f"4 KB: put {statistics.median(puts) * 1000:.1f} ms"
+    step.finding = f"4 KB: put {statistics.median(puts) * 1000:.1f} ms"
     if gets:
         step.figures["get_seconds"] = round(statistics.median(gets), 4)
-        step.told += f", get {statistics.median(gets) * 1000:.1f} ms"
+        step.finding += f", get {statistics.median(gets) * 1000:.1f} ms"
 
 
 def measure(steps: Steps, store: Store, prefix: str, config: Config) -> None:
@@ -210,7 +210,7 @@ def _record(step: Step, taken: Measured) -> None:
         "bytes_per_second": round(taken.rate),
         "cpu_seconds": round(taken.cpu, 3),
     }
-    step.told = (
+    step.finding = (
         f"{format_size(taken.rate)}/s for one stream ({format_size(taken.size)} in {taken.seconds:.1f} s, "
         f"CPU {taken.cpu:.1f} s)"
     )

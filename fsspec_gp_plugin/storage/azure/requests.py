@@ -12,7 +12,7 @@ from xml.etree.ElementTree import ParseError, fromstring
 from xml.sax.saxutils import escape
 
 from ...checksum import in_base64
-from ..contract import Way
+from ..contract import TransportSecurity
 from ..http.answer import if_match
 from ..http.transport import Transport
 from ..plain_xml import NotPlainError, require_plain
@@ -55,7 +55,7 @@ class Blobs:
         self._account = account
         self.container = container
         self._base = f"{account.endpoint}/{container}"
-        self.way = Way.to(account.endpoint, is_verified=network.verifies)
+        self.transport_security = TransportSecurity.to(account.endpoint, is_verified=network.verifies)
         self._transport = Transport(network)
 
     def credentials_end(self) -> float | None:
@@ -74,7 +74,7 @@ class Blobs:
     def put_block(self, name: str, block: str, data: memoryview, cancellation: Cancellation) -> None:
         """Store a block that put_block_list() can make part of the blob; the service checks it where TLS doesn't."""
         url = self._url(name, comp="block", blockid=block)
-        headers = {} if self.way.is_encrypted else {"Content-MD5": _md5(data)}
+        headers = {} if self.transport_security.is_encrypted else {"Content-MD5": _md5(data)}
         self._done(self._exchange("PUT", url, headers, data, cancellation=cancellation), 201)
 
     def put_block_list(self, name: str, blocks: list[str], crc: int, writer: str) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from ..contract import Way
+    from ..contract import TransportSecurity
     from ..http.answer import Answer
     from .requests import Blobs
 
@@ -110,7 +110,7 @@ class AzureStore(Renewable, RangedStore):
         return object_info(key, response.headers, response.status)
 
     def crc32c(self, info: ObjectInfo) -> int | None:
-        if self.way().is_encrypted:
+        if self.transport_security().is_encrypted:
             return None
         if info.crc32c is not None:
             return info.crc32c
@@ -151,8 +151,8 @@ class AzureStore(Renewable, RangedStore):
         if folder:
             delete_empty(self.blobs, self._prefix, folder)
 
-    def way(self) -> Way:
-        return self.blobs.way
+    def transport_security(self) -> TransportSecurity:
+        return self.blobs.transport_security
 
     def credentials_end(self) -> float | None:
         return self.blobs.credentials_end()

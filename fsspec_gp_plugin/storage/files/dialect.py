@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ...errors import PluginError
-    from ..contract import ObjectInfo, Way
+    from ..contract import ObjectInfo, TransportSecurity
     from .output import Output
 
 _PIECE = 1 << 20
@@ -45,7 +45,7 @@ class Dialect:
     # Whether to make directories before each file, or only when creating it raises FileNotFoundError.
     directories_first = True
     # How requests travel, by the options. None if it is unknown.
-    way: Way | None = None
+    transport_security: TransportSecurity | None = None
     # Stands before paths in messages, such as "sftp://host".
     place = ""
     # One line for the person who sets up a backup, if there is something to know.

@@ -16,7 +16,7 @@ from .working_file import WorkingFile
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..contract import Way
+    from ..contract import TransportSecurity
     from .dialect import Dialect
     from .output import Output
 
@@ -135,8 +135,8 @@ class FsspecStore(Store):
         with suppress(Exception):
             self.dialect.remove_directory(fs, path)
 
-    def way(self) -> Way | None:
-        return self.dialect.way
+    def transport_security(self) -> TransportSecurity | None:
+        return self.dialect.transport_security
 
     def close(self) -> None:
         self.connections.close()

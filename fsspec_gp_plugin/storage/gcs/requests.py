@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from ...errors import ConfigError
 from ...redaction import scrub
-from ..contract import Way
+from ..contract import TransportSecurity
 from ..error_tables import CODES
 from ..http.routes import UnknownProxyError
 from ..http.transport import Transport
@@ -82,9 +82,9 @@ class Requests:
                 self._fs = self._make()
             return self._fs
 
-    def way(self) -> Way:
+    def transport_security(self) -> TransportSecurity:
         """Return how requests travel."""
-        return Way.to(str(self.fs.base), is_verified=self._network.verifies)
+        return TransportSecurity.to(str(self.fs.base), is_verified=self._network.verifies)
 
     def credentials_end(self) -> float | None:
         """Return when the credentials end, in seconds since 1970; None if it is unknown or they are renewed before."""

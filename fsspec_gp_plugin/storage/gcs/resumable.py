@@ -159,7 +159,7 @@ class ResumableWriter(PartWriter):
                 status, _, headers = self._put(f"bytes {before}-{end - 1}/*", rest)
                 self._kept = self._bytes_kept((status, headers), start, end)
             except Exception:
-                # The part is sent again from its beginning, after the service has said what it has.
+                # The part is sent again from its beginning, after the service has reported what it has.
                 self._kept, self._unsure = start, True
                 raise
             in_vain = in_vain + 1 if self._kept == before else 0

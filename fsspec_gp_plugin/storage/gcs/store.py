@@ -20,7 +20,7 @@ from .unfinished import abort_listed, last_part_of, listed_below
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ..contract import Capabilities, ObjectInfo, Way
+    from ..contract import Capabilities, ObjectInfo, TransportSecurity
     from ..http.answer import Answer
     from .requests import Requests
 
@@ -74,7 +74,7 @@ class GcsStore(Bucket, Renewable, RangedStore):
         return described_by_headers(key, response.headers, response.status)
 
     def crc32c(self, info: ObjectInfo) -> int | None:
-        if info.crc32c is not None or self.way().is_encrypted:
+        if info.crc32c is not None or self.transport_security().is_encrypted:
             return info.crc32c
         found = self.stat(info.key)
         return found.crc32c if found.version == info.version else None
@@ -129,8 +129,8 @@ class GcsStore(Bucket, Renewable, RangedStore):
         found = self.stat(key)
         return found if info.crc32c is None else self.require_same(found, info.size, info.crc32c)
 
-    def way(self) -> Way:
-        return self.requests.way()
+    def transport_security(self) -> TransportSecurity:
+        return self.requests.transport_security()
 
     def credentials_end(self) -> float | None:
         return self.requests.credentials_end()

@@ -149,9 +149,6 @@ class LocalStore(FileStore):
                 return
             folder = os.path.dirname(folder)
 
-    def way(self) -> None:
-        """None: how a network file system reaches its server is unknown here."""
-
     def close(self) -> None:
         pass
 

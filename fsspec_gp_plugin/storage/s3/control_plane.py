@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..contract import Way
+from ..contract import TransportSecurity
 from ..http.answer import SLOWEST_RATE
 from ..http.routes import Network
 from .signing import METHODS, SIGNATURE_SECONDS, CannotPresignError, Presigned, signed_headers
@@ -76,12 +76,12 @@ class Control:
         """The botocore client."""
         return self.outcome(self.submit(self.fs.set_session()))
 
-    def way(self) -> Way:
+    def transport_security(self) -> TransportSecurity:
         """How requests travel."""
         verifies = True  # the library's default
         with suppress(AttributeError):
             verifies = self.network().verifies
-        return Way.to(self.endpoint(), is_verified=verifies)
+        return TransportSecurity.to(self.endpoint(), is_verified=verifies)
 
     def endpoint(self) -> str:
         """The store's URL."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError
-from ..contract import Way
+from ..contract import TransportSecurity
 from ..option_checks import parameters_of, require_known, require_text
 from .control_plane import Control
 from .credentials import Credentials, own_signer, profile_settings, use_credentials_to_their_end
@@ -38,17 +38,17 @@ def open_s3(url: str, options: dict[str, Any], timeout: float) -> S3Store:
     check_proxies(options)
     choice = _botocore_setting("request_checksum_calculation", options, profile_settings(options.get("profile")))
     control = Control(lambda: _filesystem(options, bucket, timeout), timeout)
-    way = control.way
+    transport_security = control.transport_security
     sender: Sender = S3fsSender(control)
     own = own_signer(bucket, options) if _is_plain_bucket(bucket) else None
     if own is not None:
-        way = partial(Way.to, own.endpoint, is_verified=bool(verification(options)[1]))
+        transport_security = partial(TransportSecurity.to, own.endpoint, is_verified=bool(verification(options)[1]))
         network = partial(network_to, own.endpoint, options, timeout)
         sender = FallingBackSender(PresignedSender(own, network), sender)
     elif _can_presign(control.fs):  # makes the filesystem, so that wrong options are reported now
         sender = FallingBackSender(PresignedSender(control, control.network), sender)
     requests = Requests(control, sender, Checksums(_CHECKSUMS.get(str(choice).lower())))
-    return S3Store(bucket, prefix, control, requests, way, Credentials(options))
+    return S3Store(bucket, prefix, control, requests, transport_security, Credentials(options))
 
 
 def _filesystem(options: dict[str, Any], bucket: str, timeout: float) -> Any:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
-    from ..contract import Way
+    from ..contract import TransportSecurity
     from ..http.answer import Answer
     from .control_plane import Control
     from .credentials import Credentials
@@ -55,15 +55,15 @@ class S3Store(Renewable, RangedStore):
         prefix: str,
         control: Control,
         requests: Requests,
-        way: Callable[[], Way],
+        transport_security: Callable[[], TransportSecurity],
         credentials: Credentials,
     ) -> None:
-        """`control` makes the small requests, `requests` those with bytes of objects; `way` says how they travel."""
+        """`control` makes the small requests, `requests` those with bytes of objects."""
         super().__init__(finds_credentials=credentials.are_found)
         self._credentials = credentials
         self.control = control
         self.requests = requests
-        self._way = way
+        self._transport_security = transport_security
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._deletion = Deletion(lambda: self.control, bucket)
@@ -114,7 +114,7 @@ class S3Store(Renewable, RangedStore):
         return ObjectInfo(key, object_size(response.headers, response.status), response.headers.get("etag"))
 
     def crc32c(self, info: ObjectInfo) -> int | None:
-        if info.crc32c is not None or not self.requests.checksums.crc_wanted or self.way().is_encrypted:
+        if info.crc32c is not None or not self.requests.checksums.crc_wanted or self.transport_security().is_encrypted:
             return info.crc32c
         current = self.stat(info.key)
         return current.crc32c if current.version == info.version else None
@@ -206,15 +206,15 @@ class S3Store(Renewable, RangedStore):
     def warm_up(self) -> None:
         self.control.client()
 
-    def way(self) -> Way:
-        return self._way()
+    def transport_security(self) -> TransportSecurity:
+        return self._transport_security()
 
     def credentials_end(self) -> float | None:
         return self._credentials.end()
 
     def _take_over(self, fresh: S3Store) -> Callable[[], None]:
         replaced = self.requests.sender, self.control
-        self.control, self.requests, self._way = fresh.control, fresh.requests, fresh._way
+        self.control, self.requests, self._transport_security = fresh.control, fresh.requests, fresh._transport_security
         self._credentials = fresh._credentials
 
         def close() -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ....errors import AccessDenied, ConfigError, StorageError, Unreachable
-from ...contract import Way
+from ...contract import TransportSecurity
 from ...error_tables import DENIED
 from ..output import AppendOutput
 from ..tree import TreeDialect, host_and_port, require_kinds, require_known
@@ -53,7 +53,9 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> FtpDialec
         )
 
     dialect = FtpDialect(make, seconds, f"ftp://{host}")
-    dialect.way = Way(host, context is not None, context is None or context.verify_mode is not ssl.CERT_NONE)
+    dialect.transport_security = TransportSecurity(
+        host, context is not None, context is None or context.verify_mode is not ssl.CERT_NONE
+    )
     return dialect
 
 

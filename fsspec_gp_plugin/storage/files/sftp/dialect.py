@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ....errors import AccessDenied, ConfigError, StorageError, Unreachable
-from ...contract import Way
+from ...contract import TransportSecurity
 from ..tree import TreeDialect, host_and_port, require_kinds, require_known
 from .client import Sftp, SftpOutput, SftpTarget
 
@@ -62,7 +62,7 @@ class SftpDialect(TreeDialect):
         """Connects to nothing yet."""
         super().__init__(lambda: Sftp(target), target.timeout, f"sftp://{target.host}")
         self._target = target
-        self.way = Way(target.host, is_encrypted=True, is_verified=target.check_host_key)
+        self.transport_security = TransportSecurity(target.host, is_encrypted=True, is_verified=target.check_host_key)
 
     def explain(self, error: Exception, doing: str) -> PluginError | None:
         name, text = type(error).__name__, str(error).strip().partition("\n")[0]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ....errors import StorageError
-from ...contract import Way
+from ...contract import TransportSecurity
 from ...http.answer import require_range, total_size
 from ..dialect import ReadOnlyDialect
 from ..tree import TreeDialect
@@ -35,7 +35,7 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> HttpDiale
     protocol = url.partition("://")[0]
     given = {**options, "skip_instance_cache": True, "use_listings_cache": False}
     dialect = HttpDialect(lambda: HTTPFileSystem(**given), timeout, protocol)
-    dialect.way = Way.to(url, is_verified=options.get("ssl", True) is not False)
+    dialect.transport_security = TransportSecurity.to(url, is_verified=options.get("ssl", True) is not False)
     return dialect
 
 

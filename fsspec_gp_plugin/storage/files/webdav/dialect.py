@@ -13,7 +13,7 @@ from webdav4.client import ResourceNotFound
 from webdav4.fsspec import WebdavFileSystem
 
 from ....errors import ConfigError, StorageError
-from ...contract import Way
+from ...contract import TransportSecurity
 from ..tree import TreeDialect, require_kinds, require_known
 from .client import Webdav
 
@@ -56,7 +56,7 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebdavDia
     except (TypeError, ValueError, OSError) as error:
         raise ConfigError(f"storage_options don't fit webdav://: {error}") from None
     dialect = WebdavDialect(lambda: Webdav(WebdavFileSystem(**given)), timeout, base.rstrip("/") + "/")
-    dialect.way = Way.to(base, is_verified=given.get("verify", True) is not False)
+    dialect.transport_security = TransportSecurity.to(base, is_verified=given.get("verify", True) is not False)
     return dialect
 
 

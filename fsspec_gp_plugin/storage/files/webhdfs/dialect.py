@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ....errors import ConfigError, Unreachable
-from ...contract import Way
+from ...contract import TransportSecurity
 from ..output import AppendOutput
 from ..tree import TreeDialect, host_and_port, require_kinds, require_known
 from .client import HdfsError, WebHdfs
@@ -54,7 +54,9 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebHdfsDi
     except ValueError as error:
         raise ConfigError(f"storage_options don't fit webhdfs://: {error}") from None
     dialect = WebHdfsDialect(make, timeout, f"webhdfs://{host}")
-    dialect.way = Way(host, bool(given.get("use_https")), given.get("session_verify", True) is not False)
+    dialect.transport_security = TransportSecurity(
+        host, bool(given.get("use_https")), given.get("session_verify", True) is not False
+    )
     return dialect
 
 
