@@ -92,7 +92,7 @@ class Backup:
 
     @property
     def last_sign(self) -> float | None:
-        """Its own time or that of its latest object, whichever is later. None if its own time is unknown."""
+        """The later of the backup's own time and that of its latest object; None if its own time is unknown."""
         return None if self.time is None else max(self.time, self.written or 0.0)
 
     @property

@@ -152,7 +152,7 @@ def shown(ownership: Ownership) -> str:
 
 
 def short(cluster: Cluster) -> str:
-    """Its name, or where its coordinator is."""
+    """Return the cluster's name, or the place of its coordinator."""
     return cluster.name or f"{cluster.host or '?'}{cluster.port and f':{cluster.port}'}"
 
 

@@ -140,8 +140,8 @@ def check(context: Context, store: Store, scope: Scope, required: Required, cata
 
 
 def require_tables_of_contents(store: Store, required: Required, later: str) -> None:
-    """The segments' tables of contents of a backup with single data files, which the restore of a later one reads, are
-    there; NotFound.
+    """Raise NotFound unless the target has the segments' tables of contents of a backup with single data files: the
+    restore of a later backup reads them.
     """
     prefix = keys.backup_prefix(required.timestamp)
     start = f"{prefix}gpbackup_"

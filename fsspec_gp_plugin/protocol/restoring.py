@@ -112,8 +112,8 @@ def _warn_of_failure(context: Context, timestamp: str, config: BackupConfig | No
 
 
 def _require_contents(context: Context, timestamp: str, later: str, *, single_data_file: bool) -> None:
-    """What gprestore reads of a backup that a later one builds upon, whose data it does not need: its table of contents
-    and, with a single data file, those of its segments. NotFound.
+    """Require what gprestore reads of a backup that a later one builds upon and whose data it does not need: its table
+    of contents and, with a single data file, those of its segments. Raises NotFound.
     """
     store = store_of_backup(context, timestamp)
     try:

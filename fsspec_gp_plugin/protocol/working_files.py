@@ -36,7 +36,7 @@ def reading(path: str) -> Iterator[int]:
 
 
 class WorkingFiles:
-    """Those of one call. May be used by several threads."""
+    """The working files of one call. Several threads may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

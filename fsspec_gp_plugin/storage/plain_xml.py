@@ -16,8 +16,8 @@ class NotPlainError(ValueError):
 
 
 def require_plain(text: bytes) -> None:
-    """NotPlainError for XML that is too long, nested too deep, has too many elements or a document type. What is no
-    XML is left to who parses it.
+    """Raise NotPlainError for XML that is too long, nested too deep, or has too many elements or a document type. Leave
+    what is not XML to the parser.
     """
     if len(text) > _LARGEST:
         raise NotPlainError(f"it has {len(text)} bytes")

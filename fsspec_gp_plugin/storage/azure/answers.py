@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...checksum import from_base64
 from ..contract import ObjectInfo
 from ..http.answer import total_size
+from ..plain_xml import element
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +28,8 @@ class Refusal(Exception):
 
     def __init__(self, status: int, headers: Mapping[str, str], text: str) -> None:
         """`text` is the body: XML, or whatever a gateway sends."""
-        code = _element("Code", text) or headers.get("x-ms-error-code", "")
-        message = _element("Message", text).partition("\n")[0].strip()
+        code = element("Code", text) or headers.get("x-ms-error-code", "")
+        message = element("Message", text).partition("\n")[0].strip()
         super().__init__(f"HTTP status {status}{f', {code}' if code else ''}{f': {message}' if message else ''}")
         self.status_code = status
         self.error_code = code
@@ -66,8 +66,3 @@ def service_time(headers: Mapping[str, str]) -> float:
         return parsedate_to_datetime(headers["date"]).timestamp()
     except (KeyError, TypeError, ValueError):
         return time.time()
-
-
-def _element(name: str, text: str) -> str:
-    found = re.search(f"<{name}>([^<]*)</{name}>", text)
-    return found.group(1) if found else ""
