@@ -94,4 +94,4 @@ def test_who_may_not_read_the_claim_deletes_as_before(bucket: Bucket, anybody: P
 def test_the_option_is_told_in_the_help(local: Plugin, words: tuple[str, ...]) -> None:
     told = local.run("delete_backup", *words).succeeded().out.decode()
     assert "usage: fsspec_gp_plugin delete_backup CONFIG TIMESTAMP [--any-cluster]" in told
-    assert "\n  --any-cluster  also a backup that another cluster claims" in told
+    assert "\n  --any-cluster  delete it even if another cluster claims it" in told

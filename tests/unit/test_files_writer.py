@@ -96,7 +96,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def aborted(dialect: LateServer, folder: Path) -> FsspecStore:
+def aborted(dialect: Dialect, folder: Path) -> FsspecStore:
     """A store with an aborted upload."""
     store = FsspecStore(dialect, f"{folder}/root")
     writer = store.begin("folder/key")
@@ -129,3 +129,26 @@ def test_a_file_that_never_comes_is_looked_for_once_a_deletion_and_for_a_minute(
         store.delete(["folder/other"])
         looks.append(dialect.looks)
     assert looks == [6, 7, 8, 8]
+
+
+class SlowServer(Dialect):
+    """Removes the file of a request that was broken off, and then carries out that request, `times` times."""
+
+    may_appear_later = True
+
+    def __init__(self, times: int) -> None:
+        super().__init__(lambda: fsspec.filesystem("file", skip_instance_cache=True))
+        self._times = times
+
+    def remove(self, fs: Any, path: str) -> None:
+        super().remove(fs, path)
+        if path.endswith(".part") and self._times:
+            self._times -= 1
+            with open(path, "wb"):
+                pass
+
+
+def test_a_file_that_a_request_makes_again_after_its_removal_is_removed(tmp_path: Path, clock: Clock) -> None:
+    del clock
+    aborted(SlowServer(1), tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

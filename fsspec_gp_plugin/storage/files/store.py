@@ -265,6 +265,7 @@ class FsspecWriter(PartWriter):
     def _release(self) -> None:
         """Release file and connection. Others may use the connection if nothing went wrong on it."""
         output, self._output = self._output, None
+        self._working.was_broken_off = output is not None
         usable = output is None or output.release()
         fs, self._fs = self._fs, None
         if fs is not None and usable and not self._failure:

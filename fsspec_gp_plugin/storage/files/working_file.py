@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...errors import NotFound, StorageError, Unreachable
@@ -33,6 +34,8 @@ class WorkingFile:
         self.path = unfinished_key(path, secrets.token_hex(6))
         # Whether it may be there, and whether that is unknown: it may then appear later.
         self.created = self.unanswered = False
+        # Whether a request that writes it was broken off: the server may carry it out after the file was removed.
+        self.was_broken_off = False
         self._awaited_until = 0.0
 
     def create(self, fs: Any, check: Callable[[], None], doing: str) -> Output:
@@ -70,12 +73,24 @@ class WorkingFile:
             except NotFound:
                 if self.unanswered:
                     raise StorageError(f"{self.path} was being made, so it may still appear") from None
+                self.was_broken_off = False  # what appears now is what that request made
                 if (pause := next(pauses, None)) is None:
                     if self._connections.dialect.may_appear_later:
-                        self._awaited_until = time.monotonic() + _APPEARS_SECONDS
-                        self._await_appearance(self)
+                        self._expect_appearance()
                     raise
                 time.sleep(pause)
+        if self.was_broken_off and self._connections.dialect.may_appear_later:
+            self.was_broken_off = False
+            for pause in _PAUSES[:3]:
+                time.sleep(pause)
+                with suppress(NotFound):
+                    self._remove_now()
+                    return
+            self._expect_appearance()
+
+    def _expect_appearance(self) -> None:
+        self._awaited_until = time.monotonic() + _APPEARS_SECONDS
+        self._await_appearance(self)
 
     def remove_if_appeared(self) -> bool:
         """Try once to remove a file that remove() did not find; returns whether it may still appear. Raises Unreachable
