@@ -1,6 +1,7 @@
 """The errors this program raises on purpose.
 
-`call.py` turns one into a line and an exit status for gpbackup's commands, `cli/main.py` for the commands for people.
+`call.py` turns one into a line and an exit status for gpbackup's commands, `cli/main.py` for the commands for people,
+`agent/control.py` for `agent`.
 
 PluginError            1  something failed while working
 ├── UsageError         2  the command line is wrong
