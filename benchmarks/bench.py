@@ -176,11 +176,11 @@ class Report:
         self.comparisons.append(comparison)
         print(comparison.table(), flush=True)
         if self.file is not None:
-            document = {"machine": _machine(), "comparisons": [one.document() for one in self.comparisons]}
+            document = {"machine": machine(), "comparisons": [one.document() for one in self.comparisons]}
             self.file.write_text(json.dumps(document, indent=1) + "\n")
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     version = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     return {
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

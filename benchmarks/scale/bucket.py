@@ -207,4 +207,3 @@ class Bucket:
         for prefix in self._prefixes[max(bisect_right(self._prefixes, key) - 1, 0) :]:
             if key.startswith(prefix) or prefix > key:
                 yield from self._backups[prefix].behind(key[len(prefix) :] if key.startswith(prefix) else "")
-
