@@ -181,6 +181,7 @@ class Report:
 
 
 def machine() -> dict[str, Any]:
+    """What the figures were measured on, and the commit."""
     version = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     return {
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes = b""
-    headers: Mapping[str, str] = {}  # noqa: RUF012 - a tuple's default that nobody changes
+    headers: Mapping[str, str] = {}
 
 
 @dataclass

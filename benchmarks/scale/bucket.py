@@ -1,5 +1,5 @@
-"""A bucket of hundreds of millions of objects: those of a rule in the order of their keys, what was deleted of them, and
-what was written since.
+"""A bucket of hundreds of millions of objects: those of a rule but for what was deleted, and what was written since, in
+the order of their keys.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Bucket:
         if (written := self._written.get(key)) is not None:
             return Listed(key, len(written.data), written.etag, written.modified), written.checksum
         names, name = self._names_of(key)
-        found = names and names.find(name)
+        found = None if names is None else names.find(name)
         if names is None or found is None:
             return None
         return Listed(key, names.size(*found), etag_of(key), names.backup.time), ""

@@ -1,7 +1,7 @@
 """The manifests of a make-believe backup, made when they are read.
 
-A listing tells their sizes, so all members of one kind of backup have the same size: a comment in the gzip header, which
-readers skip, fills what is left.
+A listing tells their sizes, so all members of one kind of backup have the same size: a comment in the gzip header,
+which readers skip, fills what is left.
 """
 
 from __future__ import annotations

@@ -38,13 +38,10 @@ class Server(ThreadingHTTPServer):
         self.shape = shape
         self.refuse = refuse
         self._lock = threading.Lock()
-        self.begin()
-
-    def begin(self) -> None:
-        """Forget what was written and deleted."""
-        self.bucket = Bucket(self.shape)
+        self._number = 0
+        self.bucket = Bucket(shape)
         self.s3 = S3(self.bucket)
-        self.reset(self.refuse)
+        self.reset(refuse)
 
     def reset(self, refuse: float) -> None:
         """Count from zero, and refuse that share of the requests from now on."""
@@ -75,9 +72,9 @@ class Server(ThreadingHTTPServer):
         with self._lock:
             self._asked[kind] += 1
             self._received += len(asked.body)
-            number = self._asked.total()
-            # The same requests of a run that makes one after another are refused each time.
-            is_refused = zlib.crc32(b"%d" % number) < self.refuse * (1 << 32)
+            self._number += 1
+            # By a rule: what makes one request after another meets the same refusals each time.
+            is_refused = zlib.crc32(b"%d" % self._number) < self.refuse * (1 << 32)
             self._refused += is_refused
         answer = refusal(503, "SlowDown") if is_refused else self.s3.answer(kind, asked)
         with self._lock:
@@ -88,11 +85,8 @@ class Server(ThreadingHTTPServer):
         """Do what the driver of the benchmark wants."""
         if path == "reset":
             self.reset(float(query.get("refuse", self.refuse)))
-        elif path == "begin":
-            self.begin()
         elif path == "stage":
             self.bucket.add(Backup(self.shape, query["timestamp"], 0, query["stage"]))
-            self.s3 = S3(self.bucket)
         elif path != "counts":
             return Answer(404)
         return Answer(200, json.dumps(self.counts()).encode())
@@ -131,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
         self.wfile.flush()
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _any
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _any  # noqa: N815 - http.server calls them so
 
     def log_message(self, *_: object) -> None:
         """Requests are counted, not shown."""

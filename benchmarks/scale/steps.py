@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.scale.costs import Host, MadeUp, measure
@@ -13,6 +12,7 @@ from fsspec_gp_plugin.private import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from benchmarks.scale.costs import Cost
     from benchmarks.scale.rule import Shape
