@@ -145,7 +145,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "names": names,
     "S3's refusal": lambda text: S3Refusal(400, text.decode("latin-1")),
     "Azure's refusal": lambda text: azure_answers.Refusal(400, {}, text.decode("latin-1")),
-    "Azure's listing": azure_requests.entries,
+    "Azure's listing": azure_requests.parse_page,
     "Google's refusal": lambda text: gcs_requests.Refusal(400, text.decode("latin-1")),
     "Google's answer": lambda text: gcs_requests._object(text.decode("latin-1")),
     "XML": require_plain,
@@ -199,7 +199,7 @@ def test_xml_that_no_store_sends_is_refused(text: bytes) -> None:
     with pytest.raises(NotPlainError):
         require_plain(text)
     with pytest.raises(azure_answers.ForeignAnswerError):
-        azure_requests.entries(text)
+        azure_requests.parse_page(text)
 
 
 def test_the_links_of_a_web_servers_page() -> None:
