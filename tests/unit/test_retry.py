@@ -18,7 +18,7 @@ from fsspec_gp_plugin.storage.retry_policy import Attempts, RetryPolicy
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000"
 
