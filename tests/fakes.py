@@ -8,7 +8,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from fsspec_gp_plugin.errors import AlreadyExists, Interrupted, NotFound, ObjectChanged, StorageError
-from fsspec_gp_plugin.storage.contract import Capabilities, ObjectInfo, PartWriter, Store, Upload
+from fsspec_gp_plugin.storage.contract import Capabilities, ObjectInfo, Page, PartWriter, Store, Upload
+from fsspec_gp_plugin.storage.pages import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -129,6 +130,17 @@ class FakeStore(Store):
         for key in list(self.objects):
             if key.startswith(prefix):
                 yield self.stat(key)
+
+    def list_pages(self, prefix: str, *, shallow: bool = False, unfinished: bool = False) -> Iterator[Page]:
+        """One page of what find() gives, so that a test may change find() alone."""
+
+        def request(_: bool) -> tuple[Page, None]:
+            found = list(self.find(prefix, unfinished=unfinished))
+            below = {info: info.key[len(prefix) :].partition("/") for info in found} if shallow else {}
+            folders = {f"{prefix}{name}/" for name, slash, _ in below.values() if slash}
+            return Page([info for info in found if not shallow or not below[info][1]], sorted(folders)), None
+
+        return Pages(request, True)
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:

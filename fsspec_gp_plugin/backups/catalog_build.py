@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from ..errors import AccessDenied, NotFound
 from ..integrity import claim, manifest, marks
 from ..integrity.claim import BadClaim
+from ..integrity.object_names import FOLDER, is_manifest
 from ..keys import backup_prefix
-from ..storage.reading import read_pieces
 from .claim_reading import read_claim
+from .manifest_reading import read_manifests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from ..integrity.catalog import Catalog
-    from ..integrity.merging import Manifest
     from ..storage.contract import ObjectInfo, Store
 
 # Of one backup: each host writes one manifest for each attempt.
@@ -40,9 +40,9 @@ def find_plugin_objects(store: Store, timestamp: str) -> PluginObjects:
     """List what hosts have left beside one backup. Raises BadManifest if there are more manifests than possible."""
     prefix = backup_prefix(timestamp)
     found = PluginObjects()
-    for info in sorted(islice(store.find(prefix + manifest.FOLDER), _MOST_OBJECTS + 1), key=lambda info: info.key):
+    for info in sorted(islice(store.find(prefix + FOLDER), _MOST_OBJECTS + 1), key=lambda info: info.key):
         name = info.key[len(prefix) :]
-        if manifest.is_manifest(name):
+        if is_manifest(name):
             found.manifests.append(info)
         elif claim.is_claim(name):
             found.claims.append(info)
@@ -55,7 +55,7 @@ def find_plugin_objects(store: Store, timestamp: str) -> PluginObjects:
 def sort_manifests(manifests: list[ObjectInfo], timestamp: str) -> list[ObjectInfo]:
     """The manifests of a backup, sorted by key. Raises BadManifest if there are more than possible."""
     if len(manifests) > _MOST_MANIFESTS:
-        folder = backup_prefix(timestamp) + manifest.FOLDER
+        folder = backup_prefix(timestamp) + FOLDER
         raise manifest.BadManifest(f"{folder} holds more than {_MOST_MANIFESTS:,} manifests")
     return sorted(manifests, key=lambda info: info.key)
 
@@ -77,11 +77,5 @@ def build_catalog(
     `token`: that of the backup's claim, "" if it is unknown. Raises BadManifest if manifests disagree, or one belongs
     to another run.
     """
-
-    def read_all() -> Iterator[Manifest]:
-        budget = manifest.Budget()
-        for info in manifests:
-            yield info.key, manifest.decode(info.key, timestamp, read_pieces(store, info), budget)
-
     source = [token, *(f"{info.key} {info.size} {info.version}" for info in manifests)]
-    return catalog.build("\n".join(source), read_all, token)
+    return catalog.build("\n".join(source), lambda: read_manifests(store, timestamp, manifests), token)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import AccessDenied, NotFound, StorageError
 from ..integrity.claim import LARGEST, NAME, SETTLED, BadClaim, is_claim
 from ..integrity.claim import decode as decode_claim
-from ..integrity.manifest import FOLDER
+from ..integrity.object_names import FOLDER
 from ..keys import timestamp_of
 from ..storage.reading import fetch_small
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, AlreadyExists, NotFound, StorageError, Unreachable
 from ..integrity.claim import NAME, SETTLED
-from ..integrity.manifest import FOLDER
+from ..integrity.object_names import FOLDER
 from .claim_reading import ClaimedError, read_claim, read_claims, refusal
 
 if TYPE_CHECKING:

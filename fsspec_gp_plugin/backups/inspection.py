@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, StorageError, Unreachable
 from ..integrity.catalog import Catalog
-from ..integrity.manifest import BadManifest, is_plugins_own
+from ..integrity.manifest import BadManifest
+from ..integrity.object_names import is_plugins_own
 from ..keys import backup_prefix
 from . import catalog_build
 from .gpbackup_files import backup_config_name
@@ -25,8 +26,8 @@ from .survey import Backup, survey
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ..integrity.entries import Entry
     from ..integrity.listings import Comparison
-    from ..integrity.manifest import Entry
     from ..private import Place
     from ..storage.contract import ObjectInfo, Store
     from .gpbackup_files import BackupConfig

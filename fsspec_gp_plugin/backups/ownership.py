@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, NotFound, PluginError, StorageError, Unreachable
 from ..integrity.claim import NAME, SETTLED, BadClaim, is_claim
-from ..integrity.manifest import FOLDER
+from ..integrity.object_names import FOLDER
 from ..keys import backup_prefix
 from ..workers import Workers
 from .claim_reading import read_claim

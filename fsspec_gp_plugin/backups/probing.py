@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, NotFound, PluginError, StorageError
-from ..integrity.manifest import FOLDER
+from ..integrity.object_names import FOLDER
 from ..storage.reading import fetch_small, read_range
 from .memory_filesystems import warn_of_spooling
 from .parallel import run_together

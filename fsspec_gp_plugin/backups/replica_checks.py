@@ -12,8 +12,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, AlreadyExists, ConfigError, NotFound, PluginError, StorageError
-from ..integrity import manifest, marks
+from ..integrity import marks
 from ..integrity.claim import BadClaim, is_claim
+from ..integrity.object_names import is_manifest, is_plugins_own
 from ..storage.reading import fetch_small, read_start
 from .claim_reading import read_claim
 from .ownership import find_deciding_claim
@@ -151,7 +152,7 @@ def objects_to_copy(listed: Iterable[ObjectInfo], prefix: str) -> Iterator[Objec
     """The listed objects that a copy has, too. Verification results belong to one target only."""
 
     def is_copied(name: str) -> bool:
-        is_proof = is_claim(name) or marks.parse_host_mark(name) is not None or manifest.is_manifest(name)
-        return is_proof or not manifest.is_plugins_own(name)
+        is_proof = is_claim(name) or marks.parse_host_mark(name) is not None or is_manifest(name)
+        return is_proof or not is_plugins_own(name)
 
     return (info for info in listed if is_copied(info.key[len(prefix) :]))

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
-from ..integrity import claim, manifest, marks, verification
+from ..integrity import claim, marks, verification
+from ..integrity.object_names import is_manifest, is_plugins_own
 from ..keys import BACKUPS, backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
 from ..storage.reading import read_pieces
 from ..workers import Workers
@@ -129,10 +130,10 @@ class Backup:
         if (mark := marks.parse_host_mark(name)) is not None:
             self.marks.append(mark)
             return
-        if manifest.is_manifest(name):
+        if is_manifest(name):
             self.manifests.append(info)
             return
-        if manifest.is_plugins_own(name):
+        if is_plugins_own(name):
             return
         self.objects += 1
         self.size += info.size

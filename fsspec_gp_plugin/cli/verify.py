@@ -23,7 +23,7 @@ from .render import cluster_fields
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..integrity.manifest import Entry
+    from ..integrity.entries import Entry
     from ..storage.contract import Store
 
 _AT_ONCE = 8

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import private
 from ..errors import LocalFileError
+from .entries import Entry
 from .listings import Comparison, require_sqlite
 from .locking import try_lock
-from .manifest import Entry
 from .merging import merge
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from .. import __version__
 from ..errors import StorageError
 from ..gpbackup_process import GpbackupProcess
 from .cluster import Cluster
-from .manifest import FOLDER
+from .object_names import FOLDER
 
 _FORMAT = "fsspec_gp_plugin claim"
 _NAME = re.compile(re.escape(FOLDER) + r"claim\.(?:(?:[0-9a-f]{32}|settled)\.)?json")

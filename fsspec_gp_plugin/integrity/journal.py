@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from .. import private
 from ..checksum import crc32c
 from ..errors import LocalFileError
-from .manifest import entry_line, parse_entry
+from .entries import entry_line, parse_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from .manifest import Entry
+    from .entries import Entry
 
 DIRECTORY = "journal"
 _OPEN, _TAKEN = ".open", ".taken"
@@ -37,6 +37,7 @@ class Journal:
         self._directory = place.open_directory(DIRECTORY, make=make)
         self._fd = -1
         self._read: list[str] = []
+        self.damaged = 0
 
     def __enter__(self) -> Journal:
         return self
@@ -70,27 +71,27 @@ class Journal:
         if count != len(framed):
             raise self._failed(OSError(28, "no space left on the device"))
 
-    def take(self) -> tuple[list[Entry], int]:
-        """The last entry of each object, by name, and how many lines could not be read. A new journal begins now. What
-        was taken stays on the host until remove().
+    def take(self) -> Iterator[Entry]:
+        """All entries, in the order in which they were added; `damaged` counts the lines that can't be read. A new
+        journal begins now. What was taken stays on the host until remove().
         """
         taken = f"{self._name}.{secrets.token_hex(6)}{_TAKEN}"
         with suppress(FileNotFoundError):
             os.rename(self._name + _OPEN, taken, src_dir_fd=self._directory, dst_dir_fd=self._directory)
-        found: dict[str, Entry] = {}
-        damaged = 0
         self._read = self._taken()
+        return self._entries()
+
+    def _entries(self) -> Iterator[Entry]:
         for name in self._read:
             with open(self._open(name), "rb") as file:
                 for line in file:
                     if line.strip():
                         try:
-                            one = _parse_line(line)
+                            entry = _parse_line(line)
                         except ValueError:
-                            damaged += 1
+                            self.damaged += 1
                         else:
-                            found[one.name] = one
-        return [found[name] for name in sorted(found)], damaged
+                            yield entry
 
     def remove(self, *, whole: bool = False) -> None:
         """Remove what was taken; with `whole`, also what was not taken."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import LocalFileError
 from ..storage.contract import ObjectInfo
-from .manifest import Entry
+from .entries import Entry
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _OLDEST_SQLITE = (3, 25)
 # SQLite's own cache is too small for a listing that is not sorted, such as a disk's.
-_CACHE_KIB = 16 << 10
+CACHE_KIB = 16 << 10
 _LISTING = "CREATE TABLE listed (key BLOB PRIMARY KEY, size INT) WITHOUT ROWID"
 _COMPARED_LISTING = "CREATE TEMP TABLE listed (name BLOB PRIMARY KEY, size INT, archived INT) WITHOUT ROWID"
 # By kind: how many, their bytes, and the first of them. SQLite takes the other columns from the row of min().
@@ -55,7 +55,7 @@ class Listing:
     def __init__(self, database: sqlite3.Connection, objects: Iterable[ObjectInfo]) -> None:
         """Reads all of `objects` into the database."""
         self._database = database
-        database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         # Nobody reads the file after this process has ended.
         database.execute("PRAGMA journal_mode = OFF")
         database.execute("PRAGMA synchronous = OFF")

@@ -1,92 +1,60 @@
 """Writes and reads manifests: objects beside a backup that list what one host has stored, with sizes and checksums.
 
-A manifest is a gzip file of lines of JSON: first a mapping that describes the manifest, then a list `[name, size,
-crc32c]` for each object, sorted by name; `zcat` shows it. A manifest that is read may come from a hostile bucket, so
-every length has its limit. The journal on the host has the same lists.
+A manifest consists of gzip members, one after another; `zcat` shows it. The first member is the index: one line of JSON
+that describes the manifest and its other members. Each of these has the objects of one content id: a line `[name, size,
+crc32c]` for each object, sorted by name. So a reader who needs one content id reads two ranges. A manifest of version 1
+is one member, with the description first. A manifest that is read may come from a hostile bucket, so every length has
+its limit.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import secrets
 import time
 import zlib
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import __version__, private
 from ..errors import StorageError
+from .contents import content_of
+from .entries import Entry, entry_line, parse_entry
+from .object_names import new_manifest_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-# Below the backup's own prefix: one small listing finds all of them, and what deletes the backup deletes them.
-FOLDER = "fsspec_gp_plugin/"
-_SUFFIX = ".manifest.gz"
-# The probe objects of setup hooks before version 0.2. They stay where the credentials can't delete.
-_OLD_PROBE = re.compile(r"gpbackup_[0-9]{14}_probe_.+_(?:written|aborted)")
-_OF_MARK = re.compile(re.escape(FOLDER) + r"(.+)\.([0-9a-f]{12})-[0-9a-f]{6}\.manifest\.gz")
 _FORMAT = "fsspec_gp_plugin manifest"
-_VERSION = 1
+_VERSION = 2
 _LONGEST_LINE = 64 << 10
-_LONGEST_NAME = 4096
-_LARGEST_OBJECT = 1 << 63
+_LONGEST_INDEX = 4 << 20
 _STEP = 64 << 10
-# 25 million objects.
-_LARGEST = 2 << 30
+# Bytes that one member may unpack to: more than 30 million objects. And those that one call may read of all manifests.
+_LARGEST_MEMBER = 2 << 30
+_LARGEST_OF_CALL = 16 << 30
+_GZIP = 31
 
 
 class BadManifest(StorageError):
     """The object is not a manifest that this version can read."""
 
 
-class Entry(NamedTuple):
-    """What a manifest has of one object. `name`: its key below the backup's prefix; `size`: bytes; `crc32c`: of all of
-    its bytes.
+class Member(NamedTuple):
+    """A member of a manifest: the objects of one content id. `start` and `packed`: where its bytes begin in the object,
+    and how many they are; `objects` and `size`: how many objects it lists, and their bytes.
     """
 
-    name: str
+    content: int
+    start: int
+    packed: int
+    objects: int
     size: int
-    crc32c: int
-
-
-def entry_line(entry: Entry) -> str:
-    """An entry as one line of JSON, in ASCII, without a line end. Raises ValueError for a name that is not allowed."""
-    if not is_object_name(entry.name):
-        raise ValueError(f"{entry.name!r} can't stand in a manifest")
-    return json.dumps([entry.name, entry.size, f"{entry.crc32c:08x}"], separators=(",", ":"))
-
-
-def parse_entry(line: bytes | str) -> Entry:
-    """The entry in a line that entry_line() made. Raises ValueError for any other line: it may come from a hostile
-    bucket.
-    """
-    try:
-        value = json.loads(line)
-        name, size, crc = value
-    except (RecursionError, TypeError, ValueError):
-        raise ValueError("not an entry of a manifest") from None
-    if type(value) is not list or type(name) is not str or type(size) is not int or type(crc) is not str:
-        raise ValueError("not an entry of a manifest")
-    is_crc = len(crc) == 8 and set(crc) <= set("0123456789abcdef")
-    if not is_object_name(name) or not 0 <= size < _LARGEST_OBJECT or not is_crc:
-        raise ValueError("not an entry of a manifest")
-    return Entry(name, size, int(crc, 16))
-
-
-def is_object_name(name: str) -> bool:
-    """Whether an object below a backup's prefix may have this name."""
-    try:
-        encoded = name.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return False
-    parts = name.split("/")
-    return 0 < len(encoded) <= _LONGEST_NAME and not {"", ".", ".."} & set(parts) and "\0" not in name
 
 
 class Header(NamedTuple):
     """What a manifest says of itself. `created`: nanoseconds since 1970; `claim`: the token of the claim under which
-    its host stored the objects, "" without one; `mark`: the id of its host's mark, "" without one.
+    its host stored the objects, "" without one; `mark`: the id of its host's mark, "" without one; `members`: those
+    after the index, None for a manifest of version 1.
     """
 
     timestamp: str
@@ -96,40 +64,33 @@ class Header(NamedTuple):
     plugin: str = ""
     claim: str = ""
     mark: str = ""
+    members: tuple[Member, ...] | None = None
 
 
-def is_plugins_own(name: str) -> bool:
-    """Whether an object below a backup's prefix was stored by this plugin for itself, not for gpbackup, by its name."""
-    return name.startswith(FOLDER) or _OLD_PROBE.fullmatch(name) is not None
+class Packed(NamedTuple):
+    """A manifest: its name below the backup's prefix, and its bytes."""
+
+    name: str
+    data: bytes
 
 
-def name_of_host() -> str:
-    """The name of this host, as it stands in names of objects."""
-    return "".join(c if (c.isalnum() and c.isascii()) or c in "-." else "_" for c in private.host())
-
-
-def new_name(mark: str = "") -> str:
-    """A new name for a manifest below a backup's prefix. No other host and no other call uses this name. `mark`: the id
-    of the host's mark, "" if it left none.
+def pack(timestamp: str, entries: Iterable[Entry], claim: str = "", mark: str = "") -> Packed:
+    """A manifest of these entries of this host, which must be sorted by content id and name; only packed bytes are kept
+    in memory. `claim`: the claim's token; `mark`: the id of the host's mark. Raises ValueError for another order.
     """
-    return f"{FOLDER}{name_of_host()}.{f'{mark}-{secrets.token_hex(3)}' if mark else secrets.token_hex(6)}{_SUFFIX}"
-
-
-def host_and_mark_of(name: str) -> tuple[str, str] | None:
-    """The host and the id of the mark to which the manifest of that name belongs. None if it belongs to no mark."""
-    match = _OF_MARK.fullmatch(name)
-    return match and (match[1], match[2])
-
-
-def is_manifest(name: str) -> bool:
-    """Whether an object below a backup's prefix is a manifest, by its name."""
-    return name.startswith(FOLDER) and name.endswith(_SUFFIX) and "/" not in name[len(FOLDER) :]
-
-
-def encode(timestamp: str, entries: Sequence[Entry], claim: str = "", mark: str = "") -> bytes:
-    """A manifest of these entries of this host. `claim`: the claim's token; `mark`: the id of the host's mark."""
-    import gzip  # only the last hook of a backup needs it
-
+    members = bytearray()
+    rows: list[tuple[int, int, int, int]] = []
+    for content, group in groupby(entries, lambda one: content_of(one.name)):
+        if rows and rows[-1][0] >= content:
+            raise ValueError("the entries are not sorted by content id")
+        start, objects, size = len(members), 0, 0
+        packing = zlib.compressobj(6, wbits=_GZIP)
+        for one in group:
+            members += packing.compress(entry_line(one).encode() + b"\n")
+            objects, size = objects + 1, size + one.size
+        members += packing.flush()
+        rows.append((content, len(members) - start, objects, size))
+    objects, size = sum(row[2] for row in rows), sum(row[3] for row in rows)
     header = {
         "format": _FORMAT,
         "version": _VERSION,
@@ -140,17 +101,20 @@ def encode(timestamp: str, entries: Sequence[Entry], claim: str = "", mark: str 
         "mark": mark,
         "created": time.time_ns(),
         "checksum": "crc32c",
-        "objects": len(entries),
+        "objects": objects,
+        "bytes": size,
+        "members": rows,
     }
-    lines = [json.dumps(header), *map(entry_line, entries)]
-    return gzip.compress("\n".join([*lines, ""]).encode(), 6, mtime=0)
+    packing = zlib.compressobj(6, wbits=_GZIP)
+    index = packing.compress(json.dumps(header, separators=(",", ":")).encode() + b"\n") + packing.flush()
+    return Packed(new_manifest_name([row[0] for row in rows], objects, size, mark), index + members)
 
 
 class Budget:
-    """How many bytes all manifests of one backup may unpack to."""
+    """How many bytes all manifests that one call reads may unpack to."""
 
     def __init__(self) -> None:
-        self._left = _LARGEST
+        self._left = _LARGEST_OF_CALL
 
     def spend(self, count: int) -> bool:
         """Take so many bytes. Returns whether they were left."""
@@ -159,75 +123,156 @@ class Budget:
 
 
 def decode(key: str, timestamp: str, pieces: Iterable[bytes], budget: Budget) -> Iterator[Header | Entry]:
-    """The header, then the entries, of a manifest that arrives in pieces. Raises BadManifest, which names the key, for
-    anything else. Use nothing of a manifest before the iteration has come to its end.
+    """The header, then the entries, of a whole manifest that arrives in pieces. Raises BadManifest, which names the
+    key, for anything else. Use nothing of a manifest before the iteration has come to its end.
     """
-    lines = _lines(key, pieces, budget)
-    header = _header(key, timestamp, next(lines, b""))
+    reading = _Reading(key, pieces, budget)
+    lines = reading.lines(_LONGEST_INDEX)
+    header = _parse_header(key, timestamp, next(lines, b""))
     yield header
-    count = 0
+    if header.members is None:
+        yield from _parse_entries(key, lines, header.objects, 2)
+    else:
+        _require_no_more(key, lines)
+        for member in _placed(header.members, reading.packed):
+            yield from reading.member(member)
+    reading.require_end()
+
+
+def decode_index(key: str, timestamp: str, pieces: Iterable[bytes]) -> Header:
+    """The header of a manifest, by its first bytes; its members have their places in the object. The entries of a
+    manifest of version 1 are not read. Raises BadManifest.
+    """
+    reading = _Reading(key, pieces, Budget())
+    lines = reading.lines(_LONGEST_INDEX)
+    header = _parse_header(key, timestamp, next(lines, b""))
+    if header.members is None:
+        return header
+    _require_no_more(key, lines)
+    return header._replace(members=tuple(_placed(header.members, reading.packed)))
+
+
+def decode_member(key: str, member: Member, pieces: Iterable[bytes], budget: Budget) -> Iterator[Entry]:
+    """The entries of one member of which the bytes arrive in pieces. Raises BadManifest."""
+    reading = _Reading(key, pieces, budget)
+    yield from reading.member(member)
+    reading.require_end()
+
+
+def _placed(members: Iterable[Member], start: int) -> Iterator[Member]:
+    for member in members:
+        yield member._replace(start=start)
+        start += member.packed
+
+
+def _require_no_more(key: str, lines: Iterator[bytes]) -> None:
+    if next(lines, None) is not None:
+        raise BadManifest(f"{key} is damaged: its index has more than one line")
+
+
+def _parse_entries(key: str, lines: Iterable[bytes], count: int, first: int) -> Iterator[Entry]:
+    """`count`: how many there must be; `first`: the number of the first line, for messages."""
+    found = 0
     for line in lines:
         try:
             entry = parse_entry(line)
         except ValueError as error:
-            raise BadManifest(f"{key}: line {count + 2} is {error}") from None
+            raise BadManifest(f"{key}: line {found + first} is {error}") from None
         yield entry
-        count += 1
-    if count != header.objects:
-        raise BadManifest(f"{key} has {count} objects, but its header says {header.objects}")
+        found += 1
+    if found != count:
+        raise BadManifest(f"{key} has {found} objects, but its header says {count}")
 
 
-def _header(key: str, timestamp: str, line: bytes) -> Header:
+def _parse_header(key: str, timestamp: str, line: bytes) -> Header:
     try:
         value = json.loads(line)
         if value["format"] != _FORMAT:
             raise ValueError
         version, checksum = value["version"], value["checksum"]
-        optional = (str(value.get(name, "")) for name in ("plugin", "claim", "mark"))
-        header = Header(value["timestamp"], value["host"], value["created"], value["objects"], *optional)
+        if type(version) is not int or version > _VERSION or checksum != "crc32c":
+            raise BadManifest(f"{key} was written by a later version of this plugin; restore with that version")
+        plugin, claim, mark = (str(value.get(name, "")) for name in ("plugin", "claim", "mark"))
+        members = None if version == 1 else tuple(_parse_member(row) for row in value["members"])
+        host, created, objects = value["host"], value["created"], value["objects"]
+        header = Header(value["timestamp"], host, created, objects, plugin, claim, mark, members)
+        for field, kind in ((header.host, str), (header.created, int), (header.objects, int)):
+            if type(field) is not kind:
+                raise ValueError
+        if members is not None and sum(member.objects for member in members) != header.objects:
+            raise ValueError
     except (KeyError, RecursionError, TypeError, ValueError):
         raise BadManifest(f"{key} is not a manifest of this plugin") from None
-    if version != _VERSION or checksum != "crc32c":
-        raise BadManifest(f"{key} was written by a later version of this plugin; restore with that version")
-    for field, kind in ((header.host, str), (header.created, int), (header.objects, int)):
-        if type(field) is not kind:
-            raise BadManifest(f"{key} is not a manifest of this plugin")
     if not 0 <= header.created < 1 << 63 or header.timestamp != timestamp:
         raise BadManifest(f"{key} belongs to another backup")
     return header
 
 
-def _lines(key: str, pieces: Iterable[bytes], budget: Budget) -> Iterator[bytes]:
-    unpacking = zlib.decompressobj(wbits=31)
-    rest = b""
-    packed = 0
-    goes_on = False
-    try:
-        for piece in _small(pieces):
-            packed += len(piece)
-            goes_on = unpacking.eof or packed > _LARGEST
-            if goes_on:
-                break  # a stream that takes bytes and gives none may have no end
-            while piece and not unpacking.eof:
+def _parse_member(row: object) -> Member:
+    if type(row) is not list or len(row) != 4 or not all(type(number) is int for number in row):
+        raise ValueError
+    content, packed, objects, size = row
+    if content < -1 or min(packed, objects, size) < 0:
+        raise ValueError
+    return Member(content, 0, packed, objects, size)
+
+
+class _Reading:
+    """Reads gzip members, one after another, from pieces. `packed`: bytes of the members that were read."""
+
+    def __init__(self, key: str, pieces: Iterable[bytes], budget: Budget) -> None:
+        self._key = key
+        # In small pieces, because zlib copies the rest of a piece with each step.
+        self._pieces = (piece[at : at + _STEP] for piece in pieces for at in range(0, len(piece), _STEP))
+        self._budget = budget
+        self._piece = b""
+        self.packed = 0
+
+    def lines(self, longest_first: int = _LONGEST_LINE) -> Iterator[bytes]:
+        """The lines of the next member. `longest_first`: bytes that the first line may have."""
+        unpacking = zlib.decompressobj(wbits=_GZIP)
+        rest, longest, unpacked, taken = b"", longest_first, 0, 0
+        while not unpacking.eof:
+            self._piece = self._piece or next(self._pieces, b"")
+            if not self._piece:
+                raise BadManifest(f"{self._key} is damaged: it does not end where it should")
+            try:
                 # In small steps: a few bytes may unpack to gigabytes.
-                text = unpacking.decompress(piece, _STEP)
-                piece = unpacking.unconsumed_tail
-                *whole, rest = (rest + text).split(b"\n")
-                if (
-                    len(rest) > _LONGEST_LINE
-                    or not budget.spend(len(text))
-                    or any(len(line) > _LONGEST_LINE for line in whole)
-                ):
-                    raise BadManifest(f"{key} is too large for a manifest")
-                yield from whole
-    except zlib.error:
-        raise BadManifest(f"{key} is damaged: it is no gzip file") from None
-    if goes_on or not unpacking.eof or unpacking.unused_data or rest:
-        raise BadManifest(f"{key} is damaged: it does not end where it should")
+                text = unpacking.decompress(self._piece, _STEP)
+            except zlib.error:
+                raise BadManifest(f"{self._key} is damaged: it is no gzip file") from None
+            left = unpacking.unused_data if unpacking.eof else unpacking.unconsumed_tail
+            taken += len(self._piece) - len(left)
+            self._piece = left
+            unpacked += len(text)
+            *whole, rest = (rest + text).split(b"\n")
+            # A stream that takes bytes and gives none may have no end.
+            is_too_large = max(unpacked, taken) > _LARGEST_MEMBER or not self._budget.spend(len(text))
+            for line in whole:
+                if is_too_large or len(line) > longest:
+                    break
+                yield line
+                longest = _LONGEST_LINE
+            else:
+                if not is_too_large and len(rest) <= longest:
+                    continue
+            raise BadManifest(f"{self._key} is too large for a manifest")
+        if rest:
+            raise BadManifest(f"{self._key} is damaged: it does not end where it should")
+        self.packed += taken
 
+    def member(self, member: Member) -> Iterator[Entry]:
+        """The entries of the next member."""
+        before, size = self.packed, 0
+        for entry in _parse_entries(self._key, self.lines(), member.objects, 1):
+            if content_of(entry.name) != member.content:
+                raise BadManifest(f"{self._key}: {entry.name} is not an object of content id {member.content}")
+            size += entry.size
+            yield entry
+        if self.packed - before != member.packed or size != member.size:
+            raise BadManifest(f"{self._key} is damaged: content id {member.content} is not what its index says")
 
-def _small(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in small pieces, because zlib copies the rest of a piece with each step."""
-    for piece in pieces:
-        for at in range(0, len(piece), _STEP):
-            yield piece[at : at + _STEP]
+    def require_end(self) -> None:
+        """Raise BadManifest if anything follows."""
+        if self._piece or next(self._pieces, b""):
+            raise BadManifest(f"{self._key} is damaged: it does not end where it should")

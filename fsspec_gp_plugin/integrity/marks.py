@@ -14,12 +14,13 @@ import time
 from typing import TYPE_CHECKING
 
 from .. import __version__, private
-from .manifest import FOLDER, host_and_mark_of, name_of_host
+from .object_names import FOLDER, MARKS_FOLDER, name_of_host, parse_manifest_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_HOST_MARK = re.compile(re.escape(FOLDER) + r"(.+)\.([0-9a-f]{12})\.mark")
+# Up to version 0.2 marks were not in a folder of their own.
+_HOST_MARK = re.compile(re.escape(FOLDER) + r"(?:marks/)?([^/]+)\.([0-9a-f]{12})\.mark")
 _COPY_MARK = re.compile(re.escape(FOLDER) + r"replicating\.([0-9]{1,12})\.[0-9a-f]{12}")
 
 
@@ -30,7 +31,7 @@ def new_mark_id() -> str:
 
 def host_mark_name(mark: str) -> str:
     """The name of this host's mark below the backup's prefix. `mark`: its id."""
-    return f"{FOLDER}{name_of_host()}.{mark}.mark"
+    return f"{MARKS_FOLDER}{name_of_host()}.{mark}.mark"
 
 
 def host_mark_content(mark: str, claim: str) -> bytes:
@@ -55,7 +56,7 @@ def parse_host_mark(name: str) -> tuple[str, str] | None:
 
 def hosts_without_manifest(marks: Iterable[tuple[str, str]], manifests: Iterable[str]) -> list[str]:
     """The hosts that left a mark, but none of the manifests, sorted. `manifests`: names of manifests."""
-    complete = {host_and_mark_of(name) for name in manifests}
+    complete = {(one.host, one.mark) for one in map(parse_manifest_name, manifests) if one is not None}
     return sorted(host for host, mark in marks if (host, mark) not in complete)
 
 

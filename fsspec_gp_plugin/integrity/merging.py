@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator
 
-    from .manifest import Entry
+    from .entries import Entry
 
     # A manifest's key, and what manifest.decode() gives of it.
     Manifest = tuple[str, Iterable[Header | Entry]]

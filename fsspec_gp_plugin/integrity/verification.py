@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .. import __version__, private
-from .manifest import FOLDER
+from .object_names import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..integrity.catalog import Catalog
-    from ..integrity.manifest import Entry
+    from ..integrity.entries import Entry
     from ..storage.contract import Store
     from .context import Context
 

@@ -18,7 +18,7 @@ from ..commands import ANY_CLUSTER
 from ..config.values import format_size
 from ..errors import LocalFileError, NotFound, UsageError
 from ..integrity.cluster import cluster_here
-from ..integrity.manifest import is_object_name
+from ..integrity.entries import is_object_name
 from ..redaction import in_one_line
 from ..workers import Workers
 from .comparing import compare_with_manifests

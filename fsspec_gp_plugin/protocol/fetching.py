@@ -16,7 +16,7 @@ from .restore_source import store_of_backup
 if TYPE_CHECKING:
     from ..backups.catalog_build import PluginObjects
     from ..integrity.catalog import Catalog
-    from ..integrity.manifest import Entry
+    from ..integrity.entries import Entry
     from ..storage.contract import Store
     from .context import Context
 

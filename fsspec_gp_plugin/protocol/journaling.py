@@ -10,9 +10,9 @@ from ..errors import LocalFileError, StorageError
 from ..integrity.run_state import remember_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from ..integrity.manifest import Entry
+    from ..integrity.entries import Entry
     from ..integrity.run_state import Run
     from ..storage.contract import ObjectInfo
     from .context import Context
@@ -25,8 +25,8 @@ def store_and_journal(context: Context, key: str, send: Callable[[], ObjectInfo]
     """
     if context.config.checksum == "off":
         return send()
+    from ..integrity.entries import Entry
     from ..integrity.journal import Journal
-    from ..integrity.manifest import Entry
 
     _, timestamp, name = keys.parts_of(key)
     with Journal(context.config.place, timestamp) as journal:
@@ -69,19 +69,20 @@ def store_manifest(context: Context, prefix: str, timestamp: str, run: Run | Non
     """Make one manifest of what this host has noted, and store it beside the backup: an empty one, too, where the host
     left its mark, once a run. Returns whether there was anything to store.
     """
+    from ..integrity.entry_sorting import sort_entries
     from ..integrity.journal import open_journals
 
     with open_journals(context.config.place, timestamp) as journals:
-        taken = [journal.take() for journal in journals]
-        found = {one.name: one for entries, _ in taken for one in entries}
-        damaged = sum(count for _, count in taken)
-        if damaged:
-            context.log.error(
-                f"{damaged} entries of the journal of {timestamp} can't be read; these objects are unverified"
-            )
-        is_needed = bool(found) or (run is not None and not run.has_manifest)
-        if is_needed:
-            _put_manifest(context, prefix, timestamp, [found[name] for name in sorted(found)], run)
+        with sort_entries(entry for journal in journals for entry in journal.take()) as entries:
+            damaged = sum(journal.damaged for journal in journals)
+            if damaged:
+                context.log.error(
+                    f"{damaged} entries of the journal of {timestamp} can't be read; these objects are unverified"
+                )
+            count = len(entries)
+            is_needed = bool(count) or (run is not None and not run.has_manifest)
+            if is_needed:
+                _put_manifest(context, prefix, timestamp, entries, count, run)
         if run is not None:
             remember_run(context.config.place, timestamp, run._replace(has_manifest=True))
         for journal in journals:
@@ -91,24 +92,29 @@ def store_manifest(context: Context, prefix: str, timestamp: str, run: Run | Non
 
 def put_manifest_of(context: Context, prefix: str, sent: list[ObjectInfo]) -> None:
     """Store a manifest of objects that were sent without a hook that comes after them."""
-    from ..integrity.manifest import Entry
+    from ..integrity.entries import Entry
+    from ..integrity.entry_sorting import sort_entries
 
     found = [Entry(info.key[len(prefix) :], info.size, info.crc32c) for info in sent if info.crc32c is not None]
     if found:
-        _put_manifest(context, prefix, keys.timestamp_of(prefix), sorted(found))
+        with sort_entries(found) as entries:
+            _put_manifest(context, prefix, keys.timestamp_of(prefix), entries, len(entries))
 
 
-def _put_manifest(context: Context, prefix: str, timestamp: str, entries: list[Entry], run: Run | None = None) -> None:
+def _put_manifest(
+    context: Context, prefix: str, timestamp: str, entries: Iterable[Entry], count: int, run: Run | None = None
+) -> None:
     """Store a manifest of these objects of this host."""
     from ..integrity import manifest, restore_state
 
     claim, mark = (run.claim, run.mark) if run else ("", "")
-    with memoryview(manifest.encode(timestamp, entries, claim, mark)) as data:
+    packed = manifest.pack(timestamp, entries, claim, mark)
+    with memoryview(packed.data) as data:
         try:
-            context.patient_store.put(prefix + manifest.new_name(mark), data)
+            context.patient_store.put(prefix + packed.name, data)
         except StorageError as error:
             raise type(error)(
-                f"the manifest of {len(entries)} objects can't be stored, without which a restore can't verify them; "
+                f"the manifest of {count} objects can't be stored, without which a restore can't verify them; "
                 f"run it again: {error}"
             ) from error
     # What a restore on this host may have fetched of this backup before is not all any more.

@@ -9,7 +9,7 @@ from .. import keys
 from ..backups.missing import ARCHIVED, BY_GPBACKUP, BY_MANIFESTS, DataSearch, count_message
 from ..backups.parallel import run_together
 from ..errors import AccessDenied, NotFound, StorageError
-from ..integrity.manifest import is_plugins_own
+from ..integrity.object_names import is_plugins_own
 from ..storage.reading import read_range
 from .fetching import ESCAPE
 

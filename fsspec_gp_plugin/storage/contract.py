@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 class ObjectInfo(NamedTuple):
@@ -36,6 +36,13 @@ class ObjectInfo(NamedTuple):
 
     def __hash__(self) -> int:
         return hash(self[:4])
+
+
+class Page(NamedTuple):
+    """One page of a listing: objects and, if it is shallow, the folders directly below the prefix, which end in "/"."""
+
+    objects: Sequence[ObjectInfo]
+    folders: Sequence[str] = ()
 
 
 class Upload(NamedTuple):
@@ -179,13 +186,21 @@ class Store(Protocol):
         del info
         return None
 
-    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        """All objects whose key begins with the prefix, in no particular order, lazily: below a directory where it is
-        "" or ends in "/", else also those whose name goes on.
+    def list_pages(self, prefix: str, *, shallow: bool = False, unfinished: bool = False) -> Iterator[Page]:
+        """All objects whose key begins with the prefix, in no particular order, page by page: below a directory where
+        it is "" or ends in "/", else also those whose name goes on. Some pages may be empty. With `unfinished`, also
+        the working files of objects that aren't whole.
 
-        Nothing when there are none. With `unfinished`, also the working files of objects that aren't whole.
+        `shallow`: objects in folders below the prefix are left out; the pages name these folders instead.
+
+        The iterator keeps its place after Unreachable: its next call requests the same page again.
         """
         ...
+
+    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+        """As list_pages(): all objects whose key begins with the prefix, lazily."""
+        for page in self.list_pages(prefix, unfinished=unfinished):
+            yield from page.objects
 
     def find_anywhere(self, prefix: str) -> Iterator[ObjectInfo]:
         """As find(); where two targets are read as one, the objects of both, so that a key may come twice."""

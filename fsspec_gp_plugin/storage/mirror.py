@@ -12,7 +12,7 @@ from .contract import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .contract import Capabilities, ObjectInfo, PartWriter, TransportSecurity, Upload
+    from .contract import Capabilities, ObjectInfo, Page, PartWriter, TransportSecurity, Upload
 
 _T = TypeVar("_T")
 _LACKS = (NotFound, AccessDenied)
@@ -90,21 +90,22 @@ class MirroredStore(Store):
         except StorageError:
             return None  # the store failed after the last byte; the manifest has the checksum, too
 
-    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+    def list_pages(self, prefix: str, *, shallow: bool = False, unfinished: bool = False) -> Iterator[Page]:
         """Yield the objects at `preferred`, or those at the other target if `preferred` has none there."""
 
-        def listed(store: Store) -> Iterator[ObjectInfo]:
-            found = store.find(prefix, unfinished=unfinished)
-            for first in found:
-                return chain((first,), found)
+        def listed(store: Store) -> Iterator[Page]:
+            pages = store.list_pages(prefix, shallow=shallow, unfinished=unfinished)
+            for first in pages:
+                if first.objects or first.folders:
+                    return chain((first,), pages)
             raise NotFound(f"there is nothing below {prefix}")
 
         try:
-            at, found = self._first(prefix, listed)
+            at, pages = self._first(prefix, listed)
         except NotFound:
             return
-        for info in found:
-            yield _marked(info, at)
+        for page in pages:
+            yield page._replace(objects=[_marked(info, at) for info in page.objects])
 
     def find_anywhere(self, prefix: str) -> Iterator[ObjectInfo]:
         """The objects of both targets, the primary's last; leaves out what can't be listed, unless that is both."""

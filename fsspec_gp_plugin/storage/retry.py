@@ -17,7 +17,7 @@ from .retry_policy import Attempts, RetryPolicy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .contract import Capabilities, FileStore, ObjectInfo, TransportSecurity, Upload
+    from .contract import Capabilities, FileStore, ObjectInfo, Page, TransportSecurity, Upload
     from .failing_reads import Reads
 
 _KEYS_A_DELETE = 1000
@@ -116,21 +116,11 @@ class RetryingStore(Store):
     def find_anywhere(self, prefix: str) -> Iterator[ObjectInfo]:
         return self.find(prefix)
 
-    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        attempts = self._attempts()
-        seen: set[str] = set()
-        while True:
-            try:
-                for info in self.inner.find(prefix, unfinished=unfinished):
-                    if info.key not in seen:
-                        attempts.progress()
-                        seen.add(info.key)
-                        yield info
-            except Unreachable as error:
-                attempts.failed(error)
-            else:
-                attempts.progress()
-                return
+    def list_pages(self, prefix: str, *, shallow: bool = False, unfinished: bool = False) -> Iterator[Page]:
+        pages = self.inner.list_pages(prefix, shallow=shallow, unfinished=unfinished)
+        # One page is retried, not the listing.
+        while (page := self._attempts().run(next, pages, None)) is not None:
+            yield page
 
     def delete(self, keys: Iterable[str]) -> None:
         remaining = iter(keys)

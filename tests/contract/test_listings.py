@@ -9,6 +9,8 @@ import pytest
 
 from fsspec_gp_plugin.errors import StorageError, Unreachable
 from fsspec_gp_plugin.storage.open import open_store
+from fsspec_gp_plugin.storage.retry import RetryingStore
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from tests.servers import azurite
 from tests.servers.pages import Pages
 
@@ -115,6 +117,25 @@ def test_a_listing_is_read_to_its_last_page(kind: str, server: Pages, opened: Ca
     assert [f"target/{one.key}" for one in found] == NAMES
     assert len(server.asked) == len(PAGES)
     assert all(asked["prefix"] == "target/backups/" for asked in server.asked)
+
+
+@pytest.mark.parametrize("kind", ["s3", "gcs", "azure"])
+def test_a_page_that_is_refused_is_requested_again_alone(
+    kind: str, server: Pages, opened: Callable[[str], Any]
+) -> None:
+    refused: set[str] = set()
+
+    def answer(asked: dict[str, str]) -> tuple[int, str]:
+        place = asked.get(MARKERS[kind], "page 0")
+        if place not in refused:
+            refused.add(place)
+            return 503, ""
+        return 200, page_of(kind, int(place.removeprefix("page ")))
+
+    server.answer = answer
+    store = RetryingStore(opened(kind), RetryPolicy(60, first_pause=0.001))
+    assert [f"target/{one.key}" for one in store.find("backups/")] == NAMES
+    assert len(server.asked) == 2 * len(PAGES)
 
 
 def page_of_version_1(asked: dict[str, str]) -> str:

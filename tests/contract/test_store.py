@@ -115,6 +115,21 @@ def test_find_gives_what_begins_with_the_prefix_and_nothing_else(store: Store) -
     assert {info.size for info in store.find("other/")} == {len("other/d")}
 
 
+def test_a_shallow_listing_gives_what_is_directly_below_and_the_folders(store: Store) -> None:
+    for key in ("a/b/1", "a/b/2", "a/c/d/1", "a/x", "a/y1", "a/y2"):
+        store.put(key, memoryview(b"x"))
+    for prefix, objects, folders in (
+        ("a/", ["a/x", "a/y1", "a/y2"], ["a/b/", "a/c/"]),
+        ("a/y", ["a/y1", "a/y2"], []),
+        ("a/c", [], ["a/c/"]),
+        ("a/c/", [], ["a/c/d/"]),
+        ("a/nothing/", [], []),
+    ):
+        pages = list(store.list_pages(prefix, shallow=True))
+        assert sorted(info.key for page in pages for info in page.objects) == objects, prefix
+        assert sorted(folder for page in pages for folder in page.folders) == folders, prefix
+
+
 def test_find_tells_when_objects_were_written(store: Store, request: pytest.FixtureRequest) -> None:
     begun = time.time()
     store.put(KEY, memoryview(b"x"))

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.errors import NotFound, StorageError
-from fsspec_gp_plugin.integrity import manifest
-from fsspec_gp_plugin.integrity.manifest import Entry
+from fsspec_gp_plugin.integrity.entries import Entry
 from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol import hooks
 from fsspec_gp_plugin.protocol.context import Context
 from fsspec_gp_plugin.storage.contract import Capabilities
 from tests.fakes import FakeStore
+from tests.made_manifests import put_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def back_up(objects: int) -> ListedStore:
     tables = [f"gpbackup_{number % 2}_{T}_{number}" for number in range(objects - len(END))]
     store.objects = {f"{PREFIX}{name}": b"data" for name in (*END, *tables)}
     entries = sorted(Entry(name, 4, 0) for name in (*END, *tables))
-    store.objects[PREFIX + manifest.new_name()] = manifest.encode(T, entries)
+    put_manifest(store, PREFIX, entries)
     return store
 
 

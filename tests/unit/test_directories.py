@@ -88,7 +88,7 @@ def test_all_keys_are_restored_inside_or_the_restore_fails_and_nothing_is_outsid
 def test_a_name_that_no_manifest_could_hold_is_refused_before_it_is_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fsspec_gp_plugin.integrity.manifest._LONGEST_NAME", 10)
+    monkeypatch.setattr("fsspec_gp_plugin.integrity.entries._LONGEST_NAME", 10)
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = tmp_path / "backups/20260101/20260101120000"
     folder.mkdir(parents=True)

@@ -12,12 +12,12 @@ import pytest
 
 from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.errors import AccessDenied, Interrupted, PluginError, StorageError, Unreachable
-from fsspec_gp_plugin.integrity import manifest
 from fsspec_gp_plugin.integrity.catalog import FETCHED, Catalog
-from fsspec_gp_plugin.integrity.manifest import Entry
+from fsspec_gp_plugin.integrity.entries import Entry
 from fsspec_gp_plugin.protocol import data
 from fsspec_gp_plugin.protocol.comparing import read_expected
 from tests.fakes import Alarm, FakeStore
+from tests.made_manifests import put_manifest
 from tests.unit.site import PREFIX, Site, T
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: CountingStore) -
     """A host, and a target with a backup and its manifest."""
     monkeypatch.setenv("HOME", str(tmp_path))
     site = Site(tmp_path, store, FakeStore())
-    store.objects[PREFIX + manifest.new_name()] = manifest.encode(T, [ENTRY])
+    put_manifest(store, PREFIX, [ENTRY])
     return site
 
 
@@ -98,7 +98,7 @@ def test_what_was_fetched_is_looked_at_again_after_an_hour(one: Site, store: Cou
     # They are the same, so they are not read again.
     assert (store.listings, store.reads) == (2, 1)
     age(one, 3700)
-    store.objects[PREFIX + manifest.new_name()] = manifest.encode(T, [Entry("another", 1, 1)])
+    put_manifest(store, PREFIX, [Entry("another", 1, 1)])
     assert size_of(one) == len(DATA)
     assert (store.listings, store.reads) == (3, 3)
 

@@ -17,7 +17,7 @@ from fsspec_gp_plugin import keys
 from fsspec_gp_plugin.backups import gpbackup_files, required
 from fsspec_gp_plugin.backups.survey import Backup
 from fsspec_gp_plugin.errors import StorageError
-from fsspec_gp_plugin.integrity import claim, manifest, marks, verification
+from fsspec_gp_plugin.integrity import claim, contents, entries, manifest, marks, object_names, verification
 from fsspec_gp_plugin.storage.azure import answers as azure_answers
 from fsspec_gp_plugin.storage.azure import requests as azure_requests
 from fsspec_gp_plugin.storage.contract import ObjectInfo
@@ -46,7 +46,7 @@ def repeated(piece: bytes, start: bytes = b"") -> bytes:
     return start + piece * ((SIZE - len(start)) // len(piece))
 
 
-FOLDER = manifest.FOLDER.encode()
+FOLDER = object_names.FOLDER.encode()
 LETTERS = bytes.maketrans(b"0123456789", b"abcdefghij")
 SHAPES = {
     "newlines": repeated(b"\n"),
@@ -121,15 +121,15 @@ def names(text: bytes) -> None:
         marks.parse_host_mark,
         marks.parse_copy_mark,
         verification.parse_name,
-        manifest.host_and_mark_of,
-        manifest.is_manifest,
+        object_names.parse_manifest_name,
+        object_names.is_manifest,
     ):
         read(name)
-    manifest.is_plugins_own(name)
+    object_names.is_plugins_own(name)
     claim.is_claim(name)
     keys.is_unfinished(PREFIX + name)
     keys.is_plugin_config(PREFIX + name)
-    manifest.is_object_name(name)
+    entries.is_object_name(name)
     Backup(T).count(ObjectInfo(PREFIX + name, 1))
     required.Required(T, segments=1).place(name)
 
@@ -141,11 +141,13 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "claim": lambda text: claim.decode("key", T, text[: claim.LARGEST]),
     "manifest": lambda text: list(manifest.decode("key", T, [gzip.compress(text)], manifest.Budget())),
     "manifest, bare": lambda text: list(manifest.decode("key", T, [text], manifest.Budget())),
-    "entry": manifest.parse_entry,
+    "index": lambda text: manifest.decode_index("key", T, [gzip.compress(text)]),
+    "contents": lambda text: contents.parse_contents(text.decode("latin-1")),
+    "entry": entries.parse_entry,
     "names": names,
     "S3's refusal": lambda text: S3Refusal(400, text.decode("latin-1")),
     "Azure's refusal": lambda text: azure_answers.Refusal(400, {}, text.decode("latin-1")),
-    "Azure's listing": azure_requests.entries,
+    "Azure's listing": azure_requests.parse_page,
     "Google's refusal": lambda text: gcs_requests.Refusal(400, text.decode("latin-1")),
     "Google's answer": lambda text: gcs_requests._object(text.decode("latin-1")),
     "XML": require_plain,
@@ -199,7 +201,7 @@ def test_xml_that_no_store_sends_is_refused(text: bytes) -> None:
     with pytest.raises(NotPlainError):
         require_plain(text)
     with pytest.raises(azure_answers.ForeignAnswerError):
-        azure_requests.entries(text)
+        azure_requests.parse_page(text)
 
 
 def test_the_links_of_a_web_servers_page() -> None:

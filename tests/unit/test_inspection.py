@@ -10,9 +10,9 @@ from fsspec_gp_plugin import private
 from fsspec_gp_plugin.backups.inspection import Inspection, Inspector
 from fsspec_gp_plugin.backups.restore_plans import mark_broken
 from fsspec_gp_plugin.backups.survey import survey
-from fsspec_gp_plugin.integrity import manifest
-from fsspec_gp_plugin.integrity.manifest import Entry
+from fsspec_gp_plugin.integrity.entries import Entry
 from tests.fakes import FakeStore
+from tests.made_manifests import put_manifest
 from tests.recorded import CHAIN, FAILED, NAMES, recorded
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def add_manifest(store: FakeStore, one: Recorded) -> None:
     """Of all objects of a backup."""
     sizes = {key[len(one.prefix) :]: len(data) for key, data in store.objects.items() if key.startswith(one.prefix)}
     entries = [Entry(name, size, 0) for name, size in sorted(sizes.items())]
-    store.objects[one.prefix + manifest.new_name()] = manifest.encode(one.timestamp, entries)
+    put_manifest(store, one.prefix, entries)
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 
 from fsspec_gp_plugin.backups.required import Required, read_required
 from fsspec_gp_plugin.errors import NotFound, StorageError
-from fsspec_gp_plugin.integrity import manifest, marks
-from fsspec_gp_plugin.integrity.manifest import Entry
+from fsspec_gp_plugin.integrity import marks
+from fsspec_gp_plugin.integrity.entries import Entry
+from fsspec_gp_plugin.integrity.object_names import name_of_host
 from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol import hooks
@@ -18,6 +19,7 @@ from fsspec_gp_plugin.protocol.presence import Scope, check
 from fsspec_gp_plugin.storage.contract import ObjectInfo
 from fsspec_gp_plugin.storage.mirror import MirroredStore
 from tests.fakes import FakeStore
+from tests.made_manifests import put_manifest
 from tests.recorded import CHAIN, NAMES, recorded
 
 if TYPE_CHECKING:
@@ -139,7 +141,7 @@ def test_what_the_store_has_archived_is_told(host: Host, name: str) -> None:
     store = Store("default")
     if name == "without_a_record":
         del store.objects[f"{one.prefix}gpbackup_{one.timestamp}_config.yaml"]
-        put_manifest(store, [file for file in one.names if "config" not in file])
+        put_manifest_of(store, [file for file in one.names if "config" not in file])
     store.archived = {one.prefix + one.data[0], one.prefix + one.data[9]}
     told = f"2 objects are in the store's archive and can't be read now, the first is {one.prefix}{one.data[0]}; take"
     with pytest.raises(StorageError, match=told):
@@ -148,10 +150,10 @@ def test_what_the_store_has_archived_is_told(host: Host, name: str) -> None:
     host.set_up(store, "default")
 
 
-def put_manifest(store: FakeStore, names: list[str], mark_id: str = "") -> None:
+def put_manifest_of(store: FakeStore, names: list[str], mark_id: str = "") -> None:
     one = recorded("default")
     entries = [Entry(name, len(store.objects[one.prefix + name]), 0) for name in sorted(names)]
-    store.objects[one.prefix + manifest.new_name(mark_id)] = manifest.encode(one.timestamp, entries, "", mark_id)
+    put_manifest(store, one.prefix, entries, "", mark_id)
 
 
 def test_a_backup_that_gpbackups_record_calls_failed_is_restored_with_a_warning(host: Host) -> None:
@@ -169,7 +171,7 @@ def test_a_backup_that_gpbackups_record_calls_failed_is_restored_with_a_warning(
 def test_what_a_probe_has_left_is_not_missed_by_a_manifest(host: Host) -> None:
     one = recorded("default")
     store = Store("default")
-    put_manifest(store, one.names)
+    put_manifest_of(store, one.names)
     store.objects[f"{one.prefix}gpbackup_{one.timestamp}_probe_sdw1_0123abcd_written"] = b"probe"
     host.set_up(store, "default")
     assert "WARNING" not in host.log()
@@ -178,11 +180,11 @@ def test_what_a_probe_has_left_is_not_missed_by_a_manifest(host: Host) -> None:
 def test_what_no_manifest_names_is_restored_unverified(host: Host) -> None:
     one = recorded("default")
     store = Store("default")
-    put_manifest(store, one.names)
+    put_manifest_of(store, one.names)
     host.set_up(store, "default")
     assert "WARNING" not in host.log()
     store = Store("default")
-    put_manifest(store, [name for name in one.names if not name.startswith("gpbackup_1_")])
+    put_manifest_of(store, [name for name in one.names if not name.startswith("gpbackup_1_")])
     host.set_up(store, "default")
     assert f"{one.timestamp}: 8 objects are in no manifest and are restored unverified" in host.log()
     # A host that left no manifest is no reason to look less.
@@ -195,11 +197,11 @@ def test_a_host_that_left_a_mark_and_no_manifest_is_named(host: Host) -> None:
     one = recorded("default")
     store = Store("default")
     first, second = marks.new_mark_id(), marks.new_mark_id()
-    put_manifest(store, one.names, first)
+    put_manifest_of(store, one.names, first)
     for number in (first, second):
         store.objects[one.prefix + marks.host_mark_name(number)] = marks.host_mark_content(number, "")
     host.set_up(store, "default")
-    told = f"{one.timestamp}: what {manifest.name_of_host()} stored is restored unverified, as there is no manifest"
+    told = f"{one.timestamp}: what {name_of_host()} stored is restored unverified, as there is no manifest"
     assert told in host.log()
     assert host.log().count("WARNING") == 1
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from fsspec_gp_plugin.errors import AccessDenied, AlreadyExists, NotFound, StorageError, Unreachable
-from fsspec_gp_plugin.storage.contract import Store, Upload
+from fsspec_gp_plugin.storage.contract import Page, Store, Upload
 from fsspec_gp_plugin.storage.mirror import MirroredStore
+from fsspec_gp_plugin.storage.pages import Pages
 from fsspec_gp_plugin.storage.retry import RetryingStore
 from fsspec_gp_plugin.storage.retry_policy import Attempts, RetryPolicy
 from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 KEY = "backups/20260101/20260101120000/gpbackup_0_20260101120000"
 
@@ -156,36 +157,39 @@ def test_progress_in_between_makes_a_new_outage() -> None:
     assert sum(patient(inner, retries=1).read(inner.stat(KEY), 0, memoryview(bytearray(20_000)))) == 20_000
 
 
-def test_listing_again_gives_nothing_twice() -> None:
-    inner = FakeStore()
-    for number in range(10):
-        inner.objects[f"k{number}"] = b"x"
-    failures = [2]
-    find = inner.find
+class Paged(FakeStore):
+    """Lists a page for each object; requests fail with the numbers, from 1, in `failing`."""
 
-    def breaking(prefix: str, *, unfinished: bool = False):  # type: ignore[no-untyped-def]
-        for index, info in enumerate(find(prefix, unfinished=unfinished)):
-            if index == 5 and failures[0]:
-                failures[0] -= 1
-                raise Unreachable("no answer")
-            yield info
+    def __init__(self, count: int, failing: set[int]) -> None:
+        super().__init__()
+        self.objects = {f"k{number}": b"x" for number in range(count)}
+        self.requested: list[int] = []
+        self._failing = failing
 
-    inner.find = breaking  # type: ignore[method-assign]
-    assert sorted(info.key for info in patient(inner).find("")) == sorted(inner.objects)
+    def list_pages(self, prefix: str, *, shallow: bool = False, unfinished: bool = False) -> Iterator[Page]:
+        del shallow, unfinished
+        found = list(self.find(prefix))
+
+        def request(place: int) -> tuple[Page, int | None]:
+            self.requested.append(place)
+            if len(self.requested) in self._failing:
+                raise Unreachable("HTTP status 503")
+            return Page([found[place]]), place + 1 if place + 1 < len(found) else None
+
+        return Pages(request, 0)
+
+
+def test_a_page_of_a_listing_is_retried_and_not_the_listing() -> None:
+    inner = Paged(10, failing={1, 4, 5, 13})
+    assert [info.key for info in patient(inner).find("")] == list(inner.objects)
+    assert inner.requested == [0, 0, 1, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9, 9]
 
 
 def test_a_listing_that_breaks_at_the_same_place_ends() -> None:
-    inner = FakeStore()
-    inner.objects = {f"k{number}": b"x" for number in range(10)}
-    find = inner.find
-
-    def breaking(prefix: str, *, unfinished: bool = False):  # type: ignore[no-untyped-def]
-        yield from list(find(prefix, unfinished=unfinished))[:5]
-        raise Unreachable("no answer")
-
-    inner.find = breaking  # type: ignore[method-assign]
+    inner = Paged(10, failing=set(range(6, 1000)))
     with pytest.raises(Unreachable):
         list(patient(inner, retries=3).find(""))
+    assert inner.requested == [0, 1, 2, 3, 4, 5, 5, 5, 5]
 
 
 def test_aborting_ends_the_waiting_of_the_others() -> None:
@@ -246,4 +250,5 @@ def test_each_failure_is_noted_with_what_follows() -> None:
 def test_a_store_around_another_leaves_nothing_to_the_defaults(decorator: type[Store]) -> None:
     members = {name for name in vars(Store) if not name.startswith("_")}
     assert "copy_from" in members
-    assert members - vars(decorator).keys() == set()
+    # find() is made of list_pages() alone.
+    assert members - vars(decorator).keys() - {"find"} == set()

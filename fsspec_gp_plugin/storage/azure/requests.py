@@ -6,7 +6,7 @@ import base64
 import hashlib
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlencode
 from xml.etree.ElementTree import ParseError, fromstring
 from xml.sax.saxutils import escape
@@ -45,6 +45,16 @@ class Entry:
     headers: Mapping[str, str] = field(repr=False)
     modified: float | None = None
     archived: bool = False
+
+
+class ListedPage(NamedTuple):
+    """A page of a listing: its blobs, the folders below the prefix if it was listed by a delimiter, and the marker of
+    the next page, "" if there is none.
+    """
+
+    entries: list[Entry]
+    folders: list[str]
+    following: str
 
 
 class Blobs:
@@ -125,21 +135,31 @@ class Blobs:
         """
         marker = ""
         while True:
-            query = {
-                "restype": "container",
-                "comp": "list",
-                "prefix": prefix,
-                "include": "metadata,uncommittedblobs" if uncommitted else "metadata",
-                "maxresults": str(most),
-                **({"marker": marker} if marker else {}),
-            }
-            found, following = entries(self._page(f"{self._base}?{urlencode(query, quote_via=quote)}"))
-            yield from found
-            if not following:
+            page = self.page(prefix, marker, uncommitted=uncommitted, most=most)
+            yield from page.entries
+            if not page.following:
                 return
-            if following == marker:
-                raise ForeignAnswerError("it says that there is more to list, but not how to get it")
-            marker = following
+            marker = page.following
+
+    def page(
+        self, prefix: str, marker: str, *, shallow: bool = False, uncommitted: bool = False, most: int = _ENTRIES_A_PAGE
+    ) -> ListedPage:
+        """Request one page of list(). `marker`: the `following` of the page before, "" for the first one. `shallow`: by
+        the delimiter "/".
+        """
+        query = {
+            "restype": "container",
+            "comp": "list",
+            "prefix": prefix,
+            "include": "metadata,uncommittedblobs" if uncommitted else "metadata",
+            "maxresults": str(most),
+            **({"delimiter": "/"} if shallow else {}),
+            **({"marker": marker} if marker else {}),
+        }
+        page = parse_page(self._page(f"{self._base}?{urlencode(query, quote_via=quote)}"))
+        if page.following and page.following == marker:
+            raise ForeignAnswerError("it says that there is more to list, but not how to get it")
+        return page
 
     def _page(self, url: str) -> bytes:
         answer = self._exchange("GET", url, {}, None, expected=1 << 20)
@@ -207,8 +227,8 @@ def _md5(data: memoryview) -> str:
 _LONGEST_TIME = 64
 
 
-def entries(page: bytes) -> tuple[list[Entry], str]:
-    """Return the entries of a page of a listing, and the marker of the next page or ""."""
+def parse_page(page: bytes) -> ListedPage:
+    """Return what a page of a listing holds."""
     try:
         require_plain(page)
         root = fromstring(page)  # noqa: S314 - no entities, see above
@@ -218,7 +238,9 @@ def entries(page: bytes) -> tuple[list[Entry], str]:
         raise ForeignAnswerError(f"the listing is not whole: {error}") from error
     if root.tag != "EnumerationResults":
         raise ForeignAnswerError("it is no listing; check account_name, account_host and the proxy")
-    return [_entry(blob) for blob in root.iterfind("Blobs/Blob")], root.findtext("NextMarker") or ""
+    entries = [_entry(blob) for blob in root.iterfind("Blobs/Blob")]
+    folders = [one.text or "" for one in root.iterfind("Blobs/BlobPrefix/Name")]
+    return ListedPage(entries, folders, root.findtext("NextMarker") or "")
 
 
 def _entry(blob: Element) -> Entry:

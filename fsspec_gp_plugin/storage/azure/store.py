@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from ...checksum import combined, crc32c
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
-from ..contract import Capabilities, ObjectInfo, PartWriter, Upload
+from ..contract import Capabilities, ObjectInfo, Page, PartWriter, Upload
 from ..credential_renewal import Renewable
 from ..error_translation import error_code, http_status, no_object_missing, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
 from ..http.cancellation import Cancellation
+from ..pages import Pages
 from ..ranged_store import RangedStore
 from .answers import PLACEHOLDER, WRITER, ForeignAnswerError, is_object, object_info, require_azure
 from .unfinished import abort_below, delete_empty, names_below
@@ -127,14 +128,23 @@ class AzureStore(Renewable, RangedStore):
                 raise StorageError(f"can't find {self.name(key)}: {_NO_SERVICE}") from error
             raise
 
-    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        with no_object_missing(f"can't list {self.name(prefix)}", _NO_SERVICE):
-            for entry in self.blobs.list(self._prefix + prefix):
-                key = entry.name[len(self._prefix) :]
+    def list_pages(self, prefix: str, *, shallow: bool = False, unfinished: bool = False) -> Iterator[Page]:
+        start = len(self._prefix)
+
+        def request(marker: str) -> tuple[Page, str | None]:
+            with no_object_missing(f"can't list {self.name(prefix)}", _NO_SERVICE):
+                page = self.blobs.page(self._prefix + prefix, marker, shallow=shallow)
+            objects = []
+            for entry in page.entries:
+                key = entry.name[start:]
                 # A name that ends in "/" is the marker of a directory, made by some browser of blobs.
                 hidden = entry.headers.get(PLACEHOLDER) is not None or key.endswith("/")
                 if key and not entry.is_directory and (unfinished or not hidden):
-                    yield ObjectInfo(key, entry.size, entry.etag, modified=entry.modified, archived=entry.archived)
+                    info = ObjectInfo(key, entry.size, entry.etag, modified=entry.modified, archived=entry.archived)
+                    objects.append(info)
+            return Page(objects, [one[start:] for one in page.folders]), page.following or None
+
+        return Pages(request, "")
 
     def delete(self, keys: Iterable[str]) -> None:
         # Each deletion is a request of its own: many programs' credentials don't allow batches of them.

@@ -147,32 +147,28 @@ class Dialect:
 
     # Directories
 
-    def find(self, fs: Any, path: str) -> Iterator[tuple[str, int]]:
-        """Path and size of every file below a directory. A directory that is not there, or no longer, has none."""
+    def find_at_once(self, fs: Any, path: str) -> list[tuple[str, int | None]] | None:
+        """Path and size of every file below a directory, if the filesystem has a method of its own for that. None if
+        its directories are listed one after another: fsspec's walk() takes a connection that broke for an empty one.
+        """
         from fsspec import AbstractFileSystem
         from fsspec.asyn import AsyncFileSystem
 
-        fs.call("invalidate_cache")
         kind = type(fs.filesystem)
         theirs = (AbstractFileSystem.find, AsyncFileSystem.find)
         own = kind.find not in theirs or (fs.filesystem.async_impl and kind._find is not AsyncFileSystem._find)  # noqa: SLF001
-        if own:
-            with suppress(FileNotFoundError):
-                for name, info in fs.call("find", path, detail=True).items():
-                    yield name, self._listed_size(fs, name, info)
-            return
-        # Not by fsspec's walk(), which takes a connection that broke for an empty directory.
-        directories = [path]
-        while directories:
-            directory = directories.pop()
-            for name, size in self.entries(fs, directory):
-                if size is None:
-                    directories.append(name)
-                else:
-                    yield name, size
+        if not own:
+            return None
+        fs.call("invalidate_cache")
+        try:
+            found = fs.call("find", path, detail=True)
+        except FileNotFoundError:
+            return []
+        return [(name, self._listed_size(fs, name, info)) for name, info in found.items()]
 
     def entries(self, fs: Any, path: str) -> list[tuple[str, int | None]]:
         """Path and size of what a directory holds, None for the size of a directory. Nothing where it is not there."""
+        fs.call("invalidate_cache")
         try:
             listing = fs.call("ls", path, detail=True)
         except (FileNotFoundError, NotADirectoryError):

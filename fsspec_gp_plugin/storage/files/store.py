@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import AlreadyExists, NotFound, StorageError, Unreachable
 from ...keys import is_unfinished
-from ..contract import Capabilities, ObjectInfo, PartWriter, Store
+from ..contract import Capabilities, ObjectInfo, Page, PartWriter, Store
 from ..fallbacks import delete_each, put_by_writer, raise_failures
+from ..pages import Pages
 from .connections import Connections
 from .working_file import WorkingFile
 
@@ -78,15 +79,27 @@ class FsspecStore(Store):
             with self.connections.lease(f"can't read {self.name(info.key)}") as fs:
                 yield from self.dialect.read_version(fs, self.path(info.key), info, start, into)
 
-    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        with self.connections.lease(f"can't list {self.name(prefix)}") as fs:
-            folder = prefix[: prefix.rfind("/") + 1]
-            files = list(self.dialect.find(fs, self.path(folder).rstrip("/") or "/"))
-        for path, size in files:
-            # Some filesystems put a slash before paths that had none.
-            key = path.lstrip("/")[len(self._root.lstrip("/")) :].lstrip("/")
-            if key.startswith(prefix) and (unfinished or not is_unfinished(key)):
-                yield ObjectInfo(key, size)
+    def list_pages(self, prefix: str, *, shallow: bool = False, unfinished: bool = False) -> Iterator[Page]:
+        def request(pending: tuple[str, ...]) -> tuple[Page, tuple[str, ...] | None]:
+            """List one directory, or all at once where the filesystem does so."""
+            path = self.path(pending[-1]).rstrip("/") or "/"
+            with self.connections.lease(f"can't list {self.name(prefix)}") as fs:
+                whole = None if shallow else self.dialect.find_at_once(fs, path)
+                listed = self.dialect.entries(fs, path) if whole is None else whole
+            objects, folders = [], []
+            for name, size in listed:
+                # Some filesystems put a slash before paths that had none.
+                key = name.lstrip("/")[len(self._root.lstrip("/")) :].strip("/")
+                if size is not None and key.startswith(prefix) and (unfinished or not is_unfinished(key)):
+                    objects.append(ObjectInfo(key, size))
+                elif size is None and f"{key}/".startswith(prefix):
+                    folders.append(f"{key}/")
+            if shallow:
+                return Page(objects, folders), None
+            return Page(objects), (*pending[:-1], *folders) or None
+
+        first: tuple[str, ...] = (prefix[: prefix.rfind("/") + 1],)
+        return Pages(request, first)
 
     def delete(self, keys: Iterable[str]) -> None:
         def delete(key: str) -> None:

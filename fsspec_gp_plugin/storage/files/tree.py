@@ -95,14 +95,8 @@ class TreeDialect(Dialect):
         with self.missing(path):
             yield from fs.read(path, start, into)
 
-    def find(self, fs: Any, path: str) -> Iterator[tuple[str, int]]:
-        directories = [path]
-        while directories:
-            for name, size in self.entries(fs, directories.pop()):
-                if size is None:
-                    directories.append(name)
-                else:
-                    yield name, size
+    def find_at_once(self, fs: Any, path: str) -> None:
+        """These filesystems list directory by directory."""
 
     def entries(self, fs: Any, path: str) -> list[tuple[str, int | None]]:
         try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import ObjectChanged, StorageError
-from ..contract import ObjectInfo, PartWriter, Store, Upload
+from ..contract import ObjectInfo, Page, PartWriter, Store, Upload
 from ..credential_renewal import Renewable
 from ..error_translation import http_status, translating
 from ..fallbacks import creating, delete_side_by_side, raise_failures
 from ..multipart import MULTIPART
+from ..pages import Pages
 from ..ranged_store import RangedStore
 from .answers import GENERATION, described, described_by_headers, no_object_missing
 from .bucket import FIELDS, Bucket
@@ -79,22 +80,23 @@ class GcsStore(Bucket, Renewable, RangedStore):
         found = self.stat(info.key)
         return found.crc32c if found.version == info.version else None
 
-    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        query = {"prefix": self.prefix + prefix, "fields": f"items({FIELDS}),nextPageToken"}
-        while True:
+    def list_pages(self, prefix: str, *, shallow: bool = False, unfinished: bool = False) -> Iterator[Page]:
+        fields = f"items({FIELDS}),prefixes,nextPageToken" if shallow else f"items({FIELDS}),nextPageToken"
+        query = {"prefix": self.prefix + prefix, "fields": fields, **({"delimiter": "/"} if shallow else {})}
+
+        def request(token: str) -> tuple[Page, str | None]:
             with no_object_missing(f"can't list {self.name(prefix)}"):
-                page = self.requests.list(self.bucket, **query)
-            for entry in page.get("items") or ():
-                key = str(entry["name"])[len(self.prefix) :]
-                # A key that ends in "/" is the marker of a directory, made by some browser of buckets.
-                if key and (unfinished or not key.endswith("/")):
-                    yield described(key, entry)
-            token = page.get("nextPageToken")
-            if not token:
-                return
-            if token == query.get("pageToken"):
+                page = self.requests.list(self.bucket, **query, **({"pageToken": token} if token else {}))
+            following = str(page.get("nextPageToken") or "")
+            if following and following == token:
                 raise StorageError(f"can't list {self.name(prefix)}: the store gives the same page again")
-            query["pageToken"] = str(token)
+            start = len(self.prefix)
+            entries = ((str(entry["name"])[start:], entry) for entry in page.get("items") or ())
+            # A key that ends in "/" is the marker of a directory, made by some browser of buckets.
+            objects = [described(key, entry) for key, entry in entries if key and (unfinished or key[-1] != "/")]
+            return Page(objects, [str(one)[start:] for one in page.get("prefixes") or ()]), following or None
+
+        return Pages(request, "")
 
     def delete(self, keys: Iterable[str]) -> None:
         raise_failures(delete_side_by_side(keys, self._delete, self.name))

@@ -15,11 +15,12 @@ import stat
 import threading
 import time
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...errors import AlreadyExists, ConfigError, NotFound, ObjectChanged, StorageError, Unreachable
 from ...keys import is_unfinished, unfinished_key
-from ..contract import Capabilities, FileStore, FileWriter, ObjectInfo
+from ..contract import Capabilities, FileStore, FileWriter, ObjectInfo, Page
 from ..error_translation import translated, translating
 from ..fallbacks import delete_each, put_by_writer, raise_failures
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _PIECE = 1 << 20
+_ENTRIES_A_PAGE = 1000
 _CONTENTION_SECONDS = 20.0
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # Errors of link() on file systems that have no second name for a file.
@@ -99,33 +101,32 @@ class LocalStore(FileStore):
             raise ObjectChanged(f"can't read {path}: the file was replaced while it was being read")
         return fd
 
-    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
+    def list_pages(self, prefix: str, *, shallow: bool = False, unfinished: bool = False) -> Iterator[Page]:
         self._require_root()
         pending = [prefix[: prefix.rfind("/") + 1]]
         while pending:
             folder = pending.pop()
-            for entry in self._entries(folder, prefix):
-                key = folder + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(key + "/")
-                elif unfinished or not is_unfinished(key):
-                    try:
-                        # A dead link is no object, but must be deleted.
-                        status = entry.stat(follow_symlinks=not unfinished)
-                    except FileNotFoundError:  # also renamed or deleted meanwhile
-                        continue
-                    except OSError as error:
-                        if error.errno == errno.ELOOP:
-                            continue
-                        raise translated(error, f"can't list {entry.path}") from error
-                    yield ObjectInfo(key, status.st_size, modified=status.st_mtime)
+            for entries in self._batches(folder, prefix):
+                objects, folders = [], []
+                for entry in entries:
+                    key = folder + entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(key + "/")
+                    elif unfinished or not is_unfinished(key):
+                        objects += _listed(entry, key, unfinished=unfinished)
+                if not shallow:
+                    pending += folders
+                yield Page(objects, folders if shallow else ())
 
-    def _entries(self, folder: str, prefix: str) -> list[os.DirEntry[str]]:
+    def _batches(self, folder: str, prefix: str) -> Iterator[list[os.DirEntry[str]]]:
+        """The entries of a directory that may be wanted, some at a time: a directory may have millions."""
         try:
             with os.scandir(self.path(folder)) as entries:
-                return [entry for entry in entries if f"{folder}{entry.name}/".startswith(prefix)]
+                wanted = (entry for entry in entries if f"{folder}{entry.name}/".startswith(prefix))
+                while batch := list(islice(wanted, _ENTRIES_A_PAGE)):
+                    yield batch
         except FileNotFoundError:
-            return []
+            return
         except OSError as error:
             raise translated(error, f"can't list {self.path(folder)}") from error
 
@@ -355,6 +356,20 @@ def _sync_directory(path: str) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def _listed(entry: os.DirEntry[str], key: str, *, unfinished: bool) -> list[ObjectInfo]:
+    """The object of a directory's entry; nothing if it has been renamed or deleted meanwhile."""
+    try:
+        # A dead link is no object, but must be deleted.
+        status = entry.stat(follow_symlinks=not unfinished)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return []
+        raise translated(error, f"can't list {entry.path}") from error
+    return [ObjectInfo(key, status.st_size, modified=status.st_mtime)]
 
 
 def open_local(url: str, options: dict[str, Any], timeout: float) -> LocalStore:

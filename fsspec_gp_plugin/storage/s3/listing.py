@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import StorageError, Unreachable
+from ..contract import ObjectInfo, Page
 from ..error_translation import http_status, translating
+from ..pages import Pages
 from .answers import no_object_missing, require_listing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from .control_plane import Control
 
@@ -20,81 +24,80 @@ _V1, _V2 = "list_objects", "list_objects_v2"
 _REFUSALS = ("400", "405", "501")
 
 
-class Entry(NamedTuple):
-    """An object in a listing: its whole key, its size in bytes, and when it was written, in seconds since 1970.
-    `archived`: it can't be read.
+class _Place(NamedTuple):
+    """Where a listing goes on: the version of the request, its parameters for the next page, and the first and last
+    name on the page before.
     """
 
-    key: str
-    size: int
-    etag: str | None
-    modified: float | None
-    archived: bool
+    method: str = _V2
+    position: Mapping[str, str] = MappingProxyType({})
+    first: str = ""
+    last: str = ""
 
 
-def entries_below(control: Control, bucket: str, prefix: str) -> Iterator[Entry]:
-    """All objects whose keys begin with the prefix, page after page."""
-    doing = f"can't list s3://{bucket}/{prefix}"
-    for request, page in _pages(control, {"Bucket": bucket, "Prefix": prefix}, doing):
-        contents = page.get("Contents", ())
-        archived = {entry["Key"] for entry in contents if entry.get("StorageClass") in _ARCHIVES}
-        if archived:
-            archived -= _restored(control, request, doing)
-        for entry in contents:
-            written = entry.get("LastModified")
-            modified = written.timestamp() if written else None
-            yield Entry(entry["Key"], entry["Size"], entry.get("ETag"), modified, entry["Key"] in archived)
-
-
-class _PageRequest(NamedTuple):
-    method: str
-    parameters: dict[str, Any]
-
-
-def _pages(control: Control, parameters: dict[str, Any], doing: str) -> Iterator[tuple[_PageRequest, dict[str, Any]]]:
-    """Each request and its page: by version 2 of the request, or by version 1 if a store refuses version 2 or does not
-    continue it.
+def list_below(control: Callable[[], Control], bucket: str, prefix: str, *, shallow: bool = False) -> Iterator[Page]:
+    """All objects whose keys begin with the prefix, by their whole keys, page by page as Store.list_pages(). `control`
+    returns the Control in use now, as credentials are renewed.
     """
-    method = _V2
-    position: dict[str, str] = {}
-    first = last = ""  # keys of the page before
-    while True:
-        request = _PageRequest(method, {**parameters, **position})
-        try:
-            with no_object_missing(doing):
-                page = control.call(method, **request.parameters)
-                require_listing(page)
-        except StorageError as error:
-            if method == _V1 or position or http_status(error) not in _REFUSALS:
-                raise
-            method = _V1
-            continue
-        keys = [entry["Key"] for entry in page.get("Contents", ())]
-        if keys and method == _V2 and keys[0] == first:  # the same page again
-            method, position = _V1, {"Marker": last}
-            continue
-        if keys and keys[0] <= position.get("Marker", ""):
-            raise StorageError(f"{doing}: the store gives the same page again")
-        yield request, page
-        if not page.get("IsTruncated"):
-            return
-        if keys:
-            first, last = keys[0], keys[-1]
-        token = page.get("NextContinuationToken")
-        if method == _V2 and token and token != position.get("ContinuationToken"):
-            position = {"ContinuationToken": token}
-            continue
-        marker = page.get("NextMarker") or last
-        if marker <= position.get("Marker", ""):
-            raise StorageError(f"{doing}: the store says there is more, but not how to get it")
-        method, position = _V1, {"Marker": marker}
+    parameters = {"Bucket": bucket, "Prefix": prefix, **({"Delimiter": "/"} if shallow else {})}
+    return Pages(partial(_request, control, parameters, f"can't list s3://{bucket}/{prefix}"), _Place())
 
 
-def _restored(control: Control, request: _PageRequest, doing: str) -> set[str]:
+def _request(
+    control: Callable[[], Control], parameters: dict[str, str], doing: str, place: _Place
+) -> tuple[Page, _Place | None]:
+    """Request one page: by version 2 of the request, or by version 1 if a store refuses version 2 or does not continue
+    it.
+    """
+    method, position = place.method, place.position
+    sent = {**parameters, **position}
+    try:
+        with no_object_missing(doing):
+            page = control().call(method, **sent)
+            require_listing(page)
+    except StorageError as error:
+        if method == _V1 or position or http_status(error) not in _REFUSALS:
+            raise
+        return _request(control, parameters, doing, _Place(_V1))
+    contents = page.get("Contents", ())
+    folders = [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
+    names = [*(entry["Key"] for entry in contents), *folders]
+    first, last = min(names, default=""), max(names, default="")
+    if names and method == _V2 and first == place.first:  # the same page again
+        return _request(control, parameters, doing, _Place(_V1, {"Marker": place.last}))
+    if names and first <= position.get("Marker", ""):
+        raise StorageError(f"{doing}: the store gives the same page again")
+    archived = {entry["Key"] for entry in contents if entry.get("StorageClass") in _ARCHIVES}
+    if archived:
+        archived -= _restored(control(), method, sent, doing)
+    following = _next_place(page, place, _Place(method, {}, first or place.first, last or place.last), doing)
+    return Page([_described(entry, archived) for entry in contents], folders), following
+
+
+def _described(entry: Mapping[str, Any], archived: set[str]) -> ObjectInfo:
+    key, written = entry["Key"], entry.get("LastModified")
+    modified = written.timestamp() if written else None
+    return ObjectInfo(key, entry["Size"], entry.get("ETag"), modified=modified, archived=key in archived)
+
+
+def _next_place(page: Mapping[str, Any], before: _Place, here: _Place, doing: str) -> _Place | None:
+    """The place after a page; None after the last one. `here`: without parameters."""
+    if not page.get("IsTruncated"):
+        return None
+    token = page.get("NextContinuationToken")
+    if here.method == _V2 and token and token != before.position.get("ContinuationToken"):
+        return here._replace(position={"ContinuationToken": token})
+    marker = page.get("NextMarker") or here.last
+    if marker <= before.position.get("Marker", ""):
+        raise StorageError(f"{doing}: the store says there is more, but not how to get it")
+    return here._replace(method=_V1, position={"Marker": marker})
+
+
+def _restored(control: Control, method: str, parameters: Mapping[str, str], doing: str) -> set[str]:
     """The keys of a page whose objects have been restored for a time; empty if the store does not say it."""
     try:
         with translating(doing):
-            page = control.call(request.method, **request.parameters, OptionalObjectAttributes=["RestoreStatus"])
+            page = control.call(method, **parameters, OptionalObjectAttributes=["RestoreStatus"])
     except Unreachable:
         raise
     except StorageError:

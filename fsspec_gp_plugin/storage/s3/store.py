@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...checksum import crc32c, from_base64, in_base64
 from ...errors import AccessDenied, NotFound, StorageError, Unreachable
-from ..contract import ObjectInfo, Store, Upload
+from ..contract import ObjectInfo, Page, Store, Upload
 from ..credential_renewal import Renewable
 from ..error_translation import error_code, translated, translating
 from ..fallbacks import creating, raise_failures
@@ -21,7 +21,7 @@ from ..multipart import MULTIPART, UPLOAD_ENDED, Begun, MultipartWriter
 from ..ranged_store import RangedStore
 from .answers import is_form_refused, no_object_missing, object_size, require_etag, require_listing, writing
 from .bulk_deletion import Deletion
-from .listing import entries_below
+from .listing import list_below
 from .senders import Request
 from .unfinished import abort_below, abort_of, last_part_of, uploads_below
 
@@ -128,12 +128,16 @@ class S3Store(Renewable, RangedStore):
             self._require_bucket()
             raise
 
-    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        for entry in entries_below(self.control, self._bucket, self._prefix + prefix):
-            key = entry.key[len(self._prefix) :]
+    def list_pages(self, prefix: str, *, shallow: bool = False, unfinished: bool = False) -> Iterator[Page]:
+        start = len(self._prefix)
+
+        def without_prefix(page: Page) -> Page:
             # A key that ends in "/" is the marker of a directory that some bucket browser made.
-            if key and (unfinished or not key.endswith("/")):
-                yield ObjectInfo(key, entry.size, entry.etag, modified=entry.modified, archived=entry.archived)
+            found = (info for info in page.objects if len(info.key) > start and (unfinished or info.key[-1] != "/"))
+            return Page([info._replace(key=info.key[start:]) for info in found], [one[start:] for one in page.folders])
+
+        pages = list_below(lambda: self.control, self._bucket, self._prefix + prefix, shallow=shallow)
+        return map(without_prefix, pages) if start or not unfinished else pages
 
     def delete(self, keys: Iterable[str]) -> None:
         raise_failures(self._deletion.delete(self._prefix + key for key in keys))
