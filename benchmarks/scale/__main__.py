@@ -9,20 +9,15 @@ docs/scale.md has the figures, and says what they mean.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from benchmarks.bench import machine
 from benchmarks.scale.costs import serving
+from benchmarks.scale.report import Report
 from benchmarks.scale.rule import Shape
 from benchmarks.scale.steps import Steps
-
-if TYPE_CHECKING:
-    from benchmarks.scale.costs import Cost
 
 HOOKS = ("backup", "restore")
 PARTS = (*HOOKS, "commands", "delete")
@@ -47,7 +42,10 @@ def main() -> None:
     for hosts in map(int, asked.hosts.split(",")):
         shape = Shape(hosts, tables=asked.tables, backups=asked.backups, chain=asked.chain, version=asked.version)
         for agent in {"off": [False], "on": [True], "both": [False, True]}[asked.agent]:
-            report.begin(shape, asked.refuse, agent=agent)
+            objects = hosts * shape.segments * shape.tables
+            title = f"{hosts} hosts, {objects:,} objects a full backup, 1 of {shape.chain} backups is full, agent "
+            title += f"{'on' if agent else 'off'}, {asked.refuse:.1%} of the requests refused"
+            report.begin(title, {"shape": asdict(shape), "refuse": asked.refuse, "agent": agent})
             with tempfile.TemporaryDirectory(prefix="scale.") as folder, serving(shape, asked.refuse) as server:
                 steps = Steps(shape, server, Path(folder), agent=agent, limit=asked.limit)
                 # The agent serves no command of people, so these are measured once.
@@ -56,42 +54,6 @@ def main() -> None:
                     for cost in getattr(steps, part)():
                         report.add(cost)
     sys.exit(1 if report.has_failed else 0)
-
-
-class Report:
-    """Prints the cost of each step as it is known, and keeps a file of all of them."""
-
-    def __init__(self, file: Path | None) -> None:
-        self._file = file
-        self._costs: list[dict[str, Any]] = []
-        self._told: dict[str, Any] = {}
-        self.has_failed = False
-
-    def begin(self, shape: Shape, refuse: float, *, agent: bool) -> None:
-        """Begin a table."""
-        self._told = {"shape": asdict(shape), "refuse": refuse, "agent": agent}
-        objects = shape.hosts * shape.segments * shape.tables
-        print(
-            f"\n{shape.hosts} hosts, {objects:,} objects a full backup, one of {shape.chain} backups is full, agent "
-            f"{'on' if agent else 'off'}, {refuse:.1%} of the requests refused\n\n"
-            "| step | requests | MB received | CPU s | peak MB | wall s | requests by kind |\n"
-            "| --- | --- | --- | --- | --- | --- | --- |",
-            flush=True,
-        )
-
-    def add(self, cost: Cost) -> None:
-        """Add a line to the table."""
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(cost.requests.items()))
-        told = cost.failed or kinds + (f"; {cost.refused} refused" if cost.refused else "")
-        print(
-            f"| {cost.name} | {cost.count:,} | {cost.sent / 1e6:.1f} | {cost.cpu:.2f} | {cost.memory / 1e6:.0f} | "
-            f"{cost.wall:.2f} | {told} |",
-            flush=True,
-        )
-        self.has_failed = self.has_failed or bool(cost.failed)
-        self._costs.append({**self._told, **asdict(cost)})
-        if self._file is not None:
-            self._file.write_text(json.dumps({"machine": machine(), "costs": self._costs}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -125,14 +125,10 @@ class Host:
         return f"{self.database.folder}/gpseg{content}/backups/{timestamp[:8]}/{timestamp}"
 
     def agent_used(self) -> tuple[float, int]:
-        """CPU seconds and peak bytes of the agent until now; zero without one."""
         if not self.has_agent:
             return 0.0, 0
         try:
-            told = ask_agent(self._home, "status")
-            pids = [str(pid) for pid in (told["pid"], *told["workers"])]
-            lines = [line for pid in pids for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
-            return cpu_of(pids), max(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+            return used_by(ask_agent(self._home, "status"))
         except (OSError, ValueError):
             return 0.0, 0
 
@@ -143,8 +139,33 @@ class Host:
                 ask_agent(self._home, "stop")
 
 
+class Measured(Protocol):
+    """A host of which commands are measured."""
+
+    @property
+    def database(self) -> Database:
+        """Its directories and environment."""
+        ...
+
+    def agent_used(self) -> tuple[float, int]:
+        """CPU seconds and peak bytes of its agent until now; zero without one."""
+        ...
+
+
+def used_by(told: dict[str, Any]) -> tuple[float, int]:
+    """CPU seconds and peak bytes of the processes of an agent with that status."""
+    pids = [str(pid) for pid in (told["pid"], *told["workers"])]
+    lines = [line for pid in pids for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
+    return cpu_of(pids), max(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
 def measure(
-    name: str, counters: Counters, host: Host, commands: Sequence[Sequence[str]], limit: float = 600.0, output: str = ""
+    name: str,
+    counters: Counters,
+    host: Measured,
+    commands: Sequence[Sequence[str]],
+    limit: float = 600.0,
+    output: str = "",
 ) -> Cost:
     """Run commands of one host at once. `output`: a file for the output of the last one."""
     counters.reset()

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 from benchmarks.scale.rule import Backup, digits
 from fsspec_gp_plugin import __version__
-from fsspec_gp_plugin.integrity.manifest import FOLDER, entry_line
+from fsspec_gp_plugin.integrity.entries import entry_line
+from fsspec_gp_plugin.integrity.object_names import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from benchmarks.scale.rule import Shape
-    from fsspec_gp_plugin.integrity.manifest import Entry
+    from fsspec_gp_plugin.integrity.entries import Entry
 
 _HEADER = b"\x1f\x8b\x08%c\0\0\0\0\0\xff"
 _COMMENT = 0x10

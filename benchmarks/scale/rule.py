@@ -18,7 +18,8 @@ from benchmarks.scale import gpbackup_texts
 from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.integrity.claim import NAME, Claim
 from fsspec_gp_plugin.integrity.cluster import Cluster
-from fsspec_gp_plugin.integrity.manifest import FOLDER, Entry
+from fsspec_gp_plugin.integrity.entries import Entry
+from fsspec_gp_plugin.integrity.object_names import FOLDER
 from fsspec_gp_plugin.keys import backup_prefix
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ CLUSTER = Cluster("", "7300000000000000001", COORDINATOR, "5432", "/data/gpseg-1
 # One of so many tables changes from one incremental backup to the next.
 _CHANGED = 20
 # Names with numbers of five and of six digits mix.
-_FIRST_OID, _STEP = 90_000, 3
+_FIRST_OID, _STEP = 99_000, 3
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Host:
         line = " ".join([str(self.plugin.executable), words[0], str(self.plugin.config), *words[1:]])
         environment = self.database.environment() | ({"HOME": home} if home else {})
         done = subprocess.run(
-            ["nsenter", "-t", self._keeper(), "-m", "-u", f"-w{self.database.folder}/home", "bash", "-c", line],
+            self.inside("bash", "-c", line),
             input=stdin,
             capture_output=True,
             env=environment,
@@ -44,6 +44,10 @@ class Host:
             check=False,
         )
         return Result(done.returncode, done.stdout, done.stderr.decode())
+
+    def inside(self, *command: str) -> list[str]:
+        """A command line that runs that command there."""
+        return ["nsenter", "-t", self._keeper(), "-m", "-u", f"-w{self.database.folder}/home", *command]
 
     def _keeper(self) -> str:
         """The process that keeps the host's namespaces: an agent serves none but its own."""
