@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -40,17 +39,13 @@ def delete_backup(store: Store, place: Place, timestamp: str, note: Callable[[st
 
 def _remove_state(place: Place, timestamp: str, note: Callable[[str], None]) -> None:
     from ..integrity import run_state
-    from ..integrity.catalog import Catalog
+    from ..integrity.catalog import remove_catalogs
     from ..integrity.journal import Journal
-    from ..integrity.restore_state import remove_fetched_catalog
-    from ..private import NoDirectoryError
 
     try:
         with Journal(place, timestamp) as journal:
             journal.remove(whole=True)
-        with suppress(NoDirectoryError), Catalog(place, timestamp) as catalog:
-            catalog.remove()
-        remove_fetched_catalog(place, timestamp)
+        remove_catalogs(place, timestamp)
         run_state.remove_run(place, timestamp)
     except LocalFileError as error:
         note(str(error))

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from ..errors import AccessDenied, NotFound
 from ..integrity import claim, manifest, marks
 from ..integrity.claim import BadClaim
-from ..integrity.object_names import FOLDER, is_manifest
+from ..integrity.object_names import FOLDER, MARKS_FOLDER, is_manifest
 from ..keys import backup_prefix
 from .claim_reading import read_claim
-from .manifest_reading import read_manifests
+from .manifest_reading import read_manifests, select_by_contents
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ..integrity.catalog import Catalog
     from ..storage.contract import ObjectInfo, Store
@@ -29,27 +29,44 @@ _MOST_OBJECTS = 3 * _MOST_MANIFESTS
 
 @dataclass
 class PluginObjects:
-    """What hosts have left beside one backup: its claims and manifests, by key, and the host and id of each mark."""
+    """What hosts have left beside one backup: its claims and manifests, by key, and the host and id of each mark that
+    is not in the folder of marks. `has_marks`: there is such a folder.
+    """
 
     claims: list[ObjectInfo] = field(default_factory=list)
     manifests: list[ObjectInfo] = field(default_factory=list)
     marks: list[tuple[str, str]] = field(default_factory=list)
+    has_marks: bool = False
 
 
 def find_plugin_objects(store: Store, timestamp: str) -> PluginObjects:
     """List what hosts have left beside one backup. Raises BadManifest if there are more manifests than possible."""
     prefix = backup_prefix(timestamp)
     found = PluginObjects()
-    for info in sorted(islice(store.find(prefix + FOLDER), _MOST_OBJECTS + 1), key=lambda info: info.key):
-        name = info.key[len(prefix) :]
-        if is_manifest(name):
-            found.manifests.append(info)
-        elif claim.is_claim(name):
-            found.claims.append(info)
-        elif (mark := marks.parse_host_mark(name)) is not None:
-            found.marks.append(mark)
-    sort_manifests(found.manifests, timestamp)
+    count = 0
+    for page in store.list_pages(prefix + FOLDER, shallow=True):
+        found.has_marks = found.has_marks or prefix + MARKS_FOLDER in page.folders
+        for info in page.objects:
+            name = info.key[len(prefix) :]
+            if is_manifest(name):
+                found.manifests.append(info)
+            elif claim.is_claim(name):
+                found.claims.append(info)
+            elif (mark := marks.parse_host_mark(name)) is not None:
+                found.marks.append(mark)
+        count += len(page.objects)
+        if count > _MOST_OBJECTS:
+            break
+    found.manifests = sort_manifests(found.manifests, timestamp)
     return found
+
+
+def find_marks(store: Store, timestamp: str) -> list[tuple[str, str]]:
+    """The host and id of each mark in the folder of marks of a backup."""
+    prefix = backup_prefix(timestamp)
+    listed = islice(store.find(prefix + MARKS_FOLDER), _MOST_OBJECTS)
+    found = (marks.parse_host_mark(info.key[len(prefix) :]) for info in listed)
+    return [mark for mark in found if mark is not None]
 
 
 def sort_manifests(manifests: list[ObjectInfo], timestamp: str) -> list[ObjectInfo]:
@@ -71,11 +88,18 @@ def read_token(store: Store, claims: Sequence[ObjectInfo]) -> str:
 
 
 def build_catalog(
-    catalog: Catalog, store: Store, timestamp: str, manifests: Sequence[ObjectInfo], token: str = ""
+    catalog: Catalog,
+    store: Store,
+    timestamp: str,
+    manifests: Sequence[ObjectInfo],
+    token: str = "",
+    contents: Collection[int] | None = None,
 ) -> int:
     """Make a catalog of manifests, unless it was already made of the same ones. Returns the number of objects in it.
-    `token`: that of the backup's claim, "" if it is unknown. Raises BadManifest if manifests disagree, or one belongs
-    to another run.
+    `token`: that of the backup's claim, "" if it is unknown; `contents`: the content ids whose objects are wanted, None
+    for all. Raises BadManifest if manifests disagree, or one belongs to another run.
     """
-    source = [token, *(f"{info.key} {info.size} {info.version}" for info in manifests)]
-    return catalog.build("\n".join(source), lambda: read_manifests(store, timestamp, manifests), token)
+    if contents is not None:
+        manifests = select_by_contents(manifests, timestamp, contents)
+    source = [token, str(contents and sorted(contents)), *(f"{info.key} {info.size}" for info in manifests)]
+    return catalog.build("\n".join(source), lambda: read_manifests(store, timestamp, manifests, contents), token)

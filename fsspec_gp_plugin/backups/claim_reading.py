@@ -59,7 +59,9 @@ def require_free(store: Store, prefix: str, here: Cluster, ours: Collection[str]
 def require_only_claim(store: Store, prefix: str, token: str) -> None:
     """Raises ClaimedError if the prefix has another claim than the one with this token."""
     try:
-        others = [one for one in read_claims(store, prefix, list(store.find(prefix + FOLDER))) if one.token != token]
+        others = [
+            one for one in read_claims(store, prefix, list(store.find(f"{prefix}{FOLDER}claim."))) if one.token != token
+        ]
     except AccessDenied:
         return  # the setup hook has reported it
     if others:
@@ -102,7 +104,7 @@ def _read_all(store: Store, prefix: str) -> list[Claim]:
         except NotFound:
             pass  # the claim may be by best effort
     try:
-        return list(read_claims(store, prefix, list(store.find(prefix + FOLDER))))
+        return list(read_claims(store, prefix, list(store.find(f"{prefix}{FOLDER}claim."))))
     except AccessDenied as error:
         try:
             return [read_claim(store, prefix + SETTLED)]

@@ -103,7 +103,7 @@ def _contend(store: Store, prefix: str, claim: Claim, note: Note, *, is_ignored:
         if look:
             time.sleep(_PAUSE_SECONDS)
         try:
-            listed = list(store.find(prefix + FOLDER))
+            listed = list(store.find(f"{prefix}{FOLDER}claim."))
         except AccessDenied as error:
             note(f"these credentials can't list, so it is unknown whether {prefix} is claimed twice: {error}")
             break

@@ -73,6 +73,7 @@ class Probe:
         """
         self._store = store
         self._prefix = prefix
+        self._name = name
         self._parts = parts
         self._note = note
         self._content = b"".join(parts)
@@ -177,7 +178,7 @@ class Probe:
             if look:
                 time.sleep(1)  # listings of some stores are late
             try:
-                sizes = {info.key: info.size for info in self._store.find(self._prefix)}
+                sizes = {info.key: info.size for info in self._store.find(self._prefix + self._name)}
             except AccessDenied as error:
                 self._note(f"these credentials can't list, so list_directory and delete_backup need others: {error}")
                 self.require_absent()

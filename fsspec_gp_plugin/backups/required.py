@@ -11,7 +11,6 @@ identifiers are kept: four bytes for each table, and a bit for each object while
 
 from __future__ import annotations
 
-import json
 import re
 from array import array
 from bisect import bisect_left
@@ -103,27 +102,6 @@ class Required:
         oid = int(match[3])
         number = bisect_left(self.oids, oid)
         return first + number if number < len(self.oids) and self.oids[number] == oid else None
-
-
-def pack(required: Required, chain: Iterable[str]) -> bytes:
-    """Encode it, with the timestamps of the backups that are checked with it, to be kept on this host."""
-    head = {
-        "timestamp": required.timestamp,
-        "not_checked": required.not_checked,
-        "segments": required.segments,
-        "suffix": required.suffix,
-        "single_data_file": required.single_data_file,
-        "chain": list(chain),
-    }
-    return json.dumps(head).encode() + b"\n" + required.oids.tobytes()
-
-
-def unpack(data: bytes) -> tuple[Required, list[str]]:
-    """Decode what pack() encoded, without the coordinator's files. Raises ValueError or KeyError if it is damaged."""
-    head, _, oids = data.partition(b"\n")
-    values = json.loads(head)
-    chain = [str(one) for one in values.pop("chain")]
-    return Required(**values, oids=array("I", oids)), chain
 
 
 def read_required(store: Store, timestamp: str) -> tuple[BackupConfig | None, Required]:

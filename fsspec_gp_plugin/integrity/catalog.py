@@ -6,6 +6,7 @@ Any segment may need any object, and millions of entries are too many for the me
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import time
 from contextlib import closing, contextmanager, suppress
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import private
 from ..errors import LocalFileError
+from .contents import COORDINATOR
 from .entries import Entry
 from .listings import Comparison, require_sqlite
 from .locking import try_lock
@@ -29,9 +31,10 @@ if TYPE_CHECKING:
     from .merging import Manifest
 
 DIRECTORY = "manifests"
-# The purpose of a catalog that a restore without a setup hook has made.
+# The end of the purpose of a catalog that a restore without a setup hook has made.
 FETCHED = ".fetched"
 _SUFFIX = ".db"
+_PURPOSES = re.compile(r"(?:\.c-?[0-9]+)?(\.fetched)?\.db(?:\.lock)?")
 # The names of all objects that gpbackup stores begin so.
 _GPBACKUPS = b"gpbackup_"
 
@@ -46,6 +49,39 @@ class Difference(NamedTuple):
     name: str
     backed_up: int
     size: int | None
+
+
+def purpose_of(content: int) -> str:
+    """The purpose of a catalog of one content id."""
+    return f".c{content}"
+
+
+def has_catalog(place: Place, timestamp: str) -> bool:
+    """Whether the setup hook of a restore has made a catalog of a backup on this host. Raises LocalFileError."""
+    with suppress(private.NoDirectoryError):
+        for purpose in ("", purpose_of(COORDINATOR)):
+            with Catalog(place, timestamp, purpose) as catalog:
+                if catalog.exists():
+                    return True
+    return False
+
+
+def remove_catalogs(place: Place, timestamp: str, *, fetched_only: bool = False) -> None:
+    """Remove all catalogs of a backup, or only those that restores without a setup hook have made. Raises
+    LocalFileError.
+    """
+    with suppress(private.NoDirectoryError):
+        directory = place.open_directory(DIRECTORY)
+        try:
+            start = place.name_of(timestamp)
+            for name in os.listdir(directory):
+                match = _PURPOSES.fullmatch(name[len(start) :]) if name.startswith(start) else None
+                if match is not None and (match[1] or not fetched_only):
+                    private.unlink_in(directory, name)
+        except OSError as error:
+            raise LocalFileError(f"can't use {os.path.join(place.path, DIRECTORY)}: {error.strerror}") from error
+        finally:
+            os.close(directory)
 
 
 class Catalog:
@@ -117,9 +153,11 @@ class Catalog:
         query = "SELECT name, size, crc32c FROM object WHERE name = ?"
         return next((Entry(name, size, crc) for _, size, crc in self._rows(query, os.fsencode(name))), None)
 
-    def entries(self) -> Iterator[Entry]:
-        """All entries, by name. Raises LocalFileError."""
-        for name, size, crc in self._rows("SELECT name, size, crc32c FROM object ORDER BY name"):
+    def entries(self, start: str = "") -> Iterator[Entry]:
+        """All entries whose names begin with `start`, by name. Raises LocalFileError."""
+        between = (os.fsencode(start), os.fsencode(start) + b"\xff")
+        query = "SELECT name, size, crc32c FROM object WHERE name >= ? AND name < ? ORDER BY name"
+        for name, size, crc in self._rows(query, *between):
             yield Entry(os.fsdecode(name), size, crc)
 
     def difference(self, start: str, listed: Iterable[tuple[str, int]]) -> Difference | None:

@@ -13,7 +13,7 @@ from .. import private
 from .contents import format_contents, parse_contents
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
 # Below the backup's own prefix: one small listing finds all of them, and what deletes the backup deletes them.
 FOLDER = "fsspec_gp_plugin/"
@@ -80,6 +80,12 @@ def parse_manifest_name(name: str) -> ManifestName | None:
     except ValueError:
         return None
     return ManifestName(host, mark, ids, int(objects), int(size))
+
+
+def listed_contents(names: Iterable[str]) -> set[int]:
+    """The content ids of which manifests with these names list objects, as far as the names show them."""
+    found = map(parse_manifest_name, names)
+    return {content for name in found if name is not None for content in name.contents or ()}
 
 
 def is_manifest(name: str) -> bool:

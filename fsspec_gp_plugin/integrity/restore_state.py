@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from .. import private
 from ..errors import LocalFileError
-from .catalog import DIRECTORY, FETCHED, Catalog
+from .catalog import DIRECTORY, remove_catalogs
 from .locking import locked_directory
 
 if TYPE_CHECKING:
@@ -72,17 +72,10 @@ def end_restore(place: Place, timestamp: str) -> None:
         others = (name for name in _list_restores(directory) if target in name)
         still_needed = {one for name in others for one in _read_timestamps(directory, name)}
         for one in needed - still_needed:
-            with Catalog(place, one) as catalog:
-                catalog.remove()
+            remove_catalogs(place, one)
             remove_for_segments(place, one)
         for one in {timestamp, *needed}:
-            remove_fetched_catalog(place, one)
-
-
-def remove_fetched_catalog(place: Place, timestamp: str) -> None:
-    """Remove the catalog that a restore without a setup hook has made of a backup. Raises LocalFileError."""
-    with suppress(private.NoDirectoryError), Catalog(place, timestamp, FETCHED) as catalog:
-        catalog.remove()
+            remove_catalogs(place, one, fetched_only=True)
 
 
 def _list_restores(directory: int, beginning: str = "") -> list[str]:

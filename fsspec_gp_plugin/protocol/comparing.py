@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .. import keys
 from ..errors import LocalFileError
 from ..storage.contract import ObjectInfo
-from .fetching import ESCAPE, build_catalog, entry_of
+from .fetching import ESCAPE, build_catalog, entry_of, find_manifests
 from .presence import difference_error
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def compare_with_manifests(context: Context, prefix: str, store: Store) -> Itera
     timestamp = keys.timestamp_of(prefix)
     with Catalog(context.config.place, timestamp, f".{secrets.token_hex(6)}", make=True) as catalog:
         try:
-            build_catalog(context, catalog, timestamp, store)
+            build_catalog(context, catalog, timestamp, store, find_manifests(context, timestamp, store))
             yield Expectations(prefix, catalog)
         finally:
             catalog.remove()

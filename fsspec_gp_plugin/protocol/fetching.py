@@ -7,17 +7,21 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import keys, private
 from ..errors import AccessDenied, LocalFileError, Unreachable
+from ..integrity.catalog import FETCHED, Catalog, purpose_of
+from ..integrity.contents import COORDINATOR, content_of
+from ..integrity.object_names import listed_contents, parse_manifest_name
 from .restore_source import store_of_backup
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from ..backups.catalog_build import PluginObjects
-    from ..integrity.catalog import Catalog
     from ..integrity.entries import Entry
-    from ..storage.contract import Store
+    from ..storage.contract import ObjectInfo, Store
     from .context import Context
 
 ESCAPE = "set `checksum: off` to restore what there is without looking at the manifests"
@@ -28,27 +32,62 @@ _PAUSE_SECONDS = 0.1
 _ATTEMPTS = 5
 
 
-def build_catalog(context: Context, catalog: Catalog, timestamp: str, store: Store) -> int | None:
-    """Make a catalog of all manifests; returns the number of objects in it, None where there are no manifests that can
-    be read, which the catalog tells, too, so that nobody asks again.
+class Manifests(NamedTuple):
+    """The manifests of a backup, and the token of its claim, "" if it is unknown."""
+
+    infos: Sequence[ObjectInfo]
+    token: str = ""
+
+    def total(self, timestamp: str) -> int:
+        """How many objects they list together, as far as their names show it."""
+        start = len(keys.backup_prefix(timestamp))
+        names = (parse_manifest_name(info.key[start:]) for info in self.infos)
+        return sum(name.objects or 0 for name in names if name is not None)
+
+
+def find_manifests(context: Context, timestamp: str, store: Store, segments: int = 0) -> Manifests | None:
+    """List the manifests of a backup. None if there are none, or they can't be listed, which is logged. Warns of hosts
+    that left none. `segments`: how many segments have stored objects, 0 if it is unknown.
     """
     from ..backups import catalog_build
     from ..integrity.manifest import BadManifest
 
-    can_not = "be listed"
     try:
-        notes = catalog_build.find_plugin_objects(store, timestamp)
-        _warn_of_marks(context, timestamp, notes)
-        if notes.manifests:
-            can_not = "be read"
-            token = catalog_build.read_token(store, notes.claims)
-            return catalog_build.build_catalog(catalog, store, timestamp, notes.manifests, token)
+        found = catalog_build.find_plugin_objects(store, timestamp)
+        _warn_of_marks(context, timestamp, store, found, segments)
+        if found.manifests:
+            return Manifests(found.manifests, catalog_build.read_token(store, found.claims))
         why = "there is no manifest of it"
     except AccessDenied as error:
-        why = f"its manifests can't {can_not}: {error}"
-    except (LocalFileError, BadManifest) as error:
-        raise type(error)(f"{error}; {ESCAPE}") from error
+        why = f"its manifests can't be listed: {error}"
+    except BadManifest as error:
+        raise BadManifest(f"{error}; {ESCAPE}") from error
     context.log.info(f"{timestamp}: restored unverified, as {why}")
+    return None
+
+
+def build_catalog(
+    context: Context,
+    catalog: Catalog,
+    timestamp: str,
+    store: Store,
+    manifests: Manifests | None,
+    contents: Collection[int] | None = None,
+) -> int | None:
+    """Make a catalog of manifests, of all content ids or of some. Returns the number of objects in it. None, and an
+    empty catalog so that nobody asks again, if there are no manifests or they can't be read.
+    """
+    from ..backups import catalog_build
+    from ..integrity.manifest import BadManifest
+
+    if manifests is not None:
+        try:
+            infos, token = manifests
+            return catalog_build.build_catalog(catalog, store, timestamp, infos, token, contents)
+        except AccessDenied as error:
+            context.log.info(f"{timestamp}: restored unverified, as its manifests can't be read: {error}")
+        except (LocalFileError, BadManifest) as error:
+            raise type(error)(f"{error}; {ESCAPE}") from error
     try:
         catalog.build("", list)
     except LocalFileError as error:
@@ -59,12 +98,17 @@ def build_catalog(context: Context, catalog: Catalog, timestamp: str, store: Sto
     return None
 
 
-def _warn_of_marks(context: Context, timestamp: str, notes: PluginObjects) -> None:
+def _warn_of_marks(context: Context, timestamp: str, store: Store, found: PluginObjects, segments: int) -> None:
     """Warn of hosts that left a mark and no manifest: nothing says what they have stored."""
+    from ..backups.catalog_build import find_marks
     from ..integrity import marks
 
     start = len(keys.backup_prefix(timestamp))
-    hosts = marks.hosts_without_manifest(notes.marks, [info.key[start:] for info in notes.manifests])
+    names = [info.key[start:] for info in found.manifests]
+    if segments and listed_contents(names) >= {COORDINATOR, *range(segments)}:
+        return  # each segment's host left its manifest
+    all_marks = [*found.marks, *(find_marks(store, timestamp) if found.has_marks else [])]
+    hosts = marks.hosts_without_manifest(all_marks, names)
     if hosts:
         context.log.warning(
             f"{timestamp}: what {', '.join(hosts)} stored is restored unverified, as there is no manifest of that host"
@@ -73,40 +117,52 @@ def _warn_of_marks(context: Context, timestamp: str, notes: PluginObjects) -> No
 
 def entry_of(context: Context, timestamp: str, name: str) -> Entry | None:
     """What the manifests of a backup say of an object; None where none names it, or there is none. They are fetched
-    once a host, whoever asks. NotFound, BadManifest, LocalFileError and what the store raises.
+    once a host and content id, whoever asks. NotFound, BadManifest, LocalFileError and what the store raises.
     """
-    from ..integrity.catalog import FETCHED, Catalog
-
+    purposes = ("", purpose_of(content_of(name)))
     try:
-        with suppress(private.NoDirectoryError), Catalog(context.config.place, timestamp) as catalog:
-            found = catalog.entry(name)
-            if found is not None or catalog.exists():
-                return found
-        for _ in range(_ATTEMPTS):
-            context.wait_for(partial(_fetch, context, timestamp))
-            with Catalog(context.config.place, timestamp, FETCHED, make=True) as catalog:
+        for purpose in purposes:
+            with suppress(private.NoDirectoryError), Catalog(context.config.place, timestamp, purpose) as catalog:
                 found = catalog.entry(name)
                 if found is not None or catalog.exists():
                     return found
+        for _ in range(_ATTEMPTS):
+            context.wait_for(partial(_fetch, context, timestamp, content_of(name)))
+            for purpose in purposes:
+                with Catalog(context.config.place, timestamp, purpose + FETCHED, make=True) as catalog:
+                    found = catalog.entry(name)
+                    if found is not None or catalog.exists():
+                        return found
     except LocalFileError as error:
         message = str(error)
         raise LocalFileError(message if ESCAPE in message else f"{message}; {ESCAPE}") from error
     raise LocalFileError(f"the manifests of {timestamp} are removed from this host while they are needed; {ESCAPE}")
 
 
-def _fetch(context: Context, timestamp: str) -> None:
-    """Fetch the manifests unless this host has them; after an hour, check that they are still the same."""
-    from ..integrity.catalog import FETCHED, Catalog
+def _fetch(context: Context, timestamp: str, content: int) -> None:
+    """Fetch the manifests, or what they have of one content id, unless this host has it; after an hour, check that it
+    is still the same.
+    """
+    place = context.config.place
+    with (
+        Catalog(place, timestamp, FETCHED, make=True) as whole,
+        Catalog(place, timestamp, purpose_of(content) + FETCHED) as part,
+    ):
+        _fetch_into(context, timestamp, whole, part, content)
 
-    with Catalog(context.config.place, timestamp, FETCHED, make=True) as catalog:
-        _fetch_into(context, catalog, timestamp)
 
+def _fetch_into(context: Context, timestamp: str, whole: Catalog, part: Catalog, content: int) -> None:
+    def is_fresh() -> bool:
+        return whole.is_younger(_FRESH_SECONDS) or part.is_younger(_FRESH_SECONDS)
 
-def _fetch_into(context: Context, catalog: Catalog, timestamp: str) -> None:
-    if catalog.is_younger(_FRESH_SECONDS):
-        return
     waited = 0.0
-    while (lock := catalog.lock()) is None:
+    while not is_fresh():
+        if (lock := whole.lock()) is not None:
+            with lock:
+                if not is_fresh():
+                    whole.sweep()
+                    _fetch_now(context, timestamp, whole, part, content)
+            return
         if waited > context.targets.seconds_to_wait():
             raise Unreachable(
                 f"the manifests of {timestamp}, which another process of this host fetches, have not arrived in "
@@ -114,13 +170,16 @@ def _fetch_into(context: Context, catalog: Catalog, timestamp: str) -> None:
             )
         time.sleep(_PAUSE_SECONDS)
         waited += _PAUSE_SECONDS
-        if catalog.is_younger(_FRESH_SECONDS):
-            return
-    with lock:
-        if catalog.is_younger(_FRESH_SECONDS):
-            return
-        catalog.sweep()
-        count = build_catalog(context, catalog, timestamp, store_of_backup(context, timestamp))
-        if count is not None:
-            context.log.info(f"{timestamp}: the manifests name {count} objects; no setup hook has fetched them here")
-        catalog.touch()
+
+
+def _fetch_now(context: Context, timestamp: str, whole: Catalog, part: Catalog, content: int) -> None:
+    from ..backups.manifest_reading import know_contents
+
+    store = store_of_backup(context, timestamp)
+    manifests = find_manifests(context, timestamp, store)
+    is_partial = manifests is not None and know_contents(manifests.infos, timestamp)
+    catalog, contents, of = (part, {content}, f" of content id {content}") if is_partial else (whole, None, "")
+    count = build_catalog(context, catalog, timestamp, store, manifests, contents)
+    if count is not None:
+        context.log.info(f"{timestamp}: the manifests name {count} objects{of}; no setup hook has fetched them here")
+    catalog.touch()

@@ -105,7 +105,8 @@ def _put_manifest(
     context: Context, prefix: str, timestamp: str, entries: Iterable[Entry], count: int, run: Run | None = None
 ) -> None:
     """Store a manifest of these objects of this host."""
-    from ..integrity import manifest, restore_state
+    from ..integrity import manifest
+    from ..integrity.catalog import remove_catalogs
 
     claim, mark = (run.claim, run.mark) if run else ("", "")
     packed = manifest.pack(timestamp, entries, claim, mark)
@@ -119,4 +120,4 @@ def _put_manifest(
             ) from error
     # What a restore on this host may have fetched of this backup before is not all any more.
     with suppress(LocalFileError):
-        restore_state.remove_fetched_catalog(context.config.place, timestamp)
+        remove_catalogs(context.config.place, timestamp, fetched_only=True)

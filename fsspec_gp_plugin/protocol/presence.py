@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..backups.missing import ARCHIVED, BY_GPBACKUP, BY_MANIFESTS, DataSearch, count_message
+from ..backups.named_objects import find_by_name
 from ..backups.parallel import run_together
 from ..errors import AccessDenied, NotFound, StorageError
 from ..integrity.object_names import is_plugins_own
@@ -25,6 +26,8 @@ _INCOMPLETE = "to restore what is there, set `restore_incomplete: on` and leave 
 _THAW = f"take them out of the archive first; {_INCOMPLETE}"
 # So many names are remembered of objects whose places among the others aren't known.
 _MOST_NAMES = 10_000
+# To find a file by its name takes about so many times as long as to list it among others.
+_MANY_TIMES = 16
 
 
 class Scope:
@@ -101,10 +104,13 @@ class _Seen:
         return None
 
 
-def check(context: Context, store: Store, scope: Scope, required: Required, catalog: Catalog | None) -> None:
+def check(
+    context: Context, store: Store, scope: Scope, required: Required, catalog: Catalog | None, total: int = 0
+) -> None:
     """Require everything that a restore needs: raise NotFound or StorageError, or warn with `restore_incomplete`.
 
-    `catalog`: of the manifests, None where they are not looked at. What none of them names is warned of.
+    `catalog`: of the manifests, None where they are not looked at. What none of them names is warned of. `total`: how
+    many objects the whole backup has, 0 if it is unknown.
     """
     named = catalog if catalog is not None and catalog.has("") else None
     if named is None and not required.count and not required.files:
@@ -127,7 +133,7 @@ def check(context: Context, store: Store, scope: Scope, required: Required, cata
         return difference_error(prefix, different) or seen.fault(), unnamed
 
     try:
-        fault, unnamed = look(store.find(prefix + scope.start))
+        fault, unnamed = look(_find_objects(store, scope, required, named, total))
         if fault is not None and context.config.replica is not None:
             fault, unnamed = look(store.find_anywhere(prefix + scope.start))
     except AccessDenied as error:
@@ -137,6 +143,22 @@ def check(context: Context, store: Store, scope: Scope, required: Required, cata
         context.log.warning(f"{scope.timestamp}: {unnamed} objects are in no manifest and are restored unverified")
     if fault is not None:
         refuse(context, fault)
+
+
+def _find_objects(
+    store: Store, scope: Scope, required: Required, named: Catalog | None, total: int
+) -> Iterator[ObjectInfo]:
+    """The objects of a scope: by a listing, or by their names where a store can list only a whole directory, which has
+    many times as many objects.
+    """
+    prefix = keys.backup_prefix(scope.timestamp)
+    if not store.capabilities.lists_by_prefix and scope.start:
+        names = set(DataSearch(required, scope.contents).names_missing())
+        names.update(required.files if scope.has_files else ())
+        names.update(entry.name for entry in (named.entries(scope.start) if named is not None else ()))
+        if total > _MANY_TIMES * len(names):
+            return find_by_name(store, (prefix + name for name in sorted(names)))
+    return store.find(prefix + scope.start)
 
 
 def require_tables_of_contents(store: Store, required: Required, later: str) -> None:

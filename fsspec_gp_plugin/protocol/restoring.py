@@ -4,40 +4,40 @@ one to be restored builds upon.
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..backups.required import pack, read_required, unpack
+from ..backups.required import read_required
 from ..errors import LocalFileError, NotFound
 from ..integrity import restore_state
+from ..integrity.catalog import Catalog, has_catalog, purpose_of
+from ..integrity.contents import COORDINATOR
 from ..private import NoDirectoryError
-from .fetching import build_catalog
+from .fetching import Manifests, build_catalog, find_manifests
+from .left_to_segments import LeftToSegments, pack, unpack
 from .presence import Scope, check, refuse, require_backup, require_tables_of_contents
 from .restore_source import store_of_backup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..backups.gpbackup_files import BackupConfig
     from ..backups.required import Required
-    from ..integrity.catalog import Catalog
     from ..storage.contract import Store
     from .context import Context
 
 # gprestore calls the setup hooks of all hosts one right after the other.
 _SAME_RESTORE_SECONDS = 60.0
-# So many objects are listed by the coordinator's hook; of a larger backup each segment's lists its own.
+# So many objects, of so many manifests, are looked for by the host's hook; of a larger backup each segment's looks for
+# its own.
 _FEW = 10_000
+_FEW_MANIFESTS = 16
 
 
 def require_restorable(context: Context, timestamp: str) -> None:
     """Fetch what all hosts have noted of a backup, and of those that it builds upon, for the restores on this host to
     compare; and look whether all that they need is at the target: else NotFound or StorageError.
     """
-    from ..integrity import restore_state
-
     store = store_of_backup(context, timestamp)
     config, required = read_required(store, timestamp)
     plan = (config and config.plan) or {}
@@ -66,7 +66,7 @@ def require_restorable(context: Context, timestamp: str) -> None:
         with suppress(LocalFileError):
             restore_state.remove_for_segments(context.config.place, timestamp)  # of a restore that was killed
     else:
-        _leave(context, required, large)
+        _leave_chain(context, required, large)
         context.log.info(
             f"{timestamp}: data objects are looked for by the hook of each segment; restored onto fewer segments than "
             "there were, those of the others are not checked"
@@ -76,21 +76,24 @@ def require_restorable(context: Context, timestamp: str) -> None:
         restore_state.confirm_restore(context.config.place, note)
 
 
+def _leave_chain(context: Context, required: Required, chain: list[str]) -> None:
+    """Add the timestamps of all backups that are left to the segments to what is left of the backup itself."""
+    with suppress(LocalFileError, KeyError, TypeError, ValueError):
+        kept = restore_state.read_for_segments(context.config.place, required.timestamp)
+        left = LeftToSegments(required) if kept is None else unpack(kept)
+        _leave(context, left._replace(chain=chain))
+
+
 def join_confirmed(context: Context, timestamp: str) -> bool:
     """Whether another hook of this host has just found all that a restore of the backup needs, and fetched what is
     compared: then the restore of this hook uses it, too.
     """
-    from ..integrity import restore_state
-    from ..integrity.catalog import Catalog
-
     place = context.config.place
     needed = restore_state.read_confirmed(place, timestamp, _SAME_RESTORE_SECONDS)
     if needed is None:
         return False
-    if context.config.checksum != "off":
-        with Catalog(place, timestamp) as catalog:
-            if not catalog.exists():
-                return False
+    if context.config.checksum != "off" and not has_catalog(place, timestamp):
+        return False
     restore_state.begin_restore(place, timestamp, needed)
     return True
 
@@ -131,37 +134,57 @@ def _look(context: Context, store: Store, required: Required) -> list[str]:
     timestamp = required.timestamp
     if required.not_checked:
         context.log.info(f"{timestamp}: the data objects are {required.not_checked}")
-    with _manifests(context, timestamp, store) as (catalog, count):
-        # What is gone would only be missed much later, where gprestore hangs.
-        whole = max(count, required.count) <= _FEW or not store.capabilities.lists_by_prefix
-        check(context, store, Scope(timestamp, whole=whole), required, catalog)
-    if whole:
+    if context.config.checksum == "off":
+        return _look_for_some(context, store, required, None, is_small=required.count <= _FEW)
+    from ..backups.manifest_reading import know_contents
+
+    manifests = find_manifests(context, timestamp, store, required.segments)
+    count = max(required.count, manifests.total(timestamp) if manifests is not None else 0)
+    is_small = count <= _FEW and (manifests is None or len(manifests.infos) <= _FEW_MANIFESTS)
+    if not is_small and manifests is not None and know_contents(manifests.infos, timestamp):
+        return _look_for_some(context, store, required, manifests, is_small=False)
+    with Catalog(context.config.place, timestamp, make=True) as catalog:
+        named = build_catalog(context, catalog, timestamp, store, manifests)
+        if named is not None:
+            context.log.info(f"{timestamp}: the manifests name {named} objects")
+        count = max(count, named or 0)
+        check(context, store, Scope(timestamp, whole=count <= _FEW), required, catalog)
+    if count <= _FEW:
         return []
-    _leave(context, required, [])
+    _leave(context, LeftToSegments(required, total=count))
     return [timestamp]
 
 
-def _leave(context: Context, required: Required, large: list[str]) -> None:
+def _look_for_some(
+    context: Context, store: Store, required: Required, manifests: Manifests | None, *, is_small: bool
+) -> list[str]:
+    """As _look(), by the manifests' members of the coordinator alone, or without manifests."""
+    timestamp = required.timestamp
+    scope = Scope(timestamp, whole=is_small)
+    if manifests is None:
+        check(context, store, scope, required, None)
+    else:
+        with Catalog(context.config.place, timestamp, purpose_of(COORDINATOR), make=True) as catalog:
+            build_catalog(context, catalog, timestamp, store, manifests, {COORDINATOR})
+            check(context, store, scope, required, catalog)
+        context.log.info(f"{timestamp}: {len(manifests.infos)} manifests are read by content id")
+    if is_small:
+        return []
+    left = LeftToSegments(required, total=required.count)
+    if manifests is not None:
+        total, infos = manifests.total(timestamp), manifests.infos
+        left = left._replace(total=total, manifests=infos, token=manifests.token)
+    _leave(context, left)
+    return [timestamp]
+
+
+def _leave(context: Context, left: LeftToSegments) -> None:
     """Tell the hooks of this host's segments what must be there of a backup, and which backups are left to them."""
+    timestamp = left.required.timestamp
     try:
-        restore_state.write_for_segments(context.config.place, required.timestamp, pack(required, large))
+        restore_state.write_for_segments(context.config.place, timestamp, pack(left))
     except LocalFileError as error:
-        context.log.info(f"{required.timestamp}: the objects of the segments are not checked: {error}")
-
-
-@contextmanager
-def _manifests(context: Context, timestamp: str, store: Store) -> Iterator[tuple[Catalog | None, int]]:
-    """The catalog of a backup's manifests, and how many objects they name; None where they are not looked at."""
-    if context.config.checksum == "off":
-        yield None, 0
-        return
-    from ..integrity.catalog import Catalog
-
-    with Catalog(context.config.place, timestamp, make=True) as catalog:
-        count = build_catalog(context, catalog, timestamp, store)
-        if count is not None:
-            context.log.info(f"{timestamp}: the manifests name {count} objects")
-        yield catalog, count or 0
+        context.log.info(f"{timestamp}: the objects of the segments are not checked: {error}")
 
 
 def require_objects(context: Context, timestamp: str, content: str) -> None:
@@ -170,22 +193,30 @@ def require_objects(context: Context, timestamp: str, content: str) -> None:
     """
     try:
         kept = restore_state.read_for_segments(context.config.place, timestamp)
-        for one in () if kept is None else unpack(kept)[1]:
+        for one in () if kept is None else unpack(kept).chain:
             if (left := restore_state.read_for_segments(context.config.place, one)) is not None:
-                _require_content(context, unpack(left)[0], content)
+                _require_content(context, unpack(left), int(content))
     except NoDirectoryError:
         pass  # the hook of this host has left nothing
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         context.log.info(f"{timestamp}: data objects of content {content} are not checked: {error}")
 
 
-def _require_content(context: Context, required: Required, content: str) -> None:
-    from ..integrity.catalog import Catalog
-
-    store = store_of_backup(context, required.timestamp)
-    scope = Scope(required.timestamp, content)
+def _require_content(context: Context, left: LeftToSegments, content: int) -> None:
+    timestamp, place = left.required.timestamp, context.config.place
+    store = store_of_backup(context, timestamp)
+    scope = Scope(timestamp, str(content))
     if context.config.checksum == "off":
-        check(context, store, scope, required, None)
-        return
-    with Catalog(context.config.place, required.timestamp) as catalog:
-        check(context, store, scope, required, catalog)
+        check(context, store, scope, left.required, None, left.total)
+    elif left.manifests is None:
+        with Catalog(place, timestamp) as catalog:
+            check(context, store, scope, left.required, catalog, left.total)
+    else:
+        with Catalog(place, timestamp, purpose_of(content), make=True) as catalog:
+            manifests = Manifests(left.manifests, left.token)
+            named = build_catalog(context, catalog, timestamp, store, manifests, {content})
+            if not named and (content < left.required.segments or left.required.not_checked):
+                context.log.warning(
+                    f"{timestamp}: what content id {content} stored is restored unverified, as no manifest names it"
+                )
+            check(context, store, scope, left.required, catalog, left.total)

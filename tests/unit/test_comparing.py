@@ -42,10 +42,10 @@ class ListedStore(FakeStore):
         return super().find(prefix, unfinished=unfinished)
 
 
-def back_up(objects: int) -> ListedStore:
-    """A backup of so many objects: the coordinator's, and tables of the segments 0 and 1; and its manifest."""
+def back_up(objects: int, segments: int = 2) -> ListedStore:
+    """A backup of so many objects: the coordinator's, and tables of the segments; and its manifest."""
     store = ListedStore()
-    tables = [f"gpbackup_{number % 2}_{T}_{number}" for number in range(objects - len(END))]
+    tables = [f"gpbackup_{number % segments}_{T}_{number}" for number in range(objects - len(END))]
     store.objects = {f"{PREFIX}{name}": b"data" for name in (*END, *tables)}
     entries = sorted(Entry(name, 4, 0) for name in (*END, *tables))
     put_manifest(store, PREFIX, entries)
@@ -119,13 +119,17 @@ def test_the_coordinators_hook_compares_its_own_of_a_large_backup(home: Path) ->
 
 
 @pytest.mark.usefixtures("few")
-def test_where_a_listing_is_always_one_of_all_the_coordinators_hook_compares_all(home: Path) -> None:
-    store = back_up(8)
+@pytest.mark.parametrize("segments", [2, 40])
+def test_where_a_listing_is_one_of_the_whole_directory_a_segment_looks_by_name(home: Path, segments: int) -> None:
+    """If the directory has many times as many objects as the segment needs."""
+    store = back_up(segments * 3 + 2, segments)
     store.capabilities = Capabilities(parallel_parts=True, parallel_reads=True, lists_by_prefix=False)
-    del store.objects[f"{PREFIX}gpbackup_1_{T}_1"]
+    gone = f"{PREFIX}gpbackup_1_{T}_1"
+    del store.objects[gone]
     host = Host(home, store)
-    with pytest.raises(NotFound, match=f"1 of 8 objects is missing: .*gpbackup_1_{T}_1;"):
-        host.set_up("master", "-1")
+    host.set_up("segment_host", "")
     store.listed.clear()
-    host.set_up("segment", "1")
-    assert store.listed == []
+    host.set_up("segment", "0")
+    assert store.listed == ([f"{PREFIX}gpbackup_0_{T}"] if segments == 2 else [])
+    with pytest.raises(NotFound, match=f"1 of 3 objects is missing: {gone}"):
+        host.set_up("segment", "1")

@@ -48,7 +48,7 @@ class CountingStore(FakeStore):
     @property
     def reads(self) -> int:
         """How often a manifest was read."""
-        return sum(method == "read" and key.endswith(".manifest.gz") for method, key, _ in self.calls)
+        return sum(method == "fetch" and key.endswith(".manifest.gz") for method, key, _ in self.calls)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_what_was_fetched_is_looked_at_again_after_an_hour(one: Site, store: Cou
     # They are the same, so they are not read again.
     assert (store.listings, store.reads) == (2, 1)
     age(one, 3700)
-    put_manifest(store, PREFIX, [Entry("another", 1, 1)])
+    put_manifest(store, PREFIX, [Entry(f"{NAME}0", 1, 1)])
     assert size_of(one) == len(DATA)
     assert (store.listings, store.reads) == (3, 3)
 
@@ -118,7 +118,7 @@ def test_that_they_are_not_for_these_credentials_is_remembered(one: Site, store:
     if what == "listing":
         store.before_listing = refuse
     else:
-        store._before = lambda method, *_: refuse() if method == "read" else None
+        store._before = lambda method, *_: refuse() if method == "fetch" else None
     assert [size_of(one), size_of(one)] == [None, None]
     assert store.listings == 1
     log = "".join(path.read_text() for path in (one.folder / "log").iterdir())

@@ -54,7 +54,7 @@ def test_setup_for_backup_tries_all_that_a_backup_will_do(context: Callable[[Fak
     assert steps[9:] == ["fetch", "piece", "read", "piece"]
     kept = sorted(key.removeprefix(f"{PREFIX}fsspec_gp_plugin/") for key in store.objects)
     assert kept[0] == "claim.json"
-    assert kept[1].startswith(os.uname().nodename)
+    assert kept[1].startswith(f"marks/{os.uname().nodename}.")
     assert len(kept) == 2
     probes = [call[1] for call in store.calls if call[0] in ("write", "abort", "complete", "read")]
     assert {key.startswith(f"{PREFIX}fsspec_gp_plugin/probe_") for key in probes} == {True}
