@@ -13,13 +13,14 @@ from fsspec_gp_plugin.integrity.entries import Entry
 from fsspec_gp_plugin.integrity.object_names import name_of_host
 from fsspec_gp_plugin.protocol.presence import Scope, check
 from fsspec_gp_plugin.storage.mirror import MirroredStore
-from tests.fakes import FakeStore
 from tests.made_manifests import put_manifest
 from tests.recorded import CHAIN, NAMES, recorded
 from tests.unit.restore_host import Host, Store
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.fakes import FakeStore
 
 BY_GPBACKUP = "the target was compared with gpbackup's config file and table of contents"
 
