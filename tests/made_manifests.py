@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fsspec_gp_plugin import private
 from fsspec_gp_plugin.integrity.contents import content_of
 from fsspec_gp_plugin.integrity.entries import Entry, entry_line
-from fsspec_gp_plugin.integrity.manifest import pack
+from fsspec_gp_plugin.integrity.manifest_packing import pack
 from fsspec_gp_plugin.integrity.object_names import FOLDER
 from fsspec_gp_plugin.keys import timestamp_of
 

@@ -52,7 +52,7 @@ def test_setup_for_backup_leaves_a_claim_and_a_mark(plugin: Plugin, target: Targ
     left = target.keys()
     creates = target.kind not in ("ftp", "webdav")
     claims = [r"claim\.json"] if creates else [r"claim\.[0-9a-f]{32}\.json", r"claim\.settled\.json"]
-    mark = rf"{re.escape(os.uname().nodename)}\.[0-9a-f]{{12}}\.mark"
+    mark = rf"marks/{re.escape(os.uname().nodename)}\.[0-9a-f]{{12}}\.mark"
     for name, key in zip([*claims, mark], left, strict=True):
         assert re.fullmatch(f"{PREFIX}fsspec_gp_plugin/{name}", key)
     assert ("best effort" in plugin.database.log()) == (not creates)

@@ -77,9 +77,9 @@ def test_every_host_signs_and_leaves_a_manifest(make: Maker, target: Target) -> 
     assert sorted(name.split(".")[0] + name[name.rindex(".") :] for name in names) == [
         "claim.json",
         "hosta.gz",
-        "hosta.mark",
         "hostb.gz",
-        "hostb.mark",
+        "marks/hosta.mark",
+        "marks/hostb.mark",
     ]
     named = {(lines[0]["host"], entry[0]) for lines in manifests(target) for entry in lines[1:]}
     assert named >= {("hosta", f"gpbackup_0_{T}_16384"), ("hostb", f"gpbackup_1_{T}_16384")}
