@@ -43,7 +43,7 @@ def pack_version_1(timestamp: str, entries: Iterable[Entry], claim: str = "", ma
     header = {
         "format": "fsspec_gp_plugin manifest",
         "version": 1,
-        "plugin": "0.2.0",
+        "plugin": "0.1.0",
         "timestamp": timestamp,
         "host": private.host(),
         "claim": claim,
