@@ -6,13 +6,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..backups.inspection import Inspector
+from ..backups.manifest_reading import OpenedManifest
 from ..backups.ownership import read_ownerships
+from ..backups.parallel import run_each
 from ..backups.restore_plans import mark_broken
 from ..backups.survey import lists_all, survey
 from ..config.values import format_size
 from ..errors import AccessDenied, NotFound, StorageError
-from ..integrity import manifest
-from ..storage.reading import read_pieces
+from ..integrity.manifest import BadManifest
 from . import render
 from .arguments import Parser
 from .open_target import open_target
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from ..backups.backup import Backup
     from ..backups.inspection import Inspection
     from ..backups.ownership import Ownership
-    from ..storage.contract import Store
+    from ..integrity.manifest import Header
+    from ..storage.contract import ObjectInfo, Store
+
+_MANIFESTS_AT_ONCE = 8
 
 
 def list_backups(argv: Sequence[str]) -> int:
@@ -193,12 +197,15 @@ def _summary(backup: Backup, ownership: Ownership) -> dict[str, Any]:
 
 
 def _headers(store: Store, backup: Backup) -> list[dict[str, Any]]:
-    headers = []
-    for one in backup.manifests:
-        try:
-            header = next(iter(manifest.decode(one.key, backup.timestamp, read_pieces(store, one), manifest.Budget())))
-        except (AccessDenied, manifest.BadManifest):
+    headers: dict[str, dict[str, Any]] = {}
+
+    def read(one: ObjectInfo) -> Header:
+        return OpenedManifest(store, one, backup.timestamp, ()).header
+
+    for one, header in run_each(read, iter(backup.manifests), _MANIFESTS_AT_ONCE):
+        if isinstance(header, (AccessDenied, BadManifest)):
             continue  # the inspection reports it as a problem, or as not checked
-        if isinstance(header, manifest.Header):
-            headers.append({"host": header.host, "objects": header.objects, "plugin": header.plugin})
-    return headers
+        if isinstance(header, Exception):
+            raise header
+        headers[one.key] = {"host": header.host, "objects": header.objects, "plugin": header.plugin}
+    return [headers[key] for key in sorted(headers)]

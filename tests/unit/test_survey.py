@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import time
 from typing import TYPE_CHECKING
 
@@ -13,120 +12,13 @@ from fsspec_gp_plugin.backups.ownership import read_ownerships
 from fsspec_gp_plugin.backups.restore_plans import mark_broken, read_plans
 from fsspec_gp_plugin.backups.running_backups import BackupWatch, find_running_without_claim, lists_for_signs
 from fsspec_gp_plugin.backups.survey import MOST_COUNTED, lists_all, survey
-from fsspec_gp_plugin.integrity.claim import NAME, new_claim
-from fsspec_gp_plugin.integrity.cluster import Cluster
-from fsspec_gp_plugin.keys import backup_prefix
-from fsspec_gp_plugin.storage.contract import ObjectInfo, Page
-from fsspec_gp_plugin.storage.pages import Pages
-from tests.fakes import FakeStore
+from tests.paged_store import FOLDER, PagedStore, manifest_name, put_objects, put_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.fakes import FakeStore
 
 HOSTS = 1000
 T = "20260102030405"
-FOLDER = "fsspec_gp_plugin/"
-REPORT = """\
-Greenplum Database Backup Report
-
-timestamp key:            {timestamp}
-database name:            sales
-incremental:              {incremental}
-
-backup status:            {status}
-
-segment count:            {segments}
-"""
-
-
-class PagedStore(FakeStore):
-    """Lists pages of 1,000 names, in order, and counts requests."""
-
-    def __init__(self, *, lists_by_prefix: bool = True) -> None:
-        super().__init__()
-        self.capabilities = self.capabilities._replace(lists_by_prefix=lists_by_prefix)
-        self.listed: list[str] = []
-        self._names: list[str] = []
-
-    def list_pages(self, prefix: str, *, shallow: bool = False, unfinished: bool = False) -> Iterator[Page]:
-        del unfinished
-        if len(self._names) != len(self.objects):
-            self._names = sorted(self.objects)
-
-        def request(after: str) -> tuple[Page, str | None]:
-            self.listed.append(prefix)
-            objects: list[ObjectInfo] = []
-            folders: list[str] = []
-            at = bisect.bisect_left(self._names, max(prefix, after))
-            while at < len(self._names) and (key := self._names[at]).startswith(prefix):
-                if len(objects) + len(folders) == 1000:
-                    return Page(objects, folders), key
-                name, slash, _ = key[len(prefix) :].partition("/")
-                if shallow and slash:
-                    folders.append(f"{prefix}{name}/")
-                    at = bisect.bisect_left(self._names, f"{prefix}{name}0")  # "0" comes after "/"
-                else:
-                    objects.append(super(PagedStore, self).stat(key))
-                    at += 1
-            return Page(objects, folders), None
-
-        return Pages(request, "")
-
-    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        for page in self.list_pages(prefix, unfinished=unfinished):
-            yield from page.objects
-
-    def stat(self, key: str) -> ObjectInfo:
-        self.step("stat", key)
-        return super().stat(key)
-
-    def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
-        self.step("fetch", key)
-        info = super().stat(key)
-        count = min(len(into), info.size)
-        into[:count] = self.objects[key][:count]
-        return info, iter([count])
-
-    @property
-    def requests(self) -> int:
-        return len(self.listed) + len(self.calls)
-
-
-def manifest_name(host: int, contents: str, objects: int, size: int, token: int = 1) -> str:
-    return f"{FOLDER}sdw{host}.{host:012x}-{token:06x}.c{contents}.{objects}o.{size}b.manifest.gz"
-
-
-def put(
-    store: FakeStore, timestamp: str, *, hosts: int = 2, per_host: int = 2, needs: tuple[str, ...] = (), tables: int = 3
-) -> str:
-    """A whole backup of some hosts with so many segments each, and a coordinator; returns its prefix."""
-    prefix = backup_prefix(timestamp)
-    stamps = "".join(f"\n{one:24}" for one in (*needs, timestamp)) if needs else ""
-    report = REPORT.format(
-        timestamp=timestamp,
-        incremental="True\nincremental backup set:   " + stamps if needs else "False",
-        status="Success",
-        segments=hosts * per_host,
-    )
-    store.objects |= {
-        f"{prefix}gpbackup_{timestamp}_report": report.encode(),
-        f"{prefix}gpbackup_{timestamp}_toc.yaml": b"toc",
-        f"{prefix}gpbackup_{timestamp}_config.yaml": b"?",
-        f"{prefix}gpbackup_{timestamp}_metadata.sql": b"--",
-        prefix + NAME: new_claim(timestamp, Cluster(host="mdw")).encode(),
-        prefix + manifest_name(hosts, "-1", 4, 100): b"",
-    }
-    for host in range(hosts):
-        first = host * per_host
-        name = manifest_name(host, f"{first}-{first + per_host - 1}", per_host * tables, per_host * tables * 10)
-        store.objects[prefix + name] = b""
-    for host in range(hosts + 1):
-        store.objects[f"{prefix}{FOLDER}marks/sdw{host}.{host:012x}.mark"] = b""
-    return prefix
-
-
-def put_objects(store: FakeStore, timestamp: str, count: int) -> None:
-    store.objects |= {f"{backup_prefix(timestamp)}gpbackup_0_{timestamp}_{n:06}.gz": b"rows" for n in range(count)}
 
 
 @pytest.mark.parametrize("incremental", [False, True])
@@ -135,7 +27,7 @@ def test_a_month_of_backups_of_a_thousand_hosts_costs_six_requests_each(incremen
     now = time.time()
     stamps = [time.strftime("%Y%m%d%H%M%S", time.localtime(now - day * 86400 - 60)) for day in reversed(range(30))]
     for number, timestamp in enumerate(stamps):
-        put(store, timestamp, hosts=HOSTS, per_host=8, needs=tuple(stamps[:number]) if incremental else ())
+        put_whole(store, timestamp, hosts=HOSTS, per_host=8, needs=tuple(stamps[:number]) if incremental else ())
         put_objects(store, timestamp, 1)
     backups = survey(store)
     mark_broken(store, backups)
@@ -164,7 +56,7 @@ def test_a_month_of_backups_of_a_thousand_hosts_costs_six_requests_each(incremen
 
 def test_on_a_disk_no_directory_of_a_whole_backup_is_read() -> None:
     store = PagedStore(lists_by_prefix=False)
-    prefix = put(store, T)
+    prefix = put_whole(store, T)
     put_objects(store, T, 5000)
     [backup] = survey(store)
     assert (backup.objects, backup.state, backup.has_contents) == (16, "complete", True)
@@ -197,7 +89,7 @@ def change(store: FakeStore, prefix: str, what: str) -> None:
 @pytest.mark.parametrize("by_prefix", [False, True])
 def test_objects_are_listed_where_names_do_not_tell_how_many_there_are(what: str, by_prefix: bool) -> None:
     store = PagedStore(lists_by_prefix=by_prefix)
-    prefix = put(store, T)
+    prefix = put_whole(store, T)
     change(store, prefix, what)
     put_objects(store, T, 20)
     [backup] = survey(store)
@@ -218,7 +110,7 @@ def test_no_more_than_some_pages_are_listed_to_count_objects() -> None:
 
 def test_a_manifest_that_is_there_twice_counts_once() -> None:
     store = PagedStore()
-    prefix = put(store, T)
+    prefix = put_whole(store, T)
     store.objects[prefix + manifest_name(0, "0-1", 6, 60, token=2)] = b""
     # What the host has stored after its first hook.
     store.objects[prefix + manifest_name(1, "7", 2, 5, token=2)] = b""
@@ -231,7 +123,7 @@ def test_a_manifest_that_is_there_twice_counts_once() -> None:
 def test_a_host_that_left_a_mark_and_no_manifest_is_told(old_place: bool, per_host: int) -> None:
     """Also of a backup of metadata alone, where no segment has stored anything."""
     store = PagedStore()
-    put(store, T, per_host=2)
+    put_whole(store, T, per_host=2)
     gone = f"{FOLDER}sdw1."
     for key in [key for key in store.objects if (".manifest" in key and (gone in key or not per_host))]:
         if gone in key or "c-1." not in key:
