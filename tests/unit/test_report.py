@@ -144,7 +144,7 @@ def test_the_set_is_below_its_key_at_its_place(layout: str) -> None:
     incremental = f"True\n{key}:\n20180401010101\n{T}  \n"
     report = told(layout, command=wrong, incremental=incremental, status=f"Failure\nbackup error: {wrong}")
     assert report["incremental backup set"] == f"20180401010101 {T}"
-    assert parse_backup_set(report, T) == {"20180401010101"}
+    assert parse_backup_set(report, T) == frozenset({"20180401010101"})
     assert parse_backup_set(told(layout, command=wrong, status=f"Failure\nbackup error: {wrong}"), T) is None
     # Nothing but itself, and another backup's report.
     assert parse_backup_set(told(layout, incremental=f"True\n{key}:\n{T}"), T) is None
