@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..keys import BACKUPS, is_backup_prefix, timestamp_of
-from ..workers import Workers
+from .parallel import map_all
 
 if TYPE_CHECKING:
     from ..storage.contract import Store
@@ -18,9 +18,8 @@ _DAY = re.compile(re.escape(BACKUPS) + r"([0-9]{8})/")
 def find_timestamps(store: Store) -> list[str]:
     """The timestamps of all backups at a target, sorted. On a disk, the directory of one may be empty."""
     days = [match[1] for folder in _folders(store, BACKUPS) if (match := _DAY.fullmatch(folder))]
-    with Workers(_DAYS_AT_ONCE) as pool:
-        found = pool.map(lambda day: find_timestamps_of_day(store, day), days)
-        return sorted(timestamp for timestamps in found for timestamp in timestamps)
+    found = map_all(lambda day: find_timestamps_of_day(store, day), days, _DAYS_AT_ONCE)
+    return sorted(timestamp for timestamps in found.values() for timestamp in timestamps)
 
 
 def find_timestamps_of_day(store: Store, day: str) -> list[str]:

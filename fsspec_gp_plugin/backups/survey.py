@@ -12,11 +12,11 @@ from ..errors import NotFound, StorageError, Unreachable
 from ..integrity.object_names import FOLDER, MARKS_FOLDER, parse_manifest_name
 from ..keys import backup_prefix, is_unfinished
 from ..storage.reading import fetch_small
-from ..workers import Workers
 from .backup import Backup
 from .backup_search import find_timestamps
 from .gpbackup_files import parse_report
 from .manifest_sums import cover_all_segments, sum_up
+from .parallel import map_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,9 +56,8 @@ def survey(
     if it has neither a claim nor any other object of this plugin or the coordinator.
     """
     timestamps = [timestamp] if timestamp else find_timestamps(store)
-    with Workers(_BACKUPS_AT_ONCE) as pool:
-        found = pool.map(lambda one: _look_at(store, one, working_files, lists), timestamps)
-        return [backup for backup in found if backup is not None]
+    found = map_all(lambda one: _look_at(store, one, working_files, lists), timestamps, _BACKUPS_AT_ONCE)
+    return [backup for backup in found.values() if backup is not None]
 
 
 def look_without_listing(store: Store, timestamp: str) -> Backup | None:
