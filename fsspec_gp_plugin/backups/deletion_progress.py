@@ -37,6 +37,8 @@ class DeletionProgress:
 
     def add(self, count: int) -> None:
         """So many more are deleted."""
+        if not count:
+            return
         self.count += count
         self._show(self)
         if self._clock() - self._logged >= _SECONDS_A_LINE:

@@ -198,7 +198,7 @@ def test_the_log_tells_now_and_then_how_far_it_is() -> None:
     shown: list[str] = []
     progress = DeletionProgress(T, lines.append, lambda now: shown.append(str(now)), Clock(3.0))
     assert delete_all(store, P, lambda _: None, progress) == 9_002
-    assert shown[1] == "1,000 of about 8,992 objects deleted"
+    assert shown[0] == "1,000 of about 8,992 objects deleted"
     assert shown[-1] == "9,002 objects deleted"
     assert lines[0].startswith(f"{T}: ")
     assert lines[0].endswith(" of about 8,992 objects deleted")
