@@ -64,12 +64,13 @@ def delete_all(store: Store, prefix: str, note: Callable[[str], None], progress:
 
     `note` gets messages about what could not be looked for, and which uploads were aborted. `progress` counts.
     """
-    if progress is not None and is_backup_prefix(prefix):
-        progress.expect(_count_by_manifests(store, prefix))
+    count = _delete_contents(store, prefix) if is_backup_prefix(prefix) else 0
+    # Without a table of contents a deletion goes on that was interrupted, and the manifests tell what there was before.
+    expected = _count_by_manifests(store, prefix) if count and progress is not None else 0
     progress = progress or DeletionProgress()
+    progress.expect(expected)
     before = progress.count
-    if is_backup_prefix(prefix):
-        progress.add(_delete_contents(store, prefix))
+    progress.add(count)
     last: set[str] = set()
 
     def keeps(key: str) -> bool:

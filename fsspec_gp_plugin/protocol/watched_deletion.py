@@ -27,7 +27,7 @@ def telling_progress(context: Context, what: str) -> Iterator[DeletionProgress]:
         yield progress
     except BaseException:
         if progress.count:
-            context.left_behind.append(f"{progress} before; run it again, and it goes on with the rest")
+            context.left_behind.append(f"{progress}; run it again to delete the rest")
         raise
     finally:
         line.clear()

@@ -194,12 +194,13 @@ def test_the_log_tells_now_and_then_how_far_it_is() -> None:
     manifests = ["sdw1.0123456789ab-000000.c0.8000o.1b", "mdw.0123456789ab-000000.c-1.990o.1b"]
     for name in manifests:
         store.objects[f"{P}fsspec_gp_plugin/{name}.manifest.gz"] = b""
+    store.objects[f"{P}gpbackup_{T}_toc.yaml"] = b""
     lines: list[str] = []
     shown: list[str] = []
     progress = DeletionProgress(T, lines.append, lambda now: shown.append(str(now)), Clock(3.0))
-    assert delete_all(store, P, lambda _: None, progress) == 9_002
-    assert shown[0] == "1,000 of about 8,992 objects deleted"
-    assert shown[-1] == "9,002 objects deleted"
+    assert delete_all(store, P, lambda _: None, progress) == 9_003
+    assert shown[1] == "1,001 of about 8,992 objects deleted"
+    assert shown[-1] == "9,003 objects deleted"
     assert lines[0].startswith(f"{T}: ")
     assert lines[0].endswith(" of about 8,992 objects deleted")
     assert 2 <= len(lines) < len(shown)
@@ -209,6 +210,7 @@ def test_the_log_tells_now_and_then_how_far_it_is() -> None:
 def test_where_a_manifest_does_not_show_its_number_nor_does_the_progress(names: list[str]) -> None:
     store = FakeStore()
     store.objects = {f"{P}fsspec_gp_plugin/{name}.manifest.gz": b"" for name in names}
+    store.objects[f"{P}gpbackup_{T}_toc.yaml"] = b""
     progress = DeletionProgress()
     delete_all(store, P, lambda _: None, progress)
     assert progress.expected == 0

@@ -44,7 +44,7 @@ class Ending(FakeStore):
 
 def context(folder: Path, store: FakeStore, stderr: int) -> Context:
     config = folder / "config.yaml"
-    config.write_text(f"executablepath: /x\noptions:\n  url: s3://bucket\n")
+    config.write_text("executablepath: /x\noptions:\n  url: s3://bucket\n")
     return Context(Streams(-1, os.open("/dev/null", os.O_WRONLY), stderr), Log(str(folder)), "test", str(config), store)
 
 
@@ -58,7 +58,7 @@ def test_one_that_ends_early_tells_how_far_it_came(
     made = context(tmp_path, store, -1)
     with pytest.raises(type(failure)):
         getattr(directories, command)(made, T if command == "delete_backup" else P)
-    assert made.left_behind == ["2,000 objects deleted before; run it again, and it goes on with the rest"]
+    assert made.left_behind == ["2,000 objects deleted; run it again to delete the rest"]
     store.failure = None
     getattr(directories, command)(context(tmp_path, store, -1), T if command == "delete_backup" else P)
     assert store.objects == {}
