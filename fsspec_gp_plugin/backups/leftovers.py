@@ -221,9 +221,7 @@ class _Search:
 def remove_leftover(
     store: Store, place: Place, left: Leftover, note: Callable[[str], None], progress: DeletionProgress | None = None
 ) -> str:
-    """Remove a leftover. Returns a text about what the store still keeps of it, or "". Raises StorageError if anything
-    is left. `note` gets messages; `progress` counts the objects of a backup.
-    """
+    """Remove a leftover. Returns what the store still keeps of it, or "". Raises StorageError if anything is left."""
     if left.what == BACKUP:
         return delete_backup(store, place, timestamp_of(left.prefix), note, progress)[1]
     if left.what == UPLOADS:
