@@ -218,12 +218,10 @@ class _Search:
                 candidates[one].stays = why
 
 
-def remove_leftover(
-    store: Store, place: Place, left: Leftover, note: Callable[[str], None], progress: DeletionProgress | None = None
-) -> str:
+def remove_leftover(store: Store, place: Place, left: Leftover, progress: DeletionProgress) -> str:
     """Remove a leftover. Returns what the store still keeps of it, or "". Raises StorageError if anything is left."""
     if left.what == BACKUP:
-        return delete_backup(store, place, timestamp_of(left.prefix), note, progress)[1]
+        return delete_backup(store, place, timestamp_of(left.prefix), lambda _: None, progress)[1]
     if left.what == UPLOADS:
         store.delete_unfinished(left.prefix)
     else:

@@ -95,7 +95,7 @@ def _remove(store: Store, place: Place, one: Leftover, row: dict[str, Any]) -> N
     try:
         with render.status() as show:
             progress = DeletionProgress(show=lambda done: show(f"{one.prefix}: {done}"))
-            kept = remove_leftover(store, place, one, lambda _: None, progress)
+            kept = remove_leftover(store, place, one, progress)
     except Unreachable:
         raise
     except StorageError as error:
