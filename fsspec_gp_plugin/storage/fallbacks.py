@@ -87,7 +87,7 @@ def _delete_one(key: str, delete: Callable[[str], object], name: Callable[[str],
 def delete_side_by_side(
     keys: Iterable[str], delete: Callable[[str], object], name: Callable[[str], str], at_once: int = _AT_ONCE
 ) -> list[str]:
-    """As delete_each(), eight at a time, or fewer if the system has no more threads."""
+    """As delete_each(), so many at a time, or fewer if the system has no more threads."""
     remaining = iter(keys)
     failed: list[str] = []
     pool = Workers(at_once, "delete")
