@@ -191,6 +191,7 @@ class Cluster:
     def look(self) -> Iterator[Cost]:
         """The commands of people, the deletion last."""
         host, shards = self._coordinator, _HOSTS * _SEGMENTS
+        host.end_agent()  # it serves none of them
         for words in (
             ["list", "--json"],
             ["metrics", "--json"],
