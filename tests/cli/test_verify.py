@@ -9,7 +9,7 @@ import pytest
 from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.integrity.claim import Claim
 from fsspec_gp_plugin.integrity.entries import Entry
-from fsspec_gp_plugin.integrity.manifest import pack
+from fsspec_gp_plugin.integrity.manifest_packing import pack
 from fsspec_gp_plugin.integrity.object_names import name_of_host
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.cli.arranged import asked
