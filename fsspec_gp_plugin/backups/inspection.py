@@ -97,14 +97,13 @@ class Inspector:
         backup = work.backup
         if share.part[0] == 0:
             work = work._replace(required=required_by_config(self._store, backup.timestamp, config))
-        elif work.read is None:
-            return
         sums = Sums()
-        for piece in share.pieces():
-            self._compare(found, sums, piece, work)
+        if work.required is not None or work.read is not None:
+            for piece in share.pieces():
+                self._compare(found, sums, piece, work)
         if work.required is not None:
             report_sums(found, sums, backup)
-            self._report_whole(found, backup, config, work.required, shard)
+        self._report_whole(found, backup, config, work.required or Required(backup.timestamp), shard)
 
     def _compare(self, found: Inspection, sums: Sums, piece: Piece, work: _Work) -> None:
         """Compare a piece of a backup, then read its objects."""
