@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.backups import shares
+from fsspec_gp_plugin.backups import replica_checks, shares
 from fsspec_gp_plugin.errors import StorageError
 from fsspec_gp_plugin.integrity.contents import content_of
 from fsspec_gp_plugin.integrity.object_names import is_manifest
@@ -57,7 +57,8 @@ def replicate(site: Site, shard: str = "") -> None:
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Treat a small backup as a large one."""
+    """Treat a small backup as a large one, and don't wait between looks at the replica's mark."""
+    monkeypatch.setattr(replica_checks, "_PAUSE_SECONDS", 0)
     monkeypatch.setattr(shares, "_PAGE", 1)
     monkeypatch.setattr(shares, "_FEW_PAGES", 0)
 
