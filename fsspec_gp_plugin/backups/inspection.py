@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ..integrity.entries import Entry
     from ..private import Place
     from ..storage.contract import Store
+    from .backup import Backup
     from .gpbackup_files import BackupConfig
-    from .survey import Backup
 
     # Reads objects and yields each with its fault, None if it is right.
     Read = Callable[[Iterator[Entry]], Iterator[tuple[Entry, PluginError | None]]]

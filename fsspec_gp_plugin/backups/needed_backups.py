@@ -9,12 +9,13 @@ from .findings import NOT_FINISHED, Inspection, Sums, failure_message, reason_of
 from .missing import ARCHIVED, Search, count_message
 from .required import Required, read_required
 from .shares import WHOLE, Piece, Share
-from .survey import Backup, survey
+from .survey import survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..storage.contract import Store
+    from .backup import Backup
 
 
 class NeededBackups:

@@ -10,7 +10,7 @@ import pytest
 from fsspec_gp_plugin import private
 from fsspec_gp_plugin.backups import shares
 from fsspec_gp_plugin.backups.inspection import Inspector
-from fsspec_gp_plugin.backups.survey import Backup, survey
+from fsspec_gp_plugin.backups.survey import survey
 from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.errors import StorageError
 from fsspec_gp_plugin.integrity.contents import content_of
@@ -199,39 +199,37 @@ class RuledStore(FakeStore):
             yield count
 
 
-def large_cluster() -> tuple[RuledStore, Backup, str]:
-    """A thousand hosts of 8 segments of 20,000 tables. Only the manifest of host 500, whose key is returned, can be
-    read.
+def large_cluster() -> tuple[RuledStore, str]:
+    """A backup of a thousand hosts with 8 segments of 20,000 tables. Only the manifest of host 500, whose key is
+    returned, can be read.
     """
     store = RuledStore()
-    oids = range(100_000, 120_000)
-    files = {"config.yaml": record(T, [], 8000), "toc.yaml": contents(oids), "report": "", "metadata.sql": ""}
+    files = {
+        "config.yaml": record(T, [], 8000),
+        "toc.yaml": contents(range(100_000, 120_000)),
+        "report": "backup status: Success\nsegment count: 8000\n",
+        "metadata.sql": "",
+    }
     store.objects = {f"{PREFIX}gpbackup_{T}_{end}": text.encode() for end, text in files.items()}
-    mine = put_manifest(store, PREFIX, [one for content in range(4000, 4008) for one in store.rule(content)])
     names = (f"sdw{n}.{n:012x}-000000.c{8 * n}-{8 * n + 7}.160000o.1120000b" for n in range(1000) if n != 500)
-    manifests = [ObjectInfo(f"{PREFIX}{FOLDER}{name}.manifest.gz", 1 << 20) for name in names]
-    report = f"{PREFIX}gpbackup_{T}_report"
-    return (
-        store,
-        Backup(
-            T,
-            has_contents=True,
-            report_key=report,
-            manifests=[*manifests, store.stat(mine)],
-            report={"backup status": "Success"},
-        ),
-        mine,
-    )
+    store.objects |= {f"{PREFIX}{FOLDER}{name}.manifest.gz": b"" for name in names}
+    coordinators = f"{PREFIX}{FOLDER}mdw.{'f' * 12}-000000.c-1.4o.1000b.manifest.gz"
+    store.objects[coordinators] = b""
+    return store, put_manifest(store, PREFIX, [one for content in range(4000, 4008) for one in store.rule(content)])
 
 
 def test_what_a_shard_costs_does_not_depend_on_the_number_of_hosts(place: private.Place) -> None:
-    store, backup, mine = large_cluster()
+    store, mine = large_cluster()
+    [backup] = survey(store, T)
     found = Inspector(place, store, ()).inspect(backup, (4001, 8000))
     assert (found.result, found.right) == ("ok", 20_000)
-    assert store.pages == {f"{PREFIX}gpbackup_4000_{T}": 20}
+    assert store.pages.pop(f"{PREFIX}gpbackup_4000_{T}") == 20
+    # The plugin's folder and the coordinator's files.
+    assert store.pages == {f"{PREFIX}{FOLDER}": 2, f"{PREFIX}gpbackup_{T}_": 1}
     requests = [key for method, key, _ in store.calls if method in ("read", "fetch")]
     assert requests.count(mine) <= 2
-    assert set(requests) == {mine, *(f"{PREFIX}gpbackup_{T}_{end}" for end in ("config.yaml", "toc.yaml"))}
-    files = sum(len(store.objects[f"{PREFIX}gpbackup_{T}_{end}"]) for end in ("config.yaml", "toc.yaml"))
-    # The first request gets 64 KiB, the second one content id.
-    assert store.bytes_read < files + (64 << 10) + len(store.objects[mine]) / 7
+    files = [f"{PREFIX}gpbackup_{T}_{end}" for end in ("config.yaml", "toc.yaml", "report")]
+    assert set(requests) == {mine, *files}
+    # The first request of the manifest gets 64 KiB, the second one content id.
+    read = sum(len(store.objects[key]) for key in files) + (64 << 10) + len(store.objects[mine]) / 7
+    assert store.bytes_read < read
