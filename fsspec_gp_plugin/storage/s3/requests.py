@@ -13,14 +13,18 @@ from ...errors import CredentialsEnded
 from ..error_translation import error_code, translated
 from ..http.answer import if_match
 from .answers import is_form_refused, is_md5
-from .senders import Request
+from .listed_page import LARGEST_PAGE, parse_page
+from .senders import Request, S3fsAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..http.answer import Answer
     from .control_plane import Control
-    from .senders import S3fsAnswer, Sender
+    from .senders import Sender
+
+# Bytes of a page of a listing, for its time limit.
+_EXPECTED_PAGE = 1 << 20
 
 
 class Checksums:
@@ -124,6 +128,24 @@ class Requests:
         except Exception as error:
             if isinstance(translated(error, "", refused), CredentialsEnded):
                 raise
+
+    def list_objects(self, operation: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
+        """A page of a listing, by the names that botocore gives to its parts. `operation`: the version of the request,
+        by its botocore method name.
+        """
+        answer = self.sender.send(Request(operation, parameters, expected=_EXPECTED_PAGE))
+        if isinstance(answer, S3fsAnswer):
+            return answer.parsed
+        try:
+            return parse_page(answer.text(LARGEST_PAGE))
+        finally:
+            answer.end()
+
+    def list_restored(self, operation: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
+        """A page of a listing that also says which objects have been restored from an archive for a time."""
+        page: Mapping[str, Any]
+        page = self._control.call(operation, **parameters, OptionalObjectAttributes=["RestoreStatus"])
+        return page
 
     def get(self, target: Mapping[str, str], start: int, end: int, version: str | None) -> Answer | S3fsAnswer:
         """The answer with bytes `start` to before `end` of that version; the caller ends it."""
