@@ -115,9 +115,10 @@ def _settle(
 ) -> None:
     """Compare the latest entries of all hosts, as a host may have corrected its own. Raises BadManifest."""
     database.execute(_LATEST)
-    for number, (key, lines) in enumerate(manifests()):
+    for key, lines in manifests():  # perhaps in another order than before
         with database:
             header, entries = _split_header(key, lines)
+            [(number,)] = database.execute("SELECT rowid FROM manifest WHERE key = ?", (key,))
             for batch in _batches((header.created, signers[header.host, header.mark], number), entries):
                 database.executemany(_INSERT_LATEST, batch)
     differing = database.execute(_DIFFERING).fetchone()
