@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 from xml.etree.ElementTree import ParseError, fromstring
@@ -62,8 +62,9 @@ def _number(text: str) -> int:
 
 
 def _time(text: str) -> datetime | None:
-    """None for what is no time: most of what reads listings does without."""
+    """None for any other form: most of what reads listings does without a time."""
     try:
-        return datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        found = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     except ValueError:
         return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)
