@@ -35,7 +35,7 @@ _A_LIST = 3
 # Modules that every provider, or every command with a folder of its own, has under the same name.
 _ROOMS = {
     "__init__", "open", "requests", "signing", "store", "answers", "unfinished", "dialect", "client", "options",
-    "command",
+    "command", "listing",
 }  # fmt: skip
 
 

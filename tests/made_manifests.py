@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fsspec_gp_plugin import private
 from fsspec_gp_plugin.integrity.contents import content_of
 from fsspec_gp_plugin.integrity.entries import Entry, entry_line
-from fsspec_gp_plugin.integrity.manifest import pack
+from fsspec_gp_plugin.integrity.manifest_packing import pack
 from fsspec_gp_plugin.integrity.object_names import FOLDER
 from fsspec_gp_plugin.keys import timestamp_of
 
@@ -43,7 +43,7 @@ def pack_version_1(timestamp: str, entries: Iterable[Entry], claim: str = "", ma
     header = {
         "format": "fsspec_gp_plugin manifest",
         "version": 1,
-        "plugin": "0.2.0",
+        "plugin": "0.1.0",
         "timestamp": timestamp,
         "host": private.host(),
         "claim": claim,

@@ -39,7 +39,7 @@ def delete_backup(store: Store, place: Place, timestamp: str, note: Callable[[st
 
 def _remove_state(place: Place, timestamp: str, note: Callable[[str], None]) -> None:
     from ..integrity import run_state
-    from ..integrity.catalog import remove_catalogs
+    from ..integrity.catalog_files import remove_catalogs
     from ..integrity.journal import Journal
 
     try:

@@ -6,7 +6,6 @@ Any segment may need any object, and millions of entries are too many for the me
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import time
 from contextlib import closing, contextmanager, suppress
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import private
 from ..errors import LocalFileError
-from .contents import COORDINATOR
+from .catalog_files import DIRECTORY, SUFFIX
 from .entries import Entry
 from .listings import Comparison, require_sqlite
 from .locking import try_lock
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
     from ..storage.contract import ObjectInfo
     from .merging import Manifest
 
-DIRECTORY = "manifests"
-# The end of the purpose of a catalog that a restore without a setup hook has made.
-FETCHED = ".fetched"
-_SUFFIX = ".db"
-_PURPOSES = re.compile(r"(?:\.c-?[0-9]+)?(\.fetched)?\.db(?:\.lock)?")
 # The names of all objects that gpbackup stores begin so.
 _GPBACKUPS = b"gpbackup_"
 
@@ -51,39 +45,6 @@ class Difference(NamedTuple):
     size: int | None
 
 
-def purpose_of(content: int) -> str:
-    """The purpose of a catalog of one content id."""
-    return f".c{content}"
-
-
-def has_catalog(place: Place, timestamp: str) -> bool:
-    """Whether the setup hook of a restore has made a catalog of a backup on this host. Raises LocalFileError."""
-    with suppress(private.NoDirectoryError):
-        for purpose in ("", purpose_of(COORDINATOR)):
-            with Catalog(place, timestamp, purpose) as catalog:
-                if catalog.exists():
-                    return True
-    return False
-
-
-def remove_catalogs(place: Place, timestamp: str, *, fetched_only: bool = False) -> None:
-    """Remove all catalogs of a backup, or only those that restores without a setup hook have made. Raises
-    LocalFileError.
-    """
-    with suppress(private.NoDirectoryError):
-        directory = place.open_directory(DIRECTORY)
-        try:
-            start = place.name_of(timestamp)
-            for name in os.listdir(directory):
-                match = _PURPOSES.fullmatch(name[len(start) :]) if name.startswith(start) else None
-                if match is not None and (match[1] or not fetched_only):
-                    private.unlink_in(directory, name)
-        except OSError as error:
-            raise LocalFileError(f"can't use {os.path.join(place.path, DIRECTORY)}: {error.strerror}") from error
-        finally:
-            os.close(directory)
-
-
 class Catalog:
     """The catalog of one backup at one target, on this host."""
 
@@ -91,7 +52,7 @@ class Catalog:
         """Catalogs of different purposes are different files. Raises NoDirectoryError if no catalog was ever made here,
         unless `make` is set; LocalFileError.
         """
-        self._name = f"{place.name_of(timestamp)}{purpose}{_SUFFIX}"
+        self._name = f"{place.name_of(timestamp)}{purpose}{SUFFIX}"
         self._path = os.path.join(place.path, DIRECTORY, self._name)
         self._directory = place.open_directory(DIRECTORY, make=make)
 

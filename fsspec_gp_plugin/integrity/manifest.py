@@ -1,38 +1,34 @@
-"""Writes and reads manifests: objects beside a backup that list what one host has stored, with sizes and checksums.
+"""Reads manifests: objects beside a backup that list what one host has stored, with sizes and checksums.
 
 A manifest consists of gzip members, one after another; `zcat` shows it. The first member is the index: one line of JSON
 that describes the manifest and its other members. Each of these has the objects of one content id: a line `[name, size,
 crc32c]` for each object, sorted by name. So a reader who needs one content id reads two ranges. A manifest of version 1
 is one member, with the description first. A manifest that is read may come from a hostile bucket, so every length has
-its limit.
+its limit. manifest_packing.py writes them.
 """
 
 from __future__ import annotations
 
 import json
-import time
 import zlib
-from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from .. import __version__, private
 from ..errors import StorageError
 from .contents import content_of
-from .entries import Entry, entry_line, parse_entry
-from .object_names import new_manifest_name
+from .entries import Entry, parse_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_FORMAT = "fsspec_gp_plugin manifest"
-_VERSION = 2
+FORMAT = "fsspec_gp_plugin manifest"
+VERSION = 2
 _LONGEST_LINE = 64 << 10
 _LONGEST_INDEX = 4 << 20
 _STEP = 64 << 10
 # Bytes that one member may unpack to: more than 30 million objects. And those that one call may read of all manifests.
 _LARGEST_MEMBER = 2 << 30
 _LARGEST_OF_CALL = 16 << 30
-_GZIP = 31
+GZIP = 31
 
 
 class BadManifest(StorageError):
@@ -65,49 +61,6 @@ class Header(NamedTuple):
     claim: str = ""
     mark: str = ""
     members: tuple[Member, ...] | None = None
-
-
-class Packed(NamedTuple):
-    """A manifest: its name below the backup's prefix, and its bytes."""
-
-    name: str
-    data: bytes
-
-
-def pack(timestamp: str, entries: Iterable[Entry], claim: str = "", mark: str = "") -> Packed:
-    """A manifest of these entries of this host, which must be sorted by content id and name; only packed bytes are kept
-    in memory. `claim`: the claim's token; `mark`: the id of the host's mark. Raises ValueError for another order.
-    """
-    members = bytearray()
-    rows: list[tuple[int, int, int, int]] = []
-    for content, group in groupby(entries, lambda one: content_of(one.name)):
-        if rows and rows[-1][0] >= content:
-            raise ValueError("the entries are not sorted by content id")
-        start, objects, size = len(members), 0, 0
-        packing = zlib.compressobj(6, wbits=_GZIP)
-        for one in group:
-            members += packing.compress(entry_line(one).encode() + b"\n")
-            objects, size = objects + 1, size + one.size
-        members += packing.flush()
-        rows.append((content, len(members) - start, objects, size))
-    objects, size = sum(row[2] for row in rows), sum(row[3] for row in rows)
-    header = {
-        "format": _FORMAT,
-        "version": _VERSION,
-        "plugin": __version__,
-        "timestamp": timestamp,
-        "host": private.host(),
-        "claim": claim,
-        "mark": mark,
-        "created": time.time_ns(),
-        "checksum": "crc32c",
-        "objects": objects,
-        "bytes": size,
-        "members": rows,
-    }
-    packing = zlib.compressobj(6, wbits=_GZIP)
-    index = packing.compress(json.dumps(header, separators=(",", ":")).encode() + b"\n") + packing.flush()
-    return Packed(new_manifest_name([row[0] for row in rows], objects, size, mark), index + members)
 
 
 class Budget:
@@ -187,10 +140,10 @@ def _parse_entries(key: str, lines: Iterable[bytes], count: int, first: int) -> 
 def _parse_header(key: str, timestamp: str, line: bytes) -> Header:
     try:
         value = json.loads(line)
-        if value["format"] != _FORMAT:
+        if value["format"] != FORMAT:
             raise ValueError
         version, checksum = value["version"], value["checksum"]
-        if type(version) is not int or version > _VERSION or checksum != "crc32c":
+        if type(version) is not int or version > VERSION or checksum != "crc32c":
             raise BadManifest(f"{key} was written by a later version of this plugin; restore with that version")
         plugin, claim, mark = (str(value.get(name, "")) for name in ("plugin", "claim", "mark"))
         members = None if version == 1 else tuple(_parse_member(row) for row in value["members"])
@@ -230,7 +183,7 @@ class _Reading:
 
     def lines(self, longest_first: int = _LONGEST_LINE) -> Iterator[bytes]:
         """The lines of the next member. `longest_first`: bytes that the first line may have."""
-        unpacking = zlib.decompressobj(wbits=_GZIP)
+        unpacking = zlib.decompressobj(wbits=GZIP)
         rest, longest, unpacked, taken = b"", longest_first, 0, 0
         while not unpacking.eof:
             self._piece = self._piece or next(self._pieces, b"")

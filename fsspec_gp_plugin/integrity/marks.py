@@ -19,7 +19,7 @@ from .object_names import FOLDER, MARKS_FOLDER, name_of_host, parse_manifest_nam
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Up to version 0.2 marks were not in a folder of their own.
+# The first marks were not in a folder of their own.
 _HOST_MARK = re.compile(re.escape(FOLDER) + r"(?:marks/)?([^/]+)\.([0-9a-f]{12})\.mark")
 _COPY_MARK = re.compile(re.escape(FOLDER) + r"replicating\.([0-9]{1,12})\.[0-9a-f]{12}")
 

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 from .. import private
 from ..errors import LocalFileError
-from .catalog import DIRECTORY, remove_catalogs
+from .catalog import Catalog
+from .catalog_files import DIRECTORY, purpose_of, remove_catalogs
+from .contents import COORDINATOR
 from .locking import locked_directory
 
 if TYPE_CHECKING:
@@ -58,6 +60,16 @@ def read_confirmed(place: Place, timestamp: str, seconds: float) -> list[str] | 
             if words[-1:] == [_CONFIRMED] and abs(age) < seconds:
                 return words[:-1]
     return None
+
+
+def has_catalog(place: Place, timestamp: str) -> bool:
+    """Whether the setup hook of a restore has made a catalog of a backup on this host. Raises LocalFileError."""
+    with suppress(private.NoDirectoryError):
+        for purpose in ("", purpose_of(COORDINATOR)):
+            with Catalog(place, timestamp, purpose) as catalog:
+                if catalog.exists():
+                    return True
+    return False
 
 
 def end_restore(place: Place, timestamp: str) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .. import keys, private
 from ..errors import AccessDenied, LocalFileError, Unreachable
-from ..integrity.catalog import FETCHED, Catalog, purpose_of
+from ..integrity.catalog import Catalog
+from ..integrity.catalog_files import FETCHED, purpose_of
 from ..integrity.contents import COORDINATOR, content_of
 from ..integrity.object_names import listed_contents, parse_manifest_name
 from .restore_source import store_of_backup

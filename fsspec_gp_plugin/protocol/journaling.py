@@ -105,11 +105,11 @@ def _put_manifest(
     context: Context, prefix: str, timestamp: str, entries: Iterable[Entry], count: int, run: Run | None = None
 ) -> None:
     """Store a manifest of these objects of this host."""
-    from ..integrity import manifest
-    from ..integrity.catalog import remove_catalogs
+    from ..integrity.catalog_files import remove_catalogs
+    from ..integrity.manifest_packing import pack
 
     claim, mark = (run.claim, run.mark) if run else ("", "")
-    packed = manifest.pack(timestamp, entries, claim, mark)
+    packed = pack(timestamp, entries, claim, mark)
     with memoryview(packed.data) as data:
         try:
             context.patient_store.put(prefix + packed.name, data)

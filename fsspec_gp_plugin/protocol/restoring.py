@@ -12,8 +12,10 @@ from .. import keys
 from ..backups.required import read_required
 from ..errors import LocalFileError, NotFound
 from ..integrity import restore_state
-from ..integrity.catalog import Catalog, has_catalog, purpose_of
+from ..integrity.catalog import Catalog
+from ..integrity.catalog_files import purpose_of
 from ..integrity.contents import COORDINATOR
+from ..integrity.restore_state import has_catalog
 from ..private import NoDirectoryError
 from .fetching import Manifests, build_catalog, find_manifests
 from .left_to_segments import LeftToSegments, pack, unpack

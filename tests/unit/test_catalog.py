@@ -10,7 +10,8 @@ import pytest
 from fsspec_gp_plugin import private
 from fsspec_gp_plugin.errors import LocalFileError
 from fsspec_gp_plugin.integrity import manifest, restore_state
-from fsspec_gp_plugin.integrity.catalog import FETCHED, Catalog
+from fsspec_gp_plugin.integrity.catalog import Catalog
+from fsspec_gp_plugin.integrity.catalog_files import FETCHED
 from fsspec_gp_plugin.integrity.entries import Entry
 from fsspec_gp_plugin.integrity.manifest import BadManifest, Budget, Header
 

@@ -12,7 +12,8 @@ import pytest
 
 from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.errors import AccessDenied, Interrupted, PluginError, StorageError, Unreachable
-from fsspec_gp_plugin.integrity.catalog import FETCHED, Catalog
+from fsspec_gp_plugin.integrity.catalog import Catalog
+from fsspec_gp_plugin.integrity.catalog_files import FETCHED
 from fsspec_gp_plugin.integrity.entries import Entry
 from fsspec_gp_plugin.protocol import data
 from fsspec_gp_plugin.protocol.comparing import read_expected

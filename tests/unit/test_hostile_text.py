@@ -19,7 +19,7 @@ from fsspec_gp_plugin.backups.survey import Backup
 from fsspec_gp_plugin.errors import StorageError
 from fsspec_gp_plugin.integrity import claim, contents, entries, manifest, marks, object_names, verification
 from fsspec_gp_plugin.storage.azure import answers as azure_answers
-from fsspec_gp_plugin.storage.azure import requests as azure_requests
+from fsspec_gp_plugin.storage.azure import listing as azure_listing
 from fsspec_gp_plugin.storage.contract import ObjectInfo
 from fsspec_gp_plugin.storage.files.ftp import ftplib_additions as ftp_connection
 from fsspec_gp_plugin.storage.files.web import dialect as web_page
@@ -147,7 +147,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "names": names,
     "S3's refusal": lambda text: S3Refusal(400, text.decode("latin-1")),
     "Azure's refusal": lambda text: azure_answers.Refusal(400, {}, text.decode("latin-1")),
-    "Azure's listing": azure_requests.parse_page,
+    "Azure's listing": azure_listing.parse_page,
     "Google's refusal": lambda text: gcs_requests.Refusal(400, text.decode("latin-1")),
     "Google's answer": lambda text: gcs_requests._object(text.decode("latin-1")),
     "XML": require_plain,
@@ -201,7 +201,7 @@ def test_xml_that_no_store_sends_is_refused(text: bytes) -> None:
     with pytest.raises(NotPlainError):
         require_plain(text)
     with pytest.raises(azure_answers.ForeignAnswerError):
-        azure_requests.parse_page(text)
+        azure_listing.parse_page(text)
 
 
 def test_the_links_of_a_web_servers_page() -> None:

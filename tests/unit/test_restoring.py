@@ -11,73 +11,24 @@ from fsspec_gp_plugin.errors import NotFound, StorageError
 from fsspec_gp_plugin.integrity import marks
 from fsspec_gp_plugin.integrity.entries import Entry
 from fsspec_gp_plugin.integrity.object_names import name_of_host
-from fsspec_gp_plugin.log import Log
-from fsspec_gp_plugin.process import Streams
-from fsspec_gp_plugin.protocol import hooks
-from fsspec_gp_plugin.protocol.context import Context
 from fsspec_gp_plugin.protocol.presence import Scope, check
-from fsspec_gp_plugin.storage.contract import ObjectInfo
 from fsspec_gp_plugin.storage.mirror import MirroredStore
-from tests.fakes import FakeStore
 from tests.made_manifests import put_manifest
 from tests.recorded import CHAIN, NAMES, recorded
+from tests.unit.restore_host import Host, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.fakes import FakeStore
+
 BY_GPBACKUP = "the target was compared with gpbackup's config file and table of contents"
-
-
-class Store(FakeStore):
-    """Holds backups; some objects are in its archive, and it remembers what was listed."""
-
-    def __init__(self, *names: str) -> None:
-        super().__init__()
-        self.archived: set[str] = set()
-        self.listed: list[str] = []
-        for name in names:
-            self.objects.update(recorded(name).objects)
-
-    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        self.listed.append(prefix)
-        for info in super().find(prefix, unfinished=unfinished):
-            yield ObjectInfo(info.key, info.size, info.version, archived=info.key in self.archived)
-
-
-class Host:
-    """Where the hooks of a restore run."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.options = ""
-
-    def context(self, store: FakeStore | None = None) -> Context:
-        config = self._folder / "config.yaml"
-        options = f"  url: s3://bucket\n  state_directory: {self._folder}/state\n{self.options}"
-        config.write_text(f"executablepath: /x\noptions:\n{options}")
-        return Context(Streams(0, 1, 2), Log(str(self._folder / "log")), "test", str(config), store)
-
-    def set_up(self, store: FakeStore, name: str, scope: str = "coordinator", content: str = "") -> None:
-        directory = f"/data/gpseg-1/{recorded(name).prefix}".rstrip("/")
-        hooks.setup_plugin_for_restore(self.context(store), directory, scope, content)
-
-    def log(self) -> str:
-        path = self._folder / "log"
-        files = [path] if path.is_file() else sorted(path.rglob("*"))
-        return "".join(one.read_text() for one in files if one.is_file())
 
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setenv("HOME", str(tmp_path))
     return Host(tmp_path)
-
-
-@pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three objects are many."""
-    monkeypatch.setattr("fsspec_gp_plugin.protocol.restoring._FEW", 3)
 
 
 def before(name: str) -> tuple[str, ...]:
@@ -255,27 +206,6 @@ def test_with_single_data_files_the_restore_reads_the_segments_tables_of_content
     for content in (0, 1):
         store.objects[f"{base.prefix}gpbackup_{content}_{base.timestamp}_toc.yaml"] = b"x"
     host.set_up(store, "single_data_file")
-
-
-@pytest.mark.usefixtures("few")
-@pytest.mark.parametrize("gone", ["own", "of the base"])
-def test_each_segment_of_a_large_backup_looks_for_its_own(host: Host, gone: str) -> None:
-    """Also of the backups that it builds upon; no hook lists all."""
-    one = recorded(CHAIN[1] if gone == "of the base" else CHAIN[3])
-    store = Store(*CHAIN)
-    name = next(name for name in one.data if name.startswith("gpbackup_1_"))
-    del store.objects[one.prefix + name]
-    host.set_up(store, CHAIN[3])
-    assert one.prefix not in store.listed
-    store.listed.clear()
-    host.set_up(store, CHAIN[3], "segment", "0")
-    assert len(store.listed) == 3
-    assert all("/gpbackup_0_" in prefix for prefix in store.listed)
-    with pytest.raises(NotFound, match=f"1 of [0-9]+ objects is missing: .*{name}; {BY_GPBACKUP}"):
-        host.set_up(store, CHAIN[3], "segment", "1")
-    # Restored onto more segments, one of them has nothing of its own.
-    host.set_up(store, CHAIN[3], "segment", "2")
-    assert "onto fewer segments than there were, those of the others are not checked" in host.log()
 
 
 def test_what_can_not_be_told_is_not_checked(host: Host) -> None:

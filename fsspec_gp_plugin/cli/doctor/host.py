@@ -23,7 +23,7 @@ from ...config.values import format_size
 from ...control_group import ended_with, own_group
 from ...errors import ConfigError, LocalFileError
 from ...installation import executable
-from ...integrity.catalog import DIRECTORY as CATALOGS
+from ...integrity.catalog_files import DIRECTORY as CATALOGS
 from ...integrity.journal import DIRECTORY as JOURNAL
 from ...integrity.listings import require_sqlite
 from ...integrity.run_state import DIRECTORY as RUNS

@@ -1,0 +1,43 @@
+"""Names and removes the files of catalogs on this host."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .. import private
+from ..errors import LocalFileError
+
+if TYPE_CHECKING:
+    from ..private import Place
+
+DIRECTORY = "manifests"
+# The end of the purpose of a catalog that a restore without a setup hook has made.
+FETCHED = ".fetched"
+SUFFIX = ".db"
+_PURPOSES = re.compile(r"(?:\.c-?[0-9]+)?(\.fetched)?\.db(?:\.lock)?")
+
+
+def purpose_of(content: int) -> str:
+    """The purpose of a catalog of one content id."""
+    return f".c{content}"
+
+
+def remove_catalogs(place: Place, timestamp: str, *, fetched_only: bool = False) -> None:
+    """Remove all catalogs of a backup, or only those that restores without a setup hook have made. Raises
+    LocalFileError.
+    """
+    with suppress(private.NoDirectoryError):
+        directory = place.open_directory(DIRECTORY)
+        try:
+            start = place.name_of(timestamp)
+            for name in os.listdir(directory):
+                match = _PURPOSES.fullmatch(name[len(start) :]) if name.startswith(start) else None
+                if match is not None and (match[1] or not fetched_only):
+                    private.unlink_in(directory, name)
+        except OSError as error:
+            raise LocalFileError(f"can't use {os.path.join(place.path, DIRECTORY)}: {error.strerror}") from error
+        finally:
+            os.close(directory)
