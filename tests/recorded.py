@@ -1,6 +1,7 @@
 """Backups that real gpbackups have made of one small database: what gpbackup wrote down, and the names of all objects.
 
-Below `gpbackup_records/`, one file a backup: its record, the data entries of its table of contents, and the names.
+Below `gpbackup_records/`, one file a backup: its record, the data entries of its table of contents, and the names; and
+the reports of incremental backups.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from fsspec_gp_plugin.keys import backup_prefix
 _FOLDER = Path(__file__).parent / "gpbackup_records"
 FAILED = "failed"
 # All but the one that failed.
-NAMES = sorted(path.stem for path in _FOLDER.iterdir() if path.stem != FAILED)
+NAMES = sorted(path.stem for path in _FOLDER.glob("*.txt") if path.stem != FAILED)
 # Each builds upon those before it; the restore of the last reads no data of the third.
 CHAIN = ("leaf_partition_data_full", "incremental_1", "incremental_2_nothing_changed", "incremental_3")
 
@@ -55,3 +56,8 @@ def recorded(name: str) -> Recorded:
         {f"gpbackup_{timestamp}_{end}": data.encode() for end, data in written.items() if data},
         names.split(),
     )
+
+
+def recorded_report(name: str) -> str:
+    """The report of that incremental backup."""
+    return (_FOLDER / f"{name}.report").read_text()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError
@@ -198,6 +199,8 @@ _REPORT_KEYS = (
 _PLACES = {key.lower(): place for place, key in enumerate(_REPORT_KEYS)}
 # A line in the text of these values may look like a later key. The next key is always this one.
 _NEXT = {"database name": "command line", "command line": "compression"}
+# The key whose value is the timestamps in the lines below it.
+_SET = "incremental backup set"
 _REPORT_LINE = re.compile(r"([A-Za-z ]+):[ \t]*(.*)")
 
 
@@ -205,19 +208,36 @@ def parse_report(text: str) -> dict[str, str]:
     """The values in gpbackup's report, by their keys in lower case. Empty for other text.
 
     A key counts only at its place in the order, so no line of an error or of a command line is taken for a key. Of a
-    value over several lines only the first line is returned.
+    value over several lines only the first line is returned; but of the incremental backup set all timestamps.
     """
-    lines = [match for match in map(_REPORT_LINE.fullmatch, text.split("\n")) if match and match[1].lower() in _PLACES]
+    lines = text.split("\n")
+    matches = [(number, match) for number, match in enumerate(map(_REPORT_LINE.fullmatch, lines)) if match]
+    known = [(number, match) for number, match in matches if match[1].lower() in _PLACES]
     # All keys of one report are in the same case as its first key.
-    keys = _REPORT_KEYS if lines and lines[0][1] in _REPORT_KEYS else _PLACES
-    pairs = [(match[1].lower(), match[2].strip()) for match in lines if match[1] in keys]
-    last = {key: number for number, (key, _) in enumerate(pairs)}
+    keys = _REPORT_KEYS if known and known[0][1][1] in _REPORT_KEYS else _PLACES
+    pairs = [(match[1].lower(), match[2].strip(), number) for number, match in known if match[1] in keys]
+    last = {key: place for place, (key, _, _) in enumerate(pairs)}
     found: dict[str, str] = {}
     place, awaited = -1, ""
-    for number, (key, value) in enumerate(pairs):
-        if awaited and key != awaited and last.get(awaited, -1) > number:
+    for index, (key, value, number) in enumerate(pairs):
+        if awaited and key != awaited and last.get(awaited, -1) > index:
             continue
         if _PLACES[key] > place:
-            found[key] = value
+            found[key] = " ".join(_timestamps(lines[number + 1 :])) if key == _SET else value
             place, awaited = _PLACES[key], _NEXT.get(key, "")
     return found
+
+
+def _timestamps(lines: Iterable[str]) -> list[str]:
+    """The timestamps with which the lines begin, one each."""
+    return list(takewhile(_TIMESTAMP.fullmatch, map(str.strip, lines)))
+
+
+def parse_backup_set(report: Mapping[str, str], timestamp: str) -> frozenset[str] | None:
+    """The timestamps of the other backups that an incremental backup needs, by its report. None if it doesn't say it.
+    `timestamp`: its own, which is the last one in a whole report.
+    """
+    found = report.get(_SET, "").split()
+    if not 1 < len(found) <= _LONGEST_PLAN or found[-1] != timestamp:
+        return None
+    return frozenset(found) - {timestamp}

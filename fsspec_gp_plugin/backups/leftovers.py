@@ -9,12 +9,13 @@ from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import LocalFileError, PluginError, StorageError, Unreachable
-from ..keys import BACKUPS, backup_prefix, is_backup_prefix, timestamp_of
+from ..keys import BACKUPS, backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
+from .backup import Backup
 from .backup_deletion import delete_backup
 from .ownership import read_clusters, require_ended
 from .parallel import run_each
 from .restore_plans import read_plans
-from .survey import Backup, survey
+from .survey import survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -83,7 +84,7 @@ def find_leftovers_of_run(store: Store, timestamp: str, note: Callable[[str], No
 
     Raises PluginError if gpbackup has finished the backup, or may have. `note` gets messages, as in find_leftovers().
     """
-    search = _Search(store, note)
+    search = _Search(store, note, timestamp)
     for backup in search.backups:
         if backup.timestamp == timestamp and backup.state not in _LEFT:
             state = "is complete" if backup.state == "complete" else "may be complete, as its report can't be read"
@@ -100,13 +101,21 @@ def find_leftovers_of_run(store: Store, timestamp: str, note: Callable[[str], No
 class _Search:
     """The backups, uploads and working files at a target. All times are by this host's clock."""
 
-    def __init__(self, store: Store, note: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, note: Callable[[str], None], only: str = "") -> None:
+        """`only`: a timestamp; then objects, uploads and working files of this backup alone are looked for."""
         self._store = store
         self._files: list[ObjectInfo] = []
-        self.backups = survey(store, working_files=self._files)
+
+        def lists(backup: Backup) -> bool:
+            return backup.state in _LEFT and only in ("", backup.timestamp)
+
+        self.backups = survey(store, working_files=self._files, lists=lists)
+        below = backup_prefix(only) if only else BACKUPS
+        if not store.capabilities.lists_by_prefix:  # complete backups may have working files, too
+            self._files = [info for info in store.find(below, unfinished=True) if is_unfinished(info.key)]
         try:
             # Uploads elsewhere in the bucket may belong to somebody else.
-            self._uploads = store.find_uploads(BACKUPS)
+            self._uploads = store.find_uploads(below)
         except Unreachable:
             raise
         except StorageError as error:
@@ -144,19 +153,16 @@ class _Search:
         # A backup that has just been written to still runs, however long ago it began.
         begun = backup.time
         started = None if begun is None else max([begun, self._here(backup.written or 0.0), *below])
-        count = backup.objects + len(backup.manifests) + len(backup.claims) + len(backup.marks)
-        whose = "" if cluster is None else str(cluster)
-        has_ended = bool(backup.report_key)
         return Leftover(
             BACKUP,
             prefix,
-            count,
+            backup.objects + len(backup.manifests) + len(backup.claims) + len(backup.marks),
             backup.size,
             backup.shown_state,
             backup.database,
             started,
-            has_ended,
-            cluster=whose,
+            has_ended=bool(backup.report_key),
+            cluster="" if cluster is None else str(cluster),
             is_over=backup.interrupted and backup.state == "incomplete",
         )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..integrity.claim import Claim
     from ..integrity.cluster import Cluster
     from ..storage.contract import ObjectInfo, Store
-    from .survey import Backup
+    from .backup import Backup
 
 _CLAIMS_AT_ONCE = 8
 # Two claims already show that several runs have written here.

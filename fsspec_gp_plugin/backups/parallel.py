@@ -11,7 +11,7 @@ from ..errors import Interrupted, LocalFileError, StorageError, Unreachable, Usa
 from ..workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -46,6 +46,19 @@ def run_each(
     finally:
         # Without waiting: one may wait for a store that hangs.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def map_all(work: Callable[[_Item], _Result], items: Iterable[_Item], at_once: int) -> dict[_Item, _Result]:
+    """Do the work for each item, which can be hashed, and return the results by item, in the order of the items. Raises
+    the first error, without waiting for the others.
+    """
+    wanted = list(items)
+    found: dict[_Item, _Result] = {}
+    for item, result in run_each(work, iter(wanted), at_once):
+        if isinstance(result, (StorageError, LocalFileError)):
+            raise result
+        found[item] = result
+    return {item: found[item] for item in wanted}
 
 
 def run_together(*works: Callable[[], _Result]) -> list[_Result]:

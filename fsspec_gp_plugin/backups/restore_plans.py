@@ -1,6 +1,7 @@
 """Finds which backups an incremental backup needs, and which backups can't be restored because one of these is missing.
 
-gpbackup's config file of an incremental backup names the needed backups in its restore plan.
+The report of an incremental backup names the needed backups, as does the restore plan in gpbackup's config file. The
+report has been read already; the config file names every table, and is only read if the report doesn't say it.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
 from ..workers import Workers
-from .gpbackup_files import BadBackupConfigError, backup_config_name, read_backup_config
+from .gpbackup_files import BadBackupConfigError, backup_config_name, parse_backup_set, read_backup_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..storage.contract import Store
-    from .survey import Backup
+    from .backup import Backup
 
 _READ_AT_ONCE = 8
 _STATES = {"incomplete": "which gpbackup did not finish", "failed": "which failed according to its report"}
@@ -25,11 +26,11 @@ def read_plans(store: Store, backups: Sequence[Backup]) -> dict[str, frozenset[s
     """The timestamps of the backups that each finished backup needs which is incremental, or whose report doesn't say
     so, by its timestamp. None if they are unknown. Raises Unreachable.
     """
-    finished = [one for one in backups if one.state in ("complete", "unknown")]
-    timestamps = [one.timestamp for one in finished if one.kind in ("incremental", "")]
-    incremental = {one.timestamp for one in backups if one.kind == "incremental"}
+    finished = [one for one in backups if one.state in ("complete", "unknown") and one.kind in ("incremental", "")]
+    incremental = {one.timestamp for one in finished if one.kind == "incremental"}
     with Workers(_READ_AT_ONCE) as pool:
-        plans = dict(zip(timestamps, pool.map(lambda timestamp: _read_plan(store, timestamp), timestamps), strict=True))
+        found = pool.map(lambda one: _read_plan(store, one), finished)
+        plans = dict(zip((one.timestamp for one in finished), found, strict=True))
     # An incremental backup needs another one, and every backup needs only earlier ones.
     for timestamp, plan in plans.items():
         if plan is not None and (max(plan, default="") > timestamp or (timestamp in incremental and not plan)):
@@ -37,9 +38,11 @@ def read_plans(store: Store, backups: Sequence[Backup]) -> dict[str, frozenset[s
     return plans
 
 
-def _read_plan(store: Store, timestamp: str) -> frozenset[str] | None:
+def _read_plan(store: Store, backup: Backup) -> frozenset[str] | None:
+    if backup.kind == "incremental" and (needed := parse_backup_set(backup.report, backup.timestamp)) is not None:
+        return needed
     try:
-        return read_needed(store, timestamp)
+        return read_needed(store, backup.timestamp)
     except Unreachable:
         raise
     except StorageError:
@@ -58,7 +61,7 @@ def read_needed(store: Store, timestamp: str) -> frozenset[str]:
 
 
 def mark_broken(store: Store, backups: Sequence[Backup]) -> None:
-    """Set `broken` of each of all backups at a target. Reads gpbackup's config files of incremental backups. Raises
+    """Set `broken` of each of all backups at a target. May read gpbackup's config files of incremental backups. Raises
     Unreachable.
     """
     by_timestamp = {backup.timestamp: backup for backup in backups}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..integrity.cluster import Cluster
-    from .survey import Backup
+    from .backup import Backup
 
 _LAST_FULL = "the last full backup of its database"
 _UNKNOWN_OWNER = "it is unknown whose it is: its claim can't be read, or two runs have claimed it"

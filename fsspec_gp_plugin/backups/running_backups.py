@@ -7,17 +7,31 @@ from typing import TYPE_CHECKING
 
 from ..errors import NotFound, StorageError, Unreachable
 from ..keys import BACKUPS, is_backup_prefix, timestamp_of
-from .survey import list_without_reports
+from .backup_search import find_timestamps_of_day
+from .survey import lists_uncounted, look_without_listing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ..storage.contract import ObjectInfo, Store, Upload
-    from .survey import Backup
+    from .backup import Backup
 
 _DAY = 86400.0
 # An unfinished backup with a sign of life younger than this may still run.
 _MAY_RUN = _DAY
+
+
+def lists_for_signs(now: float) -> Callable[[Backup], bool]:
+    """The `lists` of survey() that lists an unfinished backup until something shows that it may still run. `now`:
+    seconds since 1970.
+    """
+
+    def lists(backup: Backup) -> bool:
+        if lists_uncounted(backup):
+            return True
+        return not backup.counted and not backup.report_key and not is_recent(backup.last_sign, now)
+
+    return lists
 
 
 def find_running_without_claim(store: Store, backups: list[Backup], files: Iterable[ObjectInfo], now: float) -> str:
@@ -70,8 +84,8 @@ def _may_be_written(store: Store, upload: Upload, now: float) -> bool:
 class BackupWatch:
     """Notices backups that have begun or ended at a target since it was surveyed.
 
-    It lists the days from the one before the survey on: a backup's timestamp is the time when it began, by the clock of
-    a coordinator that may be elsewhere.
+    It looks at the days from the one before the survey on: a backup's timestamp is the time when it began, by the clock
+    of a coordinator that may be elsewhere.
     """
 
     def __init__(self, store: Store, since: float) -> None:
@@ -86,11 +100,11 @@ class BackupWatch:
 
     def has_changed(self) -> bool:
         """Whether a backup is new or has another state than before. Raises StorageErrors."""
-        files: list[ObjectInfo] = []
         backups = []
         for day in sorted({_day(self._since + number * _DAY) for number in range(-1, self._days() + 2)}):
-            backups += list_without_reports(self._store, f"{BACKUPS}{day}/", files)
-        return not _states(backups, files).items() <= self._known.items()
+            found = (look_without_listing(self._store, one) for one in find_timestamps_of_day(self._store, day))
+            backups += [backup for backup in found if backup is not None]
+        return not _states(backups, []).items() <= self._known.items()
 
     def _days(self) -> int:
         return int((time.time() - self._since) // _DAY) + 1

@@ -1,184 +1,181 @@
-"""Lists the backups at a target, with what their objects' names and gpbackup's reports say."""
+"""Tells of the backups at a target what the names of their objects and gpbackup's reports say, by a few requests each.
+
+Of a backup, the plugin's own folder and the coordinator's files are looked at, and the report is read. The names of its
+manifests say how many objects it has. Its objects are only listed if they don't, or if the caller wants it.
+"""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..errors import StorageError, Unreachable
-from ..integrity import claim, marks, verification
-from ..integrity.object_names import is_manifest, is_plugins_own
-from ..keys import BACKUPS, backup_prefix, is_backup_prefix, is_unfinished, timestamp_of
-from ..storage.reading import read_pieces
-from ..workers import Workers
+from ..errors import NotFound, StorageError, Unreachable
+from ..integrity.object_names import FOLDER, MARKS_FOLDER, parse_manifest_name
+from ..keys import backup_prefix, is_unfinished
+from ..storage.reading import fetch_small
+from .backup import Backup
+from .backup_search import find_timestamps
 from .gpbackup_files import parse_report
+from .manifest_sums import cover_all_segments, sum_up
+from .parallel import map_all
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from ..storage.contract import ObjectInfo, Store
 
-_REPORTS_AT_ONCE = 8
+__all__ = ["Backup", "lists_all", "lists_uncounted", "look_without_listing", "survey"]
+
+# So many objects of a backup are listed to count them; a table shows `20,000+` if there are more.
+MOST_COUNTED = 20_000
+_BACKUPS_AT_ONCE = 8
 _LARGEST_REPORT = 1 << 20
-# By gpbackup's backup status, in lower case.
-_STATES = {"success": "complete", "failure": "failed"}
-_CONTENT = re.compile(r"gpbackup_(-?[0-9]+)_[0-9]{14}(?:_|\.|$)")
 
 
-@dataclass
-class Backup:
-    """One backup: its objects, and the values of its report by the report's own keys. `written`: when its latest object
-    was written, in seconds since 1970, None if unknown. `marks`: the host and the id of each mark. `broken`: why it
-    can't be restored because a backup that it needs is gone, "" if it can; mark_broken() sets it. `interrupted`: its
-    gpbackup has certainly ended, which only the coordinator's host knows; read_ownership() sets it. `is_copied`: it is
-    a copy that is not complete yet.
+def lists_uncounted(backup: Backup) -> bool:
+    """The `lists` of survey() that lists what is needed to count objects, up to MOST_COUNTED."""
+    return not backup.counted and backup.objects < MOST_COUNTED
+
+
+def lists_all(backup: Backup) -> bool:
+    """The `lists` of survey() that lists all objects."""
+    del backup
+    return True
+
+
+def survey(
+    store: Store,
+    timestamp: str = "",
+    working_files: list[ObjectInfo] | None = None,
+    *,
+    lists: Callable[[Backup], bool] = lists_uncounted,
+) -> list[Backup]:
+    """Look at all backups at a target, or at the one of a timestamp; the latest comes last.
+
+    `lists`: whether to list the objects of a backup, and to go on with that, by what is known of it so far. Working
+    files that are listed are added to `working_files` if it is given. An incomplete backup must be listed to be found
+    if it has neither a claim nor any other object of this plugin or the coordinator.
     """
+    timestamps = [timestamp] if timestamp else find_timestamps(store)
+    found = map_all(lambda one: _look_at(store, one, working_files, lists), timestamps, _BACKUPS_AT_ONCE)
+    return [backup for backup in found.values() if backup is not None]
 
-    timestamp: str
-    objects: int = 0
-    size: int = 0
-    has_contents: bool = False
-    report_key: str = ""
-    written: float | None = None
-    claims: list[ObjectInfo] = field(default_factory=list)
-    marks: list[tuple[str, str]] = field(default_factory=list)
-    manifests: list[ObjectInfo] = field(default_factory=list)
-    verifications: list[verification.VerificationResult] = field(default_factory=list)
-    segments: Counter[str] = field(default_factory=Counter)
-    report: dict[str, str] = field(default_factory=dict)
-    broken: str = ""
-    interrupted: bool = False
-    is_copied: bool = False
 
-    @property
-    def state(self) -> str:
-        """`failed` or `complete`, as its report says; `unknown` if the report can't be read; `incomplete` if there is
-        no report or no table of contents, as gpbackup did not finish or a deletion was interrupted.
-        """
-        if not self.report_key:
-            return "incomplete"
-        state = _STATES.get(self.report.get("backup status", "").lower(), "unknown")
-        return state if self.has_contents or state == "failed" else "incomplete"
+def look_without_listing(store: Store, timestamp: str) -> Backup | None:
+    """The backup of a timestamp by its claims and the coordinator's files, without its report and its other objects.
+    None if nothing is there, not even a working file.
+    """
+    look = _Look(store, timestamp)
+    look.find_claims()
+    look.find_coordinator_files()
+    if look.is_there or any(True for _ in store.find(look.prefix, unfinished=True)):
+        return look.backup
+    return None
 
-    @property
-    def shown_state(self) -> str:
-        """The state for people: also `broken` and `interrupted`."""
-        if self.interrupted and self.state == "incomplete":
-            return "interrupted"
-        return "broken" if self.broken and self.state == "complete" else self.state
 
-    @property
-    def hosts_without_manifest(self) -> list[str]:
-        """The hosts that left a mark and no manifest, so that no manifest lists what they have stored."""
-        prefix = backup_prefix(self.timestamp)
-        return marks.hosts_without_manifest(self.marks, (info.key[len(prefix) :] for info in self.manifests))
+def _look_at(
+    store: Store, timestamp: str, working_files: list[ObjectInfo] | None, lists: Callable[[Backup], bool]
+) -> Backup | None:
+    look = _Look(store, timestamp)
+    look.read_folder()
+    look.find_coordinator_files()
+    look.read_report()
+    look.read_manifest_names()
+    if lists(look.backup):
+        look.list_objects(working_files, lists)
+    return look.backup if look.is_there else None
 
-    @property
-    def database(self) -> str:
-        """The name of the database, by the report. "" without a report."""
-        return self.report.get("database name", "")
 
-    @property
-    def time(self) -> float | None:
-        """When it was begun, in seconds since 1970. None if its timestamp is not a time.
+class _Look:
+    """A look at one backup. `is_there`: an object of it was found."""
 
-        gpbackup writes the coordinator's local time, so this host must have the coordinator's time zone. In the hour
-        that comes twice in autumn the later one counts: a backup never counts as older than it is.
-        """
+    def __init__(self, store: Store, timestamp: str) -> None:
+        self.backup = Backup(timestamp, counted=False)
+        self.prefix = backup_prefix(timestamp)
+        self.is_there = False
+        self._store = store
+        self._has_marks = False
+        self._report_size = 0
+
+    def read_folder(self) -> None:
+        """List the plugin's folder, without the marks, as each host has one."""
+        for page in self._store.list_pages(self.prefix + FOLDER, shallow=True):
+            self._has_marks |= self.prefix + MARKS_FOLDER in page.folders
+            for info in page.objects:
+                self._take_own(info)
+
+    def find_claims(self) -> None:
+        """Find the claims alone."""
+        for info in self._store.find(f"{self.prefix}{FOLDER}claim."):
+            self._take_own(info)
+
+    def _take_own(self, info: ObjectInfo) -> None:
+        if not info.key.endswith("/"):
+            self.is_there = True
+            self.backup.take_own(info)
+
+    def find_coordinator_files(self) -> None:
+        """Find the report and the table of contents."""
+        start = f"{self.prefix}gpbackup_{self.backup.timestamp}_"
+        contents, report = f"{start}toc.yaml", f"{start}report"
+        for info in self._find_files(start, contents, report):
+            self.is_there = True
+            self.backup.see(info.modified)
+            if info.key == contents:
+                self.backup.has_contents = info.size > 0
+            elif info.key == report and info.size:
+                self.backup.report_key, self._report_size = info.key, info.size
+
+    def _find_files(self, start: str, *keys: str) -> Iterator[ObjectInfo]:
+        if self._store.capabilities.lists_by_prefix:
+            yield from self._store.find(start)
+            return
+        for key in keys:  # a listing would read the whole directory, which may have millions of files
+            try:
+                yield self._store.stat(key)
+            except NotFound:
+                continue
+
+    def read_report(self) -> None:
+        """Read the report. If that fails, it stays empty."""
+        if not 0 < self._report_size <= _LARGEST_REPORT:
+            return
         try:
-            return datetime.strptime(self.timestamp, "%Y%m%d%H%M%S").replace(fold=1).timestamp()
-        except (ValueError, OverflowError):
-            return None
-
-    @property
-    def last_sign(self) -> float | None:
-        """The later of the backup's own time and that of its latest object; None if its own time is unknown."""
-        return None if self.time is None else max(self.time, self.written or 0.0)
-
-    @property
-    def verified(self) -> verification.VerificationResult | None:
-        """What `verify` has found in the whole backup. None if it was never verified."""
-        return verification.combine(self.verifications)
-
-    @property
-    def kind(self) -> str:
-        """`full`, `incremental`, `filtered` or a section of a database, by the report. "" without a report."""
-        if not self.report:
-            return ""
-        if self.report.get("incremental", "").lower() == "true":
-            return "incremental"
-        section = self.report.get("backup section", "All Sections")
-        if section != "All Sections":
-            return section.lower().removesuffix(" only")
-        return "full" if self.report.get("object filtering", "None") == "None" else "filtered"
-
-    def count(self, info: ObjectInfo) -> None:
-        """Count an object."""
-        name = info.key[len(backup_prefix(self.timestamp)) :]
-        result, copied = verification.parse_name(name), marks.parse_copy_mark(name)
-        if result is not None:
-            self.verifications.append(result)
+            _, data = fetch_small(self._store, self.backup.report_key, self._report_size)
+        except Unreachable:
+            raise
+        except StorageError:
             return
-        self.written = max(self.written or 0.0, info.modified or 0.0, copied or 0.0) or None
-        if copied is not None:
-            self.is_copied = True
-            return
-        if claim.is_claim(name):
-            self.claims.append(info)
-            return
-        if (mark := marks.parse_host_mark(name)) is not None:
-            self.marks.append(mark)
-            return
-        if is_manifest(name):
-            self.manifests.append(info)
-            return
-        if is_plugins_own(name):
-            return
-        self.objects += 1
-        self.size += info.size
-        if name == f"gpbackup_{self.timestamp}_toc.yaml":
-            self.has_contents = info.size > 0
-        elif name == f"gpbackup_{self.timestamp}_report" and info.size:
-            self.report_key = info.key
-        if match := _CONTENT.match(name):
-            self.segments[match[1]] += info.size
+        self.backup.report = parse_report(data.decode(errors="replace"))
 
+    def read_manifest_names(self) -> None:
+        """Find the hosts without a manifest, and count objects and bytes, by the names of the manifests."""
+        backup = self.backup
+        parsed = (parse_manifest_name(info.key[len(self.prefix) :]) for info in backup.manifests)
+        names = [name for name in parsed if name is not None]
+        if self._has_marks and cover_all_segments(names, backup.segment_count):
+            # No host is missing, so the marks are not needed.
+            backup.marks = sorted({(name.host, name.mark) for name in names})
+        elif self._has_marks:
+            for info in self._store.find(self.prefix + MARKS_FOLDER):
+                self._take_own(info)
+        is_whole = bool(backup.report_key) and backup.has_contents and not backup.hosts_without_manifest
+        if is_whole and len(names) == len(backup.manifests) and (sums := sum_up(names)) is not None:
+            backup.objects, backup.size = sums
+            backup.counted = backup.by_names = True
 
-def survey(store: Store, timestamp: str = "", working_files: list[ObjectInfo] | None = None) -> list[Backup]:
-    """List all backups at a target, or the one of a timestamp, with their reports, the latest last. Working files are
-    added to `working_files` if it is given.
-    """
-    backups = list_without_reports(store, backup_prefix(timestamp) if timestamp else BACKUPS, working_files)
-    with Workers(_REPORTS_AT_ONCE) as pool:
-        reports = pool.map(lambda one: _read_report(store, one), backups)
-        for backup, report in zip(backups, reports, strict=True):
-            backup.report = report
-    return backups
-
-
-def list_without_reports(store: Store, below: str, working_files: list[ObjectInfo] | None = None) -> list[Backup]:
-    """List the backups below a prefix as survey() does, but without their reports."""
-    found: dict[str, Backup] = {}
-    for info in store.find(below, unfinished=working_files is not None):
-        prefix = "/".join(info.key.split("/")[:3]) + "/"
-        if is_unfinished(info.key):
-            if working_files is not None:
-                working_files.append(info)
-        elif is_backup_prefix(prefix) and not info.key.endswith("/"):
-            stamp = timestamp_of(prefix)
-            found.setdefault(stamp, Backup(stamp)).count(info)
-    return [found[stamp] for stamp in sorted(found)]
-
-
-def _read_report(store: Store, backup: Backup) -> dict[str, str]:
-    if not backup.report_key:
-        return {}
-    try:
-        info = store.stat(backup.report_key)
-        text = b"".join(read_pieces(store, info)) if info.size <= _LARGEST_REPORT else b""
-    except Unreachable:
-        raise
-    except StorageError:
-        return {}
-    return parse_report(text.decode(errors="replace"))
+    def list_objects(self, working_files: list[ObjectInfo] | None, lists: Callable[[Backup], bool]) -> None:
+        """List the objects and count them, while `lists` is true."""
+        backup = self.backup
+        backup.objects = backup.size = 0
+        backup.counted = backup.by_names = False
+        for info in self._store.find(self.prefix, unfinished=working_files is not None):
+            if is_unfinished(info.key):
+                if working_files is not None:
+                    working_files.append(info)
+            elif not info.key.endswith("/"):
+                if not lists(backup):
+                    return
+                self.is_there = True
+                if not info.key.startswith(self.prefix + FOLDER):  # these are known already
+                    backup.count(info)
+        backup.counted = True

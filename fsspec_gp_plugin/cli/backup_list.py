@@ -6,25 +6,30 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..backups.inspection import Inspector
+from ..backups.manifest_reading import OpenedManifest
 from ..backups.ownership import read_ownerships
+from ..backups.parallel import run_each
 from ..backups.restore_plans import mark_broken
-from ..backups.survey import Backup, survey
+from ..backups.survey import lists_all, survey
 from ..config.values import format_size
 from ..errors import AccessDenied, NotFound, StorageError
-from ..integrity import manifest
-from ..storage.reading import read_pieces
+from ..integrity.manifest import BadManifest
 from . import render
 from .arguments import Parser
 from .open_target import open_target
-from .render import are_several, cluster_fields, shown
+from .render import are_several, cluster_fields, shown, size_text
 from .verify import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..backups.backup import Backup
     from ..backups.inspection import Inspection
     from ..backups.ownership import Ownership
-    from ..storage.contract import Store
+    from ..integrity.manifest import Header
+    from ..storage.contract import ObjectInfo, Store
+
+_MANIFESTS_AT_ONCE = 8
 
 
 def list_backups(argv: Sequence[str]) -> int:
@@ -37,9 +42,9 @@ def list_backups(argv: Sequence[str]) -> int:
         backups = survey(store)
         mark_broken(store, backups)
         owners = read_ownerships(store, backups)
-    copies = _copies(arguments.config) if config.replica is not None else None
+        copies = _copies(arguments.config, store, backups) if config.replica is not None else {}
     if arguments.json:
-        summaries = [{**_summary(one, owners[one.timestamp]), **_copy_of(one, copies)} for one in backups]
+        summaries = [{**_summary(one, owners[one.timestamp]), **copies.get(one.timestamp, {})} for one in backups]
         render.as_json({"url": config.url, "backups": summaries})
     elif not backups:
         render.line(f"There are no backups at {config.url}")
@@ -55,12 +60,12 @@ def list_backups(argv: Sequence[str]) -> int:
                 backup.database or "?",
                 backup.kind or "?",
                 backup.shown_state,
-                f"{backup.objects:,}",
-                format_size(backup.size),
+                f"{backup.objects:,}{'' if backup.counted else '+'}",
+                size_text(backup.size, counted=backup.counted),
                 _manifests(backup),
                 _verified(backup),
                 *([shown(owners[backup.timestamp])] if of_several else []),
-                *_copy_of(backup, copies).values(),
+                *copies.get(backup.timestamp, {}).values(),
             )
             for backup in backups
         ]
@@ -84,28 +89,34 @@ def _verified(backup: Backup) -> str:
     return time.strftime("%Y-%m-%d", time.localtime(verified.time)) if verified.well else str(verified)
 
 
-def _copies(path: str) -> dict[str, Backup] | StorageError:
-    """The backups at the replica by timestamp, or the error that hides them."""
+def _copies(path: str, store: Store, backups: Sequence[Backup]) -> dict[str, dict[str, str]]:
+    """The field `replica` of each backup, by timestamp: the state of the copy, `none` without one, `unknown` if the
+    replica can't be read.
+    """
     try:
-        with open_target(path, replica=True) as (_, store):
-            backups = survey(store)
-            mark_broken(store, backups)
-            return {backup.timestamp: backup for backup in backups}
-    except StorageError as error:
-        return error
+        with open_target(path, replica=True) as (_, replica):
+            found = survey(replica)
+            mark_broken(replica, found)
+            copies = {copy.timestamp: copy for copy in found}
+            states = [_state_of_copy(store, one, replica, copies.get(one.timestamp)) for one in backups]
+    except StorageError:
+        states = ["unknown"] * len(backups)
+    return {backup.timestamp: {"replica": state} for backup, state in zip(backups, states, strict=True)}
 
 
-def _copy_of(backup: Backup, copies: dict[str, Backup] | StorageError | None) -> dict[str, str]:
-    """The field `replica`: the state of the copy, `none` without one, `unknown` if the replica can't be read."""
-    if copies is None:
-        return {}
-    if isinstance(copies, StorageError):
-        return {"replica": "unknown"}
-    copy = copies.get(backup.timestamp)
+def _state_of_copy(store: Store, backup: Backup, replica: Store, copy: Backup | None) -> str:
     if copy is None:
-        return {"replica": "none"}
-    whole = (copy.objects, copy.size) == (backup.objects, backup.size)
-    return {"replica": copy.shown_state if whole else "incomplete"}
+        return "none"
+    if copy.state == "incomplete":
+        return copy.state
+    if not (backup.counted and copy.counted and backup.by_names == copy.by_names):
+        # Only numbers that were found in the same way can be compared.
+        [backup] = survey(store, backup.timestamp, lists=lists_all) or [backup]
+        [counted] = survey(replica, copy.timestamp, lists=lists_all) or [copy]
+    else:
+        counted = copy
+    whole = (counted.objects, counted.size) == (backup.objects, backup.size)
+    return copy.shown_state if whole else "incomplete"
 
 
 def info(argv: Sequence[str]) -> int:
@@ -116,7 +127,7 @@ def info(argv: Sequence[str]) -> int:
     parser.add_json()
     arguments = parser.parse_args(argv)
     with open_target(arguments.config, replica=arguments.replica) as (config, store):
-        found = survey(store, arguments.timestamp)
+        found = survey(store, arguments.timestamp, lists=lists_all)
         if not found:
             raise NotFound(f"there is no backup {arguments.timestamp} at {config.url}; `list` shows all backups")
         [backup] = found
@@ -170,6 +181,7 @@ def _summary(backup: Backup, ownership: Ownership) -> dict[str, Any]:
         "broken": backup.broken,
         "objects": backup.objects,
         "bytes": backup.size,
+        "counted": backup.counted,
         "manifests": len(backup.manifests),
         "marks": len(backup.marks),
         "hosts_without_manifest": backup.hosts_without_manifest,
@@ -185,12 +197,15 @@ def _summary(backup: Backup, ownership: Ownership) -> dict[str, Any]:
 
 
 def _headers(store: Store, backup: Backup) -> list[dict[str, Any]]:
-    headers = []
-    for one in backup.manifests:
-        try:
-            header = next(iter(manifest.decode(one.key, backup.timestamp, read_pieces(store, one), manifest.Budget())))
-        except (AccessDenied, manifest.BadManifest):
+    headers: dict[str, dict[str, Any]] = {}
+
+    def read(one: ObjectInfo) -> Header:
+        return OpenedManifest(store, one, backup.timestamp, ()).header
+
+    for one, header in run_each(read, iter(backup.manifests), _MANIFESTS_AT_ONCE):
+        if isinstance(header, (AccessDenied, BadManifest)):
             continue  # the inspection reports it as a problem, or as not checked
-        if isinstance(header, manifest.Header):
-            headers.append({"host": header.host, "objects": header.objects, "plugin": header.plugin})
-    return headers
+        if isinstance(header, Exception):
+            raise header
+        headers[one.key] = {"host": header.host, "objects": header.objects, "plugin": header.plugin}
+    return [headers[key] for key in sorted(headers)]

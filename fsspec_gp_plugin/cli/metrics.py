@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backups.ownership import read_ownerships
 from ..backups.restore_plans import mark_broken
-from ..backups.survey import Backup, survey
+from ..backups.survey import survey
 from ..errors import LocalFileError, StorageError
 from . import render
 from .arguments import Parser
@@ -21,6 +21,7 @@ from .render import label
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..backups.backup import Backup
     from ..backups.ownership import Ownership
 
 _STATES = ("complete", "failed", "incomplete", "interrupted", "unknown", "broken")
@@ -86,6 +87,7 @@ def _fields(backups: list[Backup], owners: dict[str, Ownership], now: float) -> 
                 "age_seconds": int(now - (backup.time or 0)),
                 "bytes": backup.size,
                 "objects": backup.objects,
+                "counted": backup.counted,
                 "verified": backup.verified.time if backup.verified and backup.verified.well else 0,
                 "not_checked": (backup.verified and backup.verified.not_checked) or 0,
                 "hosts_without_manifest": len(backup.hosts_without_manifest),

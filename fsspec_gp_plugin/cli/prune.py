@@ -11,13 +11,13 @@ from ..backups.backup_deletion import delete_backup
 from ..backups.ownership import read_clusters
 from ..backups.restore_plans import read_plans
 from ..backups.retention import Decision, Policy, decide, unfinished_timestamps
-from ..backups.running_backups import BackupWatch, find_running_without_claim, is_recent
+from ..backups.running_backups import BackupWatch, find_running_without_claim, is_recent, lists_for_signs
 from ..backups.survey import survey
-from ..config.values import format_size
 from ..errors import StorageError, Unreachable, UsageError
 from . import render
 from .arguments import Parser
 from .open_target import open_target
+from .render import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,7 @@ class _Found:
     def _look(self) -> None:
         now = time.time()
         files: list[ObjectInfo] = []
-        backups = survey(self.store, working_files=files)
+        backups = survey(self.store, working_files=files, lists=lists_for_signs(now))
         self._watch.remember(backups, files)
         self.clusters = read_clusters(self.store, backups)
         self.plans = read_plans(self.store, backups)
@@ -112,6 +112,7 @@ class _Found:
             "kind": backup.kind,
             "state": backup.state,
             "bytes": backup.size,
+            "counted": backup.counted,
             "action": "delete" if decision.delete else "keep",
             "why": decision.why,
             "held_by": decision.held_by or None,
@@ -165,17 +166,17 @@ def _show(url: str, rows: list[dict[str, Any]], holding: list[str], *, done: boo
             *((row["cluster"] or "?",) if several else ()),
             row["kind"] or "?",
             row["state"],
-            format_size(row["bytes"]),
+            size_text(row["bytes"], counted=row["counted"]),
             row["action"],
             row["why"],
         )
         for row in rows
     ]
     render.table(columns, cells, right=("SIZE",), wrapped="WHY")
-    sizes = [row["bytes"] for row in rows if row["action"] == "delete"]
-    if sizes and not done:
-        marked = f"the {len(sizes)} backups" if len(sizes) > 1 else "the backup"
-        total = format_size(sum(sizes))
+    doomed = [row for row in rows if row["action"] == "delete"]
+    if doomed and not done:
+        marked = f"the {len(doomed)} backups" if len(doomed) > 1 else "the backup"
+        total = size_text(sum(row["bytes"] for row in doomed), counted=all(row["counted"] for row in doomed))
         render.line(f"Dry run: nothing was deleted. Add --yes to delete {marked} marked 'delete' ({total}).")
     for timestamp in holding:
         render.line(

@@ -7,6 +7,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..config.values import format_size
 from ..redaction import in_one_line, scrub
 
 if TYPE_CHECKING:
@@ -134,6 +135,11 @@ def status() -> Iterator[Callable[[str], None]]:
 
 def _printable(text: str) -> str:
     return in_one_line(scrub(text)).encode(errors="replace").decode()
+
+
+def size_text(size: int, *, counted: bool) -> str:
+    """Bytes in a table. `counted`: these are all bytes; otherwise there are more."""
+    return format_size(size) + ("" if counted else "+")
 
 
 def cluster_fields(ownership: Ownership) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class MirroredStore(Store):
 
     `preferred` has short retries; `preferred_with_retries` is the same target with long ones, for what the other target
     lacks. Writes and deletions go to `preferred` alone. `note` is called with a line of text for each object that
-    changes over, and `lost` once, when `preferred` is out of reach.
+    changes over until `preferred` is known to be out of reach, and `lost` once, when `preferred` is out of reach.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class MirroredStore(Store):
     def _first(self, key: str, action: Callable[[Store], _T]) -> tuple[int, _T]:
         """Return which store could do the action, and its result."""
         problem: StorageError
+        is_known = self._outage is not None  # and was noted then
         if self._outage is not None:
             problem = self._outage
         else:
@@ -141,7 +142,8 @@ class MirroredStore(Store):
             return _WITH_RETRIES, action(self._preferred_with_retries)
         except (StorageError, ConfigError) as second:
             raise _both(problem, second) from problem
-        self._note(f"{key} is read from the other target: {problem}")
+        if not is_known:
+            self._note(f"{key} is read from the other target: {problem}")
         return _FALLBACK, found
 
     def _resumed(self, at: int, info: ObjectInfo, start: int, into: memoryview, pieces: Iterator[int]) -> Iterator[int]:

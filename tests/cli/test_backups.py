@@ -217,3 +217,25 @@ def test_reports_in_title_case_are_read(local: Plugin, tmp_path: Path) -> None:
     [row] = asked(local, "cleanup", "--yes")["leftovers"]
     assert (row["timestamp"], row["action"]) == ("20180505010101", "deleted")
     assert [one["state"] for one in asked(local, "list")["backups"]] == ["complete", "complete", "unknown"]
+
+
+def test_no_more_than_20000_objects_are_counted_without_manifests(local: Plugin, tmp_path: Path) -> None:
+    folder = tmp_path / "disk" / PREFIX
+    folder.mkdir(parents=True)
+    for number in range(20_005):
+        (folder / f"gpbackup_0_{T}_{number}").touch()
+    for name, text in (
+        ("report", REPORT.format(timestamp=T, status="Success", incremental="False")),
+        ("toc.yaml", "x"),
+    ):
+        (folder / f"gpbackup_{T}_{name}").write_text(text)
+    [one] = asked(local, "list")["backups"]
+    assert (one["objects"], one["counted"], one["state"]) == (20_000, False, "complete")
+    row = local.run("list").succeeded().out.decode().splitlines()[1]
+    assert re.search(r" 20,000\+ +[0-9]+ (B|KB)\+ ", row)
+    [one] = asked(local, "prune", "--keep-full", "1")["backups"]
+    assert one["counted"] is False
+    [one] = asked(local, "metrics")["last"]
+    assert (one["objects"], one["counted"]) == (20_000, False)
+    one = asked(local, "info", T)
+    assert (one["objects"], one["counted"]) == (20_007, True)

@@ -28,7 +28,7 @@ def test_claims_and_marks_are_signs_of_life_and_no_objects_of_the_backup() -> No
         (f"fsspec_gp_plugin/claim.{'a' * 32}.json", 2.0),
         ("fsspec_gp_plugin/sdw1.example.0123456789ab.mark", 3.0),
     ):
-        backup.count(ObjectInfo(backup_prefix(T) + name, 100, modified=modified))
+        backup.take_own(ObjectInfo(backup_prefix(T) + name, 100, modified=modified))
     assert (backup.objects, backup.size, backup.written, backup.state) == (0, 0, 3.0, "incomplete")
     assert [info.modified for info in backup.claims] == [1.0, 2.0]
     assert backup.marks == [("sdw1.example", "0123456789ab")]

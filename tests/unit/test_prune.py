@@ -83,7 +83,7 @@ def test_nothing_that_happens_elsewhere_costs_another_survey(tmp_path: Path) -> 
         put_backup(store, timestamp, cluster=A)
     put_claim(store, ago(0, 5), B)
     pruned(store, tmp_path, Policy(1, None))
-    reports = [key for method, key, _ in store.calls if method == "read" and key.endswith("_report")]
+    reports = [key for method, key, _ in store.calls if method == "fetch" and key.endswith("_report")]
     assert len(reports) == len(stamps)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fsspec_gp_plugin.backups.gpbackup_files import parse_report
-from fsspec_gp_plugin.backups.survey import Backup
+from fsspec_gp_plugin.backups.backup import Backup
+from fsspec_gp_plugin.backups.gpbackup_files import parse_backup_set, parse_report
+from fsspec_gp_plugin.backups.restore_plans import read_needed
+from tests.fakes import FakeStore
+from tests.recorded import CHAIN, recorded, recorded_report
 
 T = "20180501010101"
 # As gpbackup lays it out since 1.13, and before that.
@@ -117,3 +120,32 @@ def test_what_can_not_be_read_is_not_complete(text: str) -> None:
 
 def test_a_status_that_nobody_knows_is_not_complete() -> None:
     assert of(told(LATER, status="In Progress")).state == "unknown"
+
+
+@pytest.mark.parametrize("name", CHAIN[1:])
+def test_a_report_names_the_backups_that_the_config_file_names(name: str) -> None:
+    one = recorded(name)
+    store = FakeStore()
+    store.objects |= one.objects
+    needed = read_needed(store, one.timestamp)
+    text = recorded_report(name)
+    assert parse_backup_set(parse_report(text), one.timestamp) == needed
+    # One that was cut off doesn't name all.
+    begun = text.index("incremental backup set")
+    for end in range(begun, text.index(one.timestamp, begun) + len(one.timestamp)):
+        assert parse_backup_set(parse_report(text[:end]), one.timestamp) is None
+
+
+@BOTH
+def test_the_set_is_below_its_key_at_its_place(layout: str) -> None:
+    """Not in the text of a command, nor in that of an error."""
+    key = "Incremental Backup Set" if layout == EARLIER else "incremental backup set"
+    wrong = f"x\n{key}:\n20170101010101\n{T}\n"
+    incremental = f"True\n{key}:\n20180401010101\n{T}  \n"
+    report = told(layout, command=wrong, incremental=incremental, status=f"Failure\nbackup error: {wrong}")
+    assert report["incremental backup set"] == f"20180401010101 {T}"
+    assert parse_backup_set(report, T) == frozenset({"20180401010101"})
+    assert parse_backup_set(told(layout, command=wrong, status=f"Failure\nbackup error: {wrong}"), T) is None
+    # Nothing but itself, and another backup's report.
+    assert parse_backup_set(told(layout, incremental=f"True\n{key}:\n{T}"), T) is None
+    assert parse_backup_set(report, "20180601010101") is None
