@@ -129,7 +129,8 @@ def _settle(
         return
     (more,) = database.execute(_COUNT_DIFFERING).fetchone()
     name, *entries = differing
-    both = [_describe(database, *entries[:3]), _describe(database, *entries[3:])]
+    # By host, as manifests come in any order.
+    both = sorted([_describe(database, *entries[:3]), _describe(database, *entries[3:])])
     raise BadManifest(
         f"two hosts disagree about {os.fsdecode(name)}{f' and {more - 1} more objects' if more > 1 else ''}: "
         f"{' and '.join(both)}; two runs may have written it"
