@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     # A manifest's key, and what manifest.decode() gives of it.
     Manifest = tuple[str, Iterable[Header | Entry]]
 
-_BATCH = 10_000
+_BATCH = 1_000
 # `signer`: the number of the host whose entry it is, 0 if several have the same. `clash`: two hosts differ, or may.
 _SCHEMA = """
     CREATE TABLE object (

@@ -14,8 +14,8 @@ CONTENTS = """
 <Owner><ID>someone</ID></Owner><StorageClass>GLACIER</StorageClass></Contents>"""
 
 
-def page(inside: str, namespace: str = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"') -> str:
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult{namespace}>{inside}</ListBucketResult>'
+def page(inside: str, namespace: str = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"') -> bytes:
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult{namespace}>{inside}</ListBucketResult>'.encode()
 
 
 @pytest.mark.parametrize("namespace", ["", ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'])
@@ -50,13 +50,13 @@ def test_a_time_of_another_form_is_unknown_and_one_without_zone_is_utc(time: str
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "welcome",
-        "<html><br></html>",
-        '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>',
+        b"",
+        b"welcome",
+        b"<html><br></html>",
+        b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>',
         page("<Contents><Size>-1</Size></Contents>"),
     ],
 )
-def test_what_is_no_listing_is_never_an_empty_one(text: str) -> None:
+def test_what_is_no_listing_is_never_an_empty_one(text: bytes) -> None:
     with pytest.raises(Unreachable, match="is no listing"):
         parse_page(text)

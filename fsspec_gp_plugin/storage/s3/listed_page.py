@@ -18,10 +18,10 @@ LARGEST_PAGE = 32 << 20
 _KEYS = {"Key", "Prefix", "Delimiter", "Marker", "NextMarker"}
 
 
-def parse_page(text: str) -> dict[str, Any]:
+def parse_page(text: bytes) -> dict[str, Any]:
     """The parts of a page by the names that botocore gives them. Raises Unreachable for what is no XML."""
     try:
-        require_plain(text.encode())
+        require_plain(text)
         root = fromstring(text)  # noqa: S314 - require_plain() has looked at it
     except (NotPlainError, ParseError, ValueError) as error:
         raise Unreachable(f"the answer is no listing ({error}), so it is not the store's") from None

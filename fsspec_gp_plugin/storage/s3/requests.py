@@ -9,7 +9,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from ...checksum import crc32c, in_base64
-from ...errors import CredentialsEnded
+from ...errors import CredentialsEnded, Unreachable
 from ..error_translation import error_code, translated
 from ..http.answer import if_match
 from .answers import is_form_refused, is_md5
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Bytes of a page of a listing, for its time limit.
 _EXPECTED_PAGE = 1 << 20
+_PIECE = 256 << 10
 
 
 class Checksums:
@@ -137,7 +138,7 @@ class Requests:
         if isinstance(answer, S3fsAnswer):
             return answer.parsed
         try:
-            return parse_page(answer.text(LARGEST_PAGE))
+            return parse_page(_read_page(answer))
         finally:
             answer.end()
 
@@ -152,6 +153,17 @@ class Requests:
         condition = {"IfMatch": version} if if_match(version) else {}
         ranged = {**target, "Range": f"bytes={start}-{end - 1}", **condition}
         return self.sender.send(Request("get_object", ranged, expected=end - start))
+
+
+def _read_page(answer: Answer) -> bytes:
+    """The body of an answer that may not tell its length. Raises Unreachable if it is longer than any page."""
+    body = bytearray()
+    with memoryview(bytearray(_PIECE)) as piece:
+        while count := answer.read_into(piece):
+            body += piece[:count]
+            if len(body) > LARGEST_PAGE:
+                raise Unreachable(f"the answer is no listing (it has more than {LARGEST_PAGE} bytes)")
+    return bytes(body)
 
 
 def _md5(data: memoryview) -> bytes:
