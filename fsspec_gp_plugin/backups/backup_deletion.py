@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, LocalFileError, NotFound, StorageError, Unreachable
 from ..integrity.claim import is_claim
+from ..integrity.object_names import FOLDER, is_manifest, parse_manifest_name
 from ..keys import backup_prefix, is_backup_prefix, timestamp_of
+from .deletion_progress import DeletionProgress
+from .listed_deletion import delete_listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ..private import Place
     from ..storage.contract import Store
 
-_DELETED_AT_ONCE = 10_000
 
-
-def delete_backup(store: Store, place: Place, timestamp: str, note: Callable[[str], None]) -> tuple[int, str]:
+def delete_backup(
+    store: Store,
+    place: Place,
+    timestamp: str,
+    note: Callable[[str], None],
+    progress: DeletionProgress | None = None,
+) -> tuple[int, str]:
     """Delete one backup, if it is there, and what this host has kept of it.
 
-    Returns how many objects were deleted, and a text about what the store still keeps of them, or "". `note` gets
-    messages, as in delete_all().
+    Returns how many objects were deleted, and a text about what the store still keeps of them, or "". `note` and
+    `progress`: as in delete_all().
     """
     prefix = backup_prefix(timestamp)
-    count = delete_all(store, prefix, note)
+    count = delete_all(store, prefix, note, progress)
     _remove_state(place, timestamp, note)
     try:
         kept = store.keeps_versions(prefix)
@@ -51,71 +57,66 @@ def _remove_state(place: Place, timestamp: str, note: Callable[[str], None]) -> 
         note(str(error))
 
 
-def delete_all(store: Store, prefix: str, note: Callable[[str], None]) -> int:
+def delete_all(store: Store, prefix: str, note: Callable[[str], None], progress: DeletionProgress | None = None) -> int:
     """Delete all objects and working files below a prefix. Returns how many. Raises StorageError if anything is left.
-    Of a backup, the table of contents is deleted first, and the report and then the claims last.
+    Of a backup, the table of contents is deleted first, and the report and then the claims last. After an interruption
+    the next call goes on with what is left.
 
-    `note` gets messages about what could not be looked for, and which uploads were aborted.
+    `note` gets messages about what could not be looked for, and which uploads were aborted. `progress` counts.
     """
     count = _delete_contents(store, prefix) if is_backup_prefix(prefix) else 0
+    # Without a table of contents a deletion goes on that was interrupted, and the manifests tell what there was before.
+    expected = _count_by_manifests(store, prefix) if count and progress is not None else 0
+    progress = progress or DeletionProgress()
+    progress.expect(expected)
+    before = progress.count
+    progress.add(count)
     last: set[str] = set()
-    count += _delete_listed(store, prefix, last)
+
+    def keeps(key: str) -> bool:
+        if _is_report(key) or _is_claim(key):
+            last.add(key)
+        return key in last
+
+    delete_listed(store, prefix, keeps, progress)
     abort_unfinished(store, prefix, note)
     # Until now a backup has a report and a claim. So after an interruption it is still known that gpbackup has ended,
     # and which cluster owns the backup.
     claims = {key for key in last if _is_claim(key)}
     for keys in filter(None, (last - claims, claims)):
         store.delete(keys)
+        progress.add(len(keys))
     if last:
-        count += len(last) + _delete_listed(store, prefix, None)
+        delete_listed(store, prefix, lambda _: False, progress, frozenset(last))
     store.delete_empty_directories(prefix)
-    return count
+    return progress.count - before
 
 
-def _delete_listed(store: Store, prefix: str, last: set[str] | None) -> int:
-    """Delete what is listed until nothing is listed. Reports and claims stay if `last` is given, which gets them."""
-    count = 0
-    before: set[str] = set()
-    # Each listing begins anew, so that nothing is skipped.
-    while True:
-        first: set[str] = set()
-        for batch in _batches(store, prefix, last):
-            left = before & batch
-            if left:
-                raise StorageError(f"{min(left)} is still there after it was deleted: the store retains it")
-            store.delete(batch)
-            count += len(batch)
-            first = first or batch
-        if not first:
-            return count
-        before = first
-
-
-def _batches(store: Store, prefix: str, last: set[str] | None) -> Iterator[set[str]]:
-    """The keys of one listing in batches, as a backup may have millions of objects. Only the first batch, as later
-    pages of a listing may skip keys after a deletion; but all batches if the store lists whole directories.
-    """
-    found = _found(store, prefix, last)
-    while batch := set(islice(found, _DELETED_AT_ONCE)):
-        yield batch
-        if store.capabilities.lists_by_prefix:
-            return
-
-
-def _found(store: Store, prefix: str, last: set[str] | None) -> Iterator[str]:
-    for info in store.find(prefix, unfinished=True):
-        if last is not None and (_is_claim(info.key) or _is_report(info.key)):
-            last.add(info.key)
-        else:
-            yield info.key
+def _count_by_manifests(store: Store, prefix: str) -> int:
+    """About how many objects a backup has, by the names of its manifests; 0 if they don't tell."""
+    names = []
+    try:
+        for page in store.list_pages(prefix + FOLDER, shallow=True):
+            names += [info.key[len(prefix) :] for info in page.objects]
+    except Unreachable:
+        raise
+    except StorageError:
+        return 0
+    manifests = [parse_manifest_name(name) for name in names if is_manifest(name)]
+    counts = [None if one is None else one.objects for one in manifests]
+    return 0 if None in counts else sum(filter(None, counts)) + len(names)
 
 
 def _is_claim(key: str) -> bool:
+    if not key.endswith(".json"):  # as a backup may have millions of objects
+        return False
     below = "/".join(key.split("/")[:3]) + "/"
     return is_backup_prefix(below) and is_claim(key[len(below) :])
 
 
 def _is_report(key: str) -> bool:
+    if not key.endswith("_report"):
+        return False
     below = "/".join(key.split("/")[:3]) + "/"
     return is_backup_prefix(below) and key == f"{below}gpbackup_{timestamp_of(below)}_report"
 

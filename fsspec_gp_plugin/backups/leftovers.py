@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..integrity.cluster import Cluster
     from ..private import Place
     from ..storage.contract import ObjectInfo, Store, Upload
+    from .deletion_progress import DeletionProgress
 
 _Keyed = TypeVar("_Keyed", "ObjectInfo", "Upload")
 
@@ -217,12 +218,10 @@ class _Search:
                 candidates[one].stays = why
 
 
-def remove_leftover(store: Store, place: Place, left: Leftover, note: Callable[[str], None]) -> str:
-    """Remove a leftover. Returns a text about what the store still keeps of it, or "". Raises StorageError if anything
-    is left. `note` gets messages.
-    """
+def remove_leftover(store: Store, place: Place, left: Leftover, progress: DeletionProgress) -> str:
+    """Remove a leftover. Returns what the store still keeps of it, or "". Raises StorageError if anything is left."""
     if left.what == BACKUP:
-        return delete_backup(store, place, timestamp_of(left.prefix), note)[1]
+        return delete_backup(store, place, timestamp_of(left.prefix), lambda _: None, progress)[1]
     if left.what == UPLOADS:
         store.delete_unfinished(left.prefix)
     else:

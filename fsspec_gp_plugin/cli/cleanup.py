@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..backups.deletion_progress import DeletionProgress
 from ..backups.leftovers import BACKUP, Leftover, find_leftovers, find_leftovers_of_run, remove_leftover
 from ..config.values import format_duration, format_size
 from ..errors import StorageError, Unreachable, UsageError
@@ -92,7 +93,9 @@ def _remove(store: Store, place: Place, one: Leftover, row: dict[str, Any]) -> N
     why = row["why"]
     row.update(action="begun", why="not finished: run `cleanup` again")
     try:
-        kept = remove_leftover(store, place, one, lambda _: None)
+        with render.status() as show:
+            progress = DeletionProgress(show=lambda done: show(f"{one.prefix}: {done}"))
+            kept = remove_leftover(store, place, one, progress)
     except Unreachable:
         raise
     except StorageError as error:

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..backups.backup_deletion import delete_backup
+from ..backups.deletion_progress import DeletionProgress
 from ..backups.ownership import read_clusters
 from ..backups.restore_plans import read_plans
 from ..backups.retention import Decision, Policy, decide, unfinished_timestamps
@@ -20,8 +21,9 @@ from .open_target import open_target
 from .render import size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from ..backups.backup import Backup
     from ..private import Place
     from ..storage.contract import ObjectInfo, Store
 
@@ -140,8 +142,11 @@ def _delete(found: _Found, place: Place, rows: list[dict[str, Any]]) -> None:
             why = row["why"]
             rest = f"`cleanup CONFIG --run {timestamp} --yes`"
             row.update(action="begun", why=f"not finished: run `prune` again, then {rest}")
+            share = _Share(backup, advance)
             try:
-                _, kept = delete_backup(found.store, place, timestamp, lambda _: None)
+                _, kept = delete_backup(
+                    found.store, place, timestamp, lambda _: None, DeletionProgress(show=share.show)
+                )
             except Unreachable:
                 raise
             except StorageError as error:
@@ -149,7 +154,26 @@ def _delete(found: _Found, place: Place, rows: list[dict[str, Any]]) -> None:
                 row.update(action="failed", why=str(error))
             else:
                 row.update(action="deleted", why=kept or why)
-            advance(backup.size)
+            share.end()
+
+
+class _Share:
+    """The bytes of one backup in the progress of all, by the number of its objects that are deleted."""
+
+    def __init__(self, backup: Backup, advance: Callable[[int], None]) -> None:
+        self._backup, self._advance = backup, advance
+        self._shown = 0
+
+    def show(self, progress: DeletionProgress) -> None:
+        objects = max(self._backup.objects, progress.count, 1)
+        self._show(self._backup.size * progress.count // objects)
+
+    def end(self) -> None:
+        self._show(self._backup.size)
+
+    def _show(self, size: int) -> None:
+        self._advance(size - self._shown)
+        self._shown = size
 
 
 def _show(url: str, rows: list[dict[str, Any]], holding: list[str], *, done: bool) -> None:

@@ -25,6 +25,7 @@ from .comparing import compare_with_manifests
 from .data import send_file
 from .journaling import put_manifest_of
 from .restore_source import store_of_backup
+from .watched_deletion import telling_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,7 +58,9 @@ def delete_directory(context: Context, path: str) -> None:
         raise UsageError(f"{path!r} is the whole target; name a directory below it")
     if prefix == "backups/":
         raise UsageError(f"{path!r} holds every backup; delete one by `delete_backup`, or those of a day by its path")
-    count = backup_deletion.delete_all(context.store, prefix, context.log.info)
+    store = context.store
+    with telling_progress(context, prefix) as progress:
+        count = backup_deletion.delete_all(store, prefix, context.log.info, progress)
     context.print_line(f"Deleted {count} objects below {prefix}")
     context.log_success(f"{prefix}, {count} objects")
 
@@ -199,7 +202,8 @@ def delete_backup(context: Context, timestamp: str, option: str = "") -> None:
         require_ours(
             store, timestamp, cluster_here(config.cluster, config.pgport, context.environment), context.log.info
         )
-    count, kept = backup_deletion.delete_backup(store, config.place, timestamp, context.log.info)
+    with telling_progress(context, timestamp) as progress:
+        count, kept = backup_deletion.delete_backup(store, config.place, timestamp, context.log.info, progress)
     if kept:
         context.log.warning(f"{timestamp}: {kept}")
     context.log_success(f"{timestamp}, {count} objects")

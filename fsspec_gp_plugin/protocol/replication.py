@@ -21,6 +21,7 @@ from .comparing import compare_with_manifests
 from .presence import require_backup
 from .replica_copy import COPIED, SENT, THERE, ReplicaCopy
 from .targets import OUTAGE_SECONDS
+from .watched_deletion import telling_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -80,7 +81,8 @@ def delete_replica(context: Context, timestamp: str) -> None:
     count = 0
     if _holds_anything(target, prefix):
         _require_copy(context, source, target, prefix)
-        count = delete_all(target, prefix, context.log.info)
+        with telling_progress(context, timestamp) as progress:
+            count = delete_all(target, prefix, context.log.info, progress)
     context.log_success(f"{timestamp} at {_place(context)}, {count} objects")
 
 

@@ -20,6 +20,8 @@ _AT_ONCE = 8
 _KEYS_A_TURN = 1000
 # Seconds until a request is repeated that a busy store refused.
 BUSY_PAUSE = 0.2
+# Of a single deletion: after them its thousand begins anew.
+_BUSY_PAUSES = (BUSY_PAUSE, 0.5, 1.2)
 
 
 def put_by_writer(writer: PartWriter, data: memoryview) -> ObjectInfo:
@@ -66,30 +68,32 @@ def delete_each(keys: Iterable[str], delete: Callable[[str], object], name: Call
     return failed
 
 
-def _delete_one(
-    key: str, delete: Callable[[str], object], name: Callable[[str], str], *, may_be_busy: bool = True
-) -> None:
-    """Delete one object, a second time if the store is busy: the caller would start again with the first key, and
-    hardly get through a thousand of them.
+def _delete_one(key: str, delete: Callable[[str], object], name: Callable[[str], str]) -> None:
+    """Delete one object, a few times if the store is busy: the caller would start again with the first key, and hardly
+    get through a thousand of them.
     """
-    try:
-        with translating(f"can't delete {name(key)}"):
-            delete(key)
-    except Unreachable as error:
-        if not may_be_busy or not error.http_status:
-            raise
-        time.sleep(BUSY_PAUSE)
-        _delete_one(key, delete, name, may_be_busy=False)
+    for pause in (*_BUSY_PAUSES, None):
+        try:
+            with translating(f"can't delete {name(key)}"):
+                delete(key)
+        except Unreachable as error:
+            if pause is None or not error.http_status:
+                raise
+            time.sleep(pause)
+        else:
+            return
 
 
-def delete_side_by_side(keys: Iterable[str], delete: Callable[[str], object], name: Callable[[str], str]) -> list[str]:
-    """As delete_each(), eight at a time, or fewer if the system has no more threads."""
+def delete_side_by_side(
+    keys: Iterable[str], delete: Callable[[str], object], name: Callable[[str], str], at_once: int = _AT_ONCE
+) -> list[str]:
+    """As delete_each(), so many at a time, or fewer if the system has no more threads."""
     remaining = iter(keys)
     failed: list[str] = []
-    pool = Workers(_AT_ONCE, "delete")
+    pool = Workers(at_once, "delete")
     try:
         while batch := list(islice(remaining, _KEYS_A_TURN)):
-            shares = [batch[at::_AT_ONCE] for at in range(min(_AT_ONCE, len(batch)))]
+            shares = [batch[at::at_once] for at in range(min(at_once, len(batch)))]
             run = map if len(shares) == 1 else pool.map
             for lines in run(lambda share: delete_each(share, delete, name), shares):
                 failed += lines

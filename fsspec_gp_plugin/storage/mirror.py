@@ -121,11 +121,9 @@ class MirroredStore(Store):
 
     def _first(self, key: str, action: Callable[[Store], _T]) -> tuple[int, _T]:
         """Return which store could do the action, and its result."""
-        problem: StorageError
-        is_known = self._outage is not None  # and was noted then
-        if self._outage is not None:
-            problem = self._outage
-        else:
+        known = self._outage  # and noted
+        problem: StorageError | None = known
+        if problem is None:
             try:
                 return _PREFERRED, action(self.preferred)
             except ObjectChanged:
@@ -142,7 +140,7 @@ class MirroredStore(Store):
             return _WITH_RETRIES, action(self._preferred_with_retries)
         except (StorageError, ConfigError) as second:
             raise _both(problem, second) from problem
-        if not is_known:
+        if known is None:
             self._note(f"{key} is read from the other target: {problem}")
         return _FALLBACK, found
 

@@ -42,6 +42,8 @@ class Dialect:
     tested = False
     # Whether several ranges at once, each on a connection of its own, are faster than one.
     parallel_reads = False
+    # How many deletions at once, each on a connection of its own, are faster than one.
+    deletions_at_once = 1
     # Whether to make directories before each file, or only when creating it raises FileNotFoundError.
     directories_first = True
     # How requests travel, by the options. None if it is unknown.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import AlreadyExists, NotFound, StorageError, Unreachable
 from ...keys import is_unfinished
 from ..contract import Capabilities, ObjectInfo, Page, PartWriter, Store
-from ..fallbacks import delete_each, put_by_writer, raise_failures
+from ..fallbacks import delete_side_by_side, put_by_writer, raise_failures
 from ..pages import Pages
 from .connections import Connections
 from .working_file import WorkingFile
@@ -44,6 +44,7 @@ class FsspecStore(Store):
         # Working files that were not there when they should be removed, and that a slow server may still make.
         self._awaited: list[WorkingFile] = []
         self._lock = threading.Lock()
+        self._deletions_at_once = dialect.deletions_at_once
         self._root = root.rstrip("/")
 
     def __repr__(self) -> str:
@@ -107,7 +108,13 @@ class FsspecStore(Store):
                 self.dialect.remove(fs, self.path(key))
 
         self._remove_appeared()
-        raise_failures(delete_each(keys, delete, self.name))
+        try:
+            failed = delete_side_by_side(keys, delete, self.name, self._deletions_at_once)
+        except Unreachable:
+            # The server may not have as many connections for this host.
+            self._deletions_at_once = 1
+            raise
+        raise_failures(failed)
 
     def working_file(self, key: str) -> WorkingFile:
         """Return a working file for one attempt at an object; it makes no request yet."""

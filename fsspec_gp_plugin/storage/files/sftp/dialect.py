@@ -53,6 +53,7 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> SftpDiale
 class SftpDialect(TreeDialect):
     """Files of an SFTP server."""
 
+    deletions_at_once = 4
     resumes = True
     positional = True
     creates = True

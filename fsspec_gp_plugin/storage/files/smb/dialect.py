@@ -45,6 +45,7 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> SmbDialec
 class SmbDialect(TreeDialect):
     """Files on an SMB share."""
 
+    deletions_at_once = 4
     resumes = True
     positional = True
     creates = True

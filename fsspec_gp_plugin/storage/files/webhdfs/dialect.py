@@ -63,6 +63,7 @@ def open_dialect(url: str, options: dict[str, Any], timeout: float) -> WebHdfsDi
 class WebHdfsDialect(TreeDialect):
     """Files of an HDFS."""
 
+    deletions_at_once = 4
     resumes = True
     creates = True
     directories_first = False  # to create a file makes them
