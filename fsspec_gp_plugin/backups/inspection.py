@@ -7,63 +7,44 @@ from __future__ import annotations
 
 import secrets
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import AccessDenied, StorageError, Unreachable
+from ..errors import AccessDenied, PluginError, StorageError, Unreachable
 from ..integrity.catalog import Catalog
 from ..integrity.manifest import BadManifest
-from ..integrity.object_names import is_plugins_own
 from ..keys import backup_prefix
 from . import catalog_build
-from .gpbackup_files import backup_config_name
-from .missing import ARCHIVED, BY_GPBACKUP, BY_MANIFESTS, DataSearch, count_message
-from .ownership import Ownership, read_ownership
-from .required import read_required
+from .findings import NOT_FINISHED, Inspection, Sums, failure_message, reason_of, report_sums
+from .gpbackup_files import read_backup_config
+from .missing import Search
+from .needed_backups import NeededBackups
+from .ownership import read_ownership
+from .required import Required, read_required, required_by_config
 from .restore_plans import why_not_restorable
-from .survey import Backup, survey
+from .shares import WHOLE, Piece, Share, count_contents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..integrity.entries import Entry
-    from ..integrity.listings import Comparison
     from ..private import Place
-    from ..storage.contract import ObjectInfo, Store
+    from ..storage.contract import Store
+    from .backup import Backup
     from .gpbackup_files import BackupConfig
-    from .required import Required
 
-_NOT_FINISHED = {
-    "incomplete": "gpbackup did not finish this backup, so it is unknown what must be there",
-    "failed": "gpbackup's report says that this backup failed, so it is unknown what must be there",
-    "unknown": "its report can't be read, so it is unknown whether gpbackup finished it",
-}
+    # Reads objects and yields each with its fault, None if it is right.
+    Read = Callable[[Iterator[Entry]], Iterator[tuple[Entry, PluginError | None]]]
 
 
-@dataclass
-class Inspection:
-    """What was found about one backup. `right`: how many objects agree with their manifests; `size`: their bytes.
-    `problems`: what is wrong, one line for each; `reasons`: why not everything could be checked, one line for each.
-
-    Numbers of objects: `missing`; `resized`, of another size; `archived`, which can't be read now; `not_checked`, in no
-    manifest. `needs`: the backups that it needs.
+class _Work(NamedTuple):
+    """What is to be done for one backup. `read`: None if nothing is read; `part`: part I of N of the objects is read.
+    `required`: what must be there, None if only another shard reports what comparisons find.
     """
 
-    right: int = 0
-    size: int = 0
-    problems: list[str] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
-    missing: int = 0
-    resized: int = 0
-    archived: int = 0
-    not_checked: int = 0
-    needs: list[str] = field(default_factory=list)
-    ownership: Ownership = field(default_factory=Ownership)
-
-    @property
-    def result(self) -> str:
-        """`failed` if something is wrong, otherwise `unchecked` if not everything could be checked, otherwise `ok`."""
-        return "failed" if self.problems else "unchecked" if self.reasons else "ok"
+    backup: Backup
+    read: Read | None
+    part: tuple[int, int]
+    required: Required | None
 
 
 class Inspector:
@@ -73,177 +54,168 @@ class Inspector:
         """`backups`: those that are already listed."""
         self._place = place
         self._store = store
-        self._known: dict[str, Backup | None] = {backup.timestamp: backup for backup in backups}
-        self._bases: dict[str, Inspection] = {}
+        self._needed = NeededBackups(store, backups)
 
-    @contextmanager
-    def inspect(self, backup: Backup) -> Iterator[tuple[Inspection, Iterator[Entry]]]:
-        """Inspect a backup by a listing. Yields the findings, and the objects that are right by the listing, to be
-        read. Raises Unreachable, LocalFileError.
+    def inspect(self, backup: Backup, shard: tuple[int, int] = WHOLE, read: Read | None = None) -> Inspection:
+        """Inspect a backup, or part I of N of it, by a listing; then call `read` for the objects that are right by the
+        listing. All shards together report everything once. Raises Unreachable, LocalFileError.
         """
-        found = Inspection()
-        with self._open_catalog(backup, found) as catalog:
+        found = Inspection(ownership=read_ownership(self._store, backup))
+        if shard != WHOLE and (divided := self._divide(backup, shard)) is not None:
+            config_file, share = divided
+            self._inspect_share(found, share, _Work(backup, read, share.part, None), config_file, shard)
+        elif shard[0] == 0:
             config, required = read_required(self._store, backup.timestamp)
-            files, search = set(required.files), DataSearch(required)
-            listed = _count_found(self._objects(backup.timestamp), files, search, backup.timestamp)
+            sums = Sums()
+            self._compare(found, sums, Piece(backup.timestamp), _Work(backup, read, shard, required))
+            report_sums(found, sums, backup)
+            self._report_whole(found, backup, config, required, WHOLE)
+        elif read is not None:
+            with self._open_catalog(backup, found) as catalog:
+                _read(found, read, catalog.entries(), shard)
+        return found
+
+    def _divide(self, backup: Backup, shard: tuple[int, int]) -> tuple[BackupConfig, Share] | None:
+        """Find out the shard's share. None if not all content ids of the backup are known."""
+        if count_contents(backup.manifests, backup.timestamp) is None:
+            return None
+        try:
+            config = read_backup_config(self._store, backup.timestamp)
+        except Unreachable:
+            raise
+        except StorageError:
+            return None
+        if config.segments is None:
+            return None
+        counts = count_contents(backup.manifests, backup.timestamp, config.segments)
+        return None if counts is None else (config, Share(self._store, backup.timestamp, counts, shard))
+
+    def _inspect_share(
+        self, found: Inspection, share: Share, work: _Work, config: BackupConfig, shard: tuple[int, int]
+    ) -> None:
+        """Inspect a share. If several shards share a content id, the first of them reports what comparisons find."""
+        backup = work.backup
+        if share.part[0] == 0:
+            work = work._replace(required=required_by_config(self._store, backup.timestamp, config))
+        sums = Sums()
+        if work.required is not None or work.read is not None:
+            for piece in share.pieces():
+                self._compare(found, sums, piece, work)
+        if work.required is not None:
+            report_sums(found, sums, backup)
+        self._report_whole(found, backup, config, work.required or Required(backup.timestamp), shard)
+
+    def _compare(self, found: Inspection, sums: Sums, piece: Piece, work: _Work) -> None:
+        """Compare a piece of a backup, then read its objects."""
+        backup = work.backup
+        with self._open_catalog(backup, found, piece.contents) as catalog:
+            search = Search(work.required or Required(backup.timestamp), piece.contents)
+            named = (entry.name for entry in catalog.entries())
+            listed = search.count_found(piece.list_objects(self._store, named))
             with catalog.open_comparison(listed, backup_prefix(backup.timestamp)) as comparison:
-                _report_comparison(found, comparison, backup)
-                if backup.state in ("complete", "unknown"):
-                    if config is not None and config.has_failed:
-                        found.problems.append(_failed(backup.timestamp))
-                    count, first = comparison.count_not_named(_missing(files, search))
-                    _report_missing(found, required, (count, first))
-                    if required.not_checked:
-                        found.reasons.append(_reason(required))
-                    self._inspect_needed(backup, config, found)
-                if backup.state in _NOT_FINISHED:
-                    found.reasons.append(_NOT_FINISHED[backup.state])
-                yield found, comparison.right_objects()
+                sums.kinds = sums.kinds.plus(comparison.kinds)
+                sums.required += search.total
+                if search.missing and _is_finished(backup):
+                    sums.add_missing(*comparison.count_not_named(search.names_missing()))
+                if work.read is not None:
+                    _read(found, work.read, comparison.right_objects(), work.part)
+                else:
+                    found.right += comparison.kinds.right.count
+                    found.size += comparison.kinds.right.size
+
+    def _report_whole(
+        self,
+        found: Inspection,
+        backup: Backup,
+        config: BackupConfig | None,
+        required: Required,
+        shard: tuple[int, int],
+    ) -> None:
+        """Report what concerns the backup as a whole, in shard 0, and inspect the backups that it needs."""
+        if shard[0] == 0:
+            if found.ownership.problem:
+                found.problems.append(found.ownership.problem)
+            if found.ownership.unreadable:
+                found.reasons.append(found.ownership.unreadable)
+            found.reasons += [
+                f"host {host} left its mark and no manifest, so what it stored can't be checked"
+                for host in backup.hosts_without_manifest
+            ]
+            if _is_finished(backup) and config is not None and config.has_failed:
+                found.problems.append(failure_message(backup.timestamp))
+            if _is_finished(backup) and required.not_checked:
+                found.reasons.append(reason_of(required))
+            if backup.state in NOT_FINISHED:
+                found.reasons.append(NOT_FINISHED[backup.state])
+        if _is_finished(backup):
+            self._inspect_needed(backup, config, found, shard)
 
     @contextmanager
-    def read_manifests(self, backup: Backup) -> Iterator[tuple[Inspection, Iterator[Entry]]]:
-        """Yields all objects that a backup's manifests name, without a listing. Raises Unreachable, LocalFileError."""
-        found = Inspection()
-        with self._open_catalog(backup, found) as catalog:
-            yield found, catalog.entries()
-
-    @contextmanager
-    def _open_catalog(self, backup: Backup, found: Inspection) -> Iterator[Catalog]:
-        """Make a catalog of the manifests, an empty one if they can't be read or disagree."""
-        found.ownership = read_ownership(self._store, backup)
-        if found.ownership.problem:
-            found.problems.append(found.ownership.problem)
-        if found.ownership.unreadable:
-            found.reasons.append(found.ownership.unreadable)
+    def _open_catalog(
+        self, backup: Backup, found: Inspection, contents: frozenset[int] | None = None
+    ) -> Iterator[Catalog]:
+        """Make a catalog of the manifests, an empty one if they can't be read or disagree. `contents`: the content ids
+        that it has, None for all.
+        """
         claim = found.ownership.claim
         with Catalog(self._place, backup.timestamp, f".verify-{secrets.token_hex(6)}", make=True) as catalog:
             try:
                 try:
                     manifests = catalog_build.sort_manifests(backup.manifests, backup.timestamp)
-                    catalog_build.build_catalog(
-                        catalog, self._store, backup.timestamp, manifests, claim.token if claim else ""
-                    )
+                    token = claim.token if claim else ""
+                    catalog_build.build_catalog(catalog, self._store, backup.timestamp, manifests, token, contents)
                 except AccessDenied as error:
-                    found.reasons.append(f"its manifests can't be read: {error}")
+                    _add(found.reasons, f"its manifests can't be read: {error}")
                     catalog.build("", list)
                 except Unreachable:
                     raise
                 except StorageError as error:
                     is_about_one = isinstance(error, BadManifest)
-                    found.problems.append(str(error) if is_about_one else f"its manifests can't be read: {error}")
+                    _add(found.problems, str(error) if is_about_one else f"its manifests can't be read: {error}")
                     catalog.build("", list)
                 yield catalog
             finally:
                 catalog.remove()
 
-    def _objects(self, timestamp: str) -> Iterator[ObjectInfo]:
-        """All objects of a backup, without this plugin's own."""
-        prefix = backup_prefix(timestamp)
-        return (info for info in self._store.find(prefix) if not is_plugins_own(info.key[len(prefix) :]))
-
-    def _inspect_needed(self, backup: Backup, config: BackupConfig | None, found: Inspection) -> None:
-        """Inspect all backups that an incremental one needs."""
+    def _inspect_needed(
+        self, backup: Backup, config: BackupConfig | None, found: Inspection, shard: tuple[int, int]
+    ) -> None:
+        """Inspect all backups that an incremental one needs; of their data this shard's share."""
         plan = {} if config is None or config.plan is None else dict(config.plan)
         reads_own = plan.pop(backup.timestamp, None)
-        if backup.kind == "incremental" and config is not None and not plan and reads_own is None:
+        is_first = shard[0] == 0
+        if is_first and backup.kind == "incremental" and config is not None and not plan and reads_own is None:
             found.reasons.append("gpbackup's config file names no backup that this incremental one needs")
         for timestamp in sorted(plan):
-            found.needs.append(timestamp)
-            base = self._base(timestamp)
-            if why := why_not_restorable(timestamp, base):
-                found.problems.append(why)
-                backup.broken = backup.broken or why
-            elif base is not None and plan[timestamp]:
-                needed = self._inspect_base(base)
+            if is_first:
+                found.needs.append(timestamp)
+                if why := why_not_restorable(timestamp, self._needed.find(timestamp)):
+                    found.problems.append(why)
+                    backup.broken = backup.broken or why
+                    continue
+            if plan[timestamp]:
+                needed = self._needed.inspect(timestamp, shard)
                 found.problems += [f"it needs the backup {timestamp}, of which {one}" for one in needed.problems]
                 found.reasons += [f"of the backup {timestamp}, which it needs: {one}" for one in needed.reasons]
 
-    def _base(self, timestamp: str) -> Backup | None:
-        if timestamp not in self._known:
-            self._known[timestamp] = next(iter(survey(self._store, timestamp)), None)
-        return self._known[timestamp]
 
-    def _inspect_base(self, base: Backup) -> Inspection:
-        """Inspect a backup that others need, by gpbackup's own files."""
-        if (kept := self._bases.get(base.timestamp)) is not None:
-            return kept
-        found = self._bases[base.timestamp] = Inspection()
-        config, required = read_required(self._store, base.timestamp)
-        if config is not None and config.has_failed:
-            found.problems.append(_failed(base.timestamp))
-        files, search = set(required.files), DataSearch(required)
-        archived, first = 0, ""
-        for info in _count_found(self._objects(base.timestamp), files, search, base.timestamp):
-            if info.archived:
-                archived, first = archived + 1, min(first or info.key, info.key)
-        count = len(files) + search.missing
-        _report_missing(found, required, (count, next(_missing(files, search), "")))
-        if archived:
-            found.problems.append(count_message(archived, None, ARCHIVED, first))
-        if required.not_checked:
-            found.reasons.append(_reason(required))
-        if base.state == "unknown":
-            found.reasons.append(_NOT_FINISHED["unknown"])
-        return found
+def _is_finished(backup: Backup) -> bool:
+    """Whether gpbackup's own files say what must be there."""
+    return backup.state in ("complete", "unknown")
 
 
-def _failed(timestamp: str) -> str:
-    return f"gpbackup's config file, {backup_prefix(timestamp)}{backup_config_name(timestamp)}, says that it failed"
+def _add(lines: list[str], line: str) -> None:
+    """Add a line unless it is there: several pieces of a backup may have the same fault."""
+    if line not in lines:
+        lines.append(line)
 
 
-def _missing(files: set[str], search: DataSearch) -> Iterator[str]:
-    yield from sorted(files)
-    yield from search.names_missing()
-
-
-def _count_found(
-    objects: Iterable[ObjectInfo], files: set[str], search: DataSearch, timestamp: str
-) -> Iterator[ObjectInfo]:
-    """The same objects, each counted as found."""
-    start = len(backup_prefix(timestamp))
-    for info in objects:
-        name = info.key[start:]
-        if not search.take(name):
-            files.discard(name)
-        yield info
-
-
-def _report_comparison(found: Inspection, comparison: Comparison, backup: Backup) -> None:
-    prefix = backup_prefix(backup.timestamp)
-    found.right, found.size = comparison.right.count, comparison.right.size
-    found.missing, found.resized = comparison.gone.count, comparison.resized.count
-    named = sum(one.count for one in (comparison.right, comparison.gone, comparison.resized, comparison.archived))
-    if (gone := comparison.gone).count:
-        found.problems.append(f"{count_message(gone.count, named, 'missing', f'{prefix}{gone.first}')}; {BY_MANIFESTS}")
-    if (other := comparison.resized).count:
-        first = f"{prefix}{other.first} has {other.listed} bytes; {other.backed_up} were backed up"
-        found.problems.append(count_message(other.count, named, "of another size", first))
-    archived = [one for one in (comparison.archived, comparison.archived_too) if one.count]
-    found.archived = sum(one.count for one in archived)
-    if archived:
-        found.problems.append(count_message(found.archived, None, ARCHIVED, f"{prefix}{archived[0].first}"))
-    found.not_checked = comparison.not_named.count
-    if found.not_checked:
-        first = f"the first is {prefix}{comparison.not_named.first}"
-        one = found.not_checked == 1
-        what = f"{found.not_checked} object{' is' if one else 's are'} in no manifest"
-        found.reasons.append(f"{what}; {first}" if backup.manifests else f"there is no manifest, so {what}; {first}")
-    found.reasons += [
-        f"host {host} left its mark and no manifest, so what it stored can't be checked"
-        for host in backup.hosts_without_manifest
-    ]
-
-
-def _report_missing(found: Inspection, required: Required, missing: tuple[int, str]) -> None:
-    """Report how many required objects are missing. `missing`: their number, and the first of them."""
-    count, first = missing
-    if count:
-        found.missing += count
-        total = required.count + len(required.files)
-        key = f"{backup_prefix(required.timestamp)}{first}"
-        found.problems.append(f"{count_message(count, total, 'missing', key)}; {BY_GPBACKUP}")
-
-
-def _reason(required: Required) -> str:
-    why = required.not_checked.removeprefix("not checked: ")
-    return f"it is unknown whether all data is there: {why}"
+def _read(found: Inspection, read: Read, objects: Iterator[Entry], part: tuple[int, int]) -> None:
+    """Read those of the objects that belong to part I of N."""
+    number, parts = part
+    for one, fault in read(one for one in objects if one.crc32c % parts == number):
+        if fault is None:
+            found.right += 1
+            found.size += one.size
+        else:
+            found.problems.append(str(fault))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from ..integrity.contents import COORDINATOR, content_of
+from ..keys import backup_prefix
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from ..storage.contract import ObjectInfo
     from .required import Required
 
 ARCHIVED = "in the store's archive and can't be read now"
@@ -73,3 +78,36 @@ class DataSearch:
         for number, place in enumerate(self._places):
             if not self._is_found(number):
                 yield self._required.name(place)
+
+
+class Search:
+    """Which of the objects that a backup must have were found: of all, or of some content ids."""
+
+    def __init__(self, required: Required, contents: Collection[int] | None = None) -> None:
+        """Nothing is found yet. `contents`: the content ids, None for all."""
+        self._start = len(backup_prefix(required.timestamp))
+        self._files = set(required.files if contents is None or COORDINATOR in contents else ())
+        self._whole = DataSearch(required) if contents is None else None
+        self._parts = {one: DataSearch(required, range(one, one + 1)) for one in contents or () if one != COORDINATOR}
+        self.total = len(self._files) + sum(one.total for one in self._searches())
+
+    def _searches(self) -> Iterable[DataSearch]:
+        return self._parts.values() if self._whole is None else [self._whole]
+
+    def count_found(self, objects: Iterable[ObjectInfo]) -> Iterator[ObjectInfo]:
+        """The same objects, each counted as found."""
+        for info in objects:
+            name = info.key[self._start :]
+            search = self._whole or self._parts.get(content_of(name))
+            if search is None or not search.take(name):
+                self._files.discard(name)
+            yield info
+
+    @property
+    def missing(self) -> int:
+        """How many objects were not found."""
+        return len(self._files) + sum(one.missing for one in self._searches())
+
+    def names_missing(self) -> Iterator[str]:
+        """The names of the objects that were not found."""
+        return chain(sorted(self._files), *(one.names_missing() for one in self._searches()))

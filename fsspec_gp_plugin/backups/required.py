@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from ..storage.contract import Store
     from .gpbackup_files import BackupConfig
 
-_MOST_OBJECTS = 100_000_000
+# A search for all of them needs a bit for each.
+_MOST_OBJECTS = 1_000_000_000
 # Bytes of a table of contents, and its data entries: more than PostgreSQL's catalog can hold in practice.
 _LARGEST_TOC = 16 << 30
 _MOST_ENTRIES = 20_000_000

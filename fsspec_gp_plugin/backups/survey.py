@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import NotFound, StorageError, Unreachable
 from ..integrity.object_names import FOLDER, MARKS_FOLDER, parse_manifest_name
+from ..integrity.verification import RESULTS_FOLDER
 from ..keys import backup_prefix, is_unfinished
 from ..storage.reading import fetch_small
 from .backup import Backup
@@ -97,10 +98,15 @@ class _Look:
         self._report_size = 0
 
     def read_folder(self) -> None:
-        """List the plugin's folder, without the marks, as each host has one."""
+        """List the plugin's folder, without the marks, as each host has one; and the results of `verify`."""
+        folders: set[str] = set()
         for page in self._store.list_pages(self.prefix + FOLDER, shallow=True):
-            self._has_marks |= self.prefix + MARKS_FOLDER in page.folders
+            folders.update(page.folders)
             for info in page.objects:
+                self._take_own(info)
+        self._has_marks = self.prefix + MARKS_FOLDER in folders
+        if self.prefix + RESULTS_FOLDER in folders:
+            for info in self._store.find(self.prefix + RESULTS_FOLDER):
                 self._take_own(info)
 
     def find_claims(self) -> None:

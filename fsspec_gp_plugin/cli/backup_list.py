@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..backups.backup import Backup
-    from ..backups.inspection import Inspection
+    from ..backups.findings import Inspection
     from ..backups.ownership import Ownership
     from ..integrity.manifest import Header
     from ..storage.contract import ObjectInfo, Store
@@ -132,8 +132,7 @@ def info(argv: Sequence[str]) -> int:
             raise NotFound(f"there is no backup {arguments.timestamp} at {config.url}; `list` shows all backups")
         [backup] = found
         headers = _headers(store, backup)
-        with Inspector(config.place, store, ()).inspect(backup) as (inspected, _):
-            pass
+        inspected = Inspector(config.place, store, ()).inspect(backup)
     details = {
         **_summary(backup, inspected.ownership),
         "report": backup.report,

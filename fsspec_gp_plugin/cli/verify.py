@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..backups.inspection import Inspection, Inspector
+from ..backups.inspection import Inspector
 from ..backups.parallel import parse_shard, run_each
 from ..backups.survey import Backup, survey
 from ..config.values import format_size
@@ -23,6 +23,8 @@ from .render import cluster_fields
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..backups.findings import Inspection
+    from ..errors import PluginError
     from ..integrity.entries import Entry
     from ..storage.contract import Store
 
@@ -70,29 +72,21 @@ def main(argv: Sequence[str]) -> int:
 def _verified(
     inspector: Inspector, store: Store, backup: Backup, settings: DownloadSettings, arguments: Any
 ) -> Inspection:
-    """Verify one backup: completely in the first part, only the objects that are read in the others."""
-    part, parts = arguments.shard
-    begun = inspector.read_manifests if part else inspector.inspect
-    with begun(backup) as (found, objects):
-        if not arguments.quick:
-            found.right = found.size = 0
-            wanted = (one for one in objects if one.crc32c % parts == part)
-            _read_all(store, backup, settings, wanted, found, backup.size // parts)
+    """Verify one backup, or this shard's part of it."""
+    _, parts = arguments.shard
+    if arguments.quick:
+        found = inspector.inspect(backup, arguments.shard)
+    else:
+        with render.progress(backup.timestamp, backup.size // parts) as advance:
+
+            def read(wanted: Iterator[Entry]) -> Iterator[tuple[Entry, PluginError | None]]:
+                for one, fault in run_each(lambda one: _read(store, backup, settings, one), wanted, _AT_ONCE):
+                    advance(one.size)
+                    yield one, fault
+
+            found = inspector.inspect(backup, arguments.shard, read)
     found.problems.sort()
     return found
-
-
-def _read_all(
-    store: Store, backup: Backup, settings: DownloadSettings, wanted: Iterator[Entry], found: Inspection, size: int
-) -> None:
-    with render.progress(backup.timestamp, size) as advance:
-        for one, problem in run_each(lambda one: _read(store, backup, settings, one), wanted, _AT_ONCE):
-            advance(one.size)
-            if problem is not None:
-                found.problems.append(str(problem))
-            else:
-                found.right += 1
-                found.size += one.size
 
 
 def _read(store: Store, backup: Backup, settings: DownloadSettings, one: Entry) -> None:

@@ -30,7 +30,7 @@ _NAMED = """
           FROM object LEFT JOIN listed USING (name)) GROUP BY kind
 """
 _NOT_NAMED = """
-    SELECT CASE WHEN archived THEN 'archived too' ELSE 'not named' END AS kind, count(*), total(size), min(name), size,
+    SELECT CASE WHEN archived THEN 'archived_too' ELSE 'not_named' END AS kind, count(*), total(size), min(name), size,
         size FROM listed WHERE NOT EXISTS (SELECT 1 FROM object WHERE object.name = listed.name) GROUP BY kind
 """
 _RIGHT = """
@@ -104,14 +104,34 @@ class Kind(NamedTuple):
     backed_up: int = 0
     listed: int = 0
 
+    def plus(self, other: Kind) -> Kind:
+        """The objects of both."""
+        first = min((one for one in (self, other) if one.count), key=lambda one: one.first, default=self)
+        return first._replace(count=self.count + other.count, size=self.size + other.size)
 
-class Comparison:
-    """A catalog and a listing of the same backup, compared in both directions.
+
+class Kinds(NamedTuple):
+    """What a comparison of a catalog with a listing has found.
 
     `right`: objects that are listed in the size that their manifest has, and can be read; `gone`: not listed;
     `resized`: of another size; `archived`: in a manifest, and in the store's archive; `not_named`: listed, but in no
     manifest; `archived_too`: those of `not_named` that are in the archive.
     """
+
+    right: Kind = Kind()
+    gone: Kind = Kind()
+    resized: Kind = Kind()
+    archived: Kind = Kind()
+    not_named: Kind = Kind()
+    archived_too: Kind = Kind()
+
+    def plus(self, other: Kinds) -> Kinds:
+        """What two comparisons of different objects have found."""
+        return Kinds(*(one.plus(two) for one, two in zip(self, other, strict=True)))
+
+
+class Comparison:
+    """A catalog and a listing of the same backup, or of a piece of it, compared in both directions."""
 
     def __init__(self, database: sqlite3.Connection, listed: Iterable[ObjectInfo], prefix: str) -> None:
         """`database`: a catalog's, open for as long as this is used. `prefix`: what the keys have before the names."""
@@ -119,17 +139,12 @@ class Comparison:
         database.execute(_COMPARED_LISTING)
         rows = ((os.fsencode(info.key[len(prefix) :]), info.size, info.archived) for info in listed)
         database.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", rows)
-        kinds = {
+        found = {
             kind: Kind(count, int(size), os.fsdecode(name), backed_up, listed_size)
             for query in (_NAMED, _NOT_NAMED)
             for kind, count, size, name, backed_up, listed_size in database.execute(query)
         }
-        self.right = kinds.get("right", Kind())
-        self.gone = kinds.get("gone", Kind())
-        self.resized = kinds.get("resized", Kind())
-        self.archived = kinds.get("archived", Kind())
-        self.archived_too = kinds.get("archived too", Kind())
-        self.not_named = kinds.get("not named", Kind())
+        self.kinds = Kinds(**found)
 
     def right_objects(self) -> Iterator[Entry]:
         """The manifests' entries of the objects that are right, by name."""

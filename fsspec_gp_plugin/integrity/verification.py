@@ -14,9 +14,11 @@ from .object_names import FOLDER
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+# Results of parts have a folder of their own: a large cluster makes thousands of parts.
+RESULTS_FOLDER = f"{FOLDER}verified/"
 _NAME = re.compile(
     re.escape(FOLDER)
-    + r"verified\.([0-9]{1,6})-of-([0-9]{1,6})\.([0-9]{1,12})\.(?:(ok)|(failed)|unchecked-([0-9]{1,12}))"
+    + r"verified[./]([0-9]{1,6})-of-([0-9]{1,6})\.([0-9]{1,12})\.(?:(ok)|(failed)|unchecked-([0-9]{1,12}))"
 )
 
 
@@ -42,7 +44,8 @@ class VerificationResult:
     def name(self) -> str:
         """The object's name below the backup's prefix."""
         word = f"unchecked-{self.not_checked}" if self.not_checked is not None else "ok" if self.well else "failed"
-        return f"{FOLDER}verified.{self.part}-of-{self.parts}.{self.time}.{word}"
+        start = RESULTS_FOLDER if self.parts > 1 else f"{FOLDER}verified."
+        return f"{start}{self.part}-of-{self.parts}.{self.time}.{word}"
 
     @property
     def is_fault(self) -> bool:

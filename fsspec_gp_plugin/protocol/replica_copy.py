@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..backups.parallel import run_each
 from ..errors import NotFound, PluginError, StorageError, Unreachable
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ..storage.contract import ObjectInfo, Store
     from ..transfer.download import DownloadSettings
     from ..transfer.upload import UploadSettings
-    from .comparing import Expectations
     from .context import Context
 
 # Objects at a time, each with a stream down and one up: within the memory of one stream.
@@ -24,31 +23,37 @@ _PARTS = 9000
 SENT, COPIED, THERE = "sent", "copied", "there"
 
 
+class Wanted(NamedTuple):
+    """An object to copy, and what the manifests say about it, None if nothing."""
+
+    info: ObjectInfo
+    backed_up: ObjectInfo | None = None
+
+
 class ReplicaCopy:
     """One copy of a backup from the primary to the replica."""
 
-    def __init__(self, context: Context, source: Store, target: Store, expected: Expectations) -> None:
+    def __init__(self, context: Context, source: Store, target: Store) -> None:
         self.count = {SENT: 0, COPIED: 0, THERE: 0}
         self.size = 0
         self._context = context
         self._source = source
         self._target = target
-        self._expected = expected
         self._settings = _share(context.download_settings, context.upload_settings)
 
-    def all_of(self, wanted: Iterator[ObjectInfo]) -> None:
+    def all_of(self, wanted: Iterator[Wanted]) -> None:
         """Copy the objects, the large ones last and one by one; raise the first failure after all were tried."""
-        large: list[ObjectInfo] = []
+        large: list[Wanted] = []
         failed = self._done(run_each(self._copy, _small(wanted, large), _AT_ONCE))
         failed += self._done(run_each(self._copy_large, iter(large), 1))
         if failed:
             more = f" (and {len(failed) - 1} more objects; the log names them)" if len(failed) > 1 else ""
             raise StorageError(f"{failed[0]}{more}; what was copied stays, and is not sent again")
 
-    def _done(self, results: Iterator[tuple[ObjectInfo, str | PluginError]]) -> list[PluginError]:
+    def _done(self, results: Iterator[tuple[Wanted, str | PluginError]]) -> list[PluginError]:
         """Count what was copied; return the failures."""
         failed: list[PluginError] = []
-        for info, done in results:
+        for (info, _), done in results:
             if isinstance(done, PluginError):
                 self._context.log.error(f"{info.key} could not be copied: {done}")
                 failed.append(done)
@@ -57,14 +62,14 @@ class ReplicaCopy:
             self.size += info.size if done == SENT else 0
         return failed
 
-    def _copy_large(self, info: ObjectInfo) -> str:
+    def _copy_large(self, one: Wanted) -> str:
         """Copy a large object with the memory of all streams: with 10,000 parts its buffers grow with its size."""
         reading, writing = self._context.download_settings, self._context.upload_settings
-        size = max(writing.part_size, -(-info.size // _PARTS))
-        return self._copy(info, (reading, writing._replace(part_size=size)))
+        size = max(writing.part_size, -(-one.info.size // _PARTS))
+        return self._copy(one, (reading, writing._replace(part_size=size)))
 
-    def _copy(self, info: ObjectInfo, settings: tuple[DownloadSettings, UploadSettings] | None = None) -> str:
-        wanted = self._expected.of(info.key)
+    def _copy(self, one: Wanted, settings: tuple[DownloadSettings, UploadSettings] | None = None) -> str:
+        info, wanted = one
         if wanted is not None and wanted.size != info.size:
             raise StorageError(f"{info.key} has {info.size} bytes; {wanted.size} were backed up, says its manifest")
         if self._is_there(info, wanted):
@@ -118,13 +123,13 @@ class ReplicaCopy:
         return True
 
 
-def _small(wanted: Iterator[ObjectInfo], large: list[ObjectInfo]) -> Iterator[ObjectInfo]:
+def _small(wanted: Iterator[Wanted], large: list[Wanted]) -> Iterator[Wanted]:
     """Yield the objects that are not large; add the large ones to a list."""
-    for info in wanted:
-        if info.size > _LARGE:
-            large.append(info)
+    for one in wanted:
+        if one.info.size > _LARGE:
+            large.append(one)
         else:
-            yield info
+            yield one
 
 
 def _share(reading: DownloadSettings, writing: UploadSettings) -> tuple[DownloadSettings, UploadSettings]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-import zlib
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from .. import keys
@@ -15,22 +13,22 @@ from ..backups.replica_checks import check_targets_differ, copy_claim, objects_t
 from ..config.values import format_size
 from ..errors import NotFound, StorageError, Unreachable
 from ..integrity import listings, marks
-from ..integrity.claim import is_claim
 from ..redaction import scrub
 from .comparing import compare_with_manifests
 from .presence import require_backup
-from .replica_copy import COPIED, SENT, THERE, ReplicaCopy
+from .replica_copy import COPIED, SENT, THERE, ReplicaCopy, Wanted
+from .replica_shards import END, first_objects, is_end, objects_of_shard
 from .targets import OUTAGE_SECONDS
 from .watched_deletion import telling_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ..integrity.claim import Claim
     from ..integrity.listings import Listing
     from ..storage.contract import ObjectInfo, Store, Upload
+    from .comparing import Expectations
     from .context import Context
-
-_END = ("toc.yaml", "report")
 
 
 def replicate_backup(context: Context, timestamp: str, shard: str = "") -> None:
@@ -40,26 +38,24 @@ def replicate_backup(context: Context, timestamp: str, shard: str = "") -> None:
     copied when all else is there.
     """
     prefix = keys.backup_prefix(timestamp)
-    part = parse_shard(shard) if shard else (0, 1)
+    part = parse_shard(shard) if shard else None
     source, target = context.targets.primary(OUTAGE_SECONDS), context.targets.replica(OUTAGE_SECONDS)
     require_backup(context, source, prefix, timestamp)
     claim = require_same_claim(source, target, prefix)
     started, begun = time.monotonic(), time.time()
-    with compare_with_manifests(context, prefix, source) as expected, _under_way(context, source, target, prefix):
-        if claim is not None:
-            copy_claim(source, target, prefix, claim)
-        copying = ReplicaCopy(context, source, target, expected)
-        copying.all_of(info for info in _first(source, prefix) if _part(info, part[1]) == part[0])
-        if not shard:
-            expected.require(source.find(prefix))
-            copying.all_of(iter(_last(source, prefix, timestamp)))
-            require_backup(context, target, prefix, timestamp)
-            aside: list[ObjectInfo] = []
-            with listings.store_listing(
-                _collect_leftovers(target.find(prefix, unfinished=True), prefix, aside)
-            ) as listed:
-                expected.require(listed.objects())
-                _require_same(source, listed, prefix)
+    copying = ReplicaCopy(context, source, target)
+    if part is not None:
+        with (
+            _under_way(context, source, target, prefix, claim),
+            closing(objects_of_shard(context, source, prefix, part)) as wanted,
+        ):
+            copying.all_of(wanted)
+    else:
+        with (
+            compare_with_manifests(context, prefix, source) as expected,
+            _under_way(context, source, target, prefix, claim),
+        ):
+            aside = _copy_whole(context, copying, expected, source, target, prefix)
             _remove_leftovers(context, target, aside, prefix, begun)
     seconds = time.monotonic() - started
     count = copying.count
@@ -70,6 +66,28 @@ def replicate_backup(context: Context, timestamp: str, shard: str = "") -> None:
     )
     context.print_line(f"{what}: {summary}, in {seconds:.1f} s")
     context.log_success(f"{what}: {summary}", copying.size)
+
+
+def _copy_whole(
+    context: Context, copying: ReplicaCopy, expected: Expectations, source: Store, target: Store, prefix: str
+) -> list[ObjectInfo]:
+    """Copy all that the replica lacks, the end of the backup last, and compare the listings of both targets. Return
+    what other copies have left at the replica.
+    """
+    timestamp = keys.timestamp_of(prefix)
+
+    def compared(objects: Iterable[ObjectInfo]) -> Iterator[Wanted]:
+        return (Wanted(info, expected.of(info.key)) for info in objects)
+
+    copying.all_of(compared(first_objects(source.find(prefix), prefix)))
+    expected.require(source.find(prefix))
+    copying.all_of(compared(_last(source, prefix, timestamp)))
+    require_backup(context, target, prefix, timestamp)
+    aside: list[ObjectInfo] = []
+    with listings.store_listing(_collect_leftovers(target.find(prefix, unfinished=True), prefix, aside)) as listed:
+        expected.require(listed.objects())
+        _require_same(source, listed, prefix)
+    return aside
 
 
 def delete_replica(context: Context, timestamp: str) -> None:
@@ -125,35 +143,27 @@ def _require_copy(context: Context, source: Store, target: Store, prefix: str) -
 
 
 @contextmanager
-def _under_way(context: Context, source: Store, target: Store, prefix: str) -> Iterator[None]:
-    """Within it a mark at the replica is a sign of life for `cleanup`. ConfigError where the replica is the first
-    target itself; where nothing proves that it is another place, a copy does no harm.
+def _under_way(
+    context: Context, source: Store, target: Store, prefix: str, claim: tuple[ObjectInfo, Claim] | None
+) -> Iterator[None]:
+    """Copy the claim first. Until the end of the context a mark at the replica is a sign of life for `cleanup`.
+    ConfigError where the replica is the first target itself; where nothing proves that it is another place, a copy does
+    no harm.
     """
     with check_targets_differ(source, target, prefix, context.log.info) as doubt:
         if doubt:
             context.log.info(f"nothing proves that the replica is another place than the first target: {doubt}")
+        if claim is not None:
+            copy_claim(source, target, prefix, claim)
         yield
-
-
-def _ends(name: str, timestamp: str) -> bool:
-    return name in {f"gpbackup_{timestamp}_{end}" for end in _END}
-
-
-def _first(source: Store, prefix: str) -> Iterator[ObjectInfo]:
-    """Yield all objects but the claim and those that are copied last."""
-    timestamp = keys.timestamp_of(prefix)
-    for info in objects_to_copy(source.find(prefix), prefix):
-        name = info.key[len(prefix) :]
-        if not _ends(name, timestamp) and not is_claim(name):
-            yield info
 
 
 def _last(source: Store, prefix: str, timestamp: str) -> list[ObjectInfo]:
     """Return the table of contents and the report, in this order."""
     found = [
-        info for info in source.find(f"{prefix}gpbackup_{timestamp}_") if _ends(info.key[len(prefix) :], timestamp)
+        info for info in source.find(f"{prefix}gpbackup_{timestamp}_") if is_end(info.key[len(prefix) :], timestamp)
     ]
-    if len(found) != len(_END):
+    if len(found) != len(END):
         raise NotFound(f"the backup {timestamp} was deleted, or changed, while it was copied")
     return sorted(found, key=lambda info: info.key, reverse=True)
 
@@ -189,10 +199,6 @@ def _remove_leftovers(context: Context, target: Store, aside: list[ObjectInfo], 
     uploads = _uploads(target, prefix)
     if uploads and all(one.started is not None and one.started < begun for one in uploads):
         abort_unfinished(target, prefix, context.log.info)
-
-
-def _part(info: ObjectInfo, parts: int) -> int:
-    return zlib.crc32(os.fsencode(info.key)) % parts
 
 
 def _place(context: Context) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin import private
-from fsspec_gp_plugin.backups.inspection import Inspection, Inspector
+from fsspec_gp_plugin.backups.inspection import Inspector
 from fsspec_gp_plugin.backups.restore_plans import mark_broken
 from fsspec_gp_plugin.backups.survey import survey
 from fsspec_gp_plugin.integrity.entries import Entry
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from fsspec_gp_plugin.backups.findings import Inspection
     from fsspec_gp_plugin.storage.contract import ObjectInfo
     from tests.recorded import Recorded
 
@@ -64,8 +65,16 @@ def place(tmp_path: Path) -> private.Place:
 
 def inspected(place: private.Place, store: FakeStore, one: Recorded) -> Inspection:
     [backup] = survey(store, one.timestamp)
-    with Inspector(place, store, ()).inspect(backup) as (found, objects):
-        assert len(list(objects)) == found.right
+    found = Inspector(place, store, ()).inspect(backup)
+    read: list[Entry] = []
+
+    def look(objects: Iterator[Entry]) -> Iterator[tuple[Entry, None]]:
+        for one in objects:
+            read.append(one)
+            yield one, None
+
+    assert Inspector(place, store, ()).inspect(backup, read=look) == found
+    assert len(read) == found.right
     return found
 
 
@@ -163,8 +172,7 @@ def test_what_several_backups_need_is_listed_once(place: private.Place) -> None:
     store.listed.clear()
     inspector = Inspector(place, store, every)
     for backup in every[1:]:
-        with inspector.inspect(backup) as (found, _):
-            assert found.problems == []
+        assert inspector.inspect(backup).problems == []
     assert store.listed.count(backups[0].prefix) == 1
 
 

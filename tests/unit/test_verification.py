@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from fsspec_gp_plugin.backups.survey import survey
 from fsspec_gp_plugin.integrity import verification
 from fsspec_gp_plugin.integrity.verification import VerificationResult
+from tests.fakes import FakeStore
+from tests.unit.site import PREFIX, T
 
 
 def test_a_name_tells_it() -> None:
@@ -66,3 +69,16 @@ def test_what_was_not_checked_in_a_part_was_not_checked(
 ) -> None:
     found = verification.combine(VerificationResult(*one) for one in results)
     assert (found and (found.time, found.well, found.not_checked)) == told
+
+
+def test_results_of_parts_are_found_in_their_folder() -> None:
+    store = FakeStore()
+    for end in ("toc.yaml", "report"):
+        store.objects[f"{PREFIX}gpbackup_{T}_{end}"] = b"x"
+    for part in range(3):
+        [backup] = survey(store)
+        assert backup.verified is None
+        store.objects[PREFIX + VerificationResult(part, 3, 5 + part, well=True).name] = b"{}"
+    [backup] = survey(store)
+    assert backup.verified == VerificationResult(0, 3, 5, well=True)
+    assert not any(info.key.count("/") < 4 for info in store.find(f"{PREFIX}fsspec_gp_plugin/"))
