@@ -26,12 +26,13 @@ from fsspec_gp_plugin.config.values import parse_size
 from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol.context import Context
-from fsspec_gp_plugin.storage.contract import ObjectInfo, Store
+from fsspec_gp_plugin.storage.contract import ObjectInfo
 from fsspec_gp_plugin.storage.multipart import MULTIPART, Begun, MultipartWriter
 from fsspec_gp_plugin.storage.retry import with_retries
 from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from fsspec_gp_plugin.transfer.part_sizes import PartSchedule
 from fsspec_gp_plugin.transfer.upload import UploadSettings
+from tests.fakes import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,13 +94,13 @@ class Progress:
         self.since = self.size, now, used
 
 
-class CountingStore(Store):
+class CountingStore(FakeStore):
     """A store with S3's limits that keeps nothing but the size of its last object."""
-
-    capabilities = MULTIPART
 
     def __init__(self, progress: Progress) -> None:
         """`progress` counts the parts."""
+        super().__init__()
+        self.capabilities = MULTIPART
         self.progress = progress
         self.stored: ObjectInfo | None = None
 
@@ -110,9 +111,6 @@ class CountingStore(Store):
 
     def begin(self, key: str) -> CountingWriter:
         return CountingWriter(self, key)
-
-    def close(self) -> None:
-        pass
 
 
 class CountingWriter(MultipartWriter):

@@ -182,9 +182,7 @@ class Run:
         ends = ("metadata.sql", "toc.yaml", "plugin_config.yaml", "config.yaml", "report")
         found = [self.directory(-1) / f"gpbackup_{self.timestamp}_{end}" for end in ends]
         if self.shape.single_data_file:
-            found += [
-                self.directory(c) / f"gpbackup_{c}_{self.timestamp}_toc.yaml" for c in range(self.shape.segments)
-            ]
+            found += [self.directory(c) / f"gpbackup_{c}_{self.timestamp}_toc.yaml" for c in range(self.shape.segments)]
         return found
 
     def _file(self, command: str, path: Path) -> Callable[[], float]:
