@@ -15,7 +15,8 @@ PIECE = 1 << 20
 
 def main() -> None:
     """Write the stream to standard output."""
-    size, digest_file, random = int(sys.argv[1]), sys.argv[2], int([*sys.argv, PIECE][3])
+    size, digest_file = int(sys.argv[1]), sys.argv[2]
+    random = int(sys.argv[3]) if sys.argv[3:] else PIECE
     block = [bytearray(os.urandom(random).ljust(PIECE, b"\0")) for _ in range(16)]
     digest = hashlib.sha256()
     for number in range(-(-size // PIECE)):

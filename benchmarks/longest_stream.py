@@ -2,8 +2,9 @@
 
     .venv/bin/python -m benchmarks.longest_stream [--size 5T] [--pipe] [--folder /dev/shm]
 
-The stream is a file without blocks, so it takes no disk; `--pipe` sends it through `cat` and a pipe. The store has S3's
-limits and S3's writer of parts, with all checksums. A line is printed whenever the parts get larger, and every 512 GiB.
+The stream is a file without blocks, which takes no memory on tmpfs; `--pipe` sends it through `cat` and a pipe. The
+store has S3's limits and S3's writer of parts, with all checksums. A line is printed whenever the parts get larger, and
+every 512 GiB.
 """
 
 from __future__ import annotations

@@ -51,9 +51,8 @@ def main() -> None:
     # As Ctrl-C: servers are stopped and gigabytes removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = Report(arguments.json)
-    for name in SCENARIOS if arguments.scenario == "all" else [arguments.scenario]:
-        if name == ALONE != arguments.scenario:
-            continue
+    everything = [name for name in SCENARIOS if name != ALONE]
+    for name in everything if arguments.scenario == "all" else [arguments.scenario]:
         run, size, runs = SCENARIOS[name]
         with tempfile.TemporaryDirectory(prefix="fsspec_gp_plugin-bench-", dir=arguments.folder) as folder:
             bench = Bench(
