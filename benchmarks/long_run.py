@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -225,6 +226,8 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=8, help="calls at a time (%(default)s)")
     parser.add_argument("--folder", type=Path, default=Path.home(), help="on a real disk; default: %(default)s")
     asked = parser.parse_args()
+    # As Ctrl-C: what was made is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="fsspec_gp_plugin-bench-", dir=asked.folder) as folder:
         try:
             with Bench(Path(folder), 0, 1, Report(None)).minio() as server:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -208,6 +209,8 @@ def main() -> None:
     parser.add_argument("--pipe", action="store_true", help="through a pipe, as gpbackup gives it")
     parser.add_argument("--folder", type=Path, default="/dev/shm", help="of the empty file (%(default)s)")  # noqa: S108
     asked = parser.parse_args()
+    # As Ctrl-C: what was made is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="longest-stream-", dir=asked.folder)))
         config = folder / "config.yaml"
