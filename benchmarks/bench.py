@@ -24,7 +24,7 @@ from tests.servers import certificates
 from tests.servers import minio as minio_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from benchmarks.measure import Target, Task
     from tests.servers.gcs import Gcs
@@ -100,13 +100,13 @@ class Bench:
         self.report.add(compare(f"{title}: {self.length}", tasks, self.runs if warm else 1, targets, warm=warm))
 
     @contextmanager
-    def minio(self, *, tls: bool = False) -> Iterator[Minio]:
-        """A server of the scenario's own."""
+    def minio(self, *, tls: bool = False, variables: Mapping[str, str] | None = None) -> Iterator[Minio]:
+        """A server of the scenario's own, with other variables of MinIO's."""
         program = minio_server.executable()
         if program is None:
             raise Skipped("benchmarks/install builds MinIO")
         made = certificates.make(self.folder / "tls") if tls else None
-        with contextmanager(minio_server.run)(program, self.folder, made) as server:
+        with contextmanager(minio_server.run)(program, self.folder, made, variables) as server:
             yield server
 
 

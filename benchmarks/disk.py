@@ -1,4 +1,6 @@
-"""Streams to and from a local disk beside `cat`, and one long stream whose memory is watched."""
+"""Streams to and from a local disk beside `cat`, one long stream whose memory is watched, and one of as many parts as
+there may be.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GENERATOR = str(ROOT / "benchmarks/generator.py")
+# What lets MinIO compress all that it stores.
+COMPRESSION = {"MINIO_COMPRESSION_ENABLE": "on", "MINIO_COMPRESSION_MIME_TYPES": "*"}
 CHECKSUMS = {"off": 1.3, "crc32c": 1.6}
 
 
@@ -83,12 +87,32 @@ def _ready(read: Path, gone: Path) -> None:
 def memory(bench: Bench) -> None:
     """One long stream up and down; its SHA-256 on both sides."""
     bench.needs(bench.size + bench.size // 8)
-    digest = bench.folder / "digest"
     with bench.minio() as server:
         config = bench.config("plain", f"s3://{server.bucket}/bench", server.options)
-        generator = [sys.executable, "-I", "-S", GENERATOR, str(bench.size), str(digest)]
-        up = Task("backup_data", bench.plugin("backup_data", config), bench.environment, feeder=generator)
-        check = ["sh", "-c", f'test "$(sha256sum)" = "$(cat {digest})  -"']
-        down = Task("restore_data", bench.plugin("restore_data", config), bench.environment, drain=check)
-        for title, task in (("To MinIO, memory", up), ("From MinIO, memory and SHA-256", down)):
-            bench.compare(title, [task], [Target("memory", task.name, MEMORY)], warm=False)
+        _up_and_down(bench, config)
+
+
+def parts(bench: Bench) -> None:
+    """A stream in equal parts of 5 MiB, the smallest that S3 takes, which MinIO compresses."""
+    bench.needs(bench.size // 10)
+    with bench.minio(variables=COMPRESSION) as server:
+        fixed = {"backup_multipart_chunksize": "5MB", "fixed_part_size": "on", "agent": "off"}
+        config = bench.config("plain", f"s3://{server.bucket}/bench", server.options, **fixed)
+        _up_and_down(bench, config, "4096")
+        etag = server.filesystem().info(f"{server.bucket}/bench/{KEY}")["ETag"]
+        print(f"  parts: {etag.strip(chr(34)).partition('-')[2]}; on disk: {_size(bench.folder) >> 20} MiB", flush=True)
+
+
+def _up_and_down(bench: Bench, config: str, *random: str) -> None:
+    digest = bench.folder / "digest"
+    generator = [sys.executable, "-I", "-S", GENERATOR, str(bench.size), str(digest), *random]
+    up = Task("backup_data", bench.plugin("backup_data", config), bench.environment, feeder=generator)
+    check = ["sh", "-c", f'test "$(sha256sum)" = "$(cat {digest})  -"']
+    down = Task("restore_data", bench.plugin("restore_data", config), bench.environment, drain=check)
+    for title, task in (("To MinIO, memory", up), ("From MinIO, memory and SHA-256", down)):
+        bench.compare(title, [task], [Target("memory", task.name, MEMORY)], warm=False)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of disk that the files below a folder take."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())

@@ -83,8 +83,8 @@ class Run:
         started = time.monotonic()
         self._hooks("setup_plugin_for_backup", "hooks of the backup")
         self._phase("data up", self._data(f"{_UP[self.shape.through]} | {{}}", "backup_data"))
-        self._write_files()
-        self._phase("files up", [self._file("backup_file", name) for name in self._files()], at_once=1)
+        self.write_files()
+        self._phase("files up", [self._file("backup_file", name) for name in self.files()], at_once=1)
         self._hooks("cleanup_plugin_for_backup", "hooks of the backup")
         self.seconds[BACKUP] = time.monotonic() - started
 
@@ -92,12 +92,13 @@ class Run:
         """As back_up()."""
         started = time.monotonic()
         self._hooks("setup_plugin_for_restore", "hooks of the restore")
-        self._phase("files down", [self._file("restore_file", name) for name in self._files()], at_once=1)
+        self._phase("files down", [self._file("restore_file", name) for name in self.files()], at_once=1)
         self._phase("data down", self._data(f"{{}} | {_DOWN[self.shape.through]} | sha256sum", "restore_data"))
         self._hooks("cleanup_plugin_for_restore", "hooks of the restore")
         self.seconds[RESTORE] = time.monotonic() - started
 
-    def _directory(self, content: int) -> Path:
+    def directory(self, content: int) -> Path:
+        """Where gpbackup keeps a segment's files of the backup."""
         return self.program.database.folder / f"gpseg{content}/backups/{self.timestamp[:8]}/{self.timestamp}"
 
     def _command(self, name: str, *words: str) -> str:
@@ -106,7 +107,7 @@ class Run:
     def _hooks(self, name: str, phase: str) -> None:
         """The coordinator's alone, then those of all hosts at once, then those of all segments at once."""
         segments = range(self.shape.segments)
-        here = {content: str(self._directory(content)) for content in (-1, *segments)}
+        here = {content: str(self.directory(content)) for content in (-1, *segments)}
         steps = [
             [self._command(name, here[-1], "master", '\\"-1\\"')],
             [self._command(name, here[content], "segment_host") for content in segments],
@@ -165,7 +166,7 @@ class Run:
         digest = self._digest if command == "restore_data" else ""
 
         def work(content: int, ending: str) -> float:
-            path = self._directory(content) / f"gpbackup_{content}_{self.timestamp}{ending}"
+            path = self.directory(content) / f"gpbackup_{content}_{self.timestamp}{ending}"
             called = line.format(self._command(command, str(path)))
             with open(self.source, "rb") as source:
                 nice = ["nice", "-n", str(self.shape.nice)]
@@ -176,20 +177,19 @@ class Run:
         segments = range(self.shape.segments)
         return [lambda c=c, e=e: work(c, e) for e in endings for c in segments]  # type: ignore[misc]
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """The paths of the coordinator's files, and of each segment's table of contents if it has one stream."""
         ends = ("metadata.sql", "toc.yaml", "plugin_config.yaml", "config.yaml", "report")
-        found = [self._directory(-1) / f"gpbackup_{self.timestamp}_{end}" for end in ends]
+        found = [self.directory(-1) / f"gpbackup_{self.timestamp}_{end}" for end in ends]
         if self.shape.single_data_file:
-            found += [
-                self._directory(c) / f"gpbackup_{c}_{self.timestamp}_toc.yaml" for c in range(self.shape.segments)
-            ]
+            found += [self.directory(c) / f"gpbackup_{c}_{self.timestamp}_toc.yaml" for c in range(self.shape.segments)]
         return found
 
     def _file(self, command: str, path: Path) -> Callable[[], float]:
         return lambda: self._bash(self._command(command, str(path)))
 
-    def _write_files(self) -> None:
-        """What gpbackup writes on the coordinator, as far as a restore's setup hook reads it."""
+    def write_files(self) -> None:
+        """Write what gpbackup writes on the coordinator, as far as a restore's setup hook reads it."""
         told = record(self.timestamp, (), self.shape.segments)
         if self.shape.through != "gzip":
             told = told.replace("compressed: true", "compressed: false").replace(
@@ -201,7 +201,7 @@ class Run:
         report = REPORT.format(timestamp=self.timestamp, incremental="False", status="Success", **named)
         config = Path(self.program.config).read_text()
         texts = {"toc.yaml": contents(self.shape.oids or (16384,)), "config.yaml": told, "report": report}
-        for path in self._files():
+        for path in self.files():
             path.parent.mkdir(parents=True, exist_ok=True)
             end = path.name.removeprefix(f"gpbackup_{self.timestamp}_")
             path.write_text(config if end == "plugin_config.yaml" else texts.get(end, "text\n"))

@@ -19,6 +19,7 @@ _OTHERS = {
     "gpbackup": {"--from-timestamp", "--jobs", "--leaf-partition-data", "--single-data-file"},
     "gprestore": {"--resize-cluster"},
     "benchmarks.streams": {"--folder"},
+    "benchmarks.longest_stream": {"--pipe"},
     "benchmarks.run": {"--beside", "--beside-config", "--hooks", "--nice", "--through"},
     "scripts/test": {"--costs", "--coverage"},
     "scripts.check_house": {"--figures"},

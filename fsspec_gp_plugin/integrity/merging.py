@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     # A manifest's key, and what manifest.decode() gives of it.
     Manifest = tuple[str, Iterable[Header | Entry]]
 
-_BATCH = 10_000
+_BATCH = 1_000
 # `signer`: the number of the host whose entry it is, 0 if several have the same. `clash`: two hosts differ, or may.
 _SCHEMA = """
     CREATE TABLE object (
@@ -129,7 +129,8 @@ def _settle(
         return
     (more,) = database.execute(_COUNT_DIFFERING).fetchone()
     name, *entries = differing
-    both = [_describe(database, *entries[:3]), _describe(database, *entries[3:])]
+    # By host, as manifests come in any order.
+    both = sorted([_describe(database, *entries[:3]), _describe(database, *entries[3:])])
     raise BadManifest(
         f"two hosts disagree about {os.fsdecode(name)}{f' and {more - 1} more objects' if more > 1 else ''}: "
         f"{' and '.join(both)}; two runs may have written it"

@@ -12,12 +12,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.utils import parse_timestamp
 
 from fsspec_gp_plugin.errors import AccessDenied, CredentialsEnded, StorageError
 from fsspec_gp_plugin.redaction import register_secrets, scrub
 from fsspec_gp_plugin.storage.open import open_store
-from fsspec_gp_plugin.storage.s3.open import parse_time
 from fsspec_gp_plugin.storage.s3.senders import FallingBackSender
 from fsspec_gp_plugin.storage.s3.signing import OwnSigner
 from tests.contract.stores import content
@@ -229,14 +227,3 @@ def test_the_region_is_signed(minio: Minio, signer: str) -> None:
             "%2Feu-central-1%2Fs3%2F"
             in store.requests.sender._first.signer.presign("head_object", **store.target("x")).url
         )
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.678+00:00",
-        "Fri, 02 Jan 2026 03:04:05 GMT", "2026-01-02T03:04:05.6Z", 1767323045,
-    ],
-)  # fmt: skip
-def test_times_of_listings_are_what_botocore_makes_of_them(text: Any) -> None:
-    assert abs((parse_time(text) - parse_timestamp(text)).total_seconds()) == 0

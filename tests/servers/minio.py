@@ -18,7 +18,7 @@ from tests.servers.ports import reserve_port
 from tests.servers.program import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tests.servers.certificates import Certificates
@@ -86,7 +86,14 @@ class MinioServer:
     With certificates it speaks TLS only.
     """
 
-    def __init__(self, program: str, folder: Path, certificates: Certificates | None = None) -> None:
+    def __init__(
+        self,
+        program: str,
+        folder: Path,
+        certificates: Certificates | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        """`variables`: others of MinIO's own."""
         port = reserve_port()
         scheme = "https" if certificates else "http"
         self.minio = Minio(f"{scheme}://127.0.0.1:{port}", "gp-backups", certificates)
@@ -99,6 +106,7 @@ class MinioServer:
             "MINIO_DOMAIN": DOMAIN,
             "MINIO_KMS_SECRET_KEY": f"{KMS_KEY}:{b64encode(b'k' * 32).decode()}",
             "MINIO_PROMETHEUS_AUTH_TYPE": "public",  # requests() asks for it
+            **(variables or {}),
         }
         command = [program, "server", "--address", address, "--quiet", *tls, str(folder / "data")]
         self.program = Program(command, folder, self._require_ready, environment)
@@ -125,9 +133,11 @@ class MinioServer:
         _open(f"{self.minio.endpoint}/minio/health/ready", self.minio.certificates).close()
 
 
-def run(program: str, folder: Path, certificates: Certificates | None = None) -> Iterator[Minio]:
+def run(
+    program: str, folder: Path, certificates: Certificates | None = None, variables: Mapping[str, str] | None = None
+) -> Iterator[Minio]:
     """Start the server; stop it after the yield."""
-    with MinioServer(program, folder, certificates) as server:
+    with MinioServer(program, folder, certificates, variables) as server:
         yield server.minio
 
 

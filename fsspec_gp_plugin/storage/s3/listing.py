@@ -15,7 +15,7 @@ from .answers import no_object_missing, require_listing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from .control_plane import Control
+    from .requests import Requests
 
 # Glacier's instant retrieval can be read. A listing does not show the archives of intelligent tiering.
 _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
@@ -35,16 +35,16 @@ class _Place(NamedTuple):
     last: str = ""
 
 
-def list_below(control: Callable[[], Control], bucket: str, prefix: str, *, shallow: bool = False) -> Iterator[Page]:
-    """All objects whose keys begin with the prefix, by their whole keys, page by page as Store.list_pages(). `control`
-    returns the Control in use now, as credentials are renewed.
+def list_below(requests: Callable[[], Requests], bucket: str, prefix: str, *, shallow: bool = False) -> Iterator[Page]:
+    """All objects whose keys begin with the prefix, by their whole keys, page by page as Store.list_pages(). `requests`
+    returns the Requests in use now, as credentials are renewed.
     """
     parameters = {"Bucket": bucket, "Prefix": prefix, **({"Delimiter": "/"} if shallow else {})}
-    return Pages(partial(_request, control, parameters, f"can't list s3://{bucket}/{prefix}"), _Place())
+    return Pages(partial(_request, requests, parameters, f"can't list s3://{bucket}/{prefix}"), _Place())
 
 
 def _request(
-    control: Callable[[], Control], parameters: dict[str, str], doing: str, place: _Place
+    requests: Callable[[], Requests], parameters: dict[str, str], doing: str, place: _Place
 ) -> tuple[Page, _Place | None]:
     """Request one page: by version 2 of the request, or by version 1 if a store refuses version 2 or does not continue
     it.
@@ -53,23 +53,23 @@ def _request(
     sent = {**parameters, **position}
     try:
         with no_object_missing(doing):
-            page = control().call(method, **sent)
+            page = requests().list_objects(method, sent)
             require_listing(page)
     except StorageError as error:
         if method == _V1 or position or http_status(error) not in _REFUSALS:
             raise
-        return _request(control, parameters, doing, _Place(_V1))
+        return _request(requests, parameters, doing, _Place(_V1))
     contents = page.get("Contents", ())
     folders = [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
     names = [*(entry["Key"] for entry in contents), *folders]
     first, last = min(names, default=""), max(names, default="")
     if names and method == _V2 and first == place.first:  # the same page again
-        return _request(control, parameters, doing, _Place(_V1, {"Marker": place.last}))
+        return _request(requests, parameters, doing, _Place(_V1, {"Marker": place.last}))
     if names and first <= position.get("Marker", ""):
         raise StorageError(f"{doing}: the store gives the same page again")
     archived = {entry["Key"] for entry in contents if entry.get("StorageClass") in _ARCHIVES}
     if archived:
-        archived -= _restored(control(), method, sent, doing)
+        archived -= _restored(requests(), method, sent, doing)
     following = _next_place(page, place, _Place(method, {}, first or place.first, last or place.last), doing)
     return Page([_described(entry, archived) for entry in contents], folders), following
 
@@ -93,11 +93,11 @@ def _next_place(page: Mapping[str, Any], before: _Place, here: _Place, doing: st
     return here._replace(method=_V1, position={"Marker": marker})
 
 
-def _restored(control: Control, method: str, parameters: Mapping[str, str], doing: str) -> set[str]:
+def _restored(requests: Requests, method: str, parameters: Mapping[str, str], doing: str) -> set[str]:
     """The keys of a page whose objects have been restored for a time; empty if the store does not say it."""
     try:
         with translating(doing):
-            page = control.call(method, **parameters, OptionalObjectAttributes=["RestoreStatus"])
+            page = requests.list_restored(method, parameters)
     except Unreachable:
         raise
     except StorageError:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -70,22 +68,7 @@ def _filesystem(options: dict[str, Any], bucket: str, timeout: float) -> Any:
     use_credentials_to_their_end()
     fs = s3fs.S3FileSystem(**options)
     fs.retries = 1  # RetryingStore does the retries
-    if fs.session is None:
-        fs.session = AioSession(**fs.kwargs)
-        # botocore's own parser of times takes three quarters of the time of a listing.
-        fs.session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
     return fs
-
-
-def parse_time(text: Any) -> datetime:
-    """The time in a response: in the form of listings quickly, in any other form by botocore."""
-    if isinstance(text, str) and text.endswith("Z"):
-        with suppress(ValueError):
-            return datetime.fromisoformat(f"{text[:-1]}+00:00")
-    from botocore.utils import parse_timestamp
-
-    found: datetime = parse_timestamp(text)
-    return found
 
 
 def _with_lower_case_endpoint(options: dict[str, Any]) -> dict[str, Any]:

@@ -9,18 +9,23 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from ...checksum import crc32c, in_base64
-from ...errors import CredentialsEnded
+from ...errors import CredentialsEnded, Unreachable
 from ..error_translation import error_code, translated
 from ..http.answer import if_match
 from .answers import is_form_refused, is_md5
-from .senders import Request
+from .listed_page import LARGEST_PAGE, parse_page
+from .senders import Request, S3fsAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..http.answer import Answer
     from .control_plane import Control
-    from .senders import S3fsAnswer, Sender
+    from .senders import Sender
+
+# Bytes of a page of a listing, for its time limit.
+_EXPECTED_PAGE = 1 << 20
+_PIECE = 256 << 10
 
 
 class Checksums:
@@ -125,11 +130,40 @@ class Requests:
             if isinstance(translated(error, "", refused), CredentialsEnded):
                 raise
 
+    def list_objects(self, operation: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
+        """A page of a listing, by the names that botocore gives to its parts. `operation`: the version of the request,
+        by its botocore method name.
+        """
+        answer = self.sender.send(Request(operation, parameters, expected=_EXPECTED_PAGE))
+        if isinstance(answer, S3fsAnswer):
+            return answer.parsed
+        try:
+            return parse_page(_read_page(answer))
+        finally:
+            answer.end()
+
+    def list_restored(self, operation: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
+        """A page of a listing that also says which objects have been restored from an archive for a time."""
+        page: Mapping[str, Any]
+        page = self._control.call(operation, **parameters, OptionalObjectAttributes=["RestoreStatus"])
+        return page
+
     def get(self, target: Mapping[str, str], start: int, end: int, version: str | None) -> Answer | S3fsAnswer:
         """The answer with bytes `start` to before `end` of that version; the caller ends it."""
         condition = {"IfMatch": version} if if_match(version) else {}
         ranged = {**target, "Range": f"bytes={start}-{end - 1}", **condition}
         return self.sender.send(Request("get_object", ranged, expected=end - start))
+
+
+def _read_page(answer: Answer) -> bytes:
+    """The body of an answer that may not tell its length. Raises Unreachable if it is longer than any page."""
+    body = bytearray()
+    with memoryview(bytearray(_PIECE)) as piece:
+        while count := answer.read_into(piece):
+            body += piece[:count]
+            if len(body) > LARGEST_PAGE:
+                raise Unreachable(f"the answer is no listing (it has more than {LARGEST_PAGE} bytes)")
+    return bytes(body)
 
 
 def _md5(data: memoryview) -> bytes:

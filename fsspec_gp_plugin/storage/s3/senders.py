@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..http.answer import filling
@@ -31,6 +32,7 @@ _MOST_SHARED = 64
 # Parameters that travel as headers which need no signature.
 _UNSIGNED = {"Range": "Range", "IfMatch": "If-Match"}
 _PIECE = 1 << 20
+LISTINGS = {"list_objects", "list_objects_v2"}
 
 
 class Request(NamedTuple):
@@ -48,7 +50,8 @@ class Sender(Protocol):
 
     def send(self, request: Request) -> Answer | S3fsAnswer:
         """The answer, which is a success: any other is raised in the form of botocore's errors. The caller ends the
-        answer to get_object; others have ended. Raises CannotPresignError if only another sender can send this request.
+        answer to get_object and to listings; others have ended. Raises CannotPresignError if only another sender can
+        send this request.
         """
         ...
 
@@ -74,8 +77,12 @@ class PresignedSender(Sender):
 
     def send(self, request: Request) -> Answer:
         operation, parameters, body, expected, cancellation = request
-        reads = operation == "get_object"
-        method, url, headers = self._presign_read(parameters) if reads else self.signer.presign(operation, **parameters)
+        if operation in LISTINGS:
+            # XML can't hold every character of a key.
+            parameters = {**parameters, "EncodingType": "url"}
+        is_shared = operation == "get_object"
+        sign = self._presign_read if is_shared else partial(self.signer.presign, operation)
+        method, url, headers = sign(**parameters)
         unsigned = {header: parameters[name] for name, header in _UNSIGNED.items() if name in parameters}
         try:
             answer = self._connections().exchange(
@@ -84,7 +91,7 @@ class PresignedSender(Sender):
         except UnknownProxyError as error:
             raise CannotPresignError(str(error)) from None
         is_success = 200 <= answer.status < 300
-        if reads and is_success:
+        if is_success and (is_shared or operation in LISTINGS):
             return answer
         try:
             text = answer.text()
@@ -94,7 +101,7 @@ class PresignedSender(Sender):
             raise Refusal(answer.status, text)
         return answer
 
-    def _presign_read(self, parameters: Mapping[str, Any]) -> Presigned:
+    def _presign_read(self, **parameters: Any) -> Presigned:
         """One signature serves all ranges of an object, as it does not cover the range's header."""
         now = time.monotonic()
         with self._lock:
@@ -144,6 +151,7 @@ class S3fsAnswer:
 
     def __init__(self, control: Control, answer: dict[str, Any]) -> None:
         self._control = control
+        self.parsed = answer
         self._body = answer.get("Body")
         metadata = answer["ResponseMetadata"]
         self.status: int = metadata["HTTPStatusCode"]

@@ -38,12 +38,30 @@ _HEADERS = {
     "StorageClass": "x-amz-storage-class",
     "Tagging": "x-amz-tagging",
 }
-_QUERY = {"PartNumber": "partNumber", "UploadId": "uploadId", "VersionId": "versionId"}
+_QUERY = {
+    "ContinuationToken": "continuation-token",
+    "Delimiter": "delimiter",
+    "EncodingType": "encoding-type",
+    "Marker": "marker",
+    "PartNumber": "partNumber",
+    "Prefix": "prefix",
+    "UploadId": "uploadId",
+    "VersionId": "versionId",
+}
 _ELSEWHERE = {"Bucket", "Key", *_QUERY}
+# What requests of that name have in their queries each time.
+_FIXED_QUERY = {"list_objects_v2": {"list-type": "2"}}
 # Requests that create no object take only these of the user's s3_additional_kwargs, as S3 knows no others there.
-_NOT_CREATING = {"get_object", "head_object", "upload_part"}
+_NOT_CREATING = {"get_object", "head_object", "list_objects", "list_objects_v2", "upload_part"}
 _FOR_EVERY_REQUEST = {"RequestPayer", "ExpectedBucketOwner", "ChecksumCRC32C", "ChecksumMode", "ContentMD5"}
-METHODS = {"get_object": "GET", "head_object": "HEAD", "put_object": "PUT", "upload_part": "PUT"}
+METHODS = {
+    "get_object": "GET",
+    "head_object": "HEAD",
+    "list_objects": "GET",
+    "list_objects_v2": "GET",
+    "put_object": "PUT",
+    "upload_part": "PUT",
+}
 # Long enough for a part that stalls until its time limit, short enough that a leaked URL is worth little.
 SIGNATURE_SECONDS = 3600
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -117,7 +135,8 @@ class OwnSigner:
         merged = {**additional, **parameters}
         headers = signed_headers(merged)
         query = {_QUERY[name]: str(value) for name, value in merged.items() if name in _QUERY}
-        path = f"{self._path}/{quote(merged['Key'], safe='/~')}"
+        query |= _FIXED_QUERY.get(operation, {})
+        path = f"{self._path}/{quote(merged['Key'], safe='/~')}" if "Key" in merged else self._path or "/"
         method = METHODS[operation]
         return Presigned(method, self.sign(method, path, query, headers, time.time()), headers)
 

@@ -136,7 +136,7 @@ class S3Store(Renewable, RangedStore):
             found = (info for info in page.objects if len(info.key) > start and (unfinished or info.key[-1] != "/"))
             return Page([info._replace(key=info.key[start:]) for info in found], [one[start:] for one in page.folders])
 
-        pages = list_below(lambda: self.control, self._bucket, self._prefix + prefix, shallow=shallow)
+        pages = list_below(lambda: self.requests, self._bucket, self._prefix + prefix, shallow=shallow)
         return map(without_prefix, pages) if start or not unfinished else pages
 
     def delete(self, keys: Iterable[str]) -> None:
