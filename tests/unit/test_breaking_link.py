@@ -171,6 +171,7 @@ def test_parts_that_break_go_one_at_a_time(clock: Clock) -> None:
             at_once.wait(20)
             with lock:
                 clock.now += 100.0
+            at_once.wait(20)  # no other part moves the clock between the last byte and the break
             link.note_sent(size // 2)
             raise Unreachable("the connection broke")
         alone.append(store.flying)

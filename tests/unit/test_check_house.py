@@ -19,8 +19,8 @@ def root(tmp_path: Path) -> Path:
         "providers": "TABLE = ('s3', 'gs', 'sftp', 'smb')\n",
         "storage/s3/store": "SCHEME = 's3'\n",
         "storage/azure/store": "",
-        "storage/azure/listing": "KINDS = {'sftp': 1, 'smb': 2}\nOTHER = 'webdav'\n",
-        "cli/listing": "# 's3', 'gs' and 'sftp' in a comment\n",
+        "storage/azure/tables": "KINDS = {'sftp': 1, 'smb': 2}\nOTHER = 'webdav'\n",
+        "cli/tables": "# 's3', 'gs' and 'sftp' in a comment\n",
     }.items():
         path = tmp_path / check_house.PACKAGE / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,12 +32,12 @@ def root(tmp_path: Path) -> Path:
 def test_a_module_that_names_several_protocols_lists_them(root: Path) -> None:
     assert check_house.find_protocol_lists(root) == [
         f"{check_house.PACKAGE}/providers.py",
-        f"{check_house.PACKAGE}/storage/azure/listing.py",
+        f"{check_house.PACKAGE}/storage/azure/tables.py",
     ]
 
 
 def test_only_what_every_provider_has_may_have_one_name_in_two_places(root: Path) -> None:
-    assert check_house.find_twins(root) == ["cli/listing.py, storage/azure/listing.py"]
+    assert check_house.find_twins(root) == ["cli/tables.py, storage/azure/tables.py"]
 
 
 def test_files_and_lines_in_c_count_too(root: Path) -> None:
