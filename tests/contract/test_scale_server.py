@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,10 +36,14 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def store(server: Server) -> Iterator[Store]:
-    options = {"endpoint_url": server.endpoint, "key": "k", "secret": "s"}
-    opened = open_store(f"s3://{BUCKET}", options, policy=RetryPolicy(outage=20, first_pause=0.01))
+    opened = open_at(server)
     yield opened
     opened.close()
+
+
+def open_at(server: Server) -> Store:
+    options = {"endpoint_url": server.endpoint, "key": "k", "secret": "s"}
+    return open_store(f"s3://{BUCKET}", options, policy=RetryPolicy(outage=20, first_pause=0.01))
 
 
 def backup(number: int) -> Backup:
@@ -97,11 +102,8 @@ def test_what_is_written_and_deleted_shows(store: Store) -> None:
         store.stat(keys[0])
 
 
-def test_refusals_by_a_rule_end_no_listing(server: Server, store: Store) -> None:
-    server.reset(0.4)
-    try:
+def test_refusals_by_a_rule_end_no_listing() -> None:
+    with serving(Server(SHAPE, 0.4)) as refusing, closing(open_at(refusing)) as store:
         assert len(listed(store, f"{backup(0).prefix}gpbackup_1")) == 7 * SHAPE.tables
-        assert server.counts()["refused"] > 0
+        assert refusing.counts()["refused"] > 0
         assert [one.state for one in survey(store, SHAPE.timestamps[0])] == ["complete"]
-    finally:
-        server.reset(0)
