@@ -25,7 +25,7 @@ object filtering:      None
 includes statistics:   No
 data file format:      Multiple Data Files Per Segment
 incremental:           {incremental}
-
+{backup_set}
 start time:            Fri Nov 27 2026 01:30:27
 end time:              Fri Nov 27 2026 01:30:30
 duration:              0:00:03
@@ -82,11 +82,12 @@ _DATA = """\
 """
 
 
-def report(timestamp: str, segments: int, tables: int, *, is_incremental: bool) -> bytes:
-    """Gpbackup's report."""
+def report(timestamp: str, segments: int, tables: int, chain: Sequence[str]) -> bytes:
+    """Gpbackup's report. `chain`: the timestamps of the backups that a restore reads; one of a full backup."""
     numbers = {"segments": segments, "tables": tables}
-    told = _REPORT.format(timestamp=timestamp, database=DATABASE, incremental=is_incremental, **numbers)
-    return told.encode()
+    named = "".join(f"{line}\n" for line in ("incremental backup set:", *chain)) if len(chain) > 1 else ""
+    values = {"database": DATABASE, "incremental": len(chain) > 1, "backup_set": named, **numbers}
+    return _REPORT.format(timestamp=timestamp, **values).encode()
 
 
 def record(timestamp: str, segments: int, plan: Iterable[tuple[str, Sequence[int]]], *, is_incremental: bool) -> bytes:

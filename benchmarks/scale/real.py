@@ -168,7 +168,7 @@ class Cluster:
             "metadata.sql": b"-- made by a benchmark\n",
             "toc.yaml": gpbackup_texts.contents(self._oids, self._oids),
             "config.yaml": gpbackup_texts.record(self._timestamp, segments, plan, is_incremental=False),
-            "report": gpbackup_texts.report(self._timestamp, segments, len(self._oids), is_incremental=False),
+            "report": gpbackup_texts.report(self._timestamp, segments, len(self._oids), [self._timestamp]),
         }
 
     def _tables(self, host: RealHost, command: str, content: int) -> list[str]:

@@ -187,8 +187,8 @@ class Backup:
         if end == "config.yaml":
             return gpbackup_texts.record(self.timestamp, segments, self._plan(), is_incremental=is_incremental)
         if end == "report":
-            tables = self.shape.tables
-            return gpbackup_texts.report(self.timestamp, segments, tables, is_incremental=is_incremental)
+            chain = [timestamp for timestamp, _ in self._plan()]
+            return gpbackup_texts.report(self.timestamp, segments, self.shape.tables, chain)
         return b"-- made by rule\n"
 
     def _plan(self) -> list[tuple[str, list[int]]]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StorageError
 from ..keys import backup_prefix
-from ..storage.reading import read_lines
+from ..storage.reading import fetch_pieces, split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,10 +73,10 @@ def backup_config_name(timestamp: str) -> str:
 def read_backup_config(store: Store, timestamp: str) -> BackupConfig:
     """Read gpbackup's config file of a backup. Raises NotFound, and BadBackupConfigError if it is damaged."""
     key = backup_prefix(timestamp) + backup_config_name(timestamp)
-    info = store.stat(key)
+    info, pieces = fetch_pieces(store, key)
     if info.size > _LARGEST:
         raise BadBackupConfigError(f"{key} has {info.size} bytes: too many to be gpbackup's config file")
-    return parse_backup_config(key, read_lines(store, info))
+    return parse_backup_config(key, split_lines(pieces))
 
 
 def parse_backup_config(key: str, text: Iterable[bytes]) -> BackupConfig:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
 from ..keys import backup_prefix
-from ..storage.reading import read_lines
+from ..storage.reading import fetch_pieces, split_lines
 from .gpbackup_files import read_backup_config
 
 if TYPE_CHECKING:
@@ -153,10 +153,10 @@ def required_by_config(store: Store, timestamp: str, config: BackupConfig) -> Re
 
 def _read_oids(store: Store, timestamp: str) -> array[int]:
     key = f"{backup_prefix(timestamp)}gpbackup_{timestamp}_toc.yaml"
-    info = store.stat(key)
+    info, pieces = fetch_pieces(store, key)
     if info.size > _LARGEST_TOC:
         raise BadContentsError(f"{key} has {info.size} bytes: too many to be gpbackup's table of contents")
-    return parse_oids(key, read_lines(store, info, 128))
+    return parse_oids(key, split_lines(pieces, 128))
 
 
 def parse_oids(key: str, text: Iterable[bytes]) -> array[int]:

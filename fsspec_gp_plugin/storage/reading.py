@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .contract import ObjectInfo, Store
 
 _PIECE = 1 << 20
 
 
-def read_pieces(store: Store, info: ObjectInfo) -> Iterator[bytes]:
-    """Yield the object's bytes, a megabyte at a time."""
+def read_pieces(store: Store, info: ObjectInfo, start: int = 0) -> Iterator[bytes]:
+    """Yield the object's bytes from `start` on, a megabyte at a time."""
     buffer = bytearray(_PIECE)
     with memoryview(buffer) as view:
-        for start in range(0, info.size, _PIECE):
+        for at in range(start, info.size, _PIECE):
             filled = 0
-            for count in store.read(info, start, view[: min(_PIECE, info.size - start)]):
+            for count in store.read(info, at, view[: min(_PIECE, info.size - at)]):
                 filled += count
             yield bytes(view[:filled])
 
 
-def read_lines(store: Store, info: ObjectInfo, longest: int = 64 << 10) -> Iterator[bytes]:
-    """Yield the object's lines without their line ends, each cut after `longest` bytes."""
+def fetch_pieces(store: Store, key: str) -> tuple[ObjectInfo, Iterator[bytes]]:
+    """Return an object's info and its bytes, a megabyte at a time; a small object by one request where possible."""
+    info, first = fetch_small(store, key, _PIECE)
+    return info, chain((first,), read_pieces(store, info, len(first)))
+
+
+def split_lines(pieces: Iterable[bytes], longest: int = 64 << 10) -> Iterator[bytes]:
+    """Yield the lines of a text that arrives in pieces, without their line ends, each cut after `longest` bytes."""
     rest = b""
-    for piece in read_pieces(store, info):
+    for piece in pieces:
         first, *more = piece.split(b"\n")
         rest += first[: longest - len(rest)]
         for line in more:

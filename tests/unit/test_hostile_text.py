@@ -27,7 +27,7 @@ from fsspec_gp_plugin.storage.files.webhdfs import client as webhdfs_client
 from fsspec_gp_plugin.storage.gcs import requests as gcs_requests
 from fsspec_gp_plugin.storage.http.connection import BadAnswerError, Response
 from fsspec_gp_plugin.storage.plain_xml import NotPlainError, require_plain
-from fsspec_gp_plugin.storage.reading import read_lines
+from fsspec_gp_plugin.storage.reading import read_pieces, split_lines
 from fsspec_gp_plugin.storage.s3.answers import Refusal as S3Refusal
 from tests.fakes import FakeStore
 
@@ -95,7 +95,7 @@ def of_lines(read: Callable[[Iterator[bytes]], Any], longest: int) -> Callable[[
     def reader(text: bytes) -> Any:
         store = FakeStore()
         store.objects["key"] = text
-        return read(read_lines(store, ObjectInfo("key", len(text)), longest))
+        return read(split_lines(read_pieces(store, ObjectInfo("key", len(text))), longest))
 
     return reader
 

@@ -192,7 +192,7 @@ def test_a_manifest_is_read_as_it_was_written(given_entries: list[Entry], size: 
 
 @given(st.floats(0, 1, exclude_max=True), st.sampled_from(["cut", "longer", "flipped"]))
 def test_a_damaged_manifest_is_an_error_and_never_another_one(where: float, how: str) -> None:
-    right = [Entry(f"gpbackup_0_{T}_{n}", n, n) for n in range(50)]
+    right = in_order(Entry(f"gpbackup_0_{T}_{n}", n, n) for n in range(50))
     whole = pack_entries(T, right)
     at = int(len(whole) * where)
     flipped = whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :]
