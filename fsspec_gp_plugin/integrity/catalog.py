@@ -15,9 +15,10 @@ from .. import private
 from ..errors import LocalFileError
 from .catalog_files import DIRECTORY, SUFFIX
 from .entries import Entry
-from .listings import Comparison, require_sqlite
+from .listings import Comparison
 from .locking import try_lock
 from .merging import merge
+from .temporary_database import require_sqlite
 
 if TYPE_CHECKING:
     import sqlite3

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..errors import LocalFileError
 from .contents import content_of
 from .entries import Entry
-from .listings import CACHE_KIB, require_sqlite
+from .temporary_database import temporary_database
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,9 +27,6 @@ class SortedEntries:
     def __init__(self, database: sqlite3.Connection, entries: Iterable[Entry]) -> None:
         """Reads all of `entries` into the database."""
         self._database = database
-        # Nobody reads the file after this process has ended.
-        for name, value in (("cache_size", -CACHE_KIB), ("journal_mode", "OFF"), ("synchronous", "OFF")):
-            database.execute(f"PRAGMA {name} = {value}")
         database.execute(_SCHEMA)
         rows = ((content_of(one.name), os.fsencode(one.name), one.size, one.crc32c) for one in entries)
         database.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", rows)
@@ -47,12 +43,5 @@ class SortedEntries:
 @contextmanager
 def sort_entries(entries: Iterable[Entry]) -> Iterator[SortedEntries]:
     """Sort entries, and keep them until the end of the context. Raises LocalFileError if this host can't keep them."""
-    require_sqlite()
-    import sqlite3
-
-    try:
-        # A file without a name, in SQLite's directory for temporary files.
-        with closing(sqlite3.connect("")) as database:
-            yield SortedEntries(database, entries)
-    except sqlite3.Error as error:
-        raise LocalFileError(f"can't sort entries in a temporary file (see SQLITE_TMPDIR): {error}") from error
+    with temporary_database("sort entries") as database:
+        yield SortedEntries(database, entries)

@@ -6,20 +6,17 @@ A Listing is kept alone, in a temporary file. A Comparison is kept beside a cata
 from __future__ import annotations
 
 import os
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import LocalFileError
 from ..storage.contract import ObjectInfo
 from .entries import Entry
+from .temporary_database import temporary_database
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator
 
-_OLDEST_SQLITE = (3, 25)
-# SQLite's own cache is too small for a listing that is not sorted, such as a disk's.
-CACHE_KIB = 16 << 10
 _LISTING = "CREATE TABLE listed (key BLOB PRIMARY KEY, size INT) WITHOUT ROWID"
 _COMPARED_LISTING = "CREATE TEMP TABLE listed (name BLOB PRIMARY KEY, size INT, archived INT) WITHOUT ROWID"
 # By kind: how many, their bytes, and the first of them. SQLite takes the other columns from the row of min().
@@ -39,26 +36,12 @@ _RIGHT = """
 """
 
 
-def require_sqlite() -> None:
-    """Check that this Python has an SQLite that restores can use to compare. Raises LocalFileError."""
-    try:
-        import sqlite3
-    except ImportError:
-        raise LocalFileError("this Python has no sqlite3, which restores need to compare checksums") from None
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-        raise LocalFileError(f"SQLite {sqlite3.sqlite_version} is too old for comparing checksums: 3.25 is needed")
-
-
 class Listing:
     """Keys and sizes of objects, sorted by key."""
 
     def __init__(self, database: sqlite3.Connection, objects: Iterable[ObjectInfo]) -> None:
         """Reads all of `objects` into the database."""
         self._database = database
-        database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        # Nobody reads the file after this process has ended.
-        database.execute("PRAGMA journal_mode = OFF")
-        database.execute("PRAGMA synchronous = OFF")
         database.execute(_LISTING)
         rows = ((os.fsencode(info.key), info.size) for info in objects)
         database.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?)", rows)
@@ -82,15 +65,8 @@ def store_listing(objects: Iterable[ObjectInfo]) -> Iterator[Listing]:
     """Keep a listing until the end of the context. Raises LocalFileError if this host can't keep it, and the
     StorageErrors of the listing itself.
     """
-    require_sqlite()
-    import sqlite3
-
-    try:
-        # A file without a name, in SQLite's directory for temporary files.
-        with closing(sqlite3.connect("")) as database:
-            yield Listing(database, objects)
-    except sqlite3.Error as error:
-        raise LocalFileError(f"can't keep a listing in a temporary file (see SQLITE_TMPDIR): {error}") from error
+    with temporary_database("keep a listing") as database:
+        yield Listing(database, objects)
 
 
 class Kind(NamedTuple):

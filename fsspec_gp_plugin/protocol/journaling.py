@@ -45,7 +45,7 @@ def require_catalogs(context: Context) -> None:
     """Raise LocalFileError if this host could not compare what it restores."""
     if context.config.checksum == "off":
         return
-    from ..integrity.listings import require_sqlite
+    from ..integrity.temporary_database import require_sqlite
 
     try:
         require_sqlite()

@@ -25,8 +25,8 @@ from ...errors import ConfigError, LocalFileError
 from ...installation import executable
 from ...integrity.catalog_files import DIRECTORY as CATALOGS
 from ...integrity.journal import DIRECTORY as JOURNAL
-from ...integrity.listings import require_sqlite
 from ...integrity.run_state import DIRECTORY as RUNS
+from ...integrity.temporary_database import require_sqlite
 from ...log import Log
 from ...providers import provider_of
 from ...redaction import masked
