@@ -27,8 +27,8 @@ class Backup:
     was written, in seconds since 1970, None if unknown. `marks`: the host and the id of each mark. `broken`: why it
     can't be restored because a backup that it needs is gone, "" if it can; mark_broken() sets it. `interrupted`: its
     gpbackup has certainly ended, which only the coordinator's host knows; read_ownership() sets it. `is_copied`: it is
-    a copy that is not complete yet. `counted`: it has no more than these `objects` with that `size`; `by_names`: these
-    are the sums in the names of its manifests. `segments`: the bytes of each content id, as far as they were listed.
+    a copy that is not complete yet. `counted`: `objects` and `size` are of all its objects; `by_names`: they are the
+    sums in the names of its manifests. `segments`: the bytes of each content id, as far as they were listed.
     """
 
     timestamp: str

@@ -61,7 +61,7 @@ class Inspector:
         listing. All shards together report everything once. Raises Unreachable, LocalFileError.
         """
         found = Inspection(ownership=read_ownership(self._store, backup))
-        if shard != WHOLE and (divided := self._divide(backup, shard)) is not None:
+        if shard != WHOLE and (divided := self._divide(backup, shard, found)) is not None:
             config_file, share = divided
             self._inspect_share(found, share, _Work(backup, read, share.part, None), config_file, shard)
         elif shard[0] == 0:
@@ -75,7 +75,7 @@ class Inspector:
                 _read(found, read, catalog.entries(), shard)
         return found
 
-    def _divide(self, backup: Backup, shard: tuple[int, int]) -> tuple[BackupConfig, Share] | None:
+    def _divide(self, backup: Backup, shard: tuple[int, int], found: Inspection) -> tuple[BackupConfig, Share] | None:
         """Find out the shard's share. None if not all content ids of the backup are known."""
         if count_contents(backup.manifests, backup.timestamp) is None:
             return None
@@ -83,7 +83,9 @@ class Inspector:
             config = read_backup_config(self._store, backup.timestamp)
         except Unreachable:
             raise
-        except StorageError:
+        except StorageError as error:
+            # Others may have read it, and divide the backup in another way.
+            found.reasons.append(f"it is unknown which objects are this part's: {error}")
             return None
         if config.segments is None:
             return None

@@ -29,7 +29,7 @@ _AT_ONCE = 4
 def know_contents(manifests: Iterable[ObjectInfo], timestamp: str) -> bool:
     """Whether these manifests of a backup can be read by content id: none of them is of version 1."""
     start = len(backup_prefix(timestamp))
-    names = [parse_manifest_name(info.key[start:]) for info in manifests]
+    names = (parse_manifest_name(info.key[start:]) for info in manifests)
     return all(name is not None and name.objects is not None for name in names)
 
 

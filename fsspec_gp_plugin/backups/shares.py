@@ -109,8 +109,9 @@ class Share:
 
 def count_contents(manifests: Sequence[ObjectInfo], timestamp: str, segments: int = 0) -> dict[int, int] | None:
     """All content ids of a backup, by the names of its manifests and the number of segments that gpbackup names. With
-    each, how many objects it has, if those of one manifest have as many each. None if there are no manifests, or their
-    names don't show the content ids of all their objects.
+    each, how many objects it has, if those of a manifest are spread evenly over its content ids.
+
+    None if there are no manifests, or their names don't show the content ids of all their objects.
     """
     found = dict.fromkeys((COORDINATOR, *range(segments)), 0)
     start = len(backup_prefix(timestamp))

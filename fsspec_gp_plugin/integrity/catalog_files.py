@@ -11,13 +11,15 @@ from .. import private
 from ..errors import LocalFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..private import Place
 
 DIRECTORY = "manifests"
 # The end of the purpose of a catalog that a restore without a setup hook has made.
 FETCHED = ".fetched"
 SUFFIX = ".db"
-_PURPOSES = re.compile(r"(?:\.c-?[0-9]+)?(\.fetched)?\.db(?:\.lock)?")
+_PURPOSES = re.compile(r"(\.c-?[0-9]+)?(\.fetched)?\.db(\.lock)?")
 
 
 def purpose_of(content: int) -> str:
@@ -29,13 +31,24 @@ def remove_catalogs(place: Place, timestamp: str, *, fetched_only: bool = False)
     """Remove all catalogs of a backup, or only those that restores without a setup hook have made. Raises
     LocalFileError.
     """
+    _remove(place, timestamp, lambda match: bool(match[2]) or not fetched_only)
+
+
+def remove_outdated(place: Place, timestamp: str, *, by_content: bool, fetched: bool) -> None:
+    """Remove the catalogs of a backup that earlier restores made of all content ids, if catalogs are made `by_content`
+    now, otherwise those of single ones. `fetched`: those without a setup hook. Raises LocalFileError.
+    """
+    _remove(place, timestamp, lambda match: not match[3] and bool(match[1]) != by_content and bool(match[2]) == fetched)
+
+
+def _remove(place: Place, timestamp: str, is_removed: Callable[[re.Match[str]], bool]) -> None:
     with suppress(private.NoDirectoryError):
         directory = place.open_directory(DIRECTORY)
         try:
             start = place.name_of(timestamp)
             for name in os.listdir(directory):
                 match = _PURPOSES.fullmatch(name[len(start) :]) if name.startswith(start) else None
-                if match is not None and (match[1] or not fetched_only):
+                if match is not None and is_removed(match):
                     private.unlink_in(directory, name)
         except OSError as error:
             raise LocalFileError(f"can't use {os.path.join(place.path, DIRECTORY)}: {error.strerror}") from error

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 COORDINATOR = -1
 _NAME = re.compile(r"gpbackup_(0|[1-9][0-9]{0,5})_[0-9]{14}(?:_|\.|$)")
 _GROUP = re.compile(r"(-1|0|[1-9][0-9]{0,5})(?:-(0|[1-9][0-9]{0,5}))?")
-_MOST = 1_000_000
+# More than any host has. Names of manifests with more would take too much memory.
+MOST_OF_A_HOST = 2000
 
 
 def content_of(name: str) -> int:
@@ -52,7 +53,7 @@ def parse_contents(text: str) -> tuple[int, ...]:
         if match is None or (match[2] and match[1] == "-1"):
             raise ValueError(f"{group!r} is not a range of content ids")
         first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or (found and first <= found[-1]) or last - first + len(found) >= _MOST:
+        if last < first or (found and first <= found[-1]) or last - first + len(found) >= MOST_OF_A_HOST:
             raise ValueError(f"{group!r} is not a range of content ids")
         found += range(first, last + 1)
     return tuple(found)

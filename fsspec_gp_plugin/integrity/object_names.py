@@ -10,7 +10,7 @@ import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import private
-from .contents import format_contents, parse_contents
+from .contents import MOST_OF_A_HOST, format_contents, parse_contents
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -62,7 +62,8 @@ def new_manifest_name(contents: Collection[int], objects: int, size: int, mark: 
     start = f"{name_of_host()}.{mark or secrets.token_hex(6)}-{secrets.token_hex(3)}"
     end = f".{objects}o.{size}b{_SUFFIX}"
     name = f"{start}.c{format_contents(contents)}{end}"
-    return FOLDER + (name if len(name) <= _LONGEST_NAME else f"{start}.c{_IN_INDEX}{end}")
+    is_short = len(name) <= _LONGEST_NAME and len(set(contents)) <= MOST_OF_A_HOST
+    return FOLDER + (name if is_short else f"{start}.c{_IN_INDEX}{end}")
 
 
 def parse_manifest_name(name: str) -> ManifestName | None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ..private import Place
 
 _RESTORE, _FOR_SEGMENTS = ".user", ".required"
+# Of which backups the hooks of a restore's segments check objects.
+CHAIN = ".chain"
 _CONFIRMED = "confirmed"
 
 
@@ -98,22 +100,23 @@ def _read_timestamps(directory: int, name: str) -> set[str]:
     return set(re.findall(r"[0-9]{14}", (private.read_in(directory, name) or b"").decode(errors="replace")))
 
 
-def write_for_segments(place: Place, timestamp: str, data: bytes) -> None:
+def write_for_segments(place: Place, timestamp: str, data: bytes, what: str = _FOR_SEGMENTS) -> None:
     """Keep bytes for the hooks of a restore's segments, whole or not at all. Raises LocalFileError."""
     with _open_directory(place, make=True) as directory:
-        private.replace_in(directory, place.name_of(timestamp) + _FOR_SEGMENTS, data)
+        private.replace_in(directory, place.name_of(timestamp) + what, data)
 
 
-def read_for_segments(place: Place, timestamp: str) -> bytes | None:
+def read_for_segments(place: Place, timestamp: str, what: str = _FOR_SEGMENTS) -> bytes | None:
     """The bytes that write_for_segments() has kept. None if there are none. Raises LocalFileError."""
     with _open_directory(place) as directory:
-        return private.read_in(directory, place.name_of(timestamp) + _FOR_SEGMENTS)
+        return private.read_in(directory, place.name_of(timestamp) + what)
 
 
 def remove_for_segments(place: Place, timestamp: str) -> None:
     """Remove the bytes that write_for_segments() has kept. Raises LocalFileError."""
-    with _open_directory(place) as directory, suppress(FileNotFoundError):
-        os.unlink(place.name_of(timestamp) + _FOR_SEGMENTS, dir_fd=directory)
+    with _open_directory(place) as directory:
+        for what in (_FOR_SEGMENTS, CHAIN):
+            private.unlink_in(directory, place.name_of(timestamp) + what)
 
 
 @contextmanager

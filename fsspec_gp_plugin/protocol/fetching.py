@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .. import keys, private
 from ..errors import AccessDenied, LocalFileError, Unreachable
 from ..integrity.catalog import Catalog
-from ..integrity.catalog_files import FETCHED, purpose_of
+from ..integrity.catalog_files import FETCHED, purpose_of, remove_outdated
 from ..integrity.contents import COORDINATOR, content_of
 from ..integrity.object_names import listed_contents, parse_manifest_name
 from .restore_source import store_of_backup
@@ -120,7 +120,7 @@ def entry_of(context: Context, timestamp: str, name: str) -> Entry | None:
     """What the manifests of a backup say of an object; None where none names it, or there is none. They are fetched
     once a host and content id, whoever asks. NotFound, BadManifest, LocalFileError and what the store raises.
     """
-    purposes = ("", purpose_of(content_of(name)))
+    purposes = (purpose_of(content_of(name)), "")
     try:
         for purpose in purposes:
             with suppress(private.NoDirectoryError), Catalog(context.config.place, timestamp, purpose) as catalog:
@@ -180,6 +180,7 @@ def _fetch_now(context: Context, timestamp: str, whole: Catalog, part: Catalog, 
     manifests = find_manifests(context, timestamp, store)
     is_partial = manifests is not None and know_contents(manifests.infos, timestamp)
     catalog, contents, of = (part, {content}, f" of content id {content}") if is_partial else (whole, None, "")
+    remove_outdated(context.config.place, timestamp, by_content=is_partial, fetched=True)
     count = build_catalog(context, catalog, timestamp, store, manifests, contents)
     if count is not None:
         context.log.info(f"{timestamp}: the manifests name {count} objects{of}; no setup hook has fetched them here")

@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
 
 class LeftToSegments(NamedTuple):
-    """What the hooks of segments check of one backup. `chain`: the timestamps of all backups that they check; `total`:
-    how many objects the backup has; `manifests`: its manifests, to be read by content id, None if the host's hook has
-    made a catalog of all of them, or they are not used; `token`: that of the backup's claim.
+    """What the hooks of segments check of one backup. `total`: how many objects the backup has; `manifests`: its
+    manifests, to be read by content id, None if the host's hook has made a catalog of all of them, or they are not
+    used; `token`: that of the backup's claim.
     """
 
     required: Required
-    chain: Sequence[str] = ()
     total: int = 0
     manifests: Sequence[ObjectInfo] | None = None
     token: str = ""
@@ -35,7 +34,6 @@ def pack(left: LeftToSegments) -> bytes:
         "segments": required.segments,
         "suffix": required.suffix,
         "single_data_file": required.single_data_file,
-        "chain": list(left.chain),
         "total": left.total,
         "manifests": None if left.manifests is None else [(info.key, info.size) for info in left.manifests],
         "token": left.token,
@@ -49,7 +47,6 @@ def unpack(data: bytes) -> LeftToSegments:
     """
     head, _, oids = data.partition(b"\n")
     values = json.loads(head)
-    chain = [str(one) for one in values.pop("chain")]
     total, token, listed = int(values.pop("total")), str(values.pop("token")), values.pop("manifests")
     manifests = None if listed is None else [ObjectInfo(str(key), int(size)) for key, size in listed]
-    return LeftToSegments(Required(**values, oids=array("I", oids)), chain, total, manifests, token)
+    return LeftToSegments(Required(**values, oids=array("I", oids)), total, manifests, token)

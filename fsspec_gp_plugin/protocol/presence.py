@@ -10,6 +10,7 @@ from ..backups.missing import ARCHIVED, BY_GPBACKUP, BY_MANIFESTS, DataSearch, c
 from ..backups.named_objects import find_by_name
 from ..backups.parallel import run_together
 from ..errors import AccessDenied, NotFound, StorageError
+from ..integrity.contents import key_start
 from ..integrity.object_names import is_plugins_own
 from ..storage.reading import read_range
 from .fetching import ESCAPE
@@ -39,7 +40,7 @@ class Scope:
         self.has_files = content is None
         self.contents: range | None
         if content is not None:
-            self.start = f"gpbackup_{content}_{timestamp}"
+            self.start = key_start(int(content), timestamp)
             self.contents = range(int(content), int(content) + 1) if int(content) >= 0 else range(0)
         elif whole:
             self.start, self.contents = "", None
@@ -133,6 +134,8 @@ def check(
         return difference_error(prefix, different) or seen.fault(), unnamed
 
     try:
+        # Only a listing shows what is in the archive of a replica.
+        total = 0 if context.config.replica is not None else total
         fault, unnamed = look(_find_objects(store, scope, required, named, total))
         if fault is not None and context.config.replica is not None:
             fault, unnamed = look(store.find_anywhere(prefix + scope.start))

@@ -13,7 +13,7 @@ from ..backups.required import read_required
 from ..errors import LocalFileError, NotFound
 from ..integrity import restore_state
 from ..integrity.catalog import Catalog
-from ..integrity.catalog_files import purpose_of
+from ..integrity.catalog_files import purpose_of, remove_outdated
 from ..integrity.contents import COORDINATOR
 from ..integrity.restore_state import has_catalog
 from ..private import NoDirectoryError
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 # gprestore calls the setup hooks of all hosts one right after the other.
 _SAME_RESTORE_SECONDS = 60.0
-# So many objects, of so many manifests, are looked for by the host's hook; of a larger backup each segment's looks for
-# its own.
+# The hook of a host looks for all objects of a backup of up to so many. Of a larger one, the hooks of the segments do.
 _FEW = 10_000
+# The hook of a host reads so many manifests as a whole. If there are more, the hooks of the segments read their parts.
 _FEW_MANIFESTS = 16
 
 
@@ -68,22 +68,24 @@ def require_restorable(context: Context, timestamp: str) -> None:
         with suppress(LocalFileError):
             restore_state.remove_for_segments(context.config.place, timestamp)  # of a restore that was killed
     else:
-        _leave_chain(context, required, large)
+        _leave_chain(context, timestamp, large)
         context.log.info(
-            f"{timestamp}: data objects are looked for by the hook of each segment; restored onto fewer segments than "
-            "there were, those of the others are not checked"
+            f"{timestamp}: the hook of each segment looks for its data objects; if the backup is restored onto fewer "
+            "segments than it has, the objects of the others are not checked in advance"
         )
     # Of a backup that may lack objects each hook finds out for itself: the next restore may want it whole.
     if note and not context.config.restore_incomplete:
         restore_state.confirm_restore(context.config.place, note)
 
 
-def _leave_chain(context: Context, required: Required, chain: list[str]) -> None:
-    """Add the timestamps of all backups that are left to the segments to what is left of the backup itself."""
-    with suppress(LocalFileError, KeyError, TypeError, ValueError):
-        kept = restore_state.read_for_segments(context.config.place, required.timestamp)
-        left = LeftToSegments(required) if kept is None else unpack(kept)
-        _leave(context, left._replace(chain=chain))
+def _leave_chain(context: Context, timestamp: str, chain: list[str]) -> None:
+    """Tell the hooks of this host's segments of which backups they check objects."""
+    try:
+        restore_state.write_for_segments(
+            context.config.place, timestamp, "\n".join(chain).encode(), restore_state.CHAIN
+        )
+    except LocalFileError as error:
+        context.log.info(f"{timestamp}: the objects of the segments are not checked: {error}")
 
 
 def join_confirmed(context: Context, timestamp: str) -> bool:
@@ -145,6 +147,7 @@ def _look(context: Context, store: Store, required: Required) -> list[str]:
     is_small = count <= _FEW and (manifests is None or len(manifests.infos) <= _FEW_MANIFESTS)
     if not is_small and manifests is not None and know_contents(manifests.infos, timestamp):
         return _look_for_some(context, store, required, manifests, is_small=False)
+    remove_outdated(context.config.place, timestamp, by_content=False, fetched=False)
     with Catalog(context.config.place, timestamp, make=True) as catalog:
         named = build_catalog(context, catalog, timestamp, store, manifests)
         if named is not None:
@@ -166,9 +169,13 @@ def _look_for_some(
     if manifests is None:
         check(context, store, scope, required, None)
     else:
+        remove_outdated(context.config.place, timestamp, by_content=True, fetched=False)
         with Catalog(context.config.place, timestamp, purpose_of(COORDINATOR), make=True) as catalog:
             build_catalog(context, catalog, timestamp, store, manifests, {COORDINATOR})
             check(context, store, scope, required, catalog)
+        if max(required.count, manifests.total(timestamp)) <= _FEW:
+            # Also those of segments that this cluster may not have any more.
+            check(context, store, Scope(timestamp, whole=True), required, None)
         context.log.info(f"{timestamp}: {len(manifests.infos)} manifests are read by content id")
     if is_small:
         return []
@@ -194,8 +201,8 @@ def require_objects(context: Context, timestamp: str, content: str) -> None:
     the hook of this host has left to those of its segments.
     """
     try:
-        kept = restore_state.read_for_segments(context.config.place, timestamp)
-        for one in () if kept is None else unpack(kept).chain:
+        chain = restore_state.read_for_segments(context.config.place, timestamp, restore_state.CHAIN) or b""
+        for one in chain.decode().split():
             if (left := restore_state.read_for_segments(context.config.place, one)) is not None:
                 _require_content(context, unpack(left), int(content))
     except NoDirectoryError:

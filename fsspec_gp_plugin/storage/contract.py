@@ -193,7 +193,8 @@ class Store(Protocol):
 
         `shallow`: objects in folders below the prefix are left out; the pages name these folders instead.
 
-        The iterator keeps its place after Unreachable: its next call requests the same page again.
+        Where requests are retried, which files of this host are not, the iterator of the store that makes the requests
+        keeps its place after Unreachable: its next call requests the same page again.
         """
         ...
 

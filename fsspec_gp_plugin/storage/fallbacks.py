@@ -20,7 +20,7 @@ _AT_ONCE = 8
 _KEYS_A_TURN = 1000
 # Seconds until a request is repeated that a busy store refused.
 BUSY_PAUSE = 0.2
-# Of a single deletion: after them its thousand begins anew.
+# Pauses between the attempts at one deletion. Then it fails, and its batch of a thousand is retried.
 _BUSY_PAUSES = (BUSY_PAUSE, 0.5, 1.2)
 
 

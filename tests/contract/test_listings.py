@@ -150,6 +150,13 @@ def _listed(names: list[str], *, more: bool, token: str = "") -> str:
     return f"<ListBucketResult><IsTruncated>{str(more).lower()}</IsTruncated>{following}{contents}</ListBucketResult>"
 
 
+def test_a_gateway_that_ignores_the_delimiter_hides_no_folder(server: Pages, opened: Callable[[str], Any]) -> None:
+    names = ["target/a/b/1", "target/a/b/2", "target/a/x"]
+    server.answer = lambda _: (200, _listed(names, more=False))
+    [page] = opened("s3").list_pages("a/", shallow=True)
+    assert ([info.key for info in page.objects], page.folders) == (["a/x"], ["a/b/"])
+
+
 VERSION_2 = {
     "refuses it as not implemented": lambda _: (501, "<Error><Code>NotImplemented</Code></Error>"),
     "refuses its parameter": lambda _: (400, "<Error><Code>InvalidArgument</Code></Error>"),

@@ -76,6 +76,12 @@ def test_a_manifests_name_shows_what_it_lists(contents: set[int], objects: int, 
     assert listed_contents([name]) == set(found.contents or ())
 
 
+def test_more_content_ids_than_any_host_has_stand_in_no_name() -> None:
+    name = new_manifest_name(range(3000), 3000, 1, MARK)
+    assert parse_manifest_name(name) == ManifestName(name_of_host(), MARK, None, 3000, 1)
+    assert parse_manifest_name(name.replace(".ci.", ".c0-2999.")) is None
+
+
 def test_the_name_of_a_host_of_a_thousand_is_short() -> None:
     assert len(new_manifest_name([-1, *range(7992, 8000)], 160_000, 10**13, MARK)) < 150
 

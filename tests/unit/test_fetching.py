@@ -13,12 +13,12 @@ import pytest
 from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.errors import AccessDenied, Interrupted, PluginError, StorageError, Unreachable
 from fsspec_gp_plugin.integrity.catalog import Catalog
-from fsspec_gp_plugin.integrity.catalog_files import FETCHED
+from fsspec_gp_plugin.integrity.catalog_files import FETCHED, purpose_of
 from fsspec_gp_plugin.integrity.entries import Entry
 from fsspec_gp_plugin.protocol import data
 from fsspec_gp_plugin.protocol.comparing import read_expected
 from tests.fakes import Alarm, FakeStore
-from tests.made_manifests import put_manifest
+from tests.made_manifests import put_manifest, put_version_1
 from tests.unit.site import PREFIX, Site, T
 
 if TYPE_CHECKING:
@@ -169,3 +169,26 @@ def test_the_replica_gives_them_too(one: Site, store: CountingStore) -> None:
         one.second.objects[PREFIX + NAME] = DATA[:-1] + b"x"
         with pytest.raises(PluginError, match="checksum"):
             data.restore_data(one.context("restore_data", sink.fileno()), f"/data/gpseg0/{PREFIX}{NAME}")
+
+
+def test_what_was_found_when_there_was_no_manifest_gives_way_to_what_is_fetched_later(
+    one: Site, store: CountingStore
+) -> None:
+    manifests = {key: store.objects.pop(key) for key in list(store.objects) if "manifest" in key}
+    assert size_of(one) is None
+    age(one, 3700)
+    store.objects.update(manifests)
+    assert size_of(one) == len(DATA)
+    # And the other way, as after a manifest of version 1 came.
+    put_version_1(store, PREFIX, [Entry(NAME, 5, 5)])
+    store.objects.pop(next(iter(manifests)))
+    age(one, 3700)
+    assert size_of(one) == 5
+
+
+def test_of_the_manifests_only_the_content_id_that_is_asked_for_is_fetched(one: Site) -> None:
+    put_manifest(one.first, PREFIX, [Entry(f"gpbackup_1_{T}_16384", 1, 1), Entry(f"{NAME}0", 1, 1)])
+    assert size_of(one) == len(DATA)
+    place = context(one).config.place
+    with Catalog(place, T, f"{purpose_of(0)}{FETCHED}") as catalog:
+        assert [entry.name for entry in catalog.entries()] == [NAME, f"{NAME}0"]

@@ -172,6 +172,10 @@ def test_an_interruption_leaves_an_incomplete_backup_and_the_next_call_goes_on(
         pass
     store.left = -1
     assert [one.state for one in survey(store)] in ([], ["complete"] if step == 0 else ["incomplete"])
+    left = {key.removeprefix(P) for key in store.objects}
+    # Whoever comes later can tell that gpbackup has ended, as long as any data is left, and whose the backup is.
+    assert not left or "fsspec_gp_plugin/claim.json" in left
+    assert left <= {"fsspec_gp_plugin/claim.json"} or f"gpbackup_{T}_report" in left
     before = len(store.objects)
     assert count - before >= deleted.count
     assert delete_all(store, P, lambda _: None) == before

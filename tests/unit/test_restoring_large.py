@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.backups.required import read_required
-from fsspec_gp_plugin.errors import NotFound
+from fsspec_gp_plugin.errors import AccessDenied, NotFound
 from fsspec_gp_plugin.integrity import marks
 from fsspec_gp_plugin.integrity.entries import Entry
+from fsspec_gp_plugin.protocol.fetching import entry_of
 from tests.fakes import FakeStore
 from tests.made_manifests import put_manifest
 from tests.recorded import CHAIN, recorded
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.contract import ObjectInfo
+    from fsspec_gp_plugin.storage.contract import ObjectInfo, Page
 
 BY_GPBACKUP = "the target was compared with gpbackup's config file and table of contents"
 
@@ -55,7 +56,7 @@ def test_each_segment_of_a_large_backup_looks_for_its_own(host: Host, gone: str)
         host.set_up(store, CHAIN[3], "segment", "1")
     # Restored onto more segments, one of them has nothing of its own.
     host.set_up(store, CHAIN[3], "segment", "2")
-    assert "onto fewer segments than there were, those of the others are not checked" in host.log()
+    assert "the objects of the others are not checked in advance" in host.log()
 
 
 class Cluster(FakeStore):
@@ -104,6 +105,7 @@ def test_a_hosts_restore_costs_the_same_however_many_hosts_there_are(
 ) -> None:
     """Listing the manifests aside, which takes a page for each thousand hosts."""
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("fsspec_gp_plugin.protocol.restoring._FEW", 100)
     spent = []
     for hosts in (20, 200):
         store = Cluster(hosts)
@@ -120,3 +122,42 @@ def test_a_hosts_restore_costs_the_same_however_many_hosts_there_are(
     # The plugin's folder and the coordinator's files; of two segments, their objects and their members of one manifest.
     assert of_host["list"] == 2
     assert of_segments == {"list": 2, "fetch": 2, "read": 0}
+
+
+def test_a_catalog_of_an_earlier_restore_hides_no_manifest(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a restore that was killed, whose credentials could not list the manifests."""
+    store, one = Cluster(20), recorded("default")
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "list_pages", denied)
+        host.set_up(store, "default")
+    host.set_up(store, "default")
+    host.set_up(store, "default", "segment", "6")
+    name = next(key for key in store.objects if "/gpbackup_6_" in key).removeprefix(one.prefix)
+    found = entry_of(host.context(store), one.timestamp, name)
+    assert found is not None
+    assert found.size == 4
+
+
+def denied(*_: object, **__: object) -> Iterator[Page]:
+    raise AccessDenied("denied")
+
+
+def test_of_a_small_backup_of_many_hosts_all_objects_are_looked_for(host: Host) -> None:
+    """It may be restored onto fewer segments, whose hooks don't look for the objects of the others."""
+    store = Cluster(20)
+    gone = next(key for key in store.objects if "/gpbackup_39_" in key)
+    del store.objects[gone]
+    with pytest.raises(NotFound, match=f"is missing: {gone}"):
+        host.set_up(store, "default")
+
+
+@pytest.mark.usefixtures("few")
+def test_a_restore_of_a_later_backup_leaves_an_earlier_restore_its_checks(host: Host) -> None:
+    """Both run on this host at the same time, and the later backup builds on the earlier one."""
+    store, one = Store(*CHAIN), recorded(CHAIN[1])
+    gone = next(name for name in one.data if name.startswith("gpbackup_1_"))
+    host.set_up(store, CHAIN[1])
+    host.set_up(store, CHAIN[3])
+    del store.objects[one.prefix + gone]
+    with pytest.raises(NotFound, match=gone):
+        host.set_up(store, CHAIN[1], "segment", "1")

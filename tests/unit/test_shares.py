@@ -12,7 +12,7 @@ from fsspec_gp_plugin.backups import shares
 from fsspec_gp_plugin.backups.inspection import Inspector
 from fsspec_gp_plugin.backups.survey import survey
 from fsspec_gp_plugin.checksum import crc32c
-from fsspec_gp_plugin.errors import StorageError
+from fsspec_gp_plugin.errors import AccessDenied, StorageError
 from fsspec_gp_plugin.integrity.contents import content_of
 from fsspec_gp_plugin.integrity.entries import Entry
 from fsspec_gp_plugin.integrity.object_names import FOLDER, parse_manifest_name
@@ -171,7 +171,7 @@ def test_a_backup_without_objects_has_nothing_to_verify(place: private.Place) ->
     store.objects[f"{PREFIX}gpbackup_{T}_report"] = b"backup status: Success\n"
     put_manifest(store, PREFIX, [])
     found = Verified(place, store, 3)
-    assert (found.read, [one.result for one in found.found]) == ([], ["unchecked", "ok", "ok"])
+    assert (found.read, [one.result for one in found.found]) == ([], ["unchecked"] * 3)
 
 
 class RuledStore(FakeStore):
@@ -233,3 +233,18 @@ def test_what_a_shard_costs_does_not_depend_on_the_number_of_hosts(place: privat
     # The first request of the manifest gets 64 KiB, the second one content id.
     read = sum(len(store.objects[key]) for key in files) + (64 << 10) + len(store.objects[mine]) / 7
     assert store.bytes_read < read
+
+
+def test_a_shard_that_can_not_find_its_share_says_so(place: private.Place, store: FakeStore) -> None:
+    """The others may divide the backup in another way, so that nobody reads some objects."""
+    put_hosts(store, T, HOSTS)
+    [backup] = survey(store, T)
+
+    def refuse(method: str, key: str, _: int) -> None:
+        if method == "fetch" and key.endswith("_config.yaml"):
+            raise AccessDenied("denied")
+
+    store._before = refuse
+    found = Inspector(place, store, ()).inspect(backup, (2, 12), lambda objects: ((one, None) for one in objects))
+    assert found.result == "unchecked"
+    assert found.reasons == ["it is unknown which objects are this part's: denied"]

@@ -18,6 +18,10 @@ LARGEST_PAGE = 32 << 20
 _KEYS = {"Key", "Prefix", "Delimiter", "Marker", "NextMarker"}
 
 
+# What each entry of these kinds has.
+_NEEDED = {"Contents": {"Key", "Size"}, "CommonPrefixes": {"Prefix"}}
+
+
 def parse_page(text: bytes) -> dict[str, Any]:
     """The parts of a page by the names that botocore gives them. Raises Unreachable for what is no XML."""
     try:
@@ -29,8 +33,11 @@ def parse_page(text: bytes) -> dict[str, Any]:
     page: dict[str, Any] = {}
     for part in root:
         name = _name(part)
-        if name in ("Contents", "CommonPrefixes"):
-            page.setdefault(name, []).append(_entry(part, is_quoted=is_quoted))
+        if name in _NEEDED:
+            entry = _entry(part, is_quoted=is_quoted)
+            if not entry.keys() >= _NEEDED[name]:
+                raise Unreachable(f"the answer is no listing (an entry lacks {', '.join(_NEEDED[name])})")
+            page.setdefault(name, []).append(entry)
         else:
             page[name] = _value(name, part.text or "", is_quoted=is_quoted)
     return page

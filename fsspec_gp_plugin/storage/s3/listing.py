@@ -13,7 +13,7 @@ from ..pages import Pages
 from .answers import no_object_missing, require_listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .requests import Requests
 
@@ -70,8 +70,24 @@ def _request(
     archived = {entry["Key"] for entry in contents if entry.get("StorageClass") in _ARCHIVES}
     if archived:
         archived -= _restored(requests(), method, sent, doing)
+    if "Delimiter" in parameters:
+        contents, ignored = _split_off_folders(contents, parameters["Prefix"])
+        folders += ignored
     following = _next_place(page, place, _Place(method, {}, first or place.first, last or place.last), doing)
     return Page([_described(entry, archived) for entry in contents], folders), following
+
+
+def _split_off_folders(contents: Iterable[Mapping[str, Any]], prefix: str) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """The entries directly below the prefix, and the folders of the others: a gateway may ignore the delimiter."""
+    direct: list[Mapping[str, Any]] = []
+    folders: dict[str, None] = {}
+    for entry in contents:
+        name, slash, rest = entry["Key"][len(prefix) :].partition("/")
+        if slash and rest:
+            folders[f"{prefix}{name}/"] = None
+        else:
+            direct.append(entry)
+    return direct, list(folders)
 
 
 def _described(entry: Mapping[str, Any], archived: set[str]) -> ObjectInfo:
