@@ -33,12 +33,12 @@ _LARGEST_REPORT = 1 << 20
 
 
 def lists_uncounted(backup: Backup) -> bool:
-    """The `lists` of survey() that lists what is needed to count objects, up to MOST_COUNTED."""
+    """For survey(): list a backup whose manifests don't show how many objects it has, up to MOST_COUNTED objects."""
     return not backup.counted and backup.objects < MOST_COUNTED
 
 
 def lists_all(backup: Backup) -> bool:
-    """The `lists` of survey() that lists all objects."""
+    """For survey(): list all objects of each backup."""
     del backup
     return True
 
