@@ -101,5 +101,6 @@ def build_catalog(
     """
     if contents is not None:
         manifests = select_by_contents(manifests, timestamp, contents)
-    source = [token, str(contents and sorted(contents)), *(f"{info.key} {info.size}" for info in manifests)]
+    named = (f"{info.key} {info.size} {info.version}" for info in manifests)
+    source = [token, str(contents and sorted(contents)), *named]
     return catalog.build("\n".join(source), lambda: read_manifests(store, timestamp, manifests, contents), token)

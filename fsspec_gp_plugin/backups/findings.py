@@ -12,8 +12,8 @@ from .missing import ARCHIVED, BY_GPBACKUP, BY_MANIFESTS, count_message
 from .ownership import Ownership
 
 if TYPE_CHECKING:
+    from .backup import Backup
     from .required import Required
-    from .survey import Backup
 
 NOT_FINISHED = {
     "incomplete": "gpbackup did not finish this backup, so it is unknown what must be there",

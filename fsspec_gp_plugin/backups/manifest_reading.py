@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import LocalFileError, StorageError
 from ..integrity import manifest
 from ..integrity.object_names import parse_manifest_name
 from ..keys import backup_prefix
 from ..storage.reading import fetch_small, read_range
-from .parallel import run_each
+from .parallel import run_all
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -51,10 +50,8 @@ def read_manifests(
     are wanted, None for all; a manifest of version 1 gives all its entries. Raises BadManifest.
     """
     budget = manifest.Budget()
-    opened = run_each(lambda info: OpenedManifest(store, info, timestamp, contents), iter(manifests), _AT_ONCE)
+    opened = run_all(lambda info: OpenedManifest(store, info, timestamp, contents), iter(manifests), _AT_ONCE)
     for info, one in opened:
-        if isinstance(one, (StorageError, LocalFileError)):
-            raise one
         yield info.key, one.lines(budget)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ..errors import LocalFileError, NotFound, StorageError
-from .parallel import run_each
+from ..errors import NotFound
+from .parallel import run_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,10 +29,8 @@ def find_by_name(store: Store, keys: Iterable[str]) -> Iterator[ObjectInfo]:
                 continue
         return found
 
-    for _, result in run_each(look, _batches(keys), _AT_ONCE):
-        if isinstance(result, (StorageError, LocalFileError)):
-            raise result
-        yield from result
+    for _, found in run_all(look, _batches(keys), _AT_ONCE):
+        yield from found
 
 
 def _batches(keys: Iterable[str]) -> Iterator[list[str]]:

@@ -48,16 +48,20 @@ def run_each(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+def run_all(work: Callable[[_Item], _Result], items: Iterator[_Item], at_once: int) -> Iterator[tuple[_Item, _Result]]:
+    """As run_each(), but raise the first error, without waiting for the others."""
+    for item, result in run_each(work, items, at_once):
+        if isinstance(result, (StorageError, LocalFileError)):
+            raise result
+        yield item, result
+
+
 def map_all(work: Callable[[_Item], _Result], items: Iterable[_Item], at_once: int) -> dict[_Item, _Result]:
     """Do the work for each item, which can be hashed, and return the results by item, in the order of the items. Raises
     the first error, without waiting for the others.
     """
     wanted = list(items)
-    found: dict[_Item, _Result] = {}
-    for item, result in run_each(work, iter(wanted), at_once):
-        if isinstance(result, (StorageError, LocalFileError)):
-            raise result
-        found[item] = result
+    found = dict(run_all(work, iter(wanted), at_once))
     return {item: found[item] for item in wanted}
 
 

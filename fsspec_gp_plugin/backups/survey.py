@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from ..storage.contract import ObjectInfo, Store
 
-__all__ = ["Backup", "lists_all", "lists_uncounted", "look_without_listing", "survey"]
-
 # So many objects of a backup are listed to count them; a table shows `20,000+` if there are more.
 MOST_COUNTED = 20_000
 _BACKUPS_AT_ONCE = 8

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backups.inspection import Inspector
 from ..backups.parallel import parse_shard, run_each
-from ..backups.survey import Backup, survey
+from ..backups.survey import survey
 from ..config.values import format_size
 from ..errors import NotFound, StorageError
 from ..integrity import verification
@@ -23,6 +23,7 @@ from .render import cluster_fields
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..backups.backup import Backup
     from ..backups.findings import Inspection
     from ..errors import PluginError
     from ..integrity.entries import Entry

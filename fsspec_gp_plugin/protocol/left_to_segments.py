@@ -35,7 +35,7 @@ def pack(left: LeftToSegments) -> bytes:
         "suffix": required.suffix,
         "single_data_file": required.single_data_file,
         "total": left.total,
-        "manifests": None if left.manifests is None else [(info.key, info.size) for info in left.manifests],
+        "manifests": None if left.manifests is None else [info[:3] for info in left.manifests],
         "token": left.token,
     }
     return json.dumps(head).encode() + b"\n" + required.oids.tobytes()
@@ -48,5 +48,5 @@ def unpack(data: bytes) -> LeftToSegments:
     head, _, oids = data.partition(b"\n")
     values = json.loads(head)
     total, token, listed = int(values.pop("total")), str(values.pop("token")), values.pop("manifests")
-    manifests = None if listed is None else [ObjectInfo(str(key), int(size)) for key, size in listed]
+    manifests = None if listed is None else [ObjectInfo(*info) for info in listed]
     return LeftToSegments(Required(**values, oids=array("I", oids)), total, manifests, token)

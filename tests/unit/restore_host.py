@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+BY_GPBACKUP = "the target was compared with gpbackup's config file and table of contents"
+
+
 class Store(FakeStore):
     """Holds backups; some objects are in its archive, and it remembers what was listed."""
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fsspec_gp_plugin.backups.backup import Backup
 from fsspec_gp_plugin.backups.leftovers import BACKUP, find_leftovers
 from fsspec_gp_plugin.backups.running_backups import find_running_without_claim
-from fsspec_gp_plugin.backups.survey import Backup
 from fsspec_gp_plugin.cli import cleanup
 from fsspec_gp_plugin.keys import backup_prefix
 from fsspec_gp_plugin.storage.contract import Upload

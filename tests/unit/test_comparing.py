@@ -13,14 +13,14 @@ from fsspec_gp_plugin.process import Streams
 from fsspec_gp_plugin.protocol import hooks
 from fsspec_gp_plugin.protocol.context import Context
 from fsspec_gp_plugin.storage.contract import Capabilities
-from tests.fakes import FakeStore
 from tests.made_manifests import put_manifest
+from tests.unit.restore_host import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.contract import ObjectInfo
+    from tests.fakes import FakeStore
+
 
 T = "20260101120000"
 DIRECTORY = f"/data/gpseg-1/backups/20260101/{T}"
@@ -30,21 +30,9 @@ MOST_AT_ONCE = 10_000
 END = [f"gpbackup_{T}_toc.yaml", f"gpbackup_{T}_report"]
 
 
-class ListedStore(FakeStore):
-    """Remembers what was listed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.listed: list[str] = []
-
-    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        self.listed.append(prefix)
-        return super().find(prefix, unfinished=unfinished)
-
-
-def back_up(objects: int, segments: int = 2) -> ListedStore:
+def back_up(objects: int, segments: int = 2) -> Store:
     """A backup of so many objects: the coordinator's, and tables of the segments; and its manifest."""
-    store = ListedStore()
+    store = Store()
     tables = [f"gpbackup_{number % segments}_{T}_{number}" for number in range(objects - len(END))]
     store.objects = {f"{PREFIX}{name}": b"data" for name in (*END, *tables)}
     entries = sorted(Entry(name, 4, 0) for name in (*END, *tables))

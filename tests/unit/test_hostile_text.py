@@ -15,7 +15,7 @@ import pytest
 
 from fsspec_gp_plugin import keys
 from fsspec_gp_plugin.backups import gpbackup_files, required
-from fsspec_gp_plugin.backups.survey import Backup
+from fsspec_gp_plugin.backups.backup import Backup
 from fsspec_gp_plugin.errors import StorageError
 from fsspec_gp_plugin.integrity import claim, contents, entries, manifest, marks, object_names, verification
 from fsspec_gp_plugin.storage.azure import answers as azure_answers

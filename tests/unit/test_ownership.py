@@ -7,9 +7,10 @@ import subprocess
 
 import pytest
 
+from fsspec_gp_plugin.backups.backup import Backup
 from fsspec_gp_plugin.backups.catalog_build import read_token
 from fsspec_gp_plugin.backups.ownership import read_clusters, read_ownership, require_ours
-from fsspec_gp_plugin.backups.survey import Backup, survey
+from fsspec_gp_plugin.backups.survey import survey
 from fsspec_gp_plugin.errors import AccessDenied, PluginError, Unreachable
 from fsspec_gp_plugin.gpbackup_process import GpbackupProcess, boot_id
 from fsspec_gp_plugin.integrity import claim, marks

@@ -14,34 +14,21 @@ from fsspec_gp_plugin.integrity.object_names import is_manifest
 from fsspec_gp_plugin.protocol import replication
 from tests.fakes import FakeStore
 from tests.made_backups import OIDS, put_hosts, table
+from tests.unit.restore_host import Store
 from tests.unit.site import PREFIX, Site, T
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from fsspec_gp_plugin.storage.contract import ObjectInfo
 
 HOSTS = ([0, 1], [2, 3])
 END = {f"{PREFIX}gpbackup_{T}_{end}" for end in ("toc.yaml", "report")}
 OTHER = f"{PREFIX}notes"
 
 
-class ListedStore(FakeStore):
-    """Notes what is listed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.listed: list[str] = []
-
-    def find(self, prefix: str, *, unfinished: bool = False) -> Iterator[ObjectInfo]:
-        self.listed.append(prefix)
-        return super().find(prefix, unfinished=unfinished)
-
-
-def made_site(folder: Path, *options: str) -> tuple[Site, ListedStore]:
+def made_site(folder: Path, *options: str) -> tuple[Site, Store]:
     """A backup of two hosts of two segments each, and nothing at the replica."""
-    first = ListedStore()
+    first = Store()
     site = Site(folder, first, FakeStore(), *options)
     first.objects.clear()
     site.second.objects.clear()

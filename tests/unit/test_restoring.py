@@ -15,14 +15,12 @@ from fsspec_gp_plugin.protocol.presence import Scope, check
 from fsspec_gp_plugin.storage.mirror import MirroredStore
 from tests.made_manifests import put_manifest
 from tests.recorded import CHAIN, NAMES, recorded
-from tests.unit.restore_host import Host, Store
+from tests.unit.restore_host import BY_GPBACKUP, Host, Store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.fakes import FakeStore
-
-BY_GPBACKUP = "the target was compared with gpbackup's config file and table of contents"
 
 
 @pytest.fixture

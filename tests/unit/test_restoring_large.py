@@ -15,15 +15,13 @@ from fsspec_gp_plugin.protocol.fetching import entry_of
 from tests.fakes import FakeStore
 from tests.made_manifests import put_manifest
 from tests.recorded import CHAIN, recorded
-from tests.unit.restore_host import Host, Store
+from tests.unit.restore_host import BY_GPBACKUP, Host, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from fsspec_gp_plugin.storage.contract import ObjectInfo, Page
-
-BY_GPBACKUP = "the target was compared with gpbackup's config file and table of contents"
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fsspec_gp_plugin.backups.backup import Backup
 from fsspec_gp_plugin.backups.backup_deletion import delete_all
 from fsspec_gp_plugin.backups.ownership import read_clusters
 from fsspec_gp_plugin.backups.retention import Policy, decide, unfinished_timestamps
-from fsspec_gp_plugin.backups.survey import Backup, survey
+from fsspec_gp_plugin.backups.survey import survey
 from fsspec_gp_plugin.errors import StorageError
 from fsspec_gp_plugin.integrity.claim import NAME, new_claim
 from fsspec_gp_plugin.integrity.cluster import Cluster

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fsspec_gp_plugin.backups.backup import Backup
 from fsspec_gp_plugin.backups.retention import Policy, decide, unfinished_timestamps
-from fsspec_gp_plugin.backups.survey import Backup
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.storage.contract import ObjectInfo
 
