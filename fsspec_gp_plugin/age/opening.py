@@ -1,0 +1,49 @@
+"""Says how the objects of one backup are opened: with which identities, and what their headers must say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from .header import DecryptionError
+from .object_name import ObjectName
+from .sealing import NoIdentityError, open_header
+
+if TYPE_CHECKING:
+    from .header import Header
+    from .x25519 import Identity
+
+
+class Opening(NamedTuple):
+    """How the objects of one backup are opened. `token`: its claim's token, "" if it is unknown; `is_encrypted`:
+    whether its claim says that it is encrypted, None without a claim: then the first bytes of an object decide;
+    `any_name`: objects whose headers don't say which objects they are, or say that they are others, are opened, too;
+    `made_for`: the recipients that the claim names, and `identity_file`: the path of the identities, both for messages.
+    """
+
+    identities: tuple[Identity, ...]
+    token: str = ""
+    is_encrypted: bool | None = None
+    any_name: bool = False
+    made_for: tuple[str, ...] = ()
+    identity_file: str = ""
+
+    def find_file_key(self, key: str, header: Header) -> bytes:
+        """The file key of the object with this key; DecryptionError, which names the key, if it must not be opened or
+        can't be.
+        """
+        try:
+            file_key = open_header(header, self.identities)
+            if not self.any_name:
+                ObjectName(key, self.token).require(header.stanzas)
+        except NoIdentityError:
+            raise NoIdentityError(f"{key} is encrypted, and {self.explain_no_identity()}") from None
+        except DecryptionError as error:
+            raise DecryptionError(f"{key} can't be decrypted: {error}") from None
+        return file_key
+
+    def explain_no_identity(self) -> str:
+        """Why no identity opens the backup, as the end of a sentence."""
+        made_for = f"; it was made for {', '.join(self.made_for)}" if self.made_for else ""
+        if not self.identity_file:
+            return f"there is no identity to open it: set `encryption_identity_file`{made_for}"
+        return f"none of the identities in {self.identity_file} opens it{made_for}"
