@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
@@ -143,6 +144,14 @@ class MirroredStore(Store):
         if known is None:
             self._note(f"{key} is read from the other target: {problem}")
         return _FALLBACK, found
+
+    def find_first(self, key: str, find: Callable[[Store], _T | None]) -> _T | None:
+        """What is found at the first target that has it; None if none has it, which is waited for at neither."""
+        at, found = self._first(key, find)
+        if found is None and at == _PREFERRED:
+            with suppress(StorageError, ConfigError):
+                return find(self.fallback)
+        return found
 
     def _resumed(self, at: int, info: ObjectInfo, start: int, into: memoryview, pieces: Iterator[int]) -> Iterator[int]:
         """Fill the buffer from `pieces`, and from the other store when they fail."""
