@@ -12,17 +12,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from ..age.header import begins_like_header
 from ..checksum import combined
 from ..errors import ReaderGone
 from ..workers import Workers
 from .buffers import Buffers, Memory
-from .chunks import ChunkOpener, require_plain
 from .descriptor_io import Wakeup, pause, widen_pipe, write_all
 from .file_copying import TAIL, FileCopying
 from .part_sizes import BUFFER_BUDGET
 from .ranged_read import PlannedRead, RangedRead, plan_reads, require_crc, require_size, require_within
-from .sealed_ranges import SealedRanges, fetch_start
 from .throttle import Throttle
 
 if TYPE_CHECKING:
@@ -109,6 +106,8 @@ class Download:
             require_size(info, expected)
             return self._copy_from_file(files, info, expected=expected)
         if self._opening is not None:
+            from .chunks import ChunkOpener
+
             self._opener = ChunkOpener(key, self._opening)
         with self._session() as pool:
             buffer = self._buffers.take(self._read_size, self._window)
@@ -147,24 +146,33 @@ class Download:
             return self._copy_from_file(files, info, ranges)
         with self._session() as pool:
             if self._opening is None:
-                info, start = self._request(pool, partial(self._store.stat, key)), b""
+                info = self._request(pool, partial(self._store.stat, key))
+                require_size(info, expected)
             else:
-                info, start = self._request(pool, partial(fetch_start, self._store, key))
-            require_size(info, expected)
-            self._run(pool, info, self._plan_ranges(info, start, ranges))
+                info, ranges = self._find_sealed_ranges(pool, key, ranges, self._opening, expected)
+            if self._opener is None:
+                require_within(key, info.size, ranges)
+            self._run(pool, info, ranges)
         return Downloaded(self._written, None)
 
-    def _plan_ranges(
-        self, info: ObjectInfo, start: bytes, ranges: Sequence[tuple[int, int]]
-    ) -> Sequence[tuple[int, int]]:
-        """The stored ranges to read."""
-        if self._opening is not None:
-            if begins_like_header(start):
-                self._opener = sealed = SealedRanges.plan(info, start, ranges, self._opening)
-                return sealed.stored_ranges()
-            require_plain(info.key, self._opening)
-        require_within(info.key, info.size, ranges)
-        return ranges
+    def _find_sealed_ranges(
+        self,
+        pool: Workers,
+        key: str,
+        ranges: Sequence[tuple[int, int]],
+        opening: Opening,
+        expected: ObjectInfo | None,
+    ) -> tuple[ObjectInfo, Sequence[tuple[int, int]]]:
+        """An object that may be encrypted, and the stored ranges to read."""
+        from .chunks import is_sealed
+        from .sealed_ranges import SealedRanges, fetch_start
+
+        info, start = self._request(pool, partial(fetch_start, self._store, key))
+        require_size(info, expected)
+        if is_sealed(key, start, opening):
+            self._opener = sealed = SealedRanges.plan(info, start, ranges, opening)
+            ranges = sealed.stored_ranges()
+        return info, ranges
 
     def _request(self, pool: Workers, request: Callable[[], _T]) -> _T:
         """The response to a small request. A reader of our output that goes away meanwhile ends the wait."""
