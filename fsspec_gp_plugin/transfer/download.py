@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .chunks import Transform
     from .descriptor_io import Alarm
 
+    _Ranges = Sequence[tuple[int, int]]
+
 _T = TypeVar("_T")
 _LARGEST_READ = 32 << 20
 # Ranges that may have arrived while the first one is still arriving, so that no connection is idle.
@@ -133,9 +135,7 @@ class Download:
                     self._write(plain)
         return Downloaded(self._written, self._crc)
 
-    def write_ranges(
-        self, key: str, ranges: Sequence[tuple[int, int]], expected: ObjectInfo | None = None
-    ) -> Downloaded:
+    def write_ranges(self, key: str, ranges: _Ranges, expected: ObjectInfo | None = None) -> Downloaded:
         """Write only those ascending ranges of the object. Raises LocalFileError where they reach beyond its end. Of
         what is `expected` only the size is compared, and the checksum that the store reports.
         """
@@ -146,33 +146,26 @@ class Download:
             return self._copy_from_file(files, info, ranges)
         with self._session() as pool:
             if self._opening is None:
-                info = self._request(pool, partial(self._store.stat, key))
-                require_size(info, expected)
+                info, start = self._request(pool, partial(self._store.stat, key)), b""
             else:
-                info, ranges = self._find_sealed_ranges(pool, key, ranges, self._opening, expected)
-            if self._opener is None:
-                require_within(key, info.size, ranges)
-            self._run(pool, info, ranges)
+                from .sealed_ranges import fetch_start
+
+                info, start = self._request(pool, partial(fetch_start, self._store, key))
+            require_size(info, expected)
+            self._run(pool, info, self._plan_ranges(info, start, ranges))
         return Downloaded(self._written, None)
 
-    def _find_sealed_ranges(
-        self,
-        pool: Workers,
-        key: str,
-        ranges: Sequence[tuple[int, int]],
-        opening: Opening,
-        expected: ObjectInfo | None,
-    ) -> tuple[ObjectInfo, Sequence[tuple[int, int]]]:
-        """An object that may be encrypted, and the stored ranges to read."""
-        from .chunks import is_sealed
-        from .sealed_ranges import SealedRanges, fetch_start
+    def _plan_ranges(self, info: ObjectInfo, start: bytes, ranges: _Ranges) -> _Ranges:
+        """The stored ranges to read. `start`: the object's first bytes if it may be encrypted."""
+        if self._opening is not None:
+            from .chunks import is_sealed
+            from .sealed_ranges import SealedRanges
 
-        info, start = self._request(pool, partial(fetch_start, self._store, key))
-        require_size(info, expected)
-        if is_sealed(key, start, opening):
-            self._opener = sealed = SealedRanges.plan(info, start, ranges, opening)
-            ranges = sealed.stored_ranges()
-        return info, ranges
+            if is_sealed(info.key, start, self._opening):
+                self._opener = sealed = SealedRanges.plan(info, start, ranges, self._opening)
+                return sealed.stored_ranges()
+        require_within(info.key, info.size, ranges)
+        return ranges
 
     def _request(self, pool: Workers, request: Callable[[], _T]) -> _T:
         """The response to a small request. A reader of our output that goes away meanwhile ends the wait."""
@@ -183,11 +176,7 @@ class Download:
         return future.result()
 
     def _copy_from_file(
-        self,
-        store: FileStore,
-        info: ObjectInfo,
-        ranges: Sequence[tuple[int, int]] | None = None,
-        expected: ObjectInfo | None = None,
+        self, store: FileStore, info: ObjectInfo, ranges: _Ranges | None = None, expected: ObjectInfo | None = None
     ) -> Downloaded:
         check = self._alarm.check if self._alarm is not None else lambda: None
         copying = FileCopying(self._throttle, self._crc is not None, check, self._alarm, self._on_first_byte)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .descriptor_io import Alarm
     from .sealed_input import SealedInput
 
+    _Work = Callable[[memoryview], None]
     # The request that makes an object visible, and the CRC-32C of the object.
     _Last = tuple[Callable[[], ObjectInfo], int | None]
 
@@ -222,14 +223,7 @@ class Upload:
         if self._wakeup is not None:
             self._wakeup.wake()
 
-    def _send(
-        self,
-        writer: PartWriter,
-        number: int,
-        buffer: mmap.mmap,
-        filled: int,
-        work: Callable[[memoryview], None],
-    ) -> None:
+    def _send(self, writer: PartWriter, number: int, buffer: mmap.mmap, filled: int, work: _Work) -> None:
         try:
             self._raise_error()
             with memoryview(buffer) as whole, whole[:filled] as data:
