@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from .context import Context
 
 
-def known_claim(context: Context, timestamp: str, purpose: str = FETCHED) -> Claim | None:
+def known_claim(context: Context, timestamp: str, purpose: str | None = FETCHED) -> Claim | None:
     """The claim of a backup, by what this host has kept of it or else by the target, which is then kept. None if there
-    is none, or it can't be read. `purpose`: "" in a setup hook.
+    is none, or it can't be read. `purpose`: "" in a setup hook, None to keep nothing.
     """
     try:
         record = read_record(context.config.place, timestamp)
@@ -31,7 +31,8 @@ def known_claim(context: Context, timestamp: str, purpose: str = FETCHED) -> Cla
     if record is not None:
         return record.claim
     claim = read_readable_claim(store_of_backup(context, timestamp), timestamp)
-    keep_claim(context, timestamp, claim, purpose)
+    if purpose is not None:
+        keep_claim(context, timestamp, claim, purpose)
     return claim
 
 
