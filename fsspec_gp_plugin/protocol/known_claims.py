@@ -14,6 +14,7 @@ from ..storage.mirror import MirroredStore
 from .restore_source import store_of_backup
 
 if TYPE_CHECKING:
+    from ..backups.catalog_build import PluginObjects
     from ..integrity.claim import Claim
     from ..storage.contract import Store
     from .context import Context
@@ -34,6 +35,17 @@ def known_claim(context: Context, timestamp: str, purpose: str | None = FETCHED)
     if purpose is not None:
         keep_claim(context, timestamp, claim, purpose)
     return claim
+
+
+def read_listed_claim(store: Store, timestamp: str, found: PluginObjects) -> Claim | None:
+    """The claim of a backup whose objects of this plugin are listed. Where a first target has manifests and no claim,
+    that of the second: something has lost it. None if there is none, or it can't be read.
+    """
+    from ..backups.catalog_build import read_only_claim
+
+    if found.manifests and not found.claims and isinstance(store, MirroredStore):
+        return read_readable_claim(store, timestamp)
+    return read_only_claim(store, found.claims)
 
 
 def read_readable_claim(store: Store, timestamp: str) -> Claim | None:
