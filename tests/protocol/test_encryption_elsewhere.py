@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.protocol.encrypted import NONE_OPENS, back_up_with_hooks, make_keys, name_in, with_options
-from tests.protocol.hosts import make_host
-from tests.protocol.made_backups import PREFIX, T
+from tests.protocol.encrypted import NONE_OPENS, Keys, back_up_with_hooks, make_keys, name_in, with_options
+from tests.protocol.hosts import Host, make_host
+from tests.protocol.made_backups import PREFIX, T, call_hook, kept
+from tests.recorded import CHAIN, recorded
 
 if TYPE_CHECKING:
     from tests.protocol.caller import Plugin
@@ -21,16 +22,23 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("agent", ["off", "on"], ids=["alone", "agent"])
 def test_each_host_encrypts_and_another_one_opens_what_it_stored(tmp_path: Path, agent: str) -> None:
     keys, other = make_keys(tmp_path), make_keys(tmp_path, "other")
-    both = {"encryption_recipients": keys.recipient, "encryption_identity_file": str(keys.path)}
     disk = tmp_path / "disk"
     with ExitStack() as stack:
 
-        def make(name: str, **options: str) -> object:
-            host = make_host(tmp_path, name, f"file://{disk}", agent=agent, agent_idle="60s", **options)
+        def make(name: str, owned: Keys) -> Host:
+            host = make_host(
+                tmp_path,
+                name,
+                f"file://{disk}",
+                agent=agent,
+                agent_idle="60s",
+                encryption_recipients=owned.recipient,
+                encryption_identity_file=str(owned.path),
+            )
             return stack.enter_context(closing(host))
 
-        hosts = a, b = make("hosta", **both), make("hostb", **both)
-        wrong = make("wrong", encryption_recipients=other.recipient, encryption_identity_file=str(other.path))
+        hosts = a, b = make("hosta", keys), make("hostb", keys)
+        wrong = make("wrong", other)
         a.hook("setup_plugin_for_backup", "master").succeeded()
         for host in hosts:
             host.hook("setup_plugin_for_backup", "segment_host").succeeded()
@@ -81,3 +89,42 @@ def test_a_replica_holds_the_same_bytes_and_a_restore_opens_them(local: Plugin, 
     assert reading.run("restore_data", table).succeeded().out == data
     (second / local.database.key(table)).write_bytes(b"x" * (len(stored[Path(table).name])))
     with_options(reading, "unchecked", checksum="off").run("restore_data", table).failed("is not encrypted")
+
+
+def test_a_chain_of_plain_and_encrypted_backups_is_restored(local: Plugin, tmp_path: Path) -> None:
+    """Each backup has a claim of its own, which says whether it is encrypted, and to whom."""
+    before, after = make_keys(tmp_path, "before"), make_keys(tmp_path, "after")
+    chain = [recorded(name) for name in CHAIN]
+    recipients = (None, before.recipient, after.recipient, after.recipient)
+    for one, recipient in zip(chain, recipients, strict=True):
+        local.database.timestamp = one.timestamp
+        writing = with_options(local, "writing", encryption_recipients=recipient)
+        call_hook(writing, "setup_plugin_for_backup")
+        for key, data in one.objects.items():
+            path = Path(f"{local.database.folder}/gpseg-1/{key}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data + key.encode() if key.endswith(".gz") else data)
+        files = [name for name in one.names if name not in one.data]
+        for name in files:
+            writing.run("backup_file", writing.database.file(name, -1)).succeeded()
+        line = writing.command("backup_data", writing.database.file("$n", -1))
+        names = " ".join(one.data)
+        writing.shell(f"for n in {names}; do {line} < {writing.database.file('$n', -1)} || exit; done").succeeded()
+        call_hook(writing, "cleanup_plugin_for_backup")
+
+    reading = with_options(local, "reading", encryption_identity_file=after.path)
+    call = (local.database.directory(-1), "master")
+    reading.run("setup_plugin_for_restore", *call).failed(
+        f"{chain[1].timestamp}: " + NONE_OPENS.format(after.path, before.recipient)
+    )
+    with open(after.path, "a", encoding="utf-8") as file:
+        file.write(f"{before.identity.text}\n")
+    reading.run("setup_plugin_for_restore", *call).succeeded()
+    for one in chain:
+        local.database.timestamp = one.timestamp
+        for name in (one.data[0], one.data[-1]):
+            restored = reading.run("restore_data", local.database.file(name)).succeeded()
+            assert restored.out == b"data" + (one.prefix + name).encode()
+    local.database.timestamp = chain[-1].timestamp
+    call_hook(reading, "cleanup_plugin_for_restore")
+    assert kept(local.database) == []
