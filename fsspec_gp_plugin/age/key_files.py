@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -46,17 +47,29 @@ def load_recipients(option: str, text: str) -> tuple[Recipient, ...]:
     if is_path(text):
         path = os.path.expanduser(text)
         of = f"{of}: the file {path}"
-        try:
-            with open(path, encoding="utf-8-sig") as file:
-                text = " ".join(_key_lines(file.read(_LARGEST_FILE)))
-        except OSError as error:
-            raise ConfigError(f"{of} can't be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise ConfigError(f"{of} is not text") from None
+        text = " ".join(line for _, line in _key_lines(_read_public_file(path, of)))
     try:
         return parse_recipients(text)
     except ValueError as error:
         raise ConfigError(f"{of}: {error}") from None
+
+
+def _read_public_file(path: str, what: str) -> str:
+    """The text of a file that need not be secret. Raises ConfigError, about `what`."""
+    try:
+        # A pipe without a writer must not keep a backup waiting.
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigError(f"{what} is not a regular file")
+            content = file.read(_LARGEST_FILE + 1)
+    except OSError as error:
+        raise ConfigError(f"{what} can't be read: {error.strerror}") from None
+    if len(content) > _LARGEST_FILE:
+        raise ConfigError(f"{what} is larger than 1 MB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{what} is not text") from None
 
 
 def load_identities(path: str) -> tuple[Identity, ...]:
@@ -68,20 +81,22 @@ def load_identities(path: str) -> tuple[Identity, ...]:
 @lru_cache(maxsize=4)
 def _parse_identities(path: str, text: str) -> tuple[Identity, ...]:
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if next(iter(_key_lines(line)), ""):
-            try:
-                found.append(parse_identity(line.strip()))
-            except ValueError as error:
-                raise ConfigError(
-                    f"option 'encryption_identity_file': line {number} of {path} is not an X25519 identity: {error}"
-                ) from None
+    for number, line in _key_lines(text):
+        try:
+            found.append(parse_identity(line))
+        except ValueError as error:
+            raise ConfigError(
+                f"option 'encryption_identity_file': line {number} of {path} is not an X25519 identity: {error}"
+            ) from None
     if not 1 <= len(found) <= MOST_KEYS:
         raise ConfigError(f"option 'encryption_identity_file': {path} has {len(found)} identities; expected 1 to "
                           f"{MOST_KEYS}, as `keygen` writes them")  # fmt: skip
     return tuple(found)
 
 
-def _key_lines(text: str) -> Iterable[str]:
-    """The lines that are neither empty nor comments."""
-    return (line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+def _key_lines(text: str) -> Iterable[tuple[int, str]]:
+    """The lines that are neither empty nor comments, with their numbers."""
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            yield number, stripped
