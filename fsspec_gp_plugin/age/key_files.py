@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST_KEYS = 100
-_LARGEST_FILE = 1 << 20
 
 
 def is_path(text: str) -> bool:
@@ -47,29 +45,11 @@ def load_recipients(option: str, text: str) -> tuple[Recipient, ...]:
     if is_path(text):
         path = os.path.expanduser(text)
         of = f"{of}: the file {path}"
-        text = " ".join(line for _, line in _key_lines(_read_public_file(path, of)))
+        text = " ".join(line for _, line in _key_lines(read_file(path, of, is_secret=False)))
     try:
         return parse_recipients(text)
     except ValueError as error:
         raise ConfigError(f"{of}: {error}") from None
-
-
-def _read_public_file(path: str, what: str) -> str:
-    """The text of a file that need not be secret. Raises ConfigError, about `what`."""
-    try:
-        # A pipe without a writer must not keep a backup waiting.
-        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigError(f"{what} is not a regular file")
-            content = file.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise ConfigError(f"{what} can't be read: {error.strerror}") from None
-    if len(content) > _LARGEST_FILE:
-        raise ConfigError(f"{what} is larger than 1 MB")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{what} is not text") from None
 
 
 def load_identities(path: str) -> tuple[Identity, ...]:
