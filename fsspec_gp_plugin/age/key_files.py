@@ -18,8 +18,8 @@ _LARGEST_FILE = 1 << 20
 
 
 def is_path(text: str) -> bool:
-    """Whether recipients are given as the path of a file."""
-    return text.startswith(("/", "~", "."))
+    """Whether it is an absolute path, which may begin with `~` or `${NAME}`, rather than keys."""
+    return text.startswith(("/", "~", "${"))
 
 
 def parse_recipients(text: str) -> tuple[Recipient, ...]:
