@@ -105,7 +105,7 @@ def _backup(context: Context, path: str, parallel: int) -> None:
 
     def finish() -> None:
         if is_backup:
-            put_manifest_of(context, prefix, sent)
+            put_manifest_of(context, prefix, sent, folder)
 
     _each(context, f"{folder} → {prefix}", "Uploaded", list(_files_below(folder)), send, parallel, finish)
 
