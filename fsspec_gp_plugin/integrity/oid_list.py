@@ -1,5 +1,5 @@
-"""The object identifiers of a backup's tables, as a manifest lists them: one number a line, in ascending order. Each but
-the first is its distance from the one before.
+"""The object identifiers of a backup's tables, as a manifest lists them: one number a line, in ascending order. Each
+but the first is its distance from the one before.
 """
 
 from __future__ import annotations
