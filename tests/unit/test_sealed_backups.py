@@ -103,7 +103,7 @@ def test_without_a_summary_the_state_is_unknown(tmp_path: Path) -> None:
     with pytest.raises(BadBackupConfigError, match="is encrypted, and no manifest has a summary"):
         read_needed(store, one.timestamp)
     assert read_plans(store, [backup]) == {one.timestamp: None}
-    [decision] = decide([backup], {one.timestamp: None}, Policy(1, None), 2e9, {}, {})
+    [decision] = decide([backup], {one.timestamp: None}, Policy(1, None), 2e9, "", {})
     assert (decision.delete, decision.why) == (False, why)
 
 
@@ -120,7 +120,7 @@ def test_chains_of_encrypted_and_plain_backups_stay_whole(plain: tuple[str, ...]
     plans = read_plans(store, backups)
     assert requests(store) == [], "the reports say it"
     assert plans == {STAMPS[n]: frozenset(STAMPS[:n]) for n in range(1, 4)}
-    decisions = decide(backups, plans, Policy(1, None), 2e9, {}, {})
+    decisions = decide(backups, plans, Policy(1, None), 2e9, "", {})
     assert not any(decision.delete for decision in decisions)
     mark_broken(store, backups)
     assert not any(backup.broken for backup in backups)
