@@ -256,6 +256,7 @@ def test_only_gpbackups_own_files_are_noted() -> None:
         "report",
     ):
         assert part_of(prefix + name, T) == ""
+    assert part_of(f"{prefix}folder/gpbackup_{T}_toc.yaml", T) == ""
     assert part_of(f"{prefix}gpbackup_{T}_toc.yaml", T) == "toc.yaml"
 
 
