@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.age.key_files import parse_recipients
-from fsspec_gp_plugin.age.x25519 import new_identity
+from fsspec_gp_plugin.age.header import parse_header
+from fsspec_gp_plugin.age.object_name import KIND
+from fsspec_gp_plugin.age.x25519 import Recipient, new_identity
 from fsspec_gp_plugin.backups.backup_keys import (
     Recipients,
     load_backup_recipients,
@@ -23,7 +24,9 @@ from fsspec_gp_plugin.integrity.catalog_files import FETCHED, remove_catalogs, r
 from fsspec_gp_plugin.integrity.claim import Encryption, new_claim
 from fsspec_gp_plugin.integrity.claim_record import ClaimRecord, read_record, write_record
 from fsspec_gp_plugin.integrity.cluster import Cluster
+from fsspec_gp_plugin.integrity.run_state import Run, remember_run
 from fsspec_gp_plugin.private import Place
+from fsspec_gp_plugin.protocol.encrypting import Encrypting
 from fsspec_gp_plugin.redaction import MASK, scrub
 from tests.sealing import IDENTITY, OTHER_IDENTITY
 
@@ -74,6 +77,31 @@ def test_recipients_are_named_once_by_text_or_by_file(tmp_path: Path) -> None:
     assert load_backup_recipients(load(tmp_path)) is None
 
 
+def test_a_configuration_of_the_s3_plugin_may_name_them(tmp_path: Path) -> None:
+    """There `encryption` is TLS."""
+    path = tmp_path / "s3.yaml"
+    lines = ("bucket: b", "endpoint: localhost:9000", 'encryption: "off"', f"encryption_recipients: {OURS.text}")
+    path.write_text("executablepath: /x\noptions:\n" + "".join(f"  {one}\n" for one in lines))
+    config = load_config(str(path))
+    assert config.storage_options["endpoint_url"] == "http://localhost:9000"
+    assert load_backup_recipients(config) == Recipients((OURS,))
+
+
+def test_a_host_that_can_not_read_the_claim_names_none(tmp_path: Path) -> None:
+    config = load(tmp_path, f"encryption_recipients: {OURS.text}", f"state_directory: {tmp_path}/state")
+    key = f"{PREFIX}gpbackup_0_{T}_1"
+    remember_run(config.place, T, Run("", "0" * 12, directories=("/data",), encryption=Encryption((OURS.text,))))
+    seal = Encrypting(lambda: config, pytest.fail).seal(key)
+    assert seal is not None
+    header = parse_header(seal.start)
+    assert header is not None
+    [stanza] = [one for one in header.stanzas if one.kind == KIND]
+    assert (stanza.arguments, stanza.body.decode()) == (("-",), key)
+    remember_run(config.place, T, Run("f" * 32, "0" * 12, directories=("/data",)))
+    with pytest.raises(ConfigError, match="has changed since the setup hook"):
+        Encrypting(lambda: config, pytest.fail).seal(key)
+
+
 def test_a_path_may_name_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYS", str(tmp_path))
     config = load(tmp_path, "encryption_identity_file: ${KEYS}/identity")
@@ -103,9 +131,7 @@ def test_the_stored_copy_shows_recipients_and_paths(tmp_path: Path) -> None:
 
 def test_a_recipient_to_whom_nothing_can_be_encrypted_is_refused() -> None:
     """Its key is a point of low order: everybody knows the shared secret."""
-    from fsspec_gp_plugin.age import bech32
-
-    [useless] = parse_recipients(bech32.encode("age", bytes(32)))
+    useless = Recipient(bytes(32), "age1abcdef")
     require_usable(Recipients((OURS,), (THEIRS,)))
     with pytest.raises(ConfigError, match="option 'encryption_metadata_recipients': nothing can be encrypted to age1"):
         require_usable(Recipients((OURS,), (useless,)))
