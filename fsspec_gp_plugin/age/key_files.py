@@ -20,8 +20,8 @@ _ENCRYPTED_FILE = ("age-encryption.org/", "-----BEGIN AGE ENCRYPTED FILE-----")
 
 
 def is_path(text: str) -> bool:
-    """Whether recipients are given as the path of a file."""
-    return text.startswith(("/", "~", "."))
+    """Whether it is an absolute path, which may begin with `~` or `${NAME}`, rather than keys."""
+    return text.startswith(("/", "~", "${"))
 
 
 def parse_recipients(text: str) -> tuple[Recipient, ...]:

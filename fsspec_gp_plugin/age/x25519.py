@@ -116,7 +116,8 @@ def parse_recipient(text: str) -> Recipient:
         raise ValueError("an identity (AGE-SECRET-KEY-…) stands where a recipient belongs; replace that key, as it "
                          "may be known to others now, and give its recipient, `age1…`")  # fmt: skip
     if not text.startswith(f"{RECIPIENT_PREFIX}1"):
-        raise ValueError(f"expected recipients of the form age1…, not {text[:16]!r}")
+        # The text is not quoted: it may be another secret under the wrong option.
+        raise ValueError("expected recipients of the form age1…")
     try:
         prefix, public = bech32.decode(text)
     except ValueError as error:
