@@ -75,7 +75,7 @@ def _mac(file_key: bytes, authenticated: bytes) -> bytes:
     return hmac.digest(derive_key(file_key, b"", b"header"), authenticated, "sha256")
 
 
-def begins_like_header(data: bytes) -> bool:
+def begins_like_header(data: bytes | bytearray) -> bool:
     """Whether the first bytes of an object, at least as many as VERSION_LINE, are those of an encrypted one."""
     return data.startswith(VERSION_LINE)
 

@@ -14,6 +14,7 @@ from .descriptor_io import wait_until_readable, wait_until_writable, write_all
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .chunks import ChunkSealer, Transform
     from .descriptor_io import Alarm
     from .throttle import Throttle
 
@@ -35,12 +36,16 @@ class DescriptorCopy:
         check: Callable[[], None] = lambda: None,
         alarm: Alarm | None = None,
         on_first_byte: Callable[[], None] = lambda: None,
+        sealer: ChunkSealer | None = None,
+        opener: Transform | None = None,
     ) -> None:
         """`reading` and `writing` make what is raised of an error of the source and of the sink. `check` is called
         between steps and raises when going on is pointless; `alarm` ends waits for descriptors that don't block.
-        `on_first_byte` is called just before the first bytes are written.
+        `on_first_byte` is called just before the first bytes are written. `sealer` encrypts, `opener` decrypts; the
+        checksum is that of the encrypted bytes.
         """
         self.size = 0
+        self.written = 0
         self.crc32c: int | None = 0 if checksum else None
         self._throttle = throttle
         self._reading = reading
@@ -48,11 +53,13 @@ class DescriptorCopy:
         self._check = check
         self._alarm = alarm
         self._on_first_byte = on_first_byte
+        self._sealer = sealer
+        self._transform = sealer or opener
 
     def run(self, source: int, sink: int, count: int | None = None) -> None:
         """Copy `count` bytes from where the source stands, or all there are until its end. Fewer raise StorageError."""
         left = count
-        if self.crc32c is None:
+        if self.crc32c is None and self._transform is None:
             left = self._by_kernel(source, sink, count)
         if left is None or left > 0:
             self._by_hand(source, sink, left)
@@ -63,7 +70,7 @@ class DescriptorCopy:
         while count is None or count > 0:
             self._check()
             wanted = self._throttle.allow(_STEP if count is None else min(count, _STEP))
-            if not self.size:
+            if not self.written:
                 self._on_first_byte()
             try:
                 moved = move(sink, source, wanted)
@@ -78,6 +85,7 @@ class DescriptorCopy:
             if not moved:
                 return 0 if count is None else self._ended(count)
             self._moved(moved)
+            self.written += moved
             count = None if count is None else count - moved
         return 0
 
@@ -99,13 +107,33 @@ class DescriptorCopy:
                     self._ended(count)
                 return
             with whole[:moved] as piece:
-                if not self.size:
-                    self._on_first_byte()
-                if self.crc32c is not None:
-                    self.crc32c = crc32c(piece, self.crc32c)
-                write_all(sink, piece, self._writing, self._alarm)
+                self.take(piece, sink)
             self._moved(moved)
             count = None if count is None else count - moved
+
+    def take(self, piece: memoryview, sink: int) -> None:
+        """Write bytes of the source that were read elsewhere."""
+        if self.crc32c is not None and self._sealer is None:
+            self.crc32c = crc32c(piece, self.crc32c)
+        if self._transform is None:
+            self._write(piece, sink)
+            return
+        for data in self._transform.feed(piece):
+            self._write(data, sink)
+
+    def finish(self, sink: int) -> None:
+        """Write what is left when the source has ended."""
+        if self._transform is not None:
+            for data in self._transform.finish():
+                self._write(data, sink)
+
+    def _write(self, data: memoryview, sink: int) -> None:
+        if data and not self.written:
+            self._on_first_byte()
+        if self.crc32c is not None and self._sealer is not None:
+            self.crc32c = crc32c(data, self.crc32c)
+        write_all(sink, data, self._writing, self._alarm)
+        self.written += len(data)
 
     def _moved(self, count: int) -> None:
         self.size += count

@@ -118,6 +118,10 @@ class InputStream:
             except OSError as error:
                 raise input_failed(error) from error
 
+    def take_work(self) -> Callable[[memoryview], None]:
+        """What is left to do with the bytes of a filled buffer before they are sent: nothing."""
+        return _leave_alone
+
     def fill(self, into: memoryview, filled: int = 0) -> int:
         """Read until the buffer is full or the stream ends; the count of bytes in it."""
         while filled < len(into):
@@ -126,6 +130,10 @@ class InputStream:
                 break
             filled += count
         return filled
+
+
+def _leave_alone(data: memoryview) -> None:
+    del data
 
 
 def output_failed(error: OSError) -> Exception:

@@ -6,36 +6,38 @@ part_sizes.BUFFER_BUDGET bytes of them, or what `memory_limit` allows.
 
 from __future__ import annotations
 
-import os
 import select
 from collections import deque
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from ..checksum import combined, crc32c
-from ..errors import ReaderGone, StorageError
+from ..age.header import begins_like_header
+from ..checksum import combined
+from ..errors import ReaderGone
 from ..workers import Workers
 from .buffers import Buffers, Memory
-from .descriptor_copy import DescriptorCopy
-from .descriptor_io import Wakeup, output_failed, pause, widen_pipe, write_all
+from .chunks import ChunkOpener, require_plain
+from .descriptor_io import Wakeup, pause, widen_pipe, write_all
+from .file_copying import TAIL, FileCopying
 from .part_sizes import BUFFER_BUDGET
 from .ranged_read import PlannedRead, RangedRead, plan_reads, require_crc, require_size, require_within
+from .sealed_ranges import SealedRanges, fetch_start
 from .throttle import Throttle
 
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from ..age.opening import Opening
     from ..storage.contract import FileStore, ObjectInfo, Store
+    from .chunks import Transform
     from .descriptor_io import Alarm
 
 _T = TypeVar("_T")
 _LARGEST_READ = 32 << 20
 # Ranges that may have arrived while the first one is still arriving, so that no connection is idle.
 _AHEAD = 2
-# Bytes that are held back until the checksum has been compared.
-_TAIL = 4096
 
 
 class DownloadSettings(NamedTuple):
@@ -66,15 +68,18 @@ class Download:
         sink: int,
         settings: DownloadSettings,
         *,
+        opening: Opening | None = None,
         alarm: Alarm | None = None,
         memory: Memory | None = None,
         on_first_byte: Callable[[], None] = lambda: None,
         log: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Sends no request yet. `alarm` ends the download where no signal does; `memory` is shared with other streams;
+        """Sends no request yet. `opening`: how an encrypted object is opened; without it the stored bytes are written
+        as they are. `alarm` ends the download where no signal does; `memory` is shared with other streams;
         `on_first_byte` is called just before the first bytes are written; `log` gets a line of text about what makes
         the download slow.
         """
+        self._opening = opening
         self._alarm = alarm
         self._on_first_byte = on_first_byte
         self._store = store
@@ -86,7 +91,8 @@ class Download:
         self._throttle = Throttle(settings.max_bandwidth, sleep=partial(pause, alarm=alarm))
         self._buffers = Buffers(self._wait, lambda: None, memory, log)
         self._reads: deque[RangedRead] = deque()
-        self._written = 0
+        self._opener: Transform | None = None
+        self._taken = self._written = 0
         self._crc: int | None = 0 if settings.checksum else None
         # From this byte on nothing is written before the checksum has been compared.
         self._held_from: int | None = None
@@ -101,7 +107,9 @@ class Download:
         if (files := self._store.files) is not None:
             info = self._store.stat(key)
             require_size(info, expected)
-            return self._copy_from_file(files, info, None, expected)
+            return self._copy_from_file(files, info, expected=expected)
+        if self._opening is not None:
+            self._opener = ChunkOpener(key, self._opening)
         with self._session() as pool:
             buffer = self._buffers.take(self._read_size, self._window)
             first = self._new_read(PlannedRead(0, self._read_size, ((0, self._read_size),)), buffer)
@@ -110,7 +118,7 @@ class Download:
             info = first.wait_for_info()
             require_size(info, expected)
             if self._crc is not None:
-                self._held_from = max(0, info.size - _TAIL)
+                self._held_from = max(0, info.size - TAIL)
             if info.size > self._read_size:
                 widen_pipe(self._sink)
             self._run(pool, info, [(self._read_size, info.size)])
@@ -120,7 +128,10 @@ class Download:
                 require_crc(
                     info, self._crc, self._request(pool, partial(self._store.crc32c, info)) if crc is None else crc
                 )
-                self._write(memoryview(self._tail))
+                self._take(memoryview(self._tail))
+            if self._opener is not None:
+                for plain in self._opener.finish():
+                    self._write(plain)
         return Downloaded(self._written, self._crc)
 
     def write_ranges(
@@ -133,14 +144,27 @@ class Download:
         if (files := self._store.files) is not None:
             info = self._store.stat(key)
             require_size(info, expected)
-            require_within(info, ranges)
             return self._copy_from_file(files, info, ranges)
         with self._session() as pool:
-            info = self._request(pool, partial(self._store.stat, key))
+            if self._opening is None:
+                info, start = self._request(pool, partial(self._store.stat, key)), b""
+            else:
+                info, start = self._request(pool, partial(fetch_start, self._store, key))
             require_size(info, expected)
-            require_within(info, ranges)
-            self._run(pool, info, ranges)
+            self._run(pool, info, self._plan_ranges(info, start, ranges))
         return Downloaded(self._written, None)
+
+    def _plan_ranges(
+        self, info: ObjectInfo, start: bytes, ranges: Sequence[tuple[int, int]]
+    ) -> Sequence[tuple[int, int]]:
+        """The stored ranges to read."""
+        if self._opening is not None:
+            if begins_like_header(start):
+                self._opener = sealed = SealedRanges.plan(info, start, ranges, self._opening)
+                return sealed.stored_ranges()
+            require_plain(info.key, self._opening)
+        require_within(info.key, info.size, ranges)
+        return ranges
 
     def _request(self, pool: Workers, request: Callable[[], _T]) -> _T:
         """The response to a small request. A reader of our output that goes away meanwhile ends the wait."""
@@ -154,45 +178,12 @@ class Download:
         self,
         store: FileStore,
         info: ObjectInfo,
-        ranges: Iterable[tuple[int, int]] | None,
+        ranges: Sequence[tuple[int, int]] | None = None,
         expected: ObjectInfo | None = None,
     ) -> Downloaded:
-        """Copy from a file of the store. No thread is needed: the system reads ahead."""
-        widen_pipe(self._sink)
-
-        def reading(error: OSError) -> Exception:
-            return StorageError(f"can't read {info.key}: {error.strerror}")
-
-        copying = DescriptorCopy(
-            self._throttle,
-            checksum=self._crc is not None,
-            reading=reading,
-            writing=output_failed,
-            check=self._alarm.check if self._alarm is not None else lambda: None,
-            alarm=self._alarm,
-            on_first_byte=self._on_first_byte,
-        )
-        file = store.open_file(info)
-        try:
-            tail_size = min(info.size, _TAIL) if expected is not None and ranges is None else 0
-            for start, end in [(0, info.size - tail_size)] if ranges is None else ranges:
-                os.lseek(file, start, os.SEEK_SET)
-                copying.run(file, self._sink, end - start)
-            tail = os.pread(file, tail_size, info.size - tail_size)
-        except OSError as error:
-            raise reading(error) from error
-        finally:
-            os.close(file)
-        if len(tail) < tail_size:
-            raise StorageError(f"can't read {info.key}: it ends {tail_size - len(tail)} bytes early")
-        crc = copying.crc32c
-        if crc is not None and expected is not None:
-            crc = crc32c(tail, crc)
-            require_crc(info, crc, expected.crc32c)
-            if tail and not copying.size:
-                self._on_first_byte()
-            write_all(self._sink, memoryview(tail), alarm=self._alarm)
-        return Downloaded(copying.size + tail_size, crc)
+        check = self._alarm.check if self._alarm is not None else lambda: None
+        copying = FileCopying(self._throttle, self._crc is not None, check, self._alarm, self._on_first_byte)
+        return Downloaded(*copying.from_file(store, info, self._sink, ranges, expected, self._opening))
 
     @contextmanager
     def _session(self) -> Iterator[Workers]:
@@ -228,21 +219,30 @@ class Download:
         read = self._reads[0]
         for arrived in read.pieces():
             piece = arrived
-            if self._held_from is not None and self._written + len(arrived) > self._held_from:
-                cut = max(0, self._held_from - self._written)
+            if self._held_from is not None and self._taken + len(arrived) > self._held_from:
+                cut = max(0, self._held_from - self._taken)
                 piece, self._tail = arrived[:cut], self._tail + bytes(arrived[cut:])
             start = 0
             while start < len(piece):
                 if self._alarm is not None:
                     self._alarm.check()
                 count = self._throttle.allow(len(piece) - start)
-                self._write(piece[start : start + count])
+                self._take(piece[start : start + count])
                 self._throttle.count(count)
                 start += count
         if self._crc is not None:
             self._crc = combined(self._crc, read.crc, read.size)
         self._reads.popleft()
         self._buffers.release(read.buffer)
+
+    def _take(self, data: memoryview) -> None:
+        """Take the next stored bytes, and write what they are."""
+        self._taken += len(data)
+        if self._opener is None:
+            self._write(data)
+            return
+        for plain in self._opener.feed(data):
+            self._write(plain)
 
     def _write(self, data: memoryview) -> None:
         if data and not self._written:

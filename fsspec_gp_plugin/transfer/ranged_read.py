@@ -99,10 +99,10 @@ def require_crc(info: ObjectInfo, crc: int, expected: int | None) -> None:
         )
 
 
-def require_within(info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> None:
-    """Raises LocalFileError where ascending ranges reach beyond the object's end."""
-    if ranges and ranges[-1][1] > info.size:
-        raise LocalFileError(f"the offsets ask for byte {ranges[-1][1]} of {info.key}, which has {info.size}")
+def require_within(key: str, size: int, ranges: Sequence[tuple[int, int]]) -> None:
+    """Raises LocalFileError where ascending ranges reach beyond the end of an object of `size` bytes."""
+    if ranges and ranges[-1][1] > size:
+        raise LocalFileError(f"the offsets ask for byte {ranges[-1][1]} of {key}, which has {size}")
 
 
 class RangedRead:

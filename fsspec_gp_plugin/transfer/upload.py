@@ -8,7 +8,6 @@ Memory: PartSchedule.buffers() × part size. Where objects are files, the kernel
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,10 +15,11 @@ from ..checksum import combined, crc32c
 from ..errors import Interrupted, StorageError
 from ..workers import Workers
 from .buffers import Buffers, Memory, release_frames
-from .descriptor_copy import DescriptorCopy
-from .descriptor_io import InputStream, Wakeup, input_failed, pause, widen_pipe
+from .descriptor_io import InputStream, Wakeup, pause, widen_pipe
+from .file_copying import FileCopying
 from .finish import abort_within_limit, wait_for_outcome
 from .part_sizes import BUFFER_BUDGET, PartSchedule
+from .sealed_input import SealedInput
 from .throttle import Throttle
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
+    from ..age.sealing import Seal
     from ..storage.contract import FileStore, ObjectInfo, PartWriter, Store
     from .descriptor_io import Alarm
 
@@ -59,13 +60,16 @@ class Upload:
         settings: UploadSettings,
         report: Callable[[str], None],
         *,
+        seal: Seal | None = None,
         alarm: Alarm | None = None,
         memory: Memory | None = None,
         log: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`report` gets a line of text about what could not be removed after a failure; `alarm` ends the upload where
-        no signal does; `memory` is shared with other streams; `log` gets a line about what makes the upload slow.
+        """`report` gets a line of text about what could not be removed after a failure; `seal`: what the object is
+        encrypted with, None to store the stream as it is; `alarm` ends the upload where no signal does; `memory` is
+        shared with other streams; `log` gets a line about what makes the upload slow.
         """
+        self._seal = seal
         self._store = store
         self._key = key
         self._report = report
@@ -115,9 +119,11 @@ class Upload:
 
     def _send_stream(self, source: int, pool: Workers, wakeup: Wakeup) -> _Last:
         """Send the parts of a stream, all of it but for the last request, which makes the object visible."""
-        stream = InputStream(source, wakeup, self._raise_error, self._throttle)
+        plain = InputStream(source, wakeup, self._raise_error, self._throttle)
+        stream = plain if self._seal is None else SealedInput(plain, self._seal)
         buffer = self._take(1)
         filled = stream.fill(memoryview(buffer))
+        work = stream.take_work()
         following, more, ended = None, 0, False
         if filled == len(buffer):
             widen_pipe(source)
@@ -128,6 +134,7 @@ class Upload:
                 ended = not more
         if (ended or filled < len(buffer)) and self._store.capabilities.single_request_put:
             data = memoryview(buffer)[:filled]
+            work(data)
             return partial(self._store.put, self._key, data), crc32c(data) if self._settings.checksum else None
         self._writer = writer = self._store.begin(self._key)
         self._crcs: dict[int, tuple[int, int]] = {}
@@ -138,11 +145,12 @@ class Upload:
             total += filled
             self._wait_for_earlier_parts(sending, wakeup)
             sending = [future for future in sending if not future.done()]
-            sending.append(pool.submit(self._send, writer, number, buffer, filled))
+            sending.append(pool.submit(self._send, writer, number, buffer, filled, work))
             if ended or filled < len(buffer) or (following is None and self._is_end(stream, number)):
                 break
             buffer = self._take(number + 1, total) if following is None else following
             filled = stream.fill(memoryview(buffer), more)
+            work = stream.take_work()
             following, more = None, 0
         for future in sending:
             wakeup.wait_for(future, self._raise_error)
@@ -170,40 +178,18 @@ class Upload:
 
         # The caller closes its descriptor, and another file gets the number, while the thread may still read.
         held = os.dup(source)
-
-        def copy() -> DescriptorCopy:
-            copying = DescriptorCopy(
-                self._throttle,
-                checksum=self._settings.checksum,
-                reading=input_failed,
-                writing=writer.failed,
-                check=self._raise_error,
-                alarm=self._alarm,
-            )
-            file = writer.open_file()
-            try:
-                copying.run(held, file)
-            except BaseException:
-                with suppress(OSError):
-                    os.close(file)
-                raise
-            try:
-                os.close(file)  # network file systems tell here that a disk is full
-            except OSError as error:
-                raise writer.failed(error) from error
-            return copying
-
+        copying = FileCopying(self._throttle, self._settings.checksum, self._raise_error, self._alarm)
         # In another thread, like all that may wait for a disk or a mount that hangs.
-        copying = pool.submit(copy)
-        copying.add_done_callback(lambda _: os.close(held))
-        copied = wakeup.wait_for(copying)
-        return partial(writer.complete, copied.size), copied.crc32c
+        copied = pool.submit(copying.to_file, held, writer, self._seal)
+        copied.add_done_callback(lambda _: os.close(held))
+        size, crc = wakeup.wait_for(copied)
+        return partial(writer.complete, size), crc
 
     def _make_visible(self, request: Callable[[], ObjectInfo], crc: int | None) -> ObjectInfo:
         self._visible = request()._replace(crc32c=crc)
         return self._visible
 
-    def _is_end(self, stream: InputStream, number: int) -> bool:
+    def _is_end(self, stream: InputStream | SealedInput, number: int) -> bool:
         """Whether the stream ends with part `number`, where it must: at the last part that there may be."""
         if self._schedule.size(number + 1):
             return False
@@ -229,10 +215,18 @@ class Upload:
         if self._wakeup is not None:
             self._wakeup.wake()
 
-    def _send(self, writer: PartWriter, number: int, buffer: mmap.mmap, filled: int) -> None:
+    def _send(
+        self,
+        writer: PartWriter,
+        number: int,
+        buffer: mmap.mmap,
+        filled: int,
+        work: Callable[[memoryview], None],
+    ) -> None:
         try:
             self._raise_error()
             with memoryview(buffer) as whole, whole[:filled] as data:
+                work(data)
                 if self._settings.checksum:
                     self._crcs[number] = crc32c(data), filled
                 writer.write(number, data)

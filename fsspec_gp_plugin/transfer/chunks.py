@@ -1,0 +1,195 @@
+"""Encrypts and decrypts a stream, piece by piece and in order, in one thread and in bounded memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from ..age.header import LARGEST_HEADER, VERSION_LINE, DecryptionError, begins_like_header, parse_header
+from ..age.payload import NONCE_SIZE, PLAIN_CHUNK, SEALED_CHUNK, TAG_SIZE, PayloadKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..age.header import Header
+    from ..age.opening import Opening
+    from ..age.sealing import Seal
+
+
+class Transform(Protocol):
+    """Changes the bytes of a stream. What is yielded is valid until the next one is."""
+
+    def feed(self, piece: memoryview) -> Iterator[memoryview]:
+        """What the next bytes of the stream make possible to say of its other form."""
+        ...
+
+    def finish(self) -> Iterator[memoryview]:
+        """The rest, after the last byte."""
+        ...
+
+
+class ChunkSealer:
+    """Plain bytes in, an encrypted object out."""
+
+    def __init__(self, seal: Seal) -> None:
+        """`seal`: the key and the header of the object."""
+        self._start = seal.start
+        self._key = seal.key
+        self._number = 0
+        # A chunk that may be the last one; nobody knows before the next byte.
+        self._plain = memoryview(bytearray(PLAIN_CHUNK))
+        self._filled = 0
+        self._sealed = memoryview(bytearray(SEALED_CHUNK))
+
+    def feed(self, piece: memoryview) -> Iterator[memoryview]:
+        """The header, and each chunk that is known not to be the last one."""
+        yield from self._take_start()
+        while piece:
+            if self._filled == PLAIN_CHUNK:
+                yield self._seal(self._plain)
+                self._filled = 0
+            if not self._filled and len(piece) > PLAIN_CHUNK:
+                yield self._seal(piece[:PLAIN_CHUNK])
+                piece = piece[PLAIN_CHUNK:]
+                continue
+            count = min(len(piece), PLAIN_CHUNK - self._filled)
+            self._plain[self._filled : self._filled + count] = piece[:count]
+            self._filled += count
+            piece = piece[count:]
+
+    def finish(self) -> Iterator[memoryview]:
+        """The last chunk, with the header if nothing was fed."""
+        yield from self._take_start()
+        yield self._seal(self._plain[: self._filled], is_last=True)
+
+    def _take_start(self) -> Iterator[memoryview]:
+        if self._start:
+            start, self._start = self._start, b""
+            yield memoryview(start)
+
+    def _seal(self, plain: memoryview, *, is_last: bool = False) -> memoryview:
+        sealed = self._sealed[: len(plain) + TAG_SIZE]
+        self._key.seal(self._number, plain, sealed, is_last=is_last)
+        self._number += 1
+        return sealed
+
+
+class ChunkOpener:
+    """An object's stored bytes in, plain bytes out: those of chunks that were found to be genuine. A plain object comes
+    out as it is where the opening allows it.
+    """
+
+    def __init__(self, key: str, opening: Opening) -> None:
+        """`key`: the object's."""
+        self._object = key
+        self._opening = opening
+        self._start: bytearray | None = bytearray()  # until the header has been read
+        self._key: PayloadKey | None = None  # None for a plain object
+        self._number = 0
+        self._sealed = memoryview(bytearray(SEALED_CHUNK))
+        self._filled = 0
+        self._plain = memoryview(bytearray(PLAIN_CHUNK))
+
+    def feed(self, piece: memoryview) -> Iterator[memoryview]:
+        """The plain bytes of each chunk that is known not to be the last one. Raises DecryptionError."""
+        if self._start is not None:
+            before = len(self._start)
+            self._start += piece[: LARGEST_HEADER + NONCE_SIZE - before]
+            size = self._read_start(before)
+            if size is None:
+                return
+            start, self._start = self._start, None
+            if self._key is None:
+                yield memoryview(start)[:before]
+            else:
+                piece = piece[size - before :]
+        if self._key is None:
+            yield piece
+            return
+        while piece:
+            if self._filled == SEALED_CHUNK:
+                yield self._open(self._sealed)
+                self._filled = 0
+            if not self._filled and len(piece) > SEALED_CHUNK:
+                yield self._open(piece[:SEALED_CHUNK])
+                piece = piece[SEALED_CHUNK:]
+                continue
+            count = min(len(piece), SEALED_CHUNK - self._filled)
+            self._sealed[self._filled : self._filled + count] = piece[:count]
+            self._filled += count
+            piece = piece[count:]
+
+    def finish(self) -> Iterator[memoryview]:
+        """The plain bytes of the last chunk. Raises DecryptionError if the object ends too early."""
+        if self._start is not None:
+            if begins_like_header(self._start):
+                raise DecryptionError(f"{self._object} can't be decrypted: it ends within its header")
+            require_plain(self._object, self._opening)
+            yield memoryview(self._start)
+        elif self._key is not None:
+            if self._filled < TAG_SIZE or (self._filled == TAG_SIZE and self._number):
+                raise DecryptionError(f"{self._object} can't be decrypted: it ends where no encrypted object can end")
+            yield self._open(self._sealed[: self._filled], is_last=True)
+
+    def _read_start(self, before: int) -> int | None:
+        """The size of all before the first chunk, 0 for a plain object; None while not enough has arrived. `before`:
+        how many bytes have been looked at.
+        """
+        start = self._start
+        if start is None or len(start) < len(VERSION_LINE):
+            return None
+        if not begins_like_header(start):
+            require_plain(self._object, self._opening)
+            return 0
+        # Parsed again only where a line has ended: it may come byte by byte.
+        if self._header is None and (b"\n" in start[before:] or len(start) >= LARGEST_HEADER):
+            self._header = read_header(self._object, bytes(start))
+        if self._header is None or len(start) < self._header.size + NONCE_SIZE:
+            return None
+        self._key, size = open_payload(self._object, self._opening, self._header, start)
+        return size
+
+    _header: Header | None = None
+
+    def _open(self, sealed: memoryview, *, is_last: bool = False) -> memoryview:
+        plain = self._plain[: len(sealed) - TAG_SIZE]
+        key = self._key
+        if key is not None:
+            open_chunk(self._object, key, self._number, sealed, plain, is_last=is_last)
+        self._number += 1
+        return plain
+
+
+def require_plain(key: str, opening: Opening) -> None:
+    """Raise DecryptionError for a plain object in an encrypted backup."""
+    if opening.is_encrypted and not opening.any_name:
+        raise DecryptionError(
+            f"{key} is not encrypted, but its backup is, says the backup's claim: another object was put in its place"
+        )
+
+
+def read_header(key: str, start: bytes) -> Header | None:
+    """The header of an object that begins like an encrypted one; None if it goes on beyond these bytes. Raises
+    DecryptionError, which names the key.
+    """
+    try:
+        return parse_header(start)
+    except DecryptionError as error:
+        raise DecryptionError(f"{key} can't be decrypted: {error}") from None
+
+
+def open_payload(key: str, opening: Opening, header: Header, start: bytes | bytearray) -> tuple[PayloadKey, int]:
+    """The key of an object's payload, and where its first chunk begins. `start`: the object's first bytes, at least
+    the header and the nonce.
+    """
+    size = header.size + NONCE_SIZE
+    return PayloadKey(opening.find_file_key(key, header), bytes(start[header.size : size])), size
+
+
+def open_chunk(
+    key: str, payload: PayloadKey, number: int, sealed: memoryview, plain: memoryview, *, is_last: bool
+) -> None:
+    """Decrypt one chunk. Raises DecryptionError, which names the key."""
+    try:
+        payload.open(number, sealed, plain, is_last=is_last)
+    except DecryptionError as error:
+        raise DecryptionError(f"{key} can't be decrypted: {error}") from None
