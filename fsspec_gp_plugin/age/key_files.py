@@ -74,7 +74,9 @@ def load_identities(path: str, option: str = "option 'encryption_identity_file'"
 def parse_identities(text: str, what: str) -> tuple[Identity, ...]:
     """The identities in the text of such a file. Raises ConfigError about `what`, which quotes nothing of the text."""
     if text.startswith(_ENCRYPTED_FILE):
-        raise ConfigError(f"{what} is encrypted; decrypt it by `age -d`, and keep the result where only you can read it")
+        raise ConfigError(
+            f"{what} is encrypted; decrypt it by `age -d`, and keep the result where only you can read it"
+        )
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if next(iter(_key_lines(line)), ""):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from .. import private
@@ -28,7 +28,8 @@ from .open_target import open_target
 from .terminal_text import write_text_to_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from ..age.opening import Opening
     from ..config.loading import Config
@@ -90,8 +91,8 @@ def _find_key(text: str) -> str:
 
 
 def _examine(store: Store, config: Config, key: str, *, any_name: bool) -> Opening | None:
-    """How to open the object, None if it is not encrypted. Says what is unusual about it. Raises StorageError if it must
-    not be opened, or no identity opens it.
+    """How to open the object, None if it is not encrypted. Says what is unusual about it. Raises StorageError if it
+    must not be opened, or there is no identity.
     """
     start = fetch_small(store, key, LARGEST_HEADER)[1]
     claim = _read_claim(store, "/".join(key.split("/")[:3]) + "/", any_name=any_name)
@@ -141,17 +142,13 @@ def _read_claim(store: Store, prefix: str, *, any_name: bool) -> Claim | None:
         return None
 
 
-@contextmanager
-def _open_output(path: str | None) -> Iterator[int]:
+def _open_output(path: str | None) -> AbstractContextManager[int]:
     """The descriptor to write to: that of a new file, of standard output, or of a check before a terminal."""
-    if path is not None and path != "-":
-        output = private.new_file(path, replace=False)
-    elif path is None and sys.stdout.isatty():
-        output = write_text_to_terminal(sys.stdout.fileno())
-    else:
-        output = nullcontext(sys.stdout.fileno())
-    with output as sink:
-        yield sink
+    if path not in (None, "-"):
+        return private.new_file(str(path), replace=False)
+    if path is None and sys.stdout.isatty():
+        return write_text_to_terminal(sys.stdout.fileno())
+    return nullcontext(sys.stdout.fileno())
 
 
 def _say(text: str) -> None:
