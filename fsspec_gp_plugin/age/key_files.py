@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST_KEYS = 100
-_LARGEST_FILE = 1 << 20
 _ENCRYPTED_FILE = ("age-encryption.org/", "-----BEGIN AGE ENCRYPTED FILE-----")
 
 
@@ -48,13 +47,7 @@ def load_recipients(option: str, text: str) -> tuple[Recipient, ...]:
     if is_path(text):
         path = os.path.expanduser(text)
         of = f"{of}: the file {path}"
-        try:
-            with open(path, encoding="utf-8-sig") as file:
-                text = " ".join(_key_lines(file.read(_LARGEST_FILE)))
-        except OSError as error:
-            raise ConfigError(f"{of} can't be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise ConfigError(f"{of} is not text") from None
+        text = " ".join(line for _, line in _key_lines(read_file(path, of, is_secret=False)))
     try:
         return parse_recipients(text)
     except ValueError as error:
@@ -78,12 +71,11 @@ def parse_identities(text: str, what: str) -> tuple[Identity, ...]:
             f"{what} is encrypted; decrypt it by `age -d`, and keep the result where only you can read it"
         )
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if next(iter(_key_lines(line)), ""):
-            try:
-                found.append(parse_identity(line.strip()))
-            except ValueError as error:
-                raise ConfigError(f"{what}: line {number} is not an X25519 identity: {error}") from None
+    for number, line in _key_lines(text):
+        try:
+            found.append(parse_identity(line))
+        except ValueError as error:
+            raise ConfigError(f"{what}: line {number} is not an X25519 identity: {error}") from None
     if not 1 <= len(found) <= MOST_KEYS:
         raise ConfigError(f"{what} has {len(found)} identities; expected 1 to {MOST_KEYS}, as `keygen` writes them")
     return tuple(found)
@@ -95,6 +87,9 @@ def format_identity(identity: Identity) -> str:
     return f"# created: {created}\n# public key: {identity.recipient.text}\n{identity.text}\n"
 
 
-def _key_lines(text: str) -> Iterable[str]:
-    """The lines that are neither empty nor comments."""
-    return (line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+def _key_lines(text: str) -> Iterable[tuple[int, str]]:
+    """The lines that are neither empty nor comments, with their numbers."""
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            yield number, stripped
