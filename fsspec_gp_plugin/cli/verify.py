@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--any-name",
         action="store_true",
-        help="with --decrypt: accept objects whose headers don't say which objects they are, or name others",
+        help="with --decrypt: accept objects that are plain, and those whose headers name no object or another one",
     )
     parser.add_argument(
         "--shard", metavar="I/N", type=parse_shard, default=(0, 1), help="verify only part I of N; I starts from 0"
