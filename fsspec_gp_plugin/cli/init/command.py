@@ -27,8 +27,8 @@ from .answers import (
     split_pair,
     yaml_value,
 )
-from .encryption import EncryptionAnswers, add_arguments
 from .kinds import Kind, Question, kind_of
+from .recipients import EncryptionAnswers, add_arguments
 
 if TYPE_CHECKING:
     import argparse
