@@ -1,4 +1,4 @@
-"""The programs age, age-keygen and rage, and the test vectors of their format, as scripts in this folder install them."""
+"""The programs age, age-keygen and rage, and the test vectors of their format, from the cache."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _is_of_another_kind(identity: str) -> bool:
     """Whether it is one of a hybrid key, which parse_identity() must refuse without a quotation."""
     if "-PQ-" not in identity:
         return False
-    with pytest.raises(ValueError, match="^expected AGE-SECRET-KEY-1…$"):
+    with pytest.raises(ValueError, match=r"^expected AGE-SECRET-KEY-1…$"):
         parse_identity(identity)
     return True
 
@@ -161,7 +161,7 @@ def test_a_vector_ends_as_its_file_says(vector: Vector) -> None:
 
 def test_only_what_the_file_says_comes_out_whatever_pieces_arrive(vector: Vector) -> None:
     found, error = open_object(vector, 1 << 30)
-    for size in [1, 61, 65536] if len(vector.data) < 100_000 else [4099, 65536]:
+    for size in [1, 61, 65536] if len(vector.data) < 100_000 else [70_001]:
         assert open_object(vector, size) == (found, error)
     if not begins_like_header(vector.data):
         # Without a claim of its backup it is a plain object.
