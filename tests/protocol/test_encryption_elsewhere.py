@@ -117,6 +117,7 @@ def test_a_chain_of_plain_and_encrypted_backups_is_restored(local: Plugin, tmp_p
     reading.run("setup_plugin_for_restore", *call).failed(
         f"{chain[1].timestamp}: " + NONE_OPENS.format(after.path, before.recipient)
     )
+    call_hook(reading, "cleanup_plugin_for_restore")
     with open(after.path, "a", encoding="utf-8") as file:
         file.write(f"{before.identity.text}\n")
     reading.run("setup_plugin_for_restore", *call).succeeded()
