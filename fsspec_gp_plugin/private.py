@@ -147,8 +147,10 @@ def sweep(directory: int) -> None:
                 os.unlink(name, dir_fd=directory)
 
 
-def read_file(path: str, what: str = "") -> str:
-    """The text of a file that only this user may read; ConfigError, about `what`. What is opened is what is checked."""
+def read_file(path: str, what: str = "", *, is_secret: bool = True) -> str:
+    """The text of a file that only this user may read, unless it is no secret; ConfigError, about `what`. What is
+    opened is what is checked.
+    """
     what = what or path
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -158,9 +160,9 @@ def read_file(path: str, what: str = "") -> str:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigError(f"{what} is not a regular file")
-        if status.st_uid != os.geteuid():
+        if is_secret and status.st_uid != os.geteuid():
             raise ConfigError(f"{what} belongs to another user; `chown` it to the user who runs the backup")
-        if status.st_mode & 0o077:
+        if is_secret and status.st_mode & 0o077:
             raise ConfigError(f"{what} is open to other users; run `chmod 600 {path}`")
         content = file.read(_LARGEST_FILE + 1)
     if len(content) > _LARGEST_FILE:

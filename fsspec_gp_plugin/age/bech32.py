@@ -20,10 +20,13 @@ def decode(text: str) -> tuple[str, bytes]:
     """The prefix in lower case, and the data. Raises ValueError for anything that encode() would not have written, in
     lower or in upper case.
     """
+    # Of other characters some become letters of ASCII when their case is changed.
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("it has a character that is not allowed")
     if text not in (text.lower(), text.upper()):
         raise ValueError("it mixes lower and upper case")
-    prefix, separator, rest = text.lower().rpartition("1")
-    if not separator or not prefix or not prefix.isascii() or not prefix.isprintable():
+    prefix, _, rest = text.lower().rpartition("1")
+    if not prefix:
         raise ValueError("it has no prefix")
     try:
         values = [_VALUES[character] for character in rest]

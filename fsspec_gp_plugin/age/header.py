@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 VERSION_LINE = b"age-encryption.org/v1\n"
+_ANY_VERSION = b"age-encryption.org/v"
+_ARMOR = b"-----BEGIN AGE ENCRYPTED FILE"
 # Headers come from a bucket that others may write: these limits are far above what a backup needs.
 LARGEST_HEADER = 64 << 10
 MOST_STANZAS = 128
@@ -25,6 +27,8 @@ MOST_STANZAS = 128
 _COLUMNS = 64
 _ARGUMENT = re.compile(rb"[\x21-\x7e]+")
 _MAC_SIZE = 32
+# More than the bytes of the line with the MAC.
+_LAST_LINE = 64
 
 
 class DecryptionError(StorageError):
@@ -59,10 +63,13 @@ def derive_key(secret: bytes, salt: bytes, info: bytes) -> bytes:
 
 
 def format_header(stanzas: Iterable[Stanza], file_key: bytes) -> bytes:
-    """The header with these stanzas."""
+    """The header with these stanzas. Raises ValueError for one that a header can't have."""
     lines = [VERSION_LINE]
     for stanza in stanzas:
-        lines.append(f"-> {' '.join((stanza.kind, *stanza.arguments))}\n".encode())
+        words = [word.encode() for word in (stanza.kind, *stanza.arguments)]
+        if not all(map(_ARGUMENT.fullmatch, words)):
+            raise ValueError("a word of a stanza is empty, or has a character that is not allowed")
+        lines.append(b"-> " + b" ".join(words) + b"\n")
         body = encode_base64(stanza.body)
         # The last line is shorter than the others, if need be empty.
         lines += [body[start : start + _COLUMNS] + b"\n" for start in range(0, len(body) + 1, _COLUMNS)]
@@ -76,17 +83,20 @@ def _mac(file_key: bytes, authenticated: bytes) -> bytes:
 
 
 def begins_like_header(data: bytes | bytearray) -> bool:
-    """Whether the first bytes of an object, at least as many as VERSION_LINE, are those of an encrypted one."""
-    return data.startswith(VERSION_LINE)
+    """Whether the first bytes of an object, at least as many as VERSION_LINE, are those of an encrypted one, also one
+    of another version, which can't be opened.
+    """
+    return data.startswith(_ANY_VERSION)
 
 
-def parse_header(data: bytes) -> Header | None:
+def parse_header(data: bytes, searched: int = 0) -> Header | None:
     """The header at the beginning of `data`; None if it goes on beyond its end. Raises DecryptionError for anything
-    that is no header, or too large.
+    that is no header, or too large. `searched`: how many of these bytes an earlier call had, which found no end.
     """
     if not VERSION_LINE.startswith(data[: len(VERSION_LINE)]):
-        raise DecryptionError("it does not begin with the header of an encrypted object")
-    end = data.find(b"\n---", len(VERSION_LINE) - 1, LARGEST_HEADER)
+        raise DecryptionError(_explain_start(data))
+    # What was searched before is not searched again, as a header may arrive byte by byte.
+    end = data.find(b"\n---", max(len(VERSION_LINE) - 1, searched - _LAST_LINE), LARGEST_HEADER)
     stop = -1 if end < 0 else data.find(b"\n", end + 1, LARGEST_HEADER)
     if stop < 0:
         if len(data) >= LARGEST_HEADER:
@@ -100,6 +110,15 @@ def parse_header(data: bytes) -> Header | None:
     if len(mac) != _MAC_SIZE:
         raise _damaged()
     return Header(stanzas, data[: end + 4], mac, stop + 1)
+
+
+def _explain_start(data: bytes) -> str:
+    """What is wrong with an object that does not begin with VERSION_LINE."""
+    if data.startswith(_ARMOR):
+        return "it is armored, as text; only the binary form can be opened here"
+    if data.startswith(_ANY_VERSION) and len(data) >= len(VERSION_LINE):
+        return "its header is damaged, or of another version than v1"
+    return "it does not begin with the header of an encrypted object"
 
 
 def _parse_stanzas(lines: list[bytes]) -> Iterable[Stanza]:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST_KEYS = 100
-_LARGEST_FILE = 1 << 20
 
 
 def is_path(text: str) -> bool:
@@ -46,13 +45,7 @@ def load_recipients(option: str, text: str) -> tuple[Recipient, ...]:
     if is_path(text):
         path = os.path.expanduser(text)
         of = f"{of}: the file {path}"
-        try:
-            with open(path, encoding="utf-8-sig") as file:
-                text = " ".join(_key_lines(file.read(_LARGEST_FILE)))
-        except OSError as error:
-            raise ConfigError(f"{of} can't be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise ConfigError(f"{of} is not text") from None
+        text = " ".join(line for _, line in _key_lines(read_file(path, of, is_secret=False)))
     try:
         return parse_recipients(text)
     except ValueError as error:
@@ -68,20 +61,22 @@ def load_identities(path: str) -> tuple[Identity, ...]:
 @lru_cache(maxsize=4)
 def _parse_identities(path: str, text: str) -> tuple[Identity, ...]:
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if next(iter(_key_lines(line)), ""):
-            try:
-                found.append(parse_identity(line.strip()))
-            except ValueError as error:
-                raise ConfigError(
-                    f"option 'encryption_identity_file': line {number} of {path} is not an X25519 identity: {error}"
-                ) from None
+    for number, line in _key_lines(text):
+        try:
+            found.append(parse_identity(line))
+        except ValueError as error:
+            raise ConfigError(
+                f"option 'encryption_identity_file': line {number} of {path} is not an X25519 identity: {error}"
+            ) from None
     if not 1 <= len(found) <= MOST_KEYS:
         raise ConfigError(f"option 'encryption_identity_file': {path} has {len(found)} identities; expected 1 to "
                           f"{MOST_KEYS}, as `keygen` writes them")  # fmt: skip
     return tuple(found)
 
 
-def _key_lines(text: str) -> Iterable[str]:
-    """The lines that are neither empty nor comments."""
-    return (line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+def _key_lines(text: str) -> Iterable[tuple[int, str]]:
+    """The lines that are neither empty nor comments, with their numbers."""
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            yield number, stripped

@@ -142,7 +142,7 @@ class ChunkOpener:
             return 0
         # Parsed again only where a line has ended: it may come byte by byte.
         if self._header is None and (b"\n" in start[before:] or len(start) >= LARGEST_HEADER):
-            self._header = read_header(self._object, bytes(start))
+            self._header = read_header(self._object, bytes(start), before)
         if self._header is None or len(start) < self._header.size + NONCE_SIZE:
             return None
         self._key, size = open_payload(self._object, self._opening, self._header, start)
@@ -167,12 +167,12 @@ def require_plain(key: str, opening: Opening) -> None:
         )
 
 
-def read_header(key: str, start: bytes) -> Header | None:
-    """The header of an object that begins like an encrypted one; None if it goes on beyond these bytes. Raises
-    DecryptionError, which names the key.
+def read_header(key: str, start: bytes, searched: int = 0) -> Header | None:
+    """The header of an object that begins like an encrypted one; None if it goes on beyond these bytes, of which so
+    many were `searched` before. Raises DecryptionError, which names the key.
     """
     try:
-        return parse_header(start)
+        return parse_header(start, searched)
     except DecryptionError as error:
         raise DecryptionError(f"{key} can't be decrypted: {error}") from None
 

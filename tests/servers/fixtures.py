@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from tests.servers import age as age_programs
 from tests.servers import azurite as azurite_server
 from tests.servers import certificates, gcs_parts
 from tests.servers import ftp as ftp_server
@@ -39,6 +40,14 @@ def skip_unless_required(what: str, reason: str) -> NoReturn:
     if {what, "all"} & REQUIRED:
         pytest.fail(f"{what} is required by GP_PLUGIN_REQUIRE: {reason}")
     pytest.skip(reason)
+
+
+def age_program(name: str) -> str:
+    """Where age, age-keygen or rage is; without it the test is skipped, or fails where it is required."""
+    program = age_programs.executable(name)
+    if program is None:
+        skip_unless_required(name.partition("-")[0], f"{name} is not installed; scripts/test builds it")
+    return program
 
 
 def minio_program() -> str:
