@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from . import gzip_header
-from .commands import FOR_GPBACKUP, PROGRAM, nearest
+from .commands import FOR_GPBACKUP, FOR_PEOPLE, PROGRAM
 from .errors import Interrupted, PluginError, ReaderGone, UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Call:
         self._needs_gzip_header = gzip_header.is_needed(self._name, (*arguments, "", "")[1])
         command = FOR_GPBACKUP.get(self._name)
         if command is None:
-            raise UsageError(f"unknown command{nearest(self._name)}")
+            raise UsageError(f"unknown command{_nearest(self._name)}")
         command.check(arguments)
         from .protocol.context import Context
 
@@ -147,6 +147,16 @@ class Call:
                 os.write(self._streams.stderr, (short + "\n").encode())
         if self._log is not None:
             self._log.error(f"{self._name} failed: {message}")
+
+
+def _nearest(name: str) -> str:
+    """The end of the message about an unknown command: the one that was probably meant, or where to look."""
+    import difflib
+
+    # A command that deletes is never suggested.
+    harmless = [one for one, command in (FOR_GPBACKUP | FOR_PEOPLE).items() if not command.deletes]
+    close = difflib.get_close_matches(name, [*harmless, "plugin_api_version", "--version", "--help"], n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; `{PROGRAM} --help` lists the commands"
 
 
 def _is_writable(fd: int) -> bool:

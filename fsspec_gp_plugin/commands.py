@@ -186,6 +186,8 @@ _TABLE = (
         "cleanup", "cli.cleanup", "CONFIG [--yes]", f"delete leftovers of unfinished backups {_DRY_RUN}", deletes=True
     ),
     _person("metrics", "cli.metrics", "CONFIG", "print the state of the backups as Prometheus metrics"),
+    _person("keygen", "cli.keygen", "[FILE]", "make a key pair that encrypts backups, or show the recipients of one"),
+    _person("decrypt", "cli.decrypt", "CONFIG KEY", "fetch one object of a backup and decrypt it"),
     _person("encrypt-secret", "cli.encrypt", "[KEYFILE]", "encrypt a secret for use in CONFIG"),
     _person("deploy", "cli.deploy.command", "DIR", "install a bundle on all hosts by ssh", deletes=True),
     _person("completion", "cli.completion", "bash|zsh", "print a completion script for the shell"),
@@ -246,13 +248,3 @@ def help_text() -> str:
         width=width,
         space=" " * (width - len("--version")),
     )
-
-
-def nearest(name: str) -> str:
-    """The end of the message about an unknown command: the one that was probably meant, or where to look."""
-    import difflib
-
-    # A command that deletes is never suggested.
-    harmless = [one for one, command in (FOR_GPBACKUP | FOR_PEOPLE).items() if not command.deletes]
-    close = difflib.get_close_matches(name, [*harmless, "plugin_api_version", "--version", "--help"], n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; `{PROGRAM} --help` lists the commands"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 import time
-from contextlib import suppress
-from typing import NamedTuple
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import ConfigError, LocalFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PARENT = ".fsspec_gp_plugin"
 # Left by a gpbackup or gprestore that was killed, whose cleanup hook never came.
@@ -175,14 +179,26 @@ def read_file(path: str, what: str = "", *, is_secret: bool = True) -> str:
 
 def write_file(path: str, text: str, *, replace: bool) -> None:
     """A file that only this user may read, whole or not at all; unless `replace`, LocalFileError where there is one."""
+    with new_file(path, replace=replace) as fd, open(fd, "w", encoding="utf-8", closefd=False) as file:
+        file.write(text)
+
+
+@contextmanager
+def new_file(path: str, *, replace: bool) -> Iterator[int]:
+    """A descriptor of a file that only this user may read. The file gets its name at the end, if the block raises
+    nothing; unless `replace`, LocalFileError where there is one.
+    """
     part = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.part"
     try:
+        if not replace and os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            with open(fd, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
+            try:
+                yield fd
                 os.fsync(fd)
+            finally:
+                os.close(fd)
             if replace:
                 os.rename(part, path)
             else:

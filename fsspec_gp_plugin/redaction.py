@@ -30,6 +30,7 @@ _NOT_SECRET = {"token_uri", "password_encryption", "remote_password_encryption"}
 
 # Each of them is linear in the text: no part of one can be looked for again from many places.
 _PATTERNS = [
+    (re.compile(r"(?i)(age-secret-key-)[0-9a-z]+"), rf"\1{MASK}"),
     (re.compile(r"(://[^/\s:@]{0,512}:)[^@\s/]+(?=@)"), rf"\1{MASK}"),
     (
         re.compile(

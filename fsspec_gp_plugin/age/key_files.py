@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST_KEYS = 100
+_ENCRYPTED_FILE = ("age-encryption.org/", "-----BEGIN AGE ENCRYPTED FILE-----")
 
 
 def is_path(text: str) -> bool:
-    """Whether recipients are given as the path of a file."""
-    return text.startswith(("/", "~", "."))
+    """Whether it is an absolute path, which may begin with `~` or `${NAME}`, rather than keys."""
+    return text.startswith(("/", "~", "${"))
 
 
 def parse_recipients(text: str) -> tuple[Recipient, ...]:
@@ -52,26 +54,37 @@ def load_recipients(option: str, text: str) -> tuple[Recipient, ...]:
         raise ConfigError(f"{of}: {error}") from None
 
 
-def load_identities(path: str) -> tuple[Identity, ...]:
-    """The identities in a file as `age-keygen` writes it, which only this user may read. Raises ConfigError."""
+def load_identities(path: str, option: str = "option 'encryption_identity_file'") -> tuple[Identity, ...]:
+    """The identities in a file as `age-keygen` writes it, which only this user may read. Raises ConfigError, which
+    names the option.
+    """
     path = os.path.expanduser(path)
-    return _parse_identities(path, read_file(path, f"option 'encryption_identity_file': {path}"))
+    what = f"{option}: {path}"
+    return parse_identities(read_file(path, what), what)
 
 
 @lru_cache(maxsize=4)
-def _parse_identities(path: str, text: str) -> tuple[Identity, ...]:
+def parse_identities(text: str, what: str) -> tuple[Identity, ...]:
+    """The identities in the text of such a file. Raises ConfigError about `what`, which quotes nothing of the text."""
+    if text.startswith(_ENCRYPTED_FILE):
+        raise ConfigError(
+            f"{what} is encrypted; decrypt it by `age -d`, and keep the result where only you can read it"
+        )
     found = []
     for number, line in _key_lines(text):
         try:
             found.append(parse_identity(line))
         except ValueError as error:
-            raise ConfigError(
-                f"option 'encryption_identity_file': line {number} of {path} is not an X25519 identity: {error}"
-            ) from None
+            raise ConfigError(f"{what}: line {number} is not an X25519 identity: {error}") from None
     if not 1 <= len(found) <= MOST_KEYS:
-        raise ConfigError(f"option 'encryption_identity_file': {path} has {len(found)} identities; expected 1 to "
-                          f"{MOST_KEYS}, as `keygen` writes them")  # fmt: skip
+        raise ConfigError(f"{what} has {len(found)} identities; expected 1 to {MOST_KEYS}, as `keygen` writes them")
     return tuple(found)
+
+
+def format_identity(identity: Identity) -> str:
+    """The text of a file with a new identity, as `age-keygen` writes it."""
+    created = datetime.now().astimezone().isoformat(timespec="seconds").replace("+00:00", "Z")
+    return f"# created: {created}\n# public key: {identity.recipient.text}\n{identity.text}\n"
 
 
 def _key_lines(text: str) -> Iterable[tuple[int, str]]:

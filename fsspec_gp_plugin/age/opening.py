@@ -17,7 +17,8 @@ class Opening(NamedTuple):
     """How the objects of one backup are opened. `token`: its claim's token, "" if it is unknown; `is_encrypted`:
     whether its claim says that it is encrypted, None without a claim: then the first bytes of an object decide;
     `any_name`: objects whose headers don't say which objects they are, or say that they are others, are opened, too;
-    `made_for`: the recipients that the claim names, and `identity_file`: the path of the identities, both for messages.
+    `made_for`: the recipients that the claim names, `identity_file`: the path of the identities, and `problem`: why they
+    could not be loaded, all for messages.
     """
 
     identities: tuple[Identity, ...]
@@ -26,6 +27,7 @@ class Opening(NamedTuple):
     any_name: bool = False
     made_for: tuple[str, ...] = ()
     identity_file: str = ""
+    problem: str = ""
 
     def find_file_key(self, key: str, header: Header) -> bytes:
         """The file key of the object with this key; DecryptionError, which names the key, if it must not be opened or
@@ -44,6 +46,8 @@ class Opening(NamedTuple):
     def explain_no_identity(self) -> str:
         """Why no identity opens the backup, as the end of a sentence."""
         made_for = f"; it was made for {', '.join(self.made_for)}" if self.made_for else ""
+        if self.problem:
+            return f"its identities could not be loaded: {self.problem}"
         if not self.identity_file:
             return f"there is no identity to open it: set `encryption_identity_file`{made_for}"
         return f"none of the identities in {self.identity_file} opens it{made_for}"

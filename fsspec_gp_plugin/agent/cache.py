@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..backups.from_config import renewal
-from ..config.encryption import key_file
+from ..config.encrypted_values import key_file
 from ..config.loading import Config, parse_config, read_config
 from ..protocol.targets import Resources
 from ..storage.credential_renewal import mark_of, marks

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from ..config.encryption import KEY_NAME, encrypted, key_file, new_key, read_key
+from ..config.encrypted_values import KEY_NAME, encrypted, key_file, new_key, read_key
 from ..errors import LocalFileError, UsageError
 from .arguments import Parser
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ..commands import COMMANDS, PROGRAM
 from ..dead_mans_switch import DeadMansSwitch
-from ..errors import PluginError
+from ..errors import LocalFileError, PluginError, ReaderGone
 from ..redaction import in_one_line, scrub
 
 if TYPE_CHECKING:
@@ -21,22 +22,50 @@ _switches: list[DeadMansSwitch] = []
 
 def main(argv: Sequence[str]) -> int:
     """Run the command that the first argument names; returns the exit status."""
+    _replace_closed_streams()
     interrupt_by_keyboard()
     try:
-        status = int(COMMANDS[argv[0]].load()(argv[1:]))
+        try:
+            status = int(COMMANDS[argv[0]].load()(argv[1:]))
+        except SystemExit as ended:  # --help
+            status = int(ended.code or 0)
         sys.stdout.flush()  # the process ends without Python's own end
-    except SystemExit as ended:  # --help
-        sys.stdout.flush()
-        return int(ended.code or 0)
     except PluginError as error:
-        sys.stderr.write(in_one_line(scrub(f"{PROGRAM}: {argv[0]}: {error}")) + "\n")
-        return error.exit_status
+        return _report(argv[0], error)
     except KeyboardInterrupt:
-        sys.stderr.write("\n")
+        _say("")
         return 130
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGone):
         return 0  # the reader has what it needs
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        return _report(argv[0], LocalFileError(f"can't write the output: {error.strerror}"))
     return status
+
+
+def _report(command: str, error: PluginError) -> int:
+    _say(in_one_line(scrub(f"{PROGRAM}: {command}: {error}")))
+    return error.exit_status
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # nobody can be told
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+def _replace_closed_streams() -> None:
+    """Open something in the place of standard streams that the caller has closed, so that no file takes their place.
+    What is written to a closed standard output fails.
+    """
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_WRONLY if fd == 2 else os.O_RDONLY)
+            if opened != fd:
+                os.dup2(opened, fd)
+                os.close(opened)
+            setattr(sys, name, open(fd, "w" if fd else "r", closefd=False))  # noqa: SIM115
 
 
 def interrupt_by_keyboard() -> None:

@@ -15,7 +15,7 @@ from ..private import Place
 from ..redaction import register_secrets
 from . import s3_plugin
 from .document import load_yaml, parse_strings
-from .encryption import KEY_NAME
+from .encrypted_values import KEY_NAME
 from .options import BY_NAME
 from .storage_options import expand_text, literal_secrets, load_storage_options, merged_text
 
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from ..log import Verbosity
 
 _LARGEST_FILE = 1 << 20
+# Options of text in which `${NAME}` is replaced from the environment.
+_PATHS = {
+    "state_directory",
+    "encryption_recipients",
+    "encryption_metadata_recipients",
+    "encryption_identity_file",
+}
 
 
 class Config(NamedTuple):
@@ -51,6 +58,9 @@ class Config(NamedTuple):
     timeout: float
     max_retries: int | None
     checksum: str
+    encryption_recipients: str
+    encryption_metadata_recipients: str
+    encryption_identity_file: str
     agent: bool
     agent_memory_limit: int
     agent_idle: float
@@ -147,8 +157,10 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
     if not url:
         raise ConfigError("option 'url' is missing; for example `url: s3://bucket/prefix`")
     _check_url("url", url)
-    if state := values.get("state_directory"):
-        values["state_directory"] = expand_text("option 'state_directory'", state, environ)
+    for name in _PATHS & values.keys():
+        values[name] = expand_text(f"option {name!r}", values[name], environ)
+    if values.get("encryption_metadata_recipients") and not values.get("encryption_recipients"):
+        raise ConfigError("option 'encryption_metadata_recipients' has no effect without 'encryption_recipients'")
     config = Config(
         path=path,
         **_target("", url, text, values, environ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..log import VERBOSITIES
 from . import s3_plugin
+from .key_options import parse_identity_file, parse_recipients_option
 from .values import (
     one_of,
     parse_bandwidth,
@@ -127,6 +128,29 @@ OPTIONS: tuple[Option, ...] = (
         one_of("crc32c", "off"),
         "crc32c",
         "`crc32c`",
+    ),
+    Option(
+        "encryption_recipients",
+        "encrypts backups so that only the identities of these age recipients open them: recipients "
+        "`age1…` separated by blanks, or the absolute path of a file on each host with one a line. It requires "
+        "`checksum: crc32c`",
+        parse_recipients_option,
+        default="",
+    ),
+    Option(
+        "encryption_metadata_recipients",
+        "further recipients of the coordinator's files (table of contents, metadata, report, configuration), and never "
+        "of table data: their identity may stay on the coordinator, for incremental backups",
+        parse_recipients_option,
+        default="",
+    ),
+    Option(
+        "encryption_identity_file",
+        "the absolute path of a file on each host with the identities (`AGE-SECRET-KEY-1…`, one a line) that open "
+        "encrypted backups. Only a restore needs it, and an incremental backup on the coordinator. The file must "
+        "belong to the user and be closed to others (mode 0600)",
+        parse_identity_file,
+        default="",
     ),
     Option(
         "agent",

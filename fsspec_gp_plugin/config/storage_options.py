@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError
 from ..private import read_file
 from ..redaction import is_secret_key, register_secrets
-from .encryption import PREFIX, decrypt
+from .encrypted_values import PREFIX, decrypt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import __version__
 from ..errors import StorageError
@@ -26,15 +26,40 @@ NAME = f"{FOLDER}claim.json"
 # The name of a claim that has won by best effort.
 SETTLED = f"{FOLDER}claim.settled.json"
 LARGEST = 64 << 10
+# The text of a recipient. It may become part of a message.
+_RECIPIENT = re.compile(r"age1[0-9a-z]{6,200}")
 
 
 class BadClaim(StorageError):
     """The object is not a claim that this version can read."""
 
 
+class Encryption(NamedTuple):
+    """To which recipients (`age1…`) a backup is encrypted. Those of the metadata open only the coordinator's files."""
+
+    recipients: tuple[str, ...]
+    metadata_recipients: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """What stands in a claim."""
+        return {name: list(texts) for name, texts in self._asdict().items()}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Encryption | None:
+        """What a claim says; None where it says nothing. Raises ValueError."""
+        if value is None:
+            return None
+        found = cls(tuple(value["recipients"]), tuple(value.get("metadata_recipients", ())))
+        texts = found.recipients + found.metadata_recipients
+        if not found.recipients or not all(isinstance(text, str) and _RECIPIENT.fullmatch(text) for text in texts):
+            raise ValueError
+        return found
+
+
 class Claim(NamedTuple):
     """The claim of one run. `token`: 32 random hexadecimal digits that identify the run; `created`: nanoseconds since
-    1970; `process`: the gpbackup of the run, None if it is unknown.
+    1970; `process`: the gpbackup of the run, None if it is unknown; `encryption`: None for a backup that is not
+    encrypted.
     """
 
     timestamp: str
@@ -42,6 +67,7 @@ class Claim(NamedTuple):
     cluster: Cluster
     created: int
     process: GpbackupProcess | None = None
+    encryption: Encryption | None = None
 
     @property
     def own_name(self) -> str:
@@ -59,13 +85,16 @@ class Claim(NamedTuple):
             "created": self.created,
             "cluster": self.cluster.to_json(),
             **({} if self.process is None else {"process": self.process.to_json()}),
+            **({} if self.encryption is None else {"encryption": self.encryption.to_json()}),
         }
         return json.dumps(value, indent=1).encode() + b"\n"
 
 
-def new_claim(timestamp: str, cluster: Cluster, process: GpbackupProcess | None = None) -> Claim:
+def new_claim(
+    timestamp: str, cluster: Cluster, process: GpbackupProcess | None = None, encryption: Encryption | None = None
+) -> Claim:
     """The claim of a run that begins now."""
-    return Claim(timestamp, secrets.token_hex(16), cluster, time.time_ns(), process)
+    return Claim(timestamp, secrets.token_hex(16), cluster, time.time_ns(), process, encryption)
 
 
 def is_claim(name: str) -> bool:
@@ -83,8 +112,9 @@ def decode(key: str, timestamp: str, data: bytes) -> Claim:
         if not re.fullmatch(r"[0-9a-f]{32}", token) or type(created) is not int or not 0 <= created < 1 << 63:
             raise ValueError
         process = GpbackupProcess.from_json(value.get("process"))
-        return Claim(timestamp, token, Cluster.from_json(value["cluster"]), created, process)
-    except (KeyError, RecursionError, TypeError, ValueError):
+        encryption = Encryption.from_json(value.get("encryption"))
+        return Claim(timestamp, token, Cluster.from_json(value["cluster"]), created, process, encryption)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         raise BadClaim(
             f"{key} is not a claim of this backup that this version can read; if no backup of {timestamp} runs, "
             f"`delete_backup CONFIG {timestamp} --any-cluster` removes it"

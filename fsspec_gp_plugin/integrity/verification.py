@@ -72,8 +72,8 @@ def parse_name(name: str) -> VerificationResult | None:
     return VerificationResult(int(match[1]), int(match[2]), int(match[3]), match[4] is not None, not_checked)
 
 
-def content(verified: int, size: int, problems: int, not_checked: int) -> bytes:
-    """The content of the object: details for people."""
+def content(verified: int, size: int, problems: int, not_checked: int, *, decrypted: bool) -> bytes:
+    """The content of the object: details for people. `decrypted`: whether the objects were also decrypted."""
     value = {
         "plugin": __version__,
         "host": private.host(),
@@ -81,6 +81,7 @@ def content(verified: int, size: int, problems: int, not_checked: int) -> bytes:
         "bytes": size,
         "problems": problems,
         "not_checked": not_checked,
+        "decrypted": decrypted,
     }
     return json.dumps(value).encode() + b"\n"
 

@@ -7,14 +7,16 @@ import json
 from typing import TYPE_CHECKING
 
 from fsspec_gp_plugin.checksum import crc32c
-from fsspec_gp_plugin.integrity.claim import NAME, Claim
+from fsspec_gp_plugin.integrity.claim import NAME, Claim, Encryption
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.cli.arranged import REPORT
+from tests.sealing import encrypt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from fsspec_gp_plugin.age.x25519 import Identity
     from fsspec_gp_plugin.storage.contract import Store
 
 MARKS = {"mdw": "0" * 12, "sdw1": "1" * 12, "sdw2": "2" * 12}
@@ -75,9 +77,10 @@ def put_whole(
     *,
     cluster: Cluster = CLUSTER,
     without: Sequence[str] = (),
+    identity: Identity | None = None,
 ) -> dict[str, dict[str, bytes]]:
-    """A whole backup, or an incremental one upon others, without objects of those names; returns what each host has
-    stored.
+    """A whole backup, or an incremental one upon others, without objects of those names; encrypted if there is an
+    identity that opens it. Returns what each host has stored.
     """
     report = REPORT.format(
         timestamp=timestamp,
@@ -92,8 +95,17 @@ def put_whole(
     hosts = {"mdw": {f"gpbackup_{timestamp}_{end}": text.encode() for end, text in files.items()}}
     for content in (0, 1):
         hosts[f"sdw{content + 1}"] = {table(timestamp, content, oid): b"%d rows" % (content + oid) for oid in OIDS}
+    encryption = None
+    if identity is not None:
+        encryption = Encryption((identity.recipient.text,))
+        hosts = {
+            host: {
+                name: encrypt(backup_prefix(timestamp) + name, data, CLAIM, identity) for name, data in objects.items()
+            }
+            for host, objects in hosts.items()
+        }
     every = {name: data for objects in hosts.values() for name, data in objects.items()}
-    every[NAME] = Claim(timestamp, CLAIM, cluster, 1_767_323_045_000_000_000).encode()
+    every[NAME] = Claim(timestamp, CLAIM, cluster, 1_767_323_045_000_000_000, encryption=encryption).encode()
     for host, objects in hosts.items():
         every[f"fsspec_gp_plugin/{host}.{MARKS[host]}.mark"] = b"{}"
         every[manifest_name(host)] = manifest_of(timestamp, host, objects)

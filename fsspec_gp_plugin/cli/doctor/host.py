@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from ...integrity.temporary_database import require_sqlite
 from ...log import Log
 from ...providers import provider_of
 from ...redaction import masked
+from .encryption import look_at_encryption, recipient_texts
 
 if TYPE_CHECKING:
     from .steps import Step, Steps
@@ -61,6 +63,7 @@ def look_at_the_configuration(steps: Steps, path: str) -> Config | None:
             _look_at_the_executable(step, executable_path(path, text))
     if config is not None:
         _look_at_risks(steps, config)
+        look_at_encryption(steps, config)
     return config
 
 
@@ -202,9 +205,12 @@ def fingerprint(path: str) -> str:
     import hashlib
 
     try:
-        options: dict[str, Any] = dict(parse_strings(read_config(path)))
+        text = read_config(path)
+        options: dict[str, Any] = dict(parse_strings(text))
         for name in ("storage_options", "replica_storage_options"):
             options[name] = parse_mapping(options.get(name, ""), name)
     except ConfigError:
         return ""
+    with suppress(ConfigError):  # a step reports it
+        options["recipients"] = recipient_texts(parse_config(path, text, os.environ))
     return hashlib.sha256(repr(masked(options)).encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -21,6 +21,7 @@ from ...storage.diagnosis import failed_step, look, may_still_write, meets_no_tl
 from ...storage.open import open_store
 from ...storage.reading import read_start
 from ..open_target import waiting_for
+from .encryption import try_encryption
 from .trials import MEASURING, TRYING, measure, try_each
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ def _try(steps: Steps, config: Config, policy: RetryPolicy, sees: tuple[str, str
         elif not store.capabilities.tested:
             _read_elsewhere(steps, store, config, prefix)
         with _emptied(steps, store, prefix):
-            if try_each(steps, store, prefix) and not quick:
+            works = try_each(steps, store, prefix)
+            try_encryption(steps, store, prefix, config, works=works)
+            if works and not quick:
                 measure(steps, store, prefix, config)
             elif not quick:
                 steps.skip(MEASURING, "the target is not writable")

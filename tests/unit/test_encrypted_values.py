@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from fsspec_gp_plugin.config.encryption import encrypted, new_key
+from fsspec_gp_plugin.config.encrypted_values import encrypted, new_key
 from fsspec_gp_plugin.config.loading import parse_config
 from fsspec_gp_plugin.redaction import scrub
 

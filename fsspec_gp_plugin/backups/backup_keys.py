@@ -1,0 +1,72 @@
+"""Which recipients the objects of a backup are encrypted to, and how those of a claimed backup are opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from .. import keys
+from ..age.key_files import load_identities, load_recipients
+from ..age.opening import Opening
+from ..errors import ConfigError
+from ..integrity.claim import Encryption
+
+if TYPE_CHECKING:
+    from ..age.x25519 import Recipient
+    from ..config.loading import Config
+    from ..integrity.claim import Claim
+
+
+class Recipients(NamedTuple):
+    """To whom a host encrypts. `data`: the recipients of all objects; `files`: further ones of the coordinator's
+    files.
+    """
+
+    data: tuple[Recipient, ...]
+    files: tuple[Recipient, ...] = ()
+
+    def of(self, key: str) -> tuple[Recipient, ...]:
+        """The recipients of one object."""
+        return self.data + self.files if is_file_of_coordinator(key) else self.data
+
+    def to_claim(self) -> Encryption:
+        """What a claim says of them."""
+        return Encryption(tuple(one.text for one in self.data), tuple(one.text for one in self.files))
+
+
+def is_file_of_coordinator(key: str) -> bool:
+    """Whether it is one of the coordinator's files of a backup, whose names have no content id. They hold no table
+    data.
+    """
+    prefix, _, name = key.rpartition("/")
+    return keys.is_backup_prefix(f"{prefix}/") and name.startswith(f"gpbackup_{keys.timestamp_of(key)}_")
+
+
+def load_backup_recipients(config: Config) -> Recipients | None:
+    """The recipients of a configuration; None if it has none. Raises ConfigError, which names the option."""
+    data = load_recipients("encryption_recipients", config.encryption_recipients)
+    if not data:
+        return None
+    files = load_recipients("encryption_metadata_recipients", config.encryption_metadata_recipients)
+    known = {one.public for one in data}
+    return Recipients(data, tuple(one for one in files if one.public not in known))
+
+
+def make_opening(config: Config, claim: Claim | None, *, any_name: bool = False) -> Opening | None:
+    """How the objects of a backup with that claim are opened; None if its claim says that it is not encrypted. Without
+    a claim the first bytes of an object tell whether it is. Raises ConfigError if the claim says that it is encrypted
+    and the file of the identities can't be used.
+    """
+    if claim is not None and claim.encryption is None:
+        return None
+    opening = Opening((), any_name=any_name, identity_file=config.encryption_identity_file)
+    if claim is not None and claim.encryption is not None:
+        opening = opening._replace(token=claim.token, is_encrypted=True, made_for=claim.encryption.recipients)
+    if config.encryption_identity_file:
+        try:
+            opening = opening._replace(identities=load_identities(config.encryption_identity_file))
+        except ConfigError as error:
+            if claim is not None:
+                raise
+            # A plain backup needs none: all hosts have the same configuration, and only some may have the file.
+            opening = opening._replace(problem=str(error))
+    return opening
