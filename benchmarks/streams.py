@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import disk, google, stores, tables
+from benchmarks import disk, encrypted, google, stores, tables
 from benchmarks.bench import Bench, Report, Skipped
 from fsspec_gp_plugin.config.values import parse_size
 
@@ -28,6 +28,8 @@ SCENARIOS = {
     "memory": (disk.memory, "20G", 1),
     "parts": (disk.parts, "50000M", 1),
     "subset": (stores.subset, "2G", 3),
+    "encrypted": (encrypted.streams, "1G", 5),
+    "encrypted_tables": (encrypted.small, "400K", 5),
     "tables": (tables.tables, "400K", 5),
     "workers": (tables.workers, "400K", 3),
     "far": (tables.far, "400K", 3),

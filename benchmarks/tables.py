@@ -50,11 +50,11 @@ def far(bench: Bench) -> None:
     with bench.minio(tls=True) as direct, link(direct, rate="1GB", delay=10) as server, agent(bench) as pids:
         config, peer = _config(bench, server), Peer.of(bench, server)
         few = max(bench.runs, bench.size // 4096)
-        _compare(
+        compare(
             bench,
             "backup_data of 1 kB to MinIO over TLS with 10 ms of delay",
             [
-                Crowd("compiled client", _plugin("backup_data", config), bench.environment, few, pids),
+                Crowd("compiled client", plugin("backup_data", config), bench.environment, few, pids),
                 Crowd("mc pipe", peer.command("pipe", "{}"), peer.environment, few),
             ],
             [Target("wall", "compiled client", 3, "mc pipe", faster=True)],
@@ -66,12 +66,12 @@ def eight(bench: Bench) -> None:
     bench.needs(10 * bench.size)
     with bench.minio() as server, agent(bench) as pids:
         config = _config(bench, server)
-        alone = [PYTHON_CLIENT, "--without-agent", *_plugin("backup_data", config)[1:]]
-        _compare(
+        alone = [PYTHON_CLIENT, "--without-agent", *plugin("backup_data", config)[1:]]
+        compare(
             bench,
             f"Eight backup_data of {bench.length} to MinIO",
             [
-                Crowd("by the agent", _plugin("backup_data", config), bench.environment, AT_ONCE, pids),
+                Crowd("by the agent", plugin("backup_data", config), bench.environment, AT_ONCE, pids),
                 Crowd("alone", alone, bench.environment, AT_ONCE),
             ],
             [Target("wall", "by the agent", 1.05, "alone"), Target("cpu", "by the agent", None, "alone")],
@@ -85,25 +85,25 @@ def workers(bench: Bench) -> None:
         config, count = _config(bench, server), bench.size // 1024
         for number in (1, 2, 4):
             with agent(bench, number) as pids:
-                crowd = Crowd(f"{number} workers", _plugin("backup_data", config), bench.environment, count, pids)
-                _compare(bench, f"backup_data of 1 kB by {number} workers", [crowd], [])
+                crowd = Crowd(f"{number} workers", plugin("backup_data", config), bench.environment, count, pids)
+                compare(bench, f"backup_data of 1 kB by {number} workers", [crowd], [])
 
 
 def _tables(bench: Bench, server: Minio, pids: Sequence[int], command: str) -> None:
     config, count = _config(bench, server), bench.size // 1024
-    alone = [PYTHON_CLIENT, "--without-agent", *_plugin(command, config)[1:]]
+    alone = [PYTHON_CLIENT, "--without-agent", *plugin(command, config)[1:]]
     beside, targets = [], []
     if bench.beside:
         other = [bench.beside, command, bench.s3_plugin_config(server, "beside"), TABLE]
         beside = [Crowd(OTHER, other, bench.environment, count // 2)]
         targets = [Target("wall", "compiled client", 0.2 if command == "backup_data" else 0.35, OTHER)]
-    _compare(
+    compare(
         bench,
         f"{command} of 1 kB with MinIO",
         [
             *beside,
-            Crowd("compiled client", _plugin(command, config), bench.environment, count, pids),
-            Crowd("Python client", [PYTHON_CLIENT, *_plugin(command, config)[1:]], bench.environment, count, pids),
+            Crowd("compiled client", plugin(command, config), bench.environment, count, pids),
+            Crowd("Python client", [PYTHON_CLIENT, *plugin(command, config)[1:]], bench.environment, count, pids),
             Crowd("sh and python3 -I -S -c pass", ["sh", "-c", INTERPRETER], bench.environment, count),
             Crowd("/bin/true", ["/bin/true"], bench.environment, count),
             Crowd("without the agent", alone, bench.environment, count // 4),
@@ -118,7 +118,8 @@ def _tables(bench: Bench, server: Minio, pids: Sequence[int], command: str) -> N
     )
 
 
-def _plugin(command: str, config: str) -> list[str]:
+def plugin(command: str, config: str) -> list[str]:
+    """The command line for a table; `{}` in it becomes the table's number."""
     return [str(EXECUTABLE), command, config, TABLE]
 
 
@@ -126,9 +127,10 @@ def _config(bench: Bench, server: Minio) -> str:
     return bench.config("tables", f"s3://{server.bucket}/tables", server.options, agent="on")
 
 
-def _compare(
+def compare(
     bench: Bench, title: str, crowds: Sequence[Crowd], targets: Sequence[Target], source: Path | None = None
 ) -> None:
+    """Run the crowds in turn, and report the figures. `source`: what each sends, by default a row of 1 kB."""
     title = f"{title}, {bench.runs} runs in turn"
     if source is None:
         title = f"{title}, {AT_ONCE} at a time; seconds for 100 tables"
