@@ -116,7 +116,7 @@ def test_the_commands_of_the_page_restore_every_row(
         assert f"right: {table} has {len(rows)} rows" in done.stdout
     assert postgres.ask("SELECT indexname FROM pg_indexes WHERE schemaname = 'public'", _DATABASE) == "heap_i\n"
     # The decrypted copy, but for the copy of the configuration, from which the plugin had removed values.
-    for timestamp in timestamps[:1] + timestamps[-1:]:
+    for timestamp in {timestamps[0], timestamps[-1]}:
         plain = Path(str(values["work"]), "plain", "backups", timestamp[:8], timestamp)
         assert sorted(path.name for path in plain.iterdir()) == sorted(os.listdir(files / timestamp))
         for path in plain.iterdir():
