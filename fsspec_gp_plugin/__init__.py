@@ -1,7 +1,7 @@
 """A storage plugin for gpbackup and gprestore: any fsspec filesystem is a backup target.
 
 Layers, each importing only those to its right:
-__main__ → dispatch → agent → call → protocol, cli → backups → transfer, integrity → storage → config →
+__main__ → dispatch → agent → call → protocol, cli → backups → transfer, integrity → storage → config → age →
 commands, log, process, keys, checksum, private, installation, gpbackup_process, gzip_header, control_group, workers,
 providers →
 redaction, dead_mans_switch → errors.

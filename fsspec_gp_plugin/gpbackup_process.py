@@ -42,6 +42,15 @@ class GpbackupProcess(NamedTuple):
         found = _stat(self.pid) if self.boot and (self.boot, self.namespace) == _here() else None
         return found is not None and found[2] == self.started and found[3] not in "ZX"
 
+    def read_arguments(self) -> tuple[str, ...]:
+        """Its command line without its own name; empty if it can't be read."""
+        try:
+            with open(f"/proc/{self.pid}/cmdline", "rb") as file:
+                words = file.read(1 << 20).split(b"\0")
+        except OSError:
+            return ()
+        return tuple(os.fsdecode(word) for word in words[1:-1]) if self.is_running() else ()
+
     def to_json(self) -> dict[str, Any]:
         """For a claim, and for notes on this host."""
         return self._asdict()

@@ -61,6 +61,18 @@ def parts_of(key: str) -> tuple[str, str, str]:
     return prefix, timestamp, key[len(prefix) :]
 
 
+def backup_of_key(key: str) -> tuple[str, str] | None:
+    """The timestamp of the backup that an object belongs to, and its name below the prefix; None for other objects.
+
+    >>> backup_of_key("backups/20260101/20260101120000/gpbackup_20260101120000_report")
+    ('20260101120000', 'gpbackup_20260101120000_report')
+    """
+    day, _, rest = key.removeprefix(BACKUPS).partition("/")
+    timestamp, _, name = rest.partition("/")
+    is_in_backup = name and key.startswith(BACKUPS) and is_backup_prefix(f"{BACKUPS}{day}/{timestamp}/")
+    return (timestamp, name) if is_in_backup else None
+
+
 def is_plugin_config(key: str) -> bool:
     """Whether it is the copy of the plugin's configuration that gpbackup stores with each backup, wherever it lies."""
     return _PLUGIN_CONFIG.search(key) is not None

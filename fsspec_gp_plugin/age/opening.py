@@ -17,8 +17,8 @@ class Opening(NamedTuple):
     """How the objects of one backup are opened. `token`: its claim's token, "" if it is unknown; `is_encrypted`:
     whether its claim says that it is encrypted, None without a claim: then the first bytes of an object decide;
     `any_name`: objects whose headers don't say which objects they are, or say that they are others, are opened, too;
-    `made_for`: the recipients that the claim names, `identity_file`: the path of the identities, and `problem`: why they
-    could not be loaded, all for messages.
+    `made_for`: the recipients that the claim names, `identity_file`: the path of the identities, and `problem`: why
+    they could not be loaded, all for messages.
     """
 
     identities: tuple[Identity, ...]

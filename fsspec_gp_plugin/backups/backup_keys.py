@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .. import keys
 from ..age.key_files import load_identities, load_recipients
 from ..age.opening import Opening
+from ..age.x25519 import FILE_KEY_SIZE
 from ..errors import ConfigError
 from ..integrity.claim import Encryption
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ..age.x25519 import Recipient
     from ..config.loading import Config
     from ..integrity.claim import Claim
+
+_OPTIONS = ("encryption_recipients", "encryption_metadata_recipients")
 
 
 class Recipients(NamedTuple):
@@ -37,18 +40,56 @@ def is_file_of_coordinator(key: str) -> bool:
     """Whether it is one of the coordinator's files of a backup, whose names have no content id. They hold no table
     data.
     """
-    prefix, _, name = key.rpartition("/")
-    return keys.is_backup_prefix(f"{prefix}/") and name.startswith(f"gpbackup_{keys.timestamp_of(key)}_")
+    found = keys.backup_of_key(key)
+    return found is not None and found[1].startswith(f"gpbackup_{found[0]}_")
 
 
 def load_backup_recipients(config: Config) -> Recipients | None:
-    """The recipients of a configuration; None if it has none. Raises ConfigError, which names the option."""
-    data = load_recipients("encryption_recipients", config.encryption_recipients)
+    """The recipients of a configuration, for a backup; None if it has none. Raises ConfigError, which names the
+    option.
+    """
+    data = load_recipients(_OPTIONS[0], config.encryption_recipients)
     if not data:
         return None
-    files = load_recipients("encryption_metadata_recipients", config.encryption_metadata_recipients)
+    if config.checksum == "off":
+        raise ConfigError("option 'checksum': a backup with `encryption_recipients` needs `crc32c`, as what is stored "
+                          "is compared before it is decrypted; a restore may use `off`")  # fmt: skip
+    files = load_recipients(_OPTIONS[1], config.encryption_metadata_recipients)
     known = {one.public for one in data}
     return Recipients(data, tuple(one for one in files if one.public not in known))
+
+
+def require_usable(recipients: Recipients) -> None:
+    """Raise ConfigError unless something can be encrypted to each of the recipients."""
+    for option, group in zip(_OPTIONS, recipients, strict=True):
+        for one in group:
+            try:
+                one.wrap(bytes(FILE_KEY_SIZE))
+            except ValueError as error:
+                raise ConfigError(f"option {option!r}: nothing can be encrypted to {one.text}: {error}") from None
+
+
+def require_same_encryption(ours: Encryption | None, claim: Claim) -> None:
+    """Raise ConfigError if this host would not encrypt to the recipients that the backup's claim names."""
+    if _as_sets(ours) != _as_sets(claim.encryption):
+        raise ConfigError(
+            f"this host would {_describe(ours)}; the coordinator's claim of {claim.timestamp} says: "
+            f"{_describe(claim.encryption)}. Use the same `encryption_recipients` and `encryption_metadata_recipients` "
+            "on all hosts"
+        )
+
+
+def _as_sets(encryption: Encryption | None) -> list[frozenset[str]]:
+    return [] if encryption is None else list(map(frozenset, encryption))
+
+
+def _describe(encryption: Encryption | None) -> str:
+    if encryption is None:
+        return "not encrypt"
+    further = encryption.metadata_recipients
+    return f"encrypt to {', '.join(encryption.recipients)}" + (
+        f" (metadata also to {', '.join(further)})" * bool(further)
+    )
 
 
 def make_opening(config: Config, claim: Claim | None, *, any_name: bool = False) -> Opening | None:

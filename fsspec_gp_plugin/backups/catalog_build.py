@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ..integrity.catalog import Catalog
+    from ..integrity.claim import Claim
     from ..storage.contract import ObjectInfo, Store
 
 # Of one backup: each host writes one manifest for each attempt.
@@ -77,14 +78,20 @@ def sort_manifests(manifests: list[ObjectInfo], timestamp: str) -> list[ObjectIn
     return sorted(manifests, key=lambda info: info.key)
 
 
-def read_token(store: Store, claims: Sequence[ObjectInfo]) -> str:
-    """The token of a backup's claim. "" if there is none, if two runs have claimed the backup, or it can't be read."""
+def read_only_claim(store: Store, claims: Sequence[ObjectInfo]) -> Claim | None:
+    """The claim of a backup. None if there is none, if two runs have claimed the backup, or it can't be read."""
     try:
         # A claim that was made by best effort is there twice.
-        tokens = {read_claim(store, info.key).token for info in claims[:_MOST_CLAIMS]}
+        found = {one.token: one for one in (read_claim(store, info.key) for info in claims[:_MOST_CLAIMS])}
     except (AccessDenied, BadClaim, NotFound):
-        return ""
-    return tokens.pop() if len(tokens) == 1 else ""
+        return None
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def read_token(store: Store, claims: Sequence[ObjectInfo]) -> str:
+    """The token of that claim, "" if there is none."""
+    found = read_only_claim(store, claims)
+    return "" if found is None else found.token
 
 
 def build_catalog(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from ..age.key_files import is_path, parse_recipients
 from ..redaction import register
 
 # A secret key that was put under the wrong option, in whatever case and with whatever around it.
@@ -13,6 +12,8 @@ _IDENTITY = re.compile(r"age-secret-key-[0-9a-z]+", re.IGNORECASE)
 
 def parse_recipients_option(text: str) -> str:
     """Recipients, which are checked here, or the absolute path of a file with them. Raises ValueError."""
+    from ..age.key_files import is_path, parse_recipients
+
     _hide_identities(text)
     if not is_path(text):
         parse_recipients(text)
@@ -21,6 +22,8 @@ def parse_recipients_option(text: str) -> str:
 
 def parse_identity_file(text: str) -> str:
     """The absolute path of a file with identities. Raises ValueError, which never quotes an identity."""
+    from ..age.key_files import is_path
+
     if _hide_identities(text):
         raise ValueError("an identity itself stands there; put it into a file that only this user can read, and give "
                          "the path of that file")  # fmt: skip

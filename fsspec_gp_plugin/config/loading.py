@@ -157,10 +157,7 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
     if not url:
         raise ConfigError("option 'url' is missing; for example `url: s3://bucket/prefix`")
     _check_url("url", url)
-    for name in _PATHS & values.keys():
-        values[name] = expand_text(f"option {name!r}", values[name], environ)
-    if values.get("encryption_metadata_recipients") and not values.get("encryption_recipients"):
-        raise ConfigError("option 'encryption_metadata_recipients' has no effect without 'encryption_recipients'")
+    _expand_paths(values, environ)
     config = Config(
         path=path,
         **_target("", url, text, values, environ),
@@ -174,6 +171,13 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
         return config._replace(replica=_replica(config, values, environ))
     except UnusableError as error:
         return config._replace(replica_problem=str(error))
+
+
+def _expand_paths(values: dict[str, Any], environ: Mapping[str, str]) -> None:
+    for name in _PATHS & values.keys():
+        values[name] = expand_text(f"option {name!r}", values[name], environ)
+    if values.get("encryption_metadata_recipients") and not values.get("encryption_recipients"):
+        raise ConfigError("option 'encryption_metadata_recipients' has no effect without 'encryption_recipients'")
 
 
 class UnusableError(ConfigError):

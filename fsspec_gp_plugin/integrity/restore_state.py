@@ -18,6 +18,7 @@ from .. import private
 from ..errors import LocalFileError
 from .catalog import Catalog
 from .catalog_files import DIRECTORY, purpose_of, remove_catalogs
+from .claim_record import remove_record
 from .contents import COORDINATOR
 from .locking import locked_directory
 
@@ -64,6 +65,14 @@ def read_confirmed(place: Place, timestamp: str, seconds: float) -> list[str] | 
     return None
 
 
+def read_needed(place: Place, timestamp: str) -> set[str]:
+    """The timestamps that the restores of a backup need which have begun on this host. Raises LocalFileError."""
+    with suppress(private.NoDirectoryError), locked_directory(place, DIRECTORY) as directory:
+        names = _list_restores(directory, f"{place.name_of(timestamp)}.")
+        return {one for name in names for one in _read_timestamps(directory, name)}
+    return set()
+
+
 def has_catalog(place: Place, timestamp: str) -> bool:
     """Whether the setup hook of a restore has made a catalog of a backup on this host. Raises LocalFileError."""
     with suppress(private.NoDirectoryError):
@@ -88,8 +97,10 @@ def end_restore(place: Place, timestamp: str) -> None:
         for one in needed - still_needed:
             remove_catalogs(place, one)
             remove_for_segments(place, one)
+            remove_record(place, one)
         for one in {timestamp, *needed}:
             remove_catalogs(place, one, fetched_only=True)
+            remove_record(place, one, fetched_only=True)
 
 
 def _list_restores(directory: int, beginning: str = "") -> list[str]:

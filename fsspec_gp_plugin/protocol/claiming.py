@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..backups import claim_reading, claim_writing
+from ..backups.backup_keys import require_same_encryption
 from ..backups.memory_filesystems import require_visible_to_others
 from ..errors import AccessDenied, LocalFileError, NotFound, PluginError, StorageError
 from ..integrity import marks, run_state
@@ -19,9 +20,9 @@ from ..redaction import scrub
 from ..storage.reading import fetch_small
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from ..integrity.claim import Claim
+    from ..integrity.claim import Claim, Encryption
     from .context import Context
 
 
@@ -30,14 +31,17 @@ _SAME_RUN_SECONDS = 600.0
 
 
 @contextmanager
-def join_run(context: Context, directory: str, *, is_coordinator: bool) -> Iterator[bool]:
+def join_run(
+    context: Context, directory: str, *, is_coordinator: bool, prove: Callable[[], Encryption | None] = lambda: None
+) -> Iterator[bool]:
     """Within it this host has claimed the prefix of a backup, or found its claim, and left its mark; yields whether it
     is the first time that a hook of this run does so on this host. What fails within takes back what was written here,
-    and refuses the run on this host.
+    and refuses the run on this host, as does `prove`, which says to whom this host encrypts.
     """
     prefix, timestamp = keys.backup_of_directory(directory)
     joining = _Joining(context, prefix, timestamp, keys.local_run(directory)[0])
     try:
+        joining.encryption = prove()
         is_first = is_coordinator or not joining.join_known()
         if is_first:
             joining.join(is_coordinator=is_coordinator)
@@ -61,6 +65,7 @@ class _Joining:
         before = run_state.read_run(self._place, timestamp)
         self._before = before if before is not None and data_directory in before.directories else None
         self._run: Run | None = None
+        self.encryption: Encryption | None = None
         # What this call takes back if it fails: its claim, if it has tried to write one, and other objects.
         self._claim: Claim | None = None
         self._is_claimed = False
@@ -106,8 +111,9 @@ class _Joining:
         cluster = cluster_here(options.cluster, options.pgport, context.environment, self._directory)
         found = claim_reading.require_free(store, self._prefix, cluster, ours, context.log.info)
         if found is not None and self._before is not None:
+            require_same_encryption(self.encryption, found)
             return found.token, self._before.proven
-        self._claim = new_claim(self._timestamp, cluster, context.gpbackup)
+        self._claim = new_claim(self._timestamp, cluster, context.gpbackup, self.encryption)
         try:
             found, proven = claim_writing.claim_prefix(store, self._prefix, self._claim, ours, context.log.info)
         except claim_writing.UnreadableClaimError:
@@ -119,6 +125,7 @@ class _Joining:
             self._require_lasting(found)
         else:
             self._claim = None
+            require_same_encryption(self.encryption, found)
         context.log.info(f"{self._timestamp}: claimed for {found.cluster}")
         return found.token, proven
 
@@ -139,11 +146,13 @@ class _Joining:
     def _found(self) -> str:
         """The token of the claim that the coordinator has written; "" where reading it is denied."""
         try:
-            return claim_reading.find_claim(self._context.store, self._prefix, claim_reading.wait_for_others).token
+            found = claim_reading.find_claim(self._context.store, self._prefix, claim_reading.wait_for_others)
         except AccessDenied:
             return ""
         except NotFound:
             raise self._not_seen() from None
+        require_same_encryption(self.encryption, found)
+        return found.token
 
     def _require_unreadable(self, name: str) -> None:
         """Reading the claim was denied. Who may read objects and not list them is denied also what is not there."""

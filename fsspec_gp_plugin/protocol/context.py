@@ -16,12 +16,14 @@ from ..transfer.download import Download
 from ..transfer.finish import run_in_background, run_interruptibly
 from ..transfer.relay import Relay
 from ..transfer.upload import Upload
+from .encrypting import Encrypting
 from .targets import OUTAGE_SECONDS, Resources, Targets
 from .working_files import WorkingFiles, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from ..age.opening import Opening
     from ..config.loading import Config
     from ..gpbackup_process import GpbackupProcess
     from ..log import Log
@@ -58,6 +60,7 @@ class Context:
         self._resources = resources or Resources()
         self._given = self._store = store
         self.targets = Targets(lambda: self.config, self._resources, log.info, command)
+        self._encrypting = Encrypting(lambda: self.config, lambda: self.store)
         self._started = time.monotonic()
         # Guards what follows: several threads may send and fetch while the main thread closes.
         self._lock = threading.Lock()
@@ -133,6 +136,7 @@ class Context:
             key,
             settings or self.upload_settings,
             self._note_left_behind,
+            seal=self._encrypting.seal(key),
             alarm=self._resources.alarm,
             memory=self._resources.memory,
             log=self.log.info,
@@ -171,12 +175,15 @@ class Context:
         with reading(path) as fd:
             return self.send(fd, key, settings)
 
-    def download(self, store: Store, sink: int, settings: DownloadSettings | None = None) -> Download:
-        """Return the Download that writes an object, or ranges of it, to a descriptor."""
+    def download(
+        self, store: Store, sink: int, settings: DownloadSettings | None = None, opening: Opening | None = None
+    ) -> Download:
+        """Return the Download that writes an object, or ranges of it, to a descriptor, opened where told how."""
         return Download(
             store,
             sink,
             settings or self.download_settings,
+            opening=opening,
             alarm=self._resources.alarm,
             memory=self._resources.memory,
             on_first_byte=self._note_first_byte,
@@ -194,13 +201,14 @@ class Context:
         path: str,
         settings: DownloadSettings | None = None,
         expected: ObjectInfo | None = None,
+        opening: Opening | None = None,
     ) -> Downloaded:
         """Fetch an object of a store to a local path through a working name beside it: whole or not at all.
 
         The file is for this user only. What is not as `expected` never gets the path.
         """
         with self._working_files.replacing(path) as fd:
-            fetched = self.download(store, fd, settings).write_whole(key, expected)
+            fetched = self.download(store, fd, settings, opening).write_whole(key, expected)
             if os.fstat(fd).st_size != fetched.size:
                 raise LocalFileError(f"can't write {path}: {os.fstat(fd).st_size} bytes arrived of {fetched.size}")
         return fetched

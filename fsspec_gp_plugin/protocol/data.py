@@ -11,6 +11,7 @@ from ..errors import LocalFileError
 from ..transfer.ranged_read import parse_offsets
 from .claiming import require_not_refused
 from .comparing import log_note, read_expected
+from .decrypting import opening_of
 from .journaling import store_and_journal
 from .restore_source import store_of_object
 
@@ -31,9 +32,9 @@ def backup_data(context: Context, path: str) -> None:
 def restore_data(context: Context, path: str) -> None:
     """Write the object of that path to standard output."""
     key = keys.object_key(path)
-    wanted = read_expected(context, key)
+    wanted, opening = read_expected(context, key), opening_of(context, key)
     store = store_of_object(context, key)
-    written = context.download(store, context.streams.stdout).write_whole(key, wanted)
+    written = context.download(store, context.streams.stdout, opening=opening).write_whole(key, wanted)
     context.log_success(key, written.size, written.crc32c, log_note(context, wanted))
 
 
@@ -45,8 +46,9 @@ def restore_data_subset(context: Context, path: str, offsets_path: str) -> None:
             ranges = parse_offsets(file.read())
     except OSError as error:
         raise LocalFileError(f"can't read the offsets file {offsets_path}: {error.strerror}") from error
+    wanted, opening = read_expected(context, key), opening_of(context, key)
     store = store_of_object(context, key)
-    written = context.download(store, context.streams.stdout).write_ranges(key, ranges, read_expected(context, key))
+    written = context.download(store, context.streams.stdout, opening=opening).write_ranges(key, ranges, wanted)
     context.log_success(f"{key}, {len(ranges)} ranges", written.size)
 
 
@@ -75,7 +77,7 @@ def send_file(context: Context, path: str, key: str, settings: UploadSettings | 
 def restore_file(context: Context, path: str) -> None:
     """Fetch a file to its local path, whole or not at all."""
     key = keys.object_key(path)
-    wanted = read_expected(context, key)
+    wanted, opening = read_expected(context, key), opening_of(context, key)
     store = store_of_object(context, key)
-    fetched = context.fetch_file(store, key, path, expected=wanted)
+    fetched = context.fetch_file(store, key, path, expected=wanted, opening=opening)
     context.log_success(key, fetched.size, fetched.crc32c, log_note(context, wanted))

@@ -19,10 +19,12 @@ from ..config.values import format_size
 from ..errors import LocalFileError, NotFound, UsageError
 from ..integrity.cluster import cluster_here
 from ..integrity.entries import is_object_name
+from ..integrity.object_names import is_plugins_own
 from ..redaction import in_one_line
 from ..workers import Workers
 from .comparing import compare_with_manifests
 from .data import send_file
+from .decrypting import openings
 from .journaling import put_manifest_of
 from .restore_source import store_of_backup
 from .watched_deletion import telling_progress
@@ -30,6 +32,7 @@ from .watched_deletion import telling_progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ..age.opening import Opening
     from ..storage.contract import ObjectInfo
     from .context import Context
 
@@ -107,7 +110,11 @@ def _backup(context: Context, path: str, parallel: int) -> None:
         if is_backup:
             put_manifest_of(context, prefix, sent)
 
-    _each(context, f"{folder} → {prefix}", "Uploaded", list(_files_below(folder)), send, parallel, finish)
+    names = list(_files_below(folder))
+    if context.config.encryption_recipients:
+        # Those of an earlier upload describe objects that are not these encrypted ones.
+        names = [name for name in names if not _is_plugins_own(prefix + name)]
+    _each(context, f"{folder} → {prefix}", "Uploaded", names, send, parallel, finish)
 
 
 def _restore(context: Context, path: str, parallel: int) -> None:
@@ -126,16 +133,34 @@ def _restore(context: Context, path: str, parallel: int) -> None:
             os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         except OSError as error:
             raise LocalFileError(f"can't make {os.path.dirname(target)}: {error.strerror}") from error
-        return context.fetch_file(store, info.key, target, settings, manifests.of(info.key)).size
+        expected = manifests.of(info.key)
+        return context.fetch_file(store, info.key, target, settings, expected, opening(info.key)).size
 
     store = store_of_backup(context, keys.timestamp_of(prefix)) if keys.is_backup_prefix(prefix) else context.store
     listed = store.find_anywhere(prefix)
     found = [info for _, info in sorted({info.key: info for info in listed}.items())]
+    opening = openings(context)
     if not found:
         raise NotFound(f"there are no objects below {prefix or '/'}")
     with compare_with_manifests(context, prefix, store) as manifests:
         manifests.require(found)
-        _each(context, f"{prefix} → {folder}", "Downloaded", found, fetch, parallel)
+        wanted = [info for info in found if not _describes_encrypted(info.key, opening)]
+        _each(context, f"{prefix} → {folder}", "Downloaded", wanted, fetch, parallel)
+
+
+def _describes_encrypted(key: str, opening: Callable[[str], Opening | None]) -> bool:
+    """Whether it is an object of the plugin's own that describes encrypted ones: those that are fetched are decrypted,
+    and when they are stored again, they get descriptions of their own.
+    """
+    if not _is_plugins_own(key):
+        return False
+    how = opening(key)
+    return how is not None and how.is_encrypted is True
+
+
+def _is_plugins_own(key: str) -> bool:
+    backup = keys.backup_of_key(key)
+    return backup is not None and is_plugins_own(backup[1])
 
 
 def _each(

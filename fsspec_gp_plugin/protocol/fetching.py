@@ -15,6 +15,7 @@ from ..integrity.catalog import Catalog
 from ..integrity.catalog_files import FETCHED, purpose_of, remove_outdated
 from ..integrity.contents import COORDINATOR, content_of
 from ..integrity.object_names import listed_contents, parse_manifest_name
+from .known_claims import keep_claim
 from .restore_source import store_of_backup
 
 if TYPE_CHECKING:
@@ -46,9 +47,12 @@ class Manifests(NamedTuple):
         return sum(name.objects or 0 for name in names if name is not None)
 
 
-def find_manifests(context: Context, timestamp: str, store: Store, segments: int = 0) -> Manifests | None:
+def find_manifests(
+    context: Context, timestamp: str, store: Store, segments: int = 0, *, purpose: str | None = None
+) -> Manifests | None:
     """List the manifests of a backup. None if there are none, or they can't be listed, which is logged. Warns of hosts
-    that left none. `segments`: how many segments have stored objects, 0 if it is unknown.
+    that left none. `segments`: how many segments have stored objects, 0 if it is unknown; `purpose`: that of the record
+    of the backup's claim, None to keep none.
     """
     from ..backups import catalog_build
     from ..integrity.manifest import BadManifest
@@ -56,8 +60,11 @@ def find_manifests(context: Context, timestamp: str, store: Store, segments: int
     try:
         found = catalog_build.find_plugin_objects(store, timestamp)
         _warn_of_marks(context, timestamp, store, found, segments)
+        claim = catalog_build.read_only_claim(store, found.claims)
+        if purpose is not None:
+            keep_claim(context, timestamp, claim, purpose)
         if found.manifests:
-            return Manifests(found.manifests, catalog_build.read_token(store, found.claims))
+            return Manifests(found.manifests, "" if claim is None else claim.token)
         why = "there is no manifest of it"
     except AccessDenied as error:
         why = f"its manifests can't be listed: {error}"
@@ -177,7 +184,7 @@ def _fetch_now(context: Context, timestamp: str, whole: Catalog, part: Catalog, 
     from ..backups.manifest_reading import know_contents
 
     store = store_of_backup(context, timestamp)
-    manifests = find_manifests(context, timestamp, store)
+    manifests = find_manifests(context, timestamp, store, purpose=FETCHED)
     is_partial = manifests is not None and know_contents(manifests.infos, timestamp)
     catalog, contents, of = (part, {content}, f" of content id {content}") if is_partial else (whole, None, "")
     remove_outdated(context.config.place, timestamp, by_content=is_partial, fetched=True)

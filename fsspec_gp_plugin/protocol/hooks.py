@@ -19,8 +19,12 @@ from ..backups.risks import config_risks, connection_risks, credential_risks
 from ..errors import Interrupted, LocalFileError, NotFound, StorageError, UsageError
 from ..integrity import run_state
 from ..integrity.locking import try_lock
+from ..integrity.restore_state import read_needed
 from .claiming import is_ours, join_run, require_not_refused, run_of
 from .comparing import release_manifests
+from .decrypting import prove_data_opening
+from .encrypting import prove_recipients
+from .incremental import require_base_opens
 from .journaling import begin_journal, require_catalogs, store_manifest
 from .presence import require_backup
 from .restore_source import choose_source, remove_choice
@@ -29,6 +33,7 @@ from .restoring import join_confirmed, require_objects, require_restorable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..integrity.claim import Encryption
     from ..storage.contract import Store
     from .context import Context
 
@@ -49,19 +54,28 @@ def setup_plugin_for_backup(context: Context, directory: str, scope: str, conten
     prefix, timestamp = _checked(directory, scope, content)
     # Configuration errors show in every scope; the requests are made once a host.
     _ = context.store
+    is_coordinator = scope in _COORDINATOR_SCOPES
+
+    def prove() -> Encryption | None:
+        encryption = prove_recipients(context.config)
+        if encryption is not None and is_coordinator:
+            require_base_opens(context)
+        return encryption
+
     if scope in _HOST_SCOPES:
         require_catalogs(context)
-        is_coordinator = scope in _COORDINATOR_SCOPES
         with (
             _report_risks(context, scope),
             take_turn(context, timestamp),
-            join_run(context, directory, is_coordinator=is_coordinator) as is_first,
+            join_run(context, directory, is_coordinator=is_coordinator, prove=prove) as is_first,
         ):
             if is_first:
                 begin_journal(context, timestamp)
                 probe(context.store, prefix, context.log.info, context.log.warning if is_coordinator else None)
         if is_coordinator:
             abort_uploads_of_dead_runs(context, keys.local_run(directory)[0])
+    else:
+        prove()
     _log_success(context, timestamp, scope, content)
 
 
@@ -77,7 +91,7 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
             context.require_not_interrupted()
             if scope in _COORDINATOR_SCOPES or not join_confirmed(context, timestamp):
                 choose_source(context, timestamp, lambda store: require_backup(context, store, prefix, timestamp))
-                require_restorable(context, timestamp)
+                require_restorable(context, timestamp, is_coordinator=scope in _COORDINATOR_SCOPES)
             try:
                 context.require_not_interrupted()
             except Interrupted:
@@ -85,6 +99,8 @@ def setup_plugin_for_restore(context: Context, directory: str, scope: str, conte
                 raise
     elif content:
         require_objects(context, timestamp, _unquoted(content))
+        if int(_unquoted(content)) >= 0:
+            prove_data_opening(context, read_needed(context.config.place, timestamp))
     _log_success(context, timestamp, scope, content)
 
 

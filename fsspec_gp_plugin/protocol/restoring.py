@@ -17,6 +17,7 @@ from ..integrity.catalog_files import purpose_of, remove_outdated
 from ..integrity.contents import COORDINATOR
 from ..integrity.restore_state import has_catalog
 from ..private import NoDirectoryError
+from .decrypting import prove_opening
 from .fetching import Manifests, build_catalog, find_manifests
 from .left_to_segments import LeftToSegments, pack, unpack
 from .presence import Scope, check, refuse, require_backup, require_tables_of_contents
@@ -36,9 +37,10 @@ _FEW = 10_000
 _FEW_MANIFESTS = 16
 
 
-def require_restorable(context: Context, timestamp: str) -> None:
+def require_restorable(context: Context, timestamp: str, *, is_coordinator: bool = True) -> None:
     """Fetch what all hosts have noted of a backup, and of those that it builds upon, for the restores on this host to
-    compare; and look whether all that they need is at the target: else NotFound or StorageError.
+    compare; and look whether all that they need is at the target, and this host can open it: else NotFound,
+    StorageError or ConfigError.
     """
     store = store_of_backup(context, timestamp)
     config, required = read_required(store, timestamp)
@@ -64,6 +66,8 @@ def require_restorable(context: Context, timestamp: str) -> None:
         except NotFound as error:
             refuse(context, error)
     large += _look(context, store, required)
+    for one in (timestamp, *(one for one in earlier if plan[one])):
+        prove_opening(context, one, is_coordinator=is_coordinator)
     if not large:
         with suppress(LocalFileError):
             restore_state.remove_for_segments(context.config.place, timestamp)  # of a restore that was killed
@@ -142,7 +146,7 @@ def _look(context: Context, store: Store, required: Required) -> list[str]:
         return _look_for_some(context, store, required, None, is_small=required.count <= _FEW)
     from ..backups.manifest_reading import know_contents
 
-    manifests = find_manifests(context, timestamp, store, required.segments)
+    manifests = find_manifests(context, timestamp, store, required.segments, purpose="")
     count = max(required.count, manifests.total(timestamp) if manifests is not None else 0)
     is_small = count <= _FEW and (manifests is None or len(manifests.infos) <= _FEW_MANIFESTS)
     if not is_small and manifests is not None and know_contents(manifests.infos, timestamp):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import AccessDenied, ConfigError, NotFound, ObjectChanged, PluginError, StorageError, Unreachable
 from .contract import Store
+from .marked_versions import mark_version, unmark_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -71,20 +73,20 @@ class MirroredStore(Store):
 
     def stat(self, key: str) -> ObjectInfo:
         at, info = self._first(key, lambda store: store.stat(key))
-        return _marked(info, at)
+        return mark_version(info, at)
 
     def fetch(self, key: str, into: memoryview) -> tuple[ObjectInfo, Iterator[int]]:
         at, (info, pieces) = self._first(key, lambda store: store.fetch(key, into))
-        return _marked(info, at), self._resumed(at, info, 0, into[: info.size], pieces)
+        return mark_version(info, at), self._resumed(at, info, 0, into[: info.size], pieces)
 
     def read(self, info: ObjectInfo, start: int, into: memoryview) -> Iterator[int]:
-        at, bare = _unmarked(info)
+        at, bare = unmark_version(info)
         if at == _PREFERRED and self._outage is not None:
             at, bare = self._find_at_fallback(bare, self._outage)
         return self._resumed(at, bare, start, into, self._store(at).read(bare, start, into))
 
     def crc32c(self, info: ObjectInfo) -> int | None:
-        at, bare = _unmarked(info)
+        at, bare = unmark_version(info)
         try:
             return self._store(at).crc32c(bare)
         except StorageError:
@@ -105,7 +107,7 @@ class MirroredStore(Store):
         except NotFound:
             return
         for page in pages:
-            yield page._replace(objects=[_marked(info, at) for info in page.objects])
+            yield page._replace(objects=[mark_version(info, at) for info in page.objects])
 
     def find_anywhere(self, prefix: str) -> Iterator[ObjectInfo]:
         """The objects of both targets, the primary's last; leaves out what can't be listed, unless that is both."""
@@ -113,7 +115,7 @@ class MirroredStore(Store):
         for at in (_FALLBACK, _PREFERRED):
             try:
                 for info in self._store(at).find(prefix):
-                    yield _marked(info, at)
+                    yield mark_version(info, at)
             except (StorageError, ConfigError) as error:
                 failures.append(error)
         if len(failures) > 1:
@@ -143,6 +145,14 @@ class MirroredStore(Store):
         if known is None:
             self._note(f"{key} is read from the other target: {problem}")
         return _FALLBACK, found
+
+    def find_first(self, key: str, find: Callable[[Store], _T | None]) -> _T | None:
+        """What is found at the first target that has it; None if none has it, which is waited for at neither."""
+        at, found = self._first(key, find)
+        if found is None and at == _PREFERRED:
+            with suppress(StorageError, ConfigError):
+                return find(self.fallback)
+        return found
 
     def _resumed(self, at: int, info: ObjectInfo, start: int, into: memoryview, pieces: Iterator[int]) -> Iterator[int]:
         """Fill the buffer from `pieces`, and from the other store when they fail."""
@@ -242,16 +252,6 @@ class MirroredStore(Store):
 
     def close(self) -> None:
         pass
-
-
-def _marked(info: ObjectInfo, at: int) -> ObjectInfo:
-    """Add to the version of an object which store it comes from."""
-    return info._replace(version=f"{at}" if info.version is None else f"{at}:{info.version}")
-
-
-def _unmarked(info: ObjectInfo) -> tuple[int, ObjectInfo]:
-    at, separator, version = str(info.version).partition(":")
-    return int(at), info._replace(version=version if separator else None)
 
 
 def _both(problem: StorageError, second: PluginError) -> StorageError:

@@ -121,9 +121,8 @@ class ChunkOpener:
     def finish(self) -> Iterator[memoryview]:
         """The plain bytes of the last chunk. Raises DecryptionError if the object ends too early."""
         if self._start is not None:
-            if begins_like_header(self._start):
+            if is_sealed(self._object, self._start, self._opening):
                 raise DecryptionError(f"{self._object} can't be decrypted: it ends within its header")
-            require_plain(self._object, self._opening)
             yield memoryview(self._start)
         elif self._key is not None:
             if self._filled < TAG_SIZE or (self._filled == TAG_SIZE and self._number):
@@ -137,8 +136,7 @@ class ChunkOpener:
         start = self._start
         if start is None or len(start) < len(VERSION_LINE):
             return None
-        if not begins_like_header(start):
-            require_plain(self._object, self._opening)
+        if not is_sealed(self._object, start, self._opening):
             return 0
         # Parsed again only where a line has ended: it may come byte by byte.
         if self._header is None and (b"\n" in start[before:] or len(start) >= LARGEST_HEADER):
@@ -159,12 +157,17 @@ class ChunkOpener:
         return plain
 
 
-def require_plain(key: str, opening: Opening) -> None:
-    """Raise DecryptionError for a plain object in an encrypted backup."""
+def is_sealed(key: str, start: bytes | bytearray, opening: Opening) -> bool:
+    """Whether an object is encrypted, by its first bytes, at least as many as VERSION_LINE or all. Raises
+    DecryptionError for a plain one in an encrypted backup.
+    """
+    if begins_like_header(start):
+        return True
     if opening.is_encrypted and not opening.any_name:
         raise DecryptionError(
             f"{key} is not encrypted, but its backup is, says the backup's claim: another object was put in its place"
         )
+    return False
 
 
 def read_header(key: str, start: bytes, searched: int = 0) -> Header | None:

@@ -12,17 +12,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from ..age.header import begins_like_header
 from ..checksum import combined
 from ..errors import ReaderGone
 from ..workers import Workers
 from .buffers import Buffers, Memory
-from .chunks import ChunkOpener, require_plain
 from .descriptor_io import Wakeup, pause, widen_pipe, write_all
 from .file_copying import TAIL, FileCopying
 from .part_sizes import BUFFER_BUDGET
 from .ranged_read import PlannedRead, RangedRead, plan_reads, require_crc, require_size, require_within
-from .sealed_ranges import SealedRanges, fetch_start
 from .throttle import Throttle
 
 if TYPE_CHECKING:
@@ -33,6 +30,8 @@ if TYPE_CHECKING:
     from ..storage.contract import FileStore, ObjectInfo, Store
     from .chunks import Transform
     from .descriptor_io import Alarm
+
+    _Ranges = Sequence[tuple[int, int]]
 
 _T = TypeVar("_T")
 _LARGEST_READ = 32 << 20
@@ -109,6 +108,8 @@ class Download:
             require_size(info, expected)
             return self._copy_from_file(files, info, expected=expected)
         if self._opening is not None:
+            from .chunks import ChunkOpener
+
             self._opener = ChunkOpener(key, self._opening)
         with self._session() as pool:
             buffer = self._buffers.take(self._read_size, self._window)
@@ -134,9 +135,7 @@ class Download:
                     self._write(plain)
         return Downloaded(self._written, self._crc)
 
-    def write_ranges(
-        self, key: str, ranges: Sequence[tuple[int, int]], expected: ObjectInfo | None = None
-    ) -> Downloaded:
+    def write_ranges(self, key: str, ranges: _Ranges, expected: ObjectInfo | None = None) -> Downloaded:
         """Write only those ascending ranges of the object. Raises LocalFileError where they reach beyond its end. Of
         what is `expected` only the size is compared, and the checksum that the store reports.
         """
@@ -149,20 +148,22 @@ class Download:
             if self._opening is None:
                 info, start = self._request(pool, partial(self._store.stat, key)), b""
             else:
+                from .sealed_ranges import fetch_start
+
                 info, start = self._request(pool, partial(fetch_start, self._store, key))
             require_size(info, expected)
             self._run(pool, info, self._plan_ranges(info, start, ranges))
         return Downloaded(self._written, None)
 
-    def _plan_ranges(
-        self, info: ObjectInfo, start: bytes, ranges: Sequence[tuple[int, int]]
-    ) -> Sequence[tuple[int, int]]:
-        """The stored ranges to read."""
+    def _plan_ranges(self, info: ObjectInfo, start: bytes, ranges: _Ranges) -> _Ranges:
+        """The stored ranges to read. `start`: the object's first bytes if it may be encrypted."""
         if self._opening is not None:
-            if begins_like_header(start):
+            from .chunks import is_sealed
+            from .sealed_ranges import SealedRanges
+
+            if is_sealed(info.key, start, self._opening):
                 self._opener = sealed = SealedRanges.plan(info, start, ranges, self._opening)
                 return sealed.stored_ranges()
-            require_plain(info.key, self._opening)
         require_within(info.key, info.size, ranges)
         return ranges
 
@@ -175,11 +176,7 @@ class Download:
         return future.result()
 
     def _copy_from_file(
-        self,
-        store: FileStore,
-        info: ObjectInfo,
-        ranges: Sequence[tuple[int, int]] | None = None,
-        expected: ObjectInfo | None = None,
+        self, store: FileStore, info: ObjectInfo, ranges: _Ranges | None = None, expected: ObjectInfo | None = None
     ) -> Downloaded:
         check = self._alarm.check if self._alarm is not None else lambda: None
         copying = FileCopying(self._throttle, self._crc is not None, check, self._alarm, self._on_first_byte)

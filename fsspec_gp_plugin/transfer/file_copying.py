@@ -6,14 +6,11 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..age.header import VERSION_LINE, begins_like_header
 from ..checksum import crc32c
 from ..errors import StorageError
-from .chunks import ChunkOpener, ChunkSealer, require_plain
 from .descriptor_copy import DescriptorCopy
 from .descriptor_io import input_failed, output_failed, widen_pipe
 from .ranged_read import require_crc, require_within
-from .sealed_ranges import LARGEST_START, SealedRanges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +41,11 @@ class FileCopying(NamedTuple):
         """Copy all of a stream into a file of the store; returns its size in bytes and its CRC-32C. `seal`: what it is
         encrypted with, or None.
         """
+        sealer = None
+        if seal is not None:
+            from .chunks import ChunkSealer
+
+            sealer = ChunkSealer(seal)
         copying = DescriptorCopy(
             self.throttle,
             checksum=self.checksum,
@@ -51,7 +53,7 @@ class FileCopying(NamedTuple):
             writing=writer.failed,
             check=self.check,
             alarm=self.alarm,
-            sealer=None if seal is None else ChunkSealer(seal),
+            sealer=sealer,
         )
         file = writer.open_file()
         try:
@@ -123,12 +125,15 @@ def _open_transform(
 ) -> tuple[Transform | None, Sequence[tuple[int, int]] | None]:
     """What decrypts a file, None if it is plain; and the stored ranges to read, None for all of it."""
     if opening is not None:
-        if begins_like_header(os.pread(file, len(VERSION_LINE), 0)):
+        from .chunks import ChunkOpener, is_sealed
+        from .sealed_ranges import LARGEST_START, SealedRanges
+
+        start = os.pread(file, LARGEST_START, 0)
+        if is_sealed(info.key, start, opening):
             if ranges is None:
                 return ChunkOpener(info.key, opening), None
-            sealed = SealedRanges.plan(info, os.pread(file, LARGEST_START, 0), ranges, opening)
+            sealed = SealedRanges.plan(info, start, ranges, opening)
             return sealed, sealed.stored_ranges()
-        require_plain(info.key, opening)
     if ranges is not None:
         require_within(info.key, info.size, ranges)
     return None, ranges

@@ -19,7 +19,6 @@ from .descriptor_io import InputStream, Wakeup, pause, widen_pipe
 from .file_copying import FileCopying
 from .finish import abort_within_limit, wait_for_outcome
 from .part_sizes import BUFFER_BUDGET, PartSchedule
-from .sealed_input import SealedInput
 from .throttle import Throttle
 
 if TYPE_CHECKING:
@@ -30,7 +29,9 @@ if TYPE_CHECKING:
     from ..age.sealing import Seal
     from ..storage.contract import FileStore, ObjectInfo, PartWriter, Store
     from .descriptor_io import Alarm
+    from .sealed_input import SealedInput
 
+    _Work = Callable[[memoryview], None]
     # The request that makes an object visible, and the CRC-32C of the object.
     _Last = tuple[Callable[[], ObjectInfo], int | None]
 
@@ -119,8 +120,7 @@ class Upload:
 
     def _send_stream(self, source: int, pool: Workers, wakeup: Wakeup) -> _Last:
         """Send the parts of a stream, all of it but for the last request, which makes the object visible."""
-        plain = InputStream(source, wakeup, self._raise_error, self._throttle)
-        stream = plain if self._seal is None else SealedInput(plain, self._seal)
+        stream = self._open_input(source, wakeup)
         buffer = self._take(1)
         filled = stream.fill(memoryview(buffer))
         work = stream.take_work()
@@ -159,6 +159,14 @@ class Upload:
         for _, (part, size) in sorted(self._crcs.items()):
             crc = combined(crc, part, size)
         return partial(writer.complete, total), crc if self._settings.checksum else None
+
+    def _open_input(self, source: int, wakeup: Wakeup) -> InputStream | SealedInput:
+        stream = InputStream(source, wakeup, self._raise_error, self._throttle)
+        if self._seal is None:
+            return stream
+        from .sealed_input import SealedInput
+
+        return SealedInput(stream, self._seal)
 
     def _wait_for_earlier_parts(self, sending: list[Future[None]], wakeup: Wakeup) -> None:
         """Wait where the store takes one part after another, or where the first part shows what the store can do."""
@@ -215,14 +223,7 @@ class Upload:
         if self._wakeup is not None:
             self._wakeup.wake()
 
-    def _send(
-        self,
-        writer: PartWriter,
-        number: int,
-        buffer: mmap.mmap,
-        filled: int,
-        work: Callable[[memoryview], None],
-    ) -> None:
+    def _send(self, writer: PartWriter, number: int, buffer: mmap.mmap, filled: int, work: _Work) -> None:
         try:
             self._raise_error()
             with memoryview(buffer) as whole, whole[:filled] as data:

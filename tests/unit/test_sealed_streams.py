@@ -12,8 +12,10 @@ import pytest
 from fsspec_gp_plugin.age.header import DecryptionError
 from fsspec_gp_plugin.age.payload import PLAIN_CHUNK, SEALED_CHUNK
 from fsspec_gp_plugin.checksum import crc32c
-from fsspec_gp_plugin.errors import LocalFileError, StorageError
+from fsspec_gp_plugin.errors import LocalFileError, StorageError, Unreachable
 from fsspec_gp_plugin.storage.local.store import LocalStore
+from fsspec_gp_plugin.storage.retry import RetryingStore
+from fsspec_gp_plugin.storage.retry_policy import RetryPolicy
 from fsspec_gp_plugin.transfer.chunks import ChunkOpener
 from fsspec_gp_plugin.transfer.download import Download, DownloadSettings
 from fsspec_gp_plugin.transfer.upload import Upload, UploadSettings
@@ -278,3 +280,21 @@ def test_the_checksum_is_compared_before_the_last_chunk_is_written() -> None:
     assert isinstance(result, StorageError)
     assert "checksum" in str(result)
     assert len(got) < len(DATA)
+
+
+def test_a_restore_goes_on_in_mid_stream() -> None:
+    """Connections that break twice in each range, within chunks."""
+    broken: dict[int, int] = {}
+
+    def break_off(method: str, key: str, start: int) -> None:
+        if method == "piece" and start % 100_000 == 60_000 and broken.setdefault(start, 0) < 2:
+            broken[start] += 1
+            raise Unreachable(f"{key}: the connection broke")
+
+    store = FakeStore(break_off, piece=30_000)
+    sent = send(store, DATA)
+    patient = RetryingStore(store, RetryPolicy(60.0, first_pause=0))
+    assert fetch(patient, opening(), expected=sent)[0] == DATA
+    assert fetch(patient, opening(), [(10, 300_000)], sent)[0] == DATA[10:300_000]
+    assert set(broken.values()) == {2}
+    assert len(broken) >= 3

@@ -1,0 +1,79 @@
+"""Keeps on this host what the claim of a backup says, so that not every command of a restore reads the claim.
+
+The setup hook of a restore leaves a record until its cleanup hook; a command without a setup hook leaves one for the
+commands after it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from .. import private
+from ..errors import LocalFileError
+from .catalog_files import DIRECTORY, FETCHED
+from .claim import BadClaim, Claim, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..private import Place
+
+_ENDING = ".claim"
+# What no setup hook has left may be of a backup that was replaced.
+_FRESH_SECONDS = 3600.0
+
+
+class ClaimRecord(NamedTuple):
+    """What is kept: the claim, None if the backup has none or it can't be read."""
+
+    claim: Claim | None
+
+
+def write_record(place: Place, timestamp: str, claim: Claim | None, purpose: str = "") -> None:
+    """Keep what is known of a backup's claim. `purpose`: FETCHED without a setup hook. Raises LocalFileError."""
+    with _open(place, make=True) as directory:
+        data = b"" if claim is None else claim.encode()
+        private.replace_in(directory, _name(place, timestamp, purpose), data)
+
+
+def read_record(place: Place, timestamp: str) -> ClaimRecord | None:
+    """What is kept of a backup's claim; None if nothing is. Raises LocalFileError."""
+    with suppress(private.NoDirectoryError), _open(place) as directory:
+        for purpose in ("", FETCHED):
+            name = _name(place, timestamp, purpose)
+            data = private.read_in(directory, name)
+            if data is not None and (not purpose or _is_fresh(directory, name)):
+                with suppress(BadClaim):  # another version has written it
+                    return ClaimRecord(decode(name, timestamp, data) if data else None)
+    return None
+
+
+def remove_record(place: Place, timestamp: str, *, fetched_only: bool = False) -> None:
+    """Remove what is kept of a backup's claim. Raises LocalFileError."""
+    with suppress(private.NoDirectoryError), _open(place) as directory:
+        for purpose in (FETCHED,) if fetched_only else ("", FETCHED):
+            private.unlink_in(directory, _name(place, timestamp, purpose))
+
+
+def _name(place: Place, timestamp: str, purpose: str) -> str:
+    return place.name_of(timestamp) + purpose + _ENDING
+
+
+def _is_fresh(directory: int, name: str) -> bool:
+    with suppress(FileNotFoundError):
+        return abs(time.time() - os.stat(name, dir_fd=directory).st_mtime) < _FRESH_SECONDS
+    return False
+
+
+@contextmanager
+def _open(place: Place, *, make: bool = False) -> Iterator[int]:
+    directory = place.open_directory(DIRECTORY, make=make)
+    try:
+        yield directory
+    except OSError as error:
+        raise LocalFileError(f"can't use {os.path.join(place.path, DIRECTORY)}: {error.strerror}") from error
+    finally:
+        os.close(directory)

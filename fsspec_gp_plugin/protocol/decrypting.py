@@ -1,0 +1,132 @@
+"""Opens what a restore fetches, where its backup is encrypted, and proves in the hooks that this host can."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from .. import keys
+from ..errors import ConfigError, NotFound
+from .known_claims import known_claim
+from .restore_source import store_of_backup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..age.opening import Opening
+    from ..integrity.claim import Claim
+    from ..storage.contract import Store
+    from .context import Context
+
+
+def opening_of(context: Context, key: str) -> Opening | None:
+    """How an object is opened; None if its backup is known not to be encrypted."""
+    backup = keys.backup_of_key(key)
+    return _opening_of_backup(context, None if backup is None else backup[0])
+
+
+def openings(context: Context) -> Callable[[str], Opening | None]:
+    """The same for many objects: a function of the key, which looks once at each backup."""
+    of_backup = lru_cache(maxsize=64)(lambda timestamp: _opening_of_backup(context, timestamp))
+
+    def find(key: str) -> Opening | None:
+        backup = keys.backup_of_key(key)
+        return of_backup(None if backup is None else backup[0])
+
+    return find
+
+
+def _opening_of_backup(context: Context, timestamp: str | None) -> Opening | None:
+    claim = None if timestamp is None else known_claim(context, timestamp)
+    if claim is not None and claim.encryption is None:
+        return None
+    from ..backups.backup_keys import make_opening
+
+    return make_opening(context.config, claim)
+
+
+def prove_opening(context: Context, timestamp: str, *, is_coordinator: bool) -> None:
+    """Prove in the setup hook of a host that its identities open a backup: on the coordinator, its table of contents;
+    on other hosts, by the recipients in the backup's claim, its table data. Raises ConfigError or StorageError.
+    """
+    claim = known_claim(context, timestamp, purpose="")
+    if claim is None or claim.encryption is None:
+        return  # without a claim the first bytes of each object tell
+    if is_coordinator:
+        require_contents_open(context, store_of_backup(context, timestamp), claim)
+    else:
+        _require_data_opens(context, claim)
+
+
+def prove_data_opening(context: Context, needed: set[str]) -> None:
+    """Prove in the hook of a segment that its host's identities open the table data of these backups, as far as the
+    hook of the host has kept their claims.
+    """
+    from ..integrity.claim_record import read_record
+
+    for timestamp in sorted(needed):
+        record = read_record(context.config.place, timestamp)
+        if record is not None and record.claim is not None and record.claim.encryption is not None:
+            _require_data_opens(context, record.claim)
+
+
+def require_contents_open(context: Context, store: Store, claim: Claim) -> None:
+    """Raise ConfigError or StorageError unless an identity of this host opens an encrypted backup's table of contents,
+    whose header is read.
+    """
+    from ..age.header import LARGEST_HEADER, DecryptionError, parse_header
+    from ..age.sealing import NoIdentityError
+    from ..storage.reading import fetch_small
+
+    opening = _made(context, claim)
+    key = f"{keys.backup_prefix(claim.timestamp)}gpbackup_{claim.timestamp}_toc.yaml"
+    try:
+        _, start = fetch_small(store, key, LARGEST_HEADER)
+    except NotFound:
+        return  # gprestore reads nothing else then
+    try:
+        header = parse_header(start)
+        if header is None:
+            raise DecryptionError("it ends in its header")
+        opening.find_file_key(key, header)
+    except NoIdentityError:
+        raise _no_identity(context, claim, with_metadata=True) from None
+    except DecryptionError as error:
+        raise DecryptionError(str(error) if key in str(error) else f"{key} can't be decrypted: {error}") from None
+
+
+def _require_data_opens(context: Context, claim: Claim) -> None:
+    """Look whether an identity of this host is of a recipient of table data; refuse the restore if not."""
+    opening = _made(context, claim)
+    recipients = claim.encryption.recipients if claim.encryption is not None else ()
+    if not any(one.recipient.text in recipients for one in opening.identities):
+        if not context.config.restore_incomplete:
+            raise _no_identity(context, claim)
+        context.log.warning(f"restored all the same, as `restore_incomplete` is on: {_no_identity(context, claim)}")
+
+
+def _made(context: Context, claim: Claim) -> Opening:
+    from ..age.opening import Opening
+    from ..backups.backup_keys import make_opening
+
+    if not context.config.encryption_identity_file:
+        raise ConfigError(
+            f"the backup {claim.timestamp} is encrypted: set `encryption_identity_file` to a file with an identity "
+            f"that opens it; it was made for {_recipients(claim)}"
+        )
+    return make_opening(context.config, claim) or Opening(())
+
+
+def _no_identity(context: Context, claim: Claim, *, with_metadata: bool = False) -> ConfigError:
+    path = context.config.encryption_identity_file
+    return ConfigError(
+        f"{claim.timestamp}: none of the identities in {path} opens this backup; it was made for "
+        f"{_recipients(claim, with_metadata=with_metadata)}"
+    )
+
+
+def _recipients(claim: Claim, *, with_metadata: bool = False) -> str:
+    if claim.encryption is None:
+        return ""
+    further = claim.encryption.metadata_recipients if with_metadata else ()
+    return ", ".join(claim.encryption.recipients + further)

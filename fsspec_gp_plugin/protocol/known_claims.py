@@ -1,0 +1,56 @@
+"""What this host knows of the claims of the backups that it restores from: read once, and kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import keys
+from ..backups.claim_reading import ClaimedError, find_claim
+from ..errors import AccessDenied, LocalFileError, NotFound
+from ..integrity.catalog_files import FETCHED
+from ..integrity.claim import BadClaim
+from ..integrity.claim_record import read_record, write_record
+from ..storage.mirror import MirroredStore
+from .restore_source import store_of_backup
+
+if TYPE_CHECKING:
+    from ..integrity.claim import Claim
+    from ..storage.contract import Store
+    from .context import Context
+
+
+def known_claim(context: Context, timestamp: str, purpose: str = FETCHED) -> Claim | None:
+    """The claim of a backup, by what this host has kept of it or else by the target, which is then kept. None if there
+    is none, or it can't be read. `purpose`: "" in a setup hook.
+    """
+    try:
+        record = read_record(context.config.place, timestamp)
+    except LocalFileError as error:
+        context.log.verbose(str(error))
+        record = None
+    if record is not None:
+        return record.claim
+    claim = read_readable_claim(store_of_backup(context, timestamp), timestamp)
+    keep_claim(context, timestamp, claim, purpose)
+    return claim
+
+
+def read_readable_claim(store: Store, timestamp: str) -> Claim | None:
+    """The claim of a backup at its targets. None if there is none, or it can't be read."""
+    prefix = keys.backup_prefix(timestamp)
+
+    def find(at: Store) -> Claim | None:
+        try:
+            return find_claim(at, prefix, lambda _: False)
+        except (AccessDenied, BadClaim, ClaimedError, NotFound):
+            return None
+
+    return store.find_first(prefix, find) if isinstance(store, MirroredStore) else find(store)
+
+
+def keep_claim(context: Context, timestamp: str, claim: Claim | None, purpose: str) -> None:
+    """Keep what is known of a backup's claim, for the commands after this one. Where that fails, each reads it."""
+    try:
+        write_record(context.config.place, timestamp, claim, purpose)
+    except LocalFileError as error:
+        context.log.verbose(str(error))
