@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--any-name",
         action="store_true",
-        help="with --decrypt: accept objects that are plain, and those whose headers name no object or another one",
+        help="accept plain objects, and objects whose headers name no object or another one, as --decrypt does not",
     )
     parser.add_argument(
         "--shard", metavar="I/N", type=parse_shard, default=(0, 1), help="verify only part I of N; I starts from 0"

@@ -116,12 +116,12 @@ def test_hosts_with_other_recipients_differ(local: Plugin, tmp_path: Path) -> No
         (tmp_path / name / "recipients.txt").write_text(f"# of {name}\n{recipient}\n")
     configure(local, tmp_path, recipients="${HOST_FOLDER}/recipients.txt")
     local.database.extra["HOST_FOLDER"] = f"{tmp_path}/mdw"
-    ssh = tmp_path / "ssh"
-    ssh.write_text(f'#!/bin/sh\nexport HOST_FOLDER={tmp_path}/$1\nexec sh -c "$2"\n')
-    ssh.chmod(0o755)
-    done = local.shell(f"{EXECUTABLE} doctor {local.config} --quick --hosts sdw1,sdw2 --ssh {ssh}")
+    transport = tmp_path / "transport"
+    transport.write_text(f'#!/bin/sh\nexport HOST_FOLDER={tmp_path}/$1\nexec sh -c "$2"\n')
+    transport.chmod(0o755)
+    done = local.shell(f"{EXECUTABLE} doctor {local.config} --quick --hosts sdw1,sdw2 --ssh {transport}")
     assert (done.status, done.err) == (1, "")
     _, first, second = done.out.decode().splitlines()
-    assert first.split()[:2] == ["sdw1", "ok"]
+    assert first.split()[:2] == ["sdw1", "ok"], first
     assert second.split()[:2] == ["sdw2", "differs"]
     assert "different configuration" in second

@@ -60,6 +60,7 @@ def test_a_person_is_asked_and_can_back_up(host: Host, tmp_path: Path) -> None:
     terminal.answer("an answer is required", "relative\n")
     terminal.answer("expected an absolute path", f"{tmp_path}/disk\n")
     terminal.answer("[yes]: ", "\n")
+    terminal.answer("(empty: no encryption): ", "\n")
     assert terminal.end() == 0, terminal.screen
     assert f"doctor {host.file}" in terminal.screen
     assert f"gpbackup --dbname DATABASE --plugin-config {host.file}" in terminal.screen
@@ -84,6 +85,7 @@ def test_secrets_are_not_shown_and_go_to_a_file_of_their_own(host: Host, minio: 
     terminal.answer("there is no file /not/there", "\n")
     terminal.answer("Access key id: ", f"{minio.options['key']}\n")
     terminal.answer("Secret access key: ", f"{minio.options['secret']}\n")
+    terminal.answer("(empty: no encryption): ", "\n")
     assert terminal.end() == 0, terminal.screen
     assert minio.options["secret"] not in terminal.screen
     assert content(host.secrets) == {name: minio.options[name] for name in ("key", "secret")}
@@ -126,6 +128,7 @@ def test_a_script_gives_all_at_once(host: Host) -> None:
         "executable": str(EXECUTABLE),
         "url": "s3://bucket/a",
         "storage_options_file": str(secrets),
+        "new_identity": None,
         "next": [f"{EXECUTABLE} doctor {host.file}", f"gpbackup --dbname DATABASE --plugin-config {host.file}"],
     }
     found = content(host.file)["options"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
 from ...redaction import is_secret_key
-from .kinds import KINDS, Kind, Question
+from .kinds import KINDS, Kind, Question, url_of_any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,6 +94,25 @@ def ask_kind() -> Kind:
 def ask_text(text: str, default: str, check: Callable[[str], str]) -> str:
     """Ask for a text."""
     return str(ask(Question("", text, check, default)))
+
+
+def check_answer(what: str, check: Callable[[str], Any], text: str) -> str:
+    """The text as `check` converts it; UsageError, which names `what`, where that raises ValueError."""
+    try:
+        return str(check(text))
+    except ValueError as error:
+        raise UsageError(f"{what}: {error}") from None
+
+
+def check_url(text: str) -> str:
+    """A URL without a password. Raises ValueError."""
+    from urllib.parse import urlsplit
+
+    if urlsplit(text).password:
+        raise ValueError(
+            "a password in it would be stored in the configuration: leave it out and set the storage option"
+        )
+    return url_of_any(text)
 
 
 def _line(prompt: str) -> str:

@@ -18,6 +18,8 @@ from .answers import (
     ask,
     ask_kind,
     ask_text,
+    check_answer,
+    check_url,
     is_private,
     is_secret,
     is_terminal,
@@ -25,7 +27,8 @@ from .answers import (
     split_pair,
     yaml_value,
 )
-from .kinds import Kind, Question, kind_of, url_of_any
+from .kinds import Kind, Question, kind_of
+from .recipients import EncryptionAnswers, add_arguments
 
 if TYPE_CHECKING:
     import argparse
@@ -65,6 +68,7 @@ def main(argv: Sequence[str]) -> int:
         action="store_true",
         help="accept secrets in --storage-option, although the shell's history and `ps` show them",
     )
+    add_arguments(parser)
     parser.add_argument("--force", action="store_true", help="replace existing files")
     parser.add_json()
     answers = _Answers(parser.parse_args(argv))
@@ -80,6 +84,7 @@ def main(argv: Sequence[str]) -> int:
                 "executable": installation.executable(),
                 "url": scrub(config.url),
                 "storage_options_file": config.storage_options_file,
+                "new_identity": answers.encryption.identity_file or None,
                 "next": [doctor, backup],
             }
         )
@@ -89,6 +94,11 @@ def main(argv: Sequence[str]) -> int:
         render.line(f"Wrote the secrets to {answers.secrets_file}: every host needs this file, mode 0600")
     elif config.storage_options_file:
         render.line(f"The secrets are in {config.storage_options_file}: every host needs this file, mode 0600")
+    if identity_file := answers.encryption.identity_file:
+        render.line(
+            f"Wrote a new identity to {identity_file}: move it off the cluster, and keep a copy in a safe place"
+        )
+        render.line("  A restore needs it as `encryption_identity_file`; without it these backups can't be restored")
     render.line("Next:")
     render.line(f"  {doctor}")
     render.line(f"  {backup}")
@@ -105,7 +115,7 @@ class _Answers:
         self.file: str = arguments.file or ""
         self.secrets: dict[str, Any] = {}
         self.storage: dict[str, Any] = {}
-        self.options = {}
+        self.options: dict[str, str] = {}
         self._force: bool = arguments.force
         self._url: str = arguments.url or ""
         self._secrets_file: str = arguments.secrets_file or ""
@@ -113,13 +123,14 @@ class _Answers:
             if name in _NOT_BY_OPTION:
                 raise UsageError(f"--option {name}: use {_NOT_BY_OPTION[name]}")
             if name == "replica_url":
-                _check("--option replica_url", _url, value)
+                check_answer("--option replica_url", check_url, value)
             secret = name == "replica_storage_options" and literal_secrets(value)
             if secret or (is_secret_key(name) and value not in ("on", "off")):
                 raise UsageError(f"--option {name}: secrets do not belong into the configuration; use --secrets-file")
             self.options[name] = value
         for name, value in map(split_pair, arguments.storage_option):
             self._add_argument(name, value, insisted=arguments.secrets_in_arguments)
+        self.encryption = EncryptionAnswers(arguments, self.options)
 
     @property
     def secrets_file(self) -> str:
@@ -141,15 +152,16 @@ class _Answers:
         if missing:
             raise UsageError(f"{' and '.join(missing)} must be given, as there is no terminal for questions")
         if self.file:
-            self.file = _check("FILE", self._new_file, self.file)
+            self.file = check_answer("FILE", self._new_file, self.file)
         else:
             self.file = ask_text("Configuration file", os.path.join(private.home(), "plugin.yaml"), self._new_file)
         if self._uses_secrets:
             private.read_file(self.secrets_file)
         if self._url:
-            self._url = _check("--url", _url, self._url)
+            self._url = check_answer("--url", check_url, self._url)
         if terminal:
             self._ask(kind_of(self._url, self.storage) if self._url else ask_kind())
+            self.encryption.ask(self.file)
 
     def _ask(self, kind: Kind) -> None:
         for name, value in kind.extra if not self._url else ():
@@ -165,7 +177,7 @@ class _Answers:
                 if value is not None:
                     self._put(name, value)
         if not self._url:
-            self._url = _check("url", _url, kind.url.format_map(pieces).rstrip("/"))
+            self._url = check_answer("url", check_url, kind.url.format_map(pieces).rstrip("/"))
 
     def _is_known(self, question: Question) -> bool:
         """Whether the question needs no answer."""
@@ -235,21 +247,5 @@ class _Answers:
             raise UsageError(
                 f"--secrets-file {self.secrets_file}: the file does not exist, and there is no secret to write to it"
             )
+        self.encryption.write()  # before its recipient is in use
         private.write_file(self.file, config_text(executable, options, self.storage), replace=self._force)
-
-
-def _check(what: str, check: Any, text: str) -> str:
-    try:
-        return str(check(text))
-    except ValueError as error:
-        raise UsageError(f"{what}: {error}") from None
-
-
-def _url(text: str) -> str:
-    from urllib.parse import urlsplit
-
-    if urlsplit(text).password:
-        raise ValueError(
-            "a password in it would be stored in the configuration: leave it out and set the storage option"
-        )
-    return url_of_any(text)
