@@ -101,7 +101,7 @@ def test_only_identities_of_one_kind_are_accepted(text: str) -> None:
     assert parse_identity(SECRET) == IDENTITY != OTHER_IDENTITY
 
 
-@pytest.mark.parametrize("point", LOW_ORDER)
+@pytest.mark.parametrize("point", LOW_ORDER, ids=bytes.hex)
 def test_nothing_is_encrypted_to_everybody(point: bytes) -> None:
     with pytest.raises(ValueError, match="everybody could open"):
         new_seal([Recipient(point, "age1…")], ObjectName("k"))
@@ -127,7 +127,7 @@ def test_file_keys_of_other_sizes_are_refused(size: int) -> None:
         IDENTITY.unwrap(wrap(bytes(size)))
 
 
-@pytest.mark.parametrize("point", LOW_ORDER)
+@pytest.mark.parametrize("point", LOW_ORDER, ids=bytes.hex)
 def test_a_share_that_makes_a_known_secret_is_refused(point: bytes) -> None:
     """Even if the file key was encrypted rightly with that secret."""
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305

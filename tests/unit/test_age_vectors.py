@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -18,8 +19,6 @@ from tests.servers.age import vectors
 from tests.servers.fixtures import skip_unless_required
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fsspec_gp_plugin.age.header import Header
     from fsspec_gp_plugin.age.x25519 import Identity
 
@@ -76,9 +75,9 @@ def read(path: Path) -> Vector:
     return Vector(path.name, fields, data)
 
 
-@pytest.fixture(params=FILES or [None], ids=lambda path: path.name if path else "none")
+@pytest.fixture(params=FILES or [Path("none")], ids=lambda path: path.name)
 def vector(request: pytest.FixtureRequest) -> Vector:
-    if request.param is None:
+    if not FILES:
         skip_unless_required("age", "the test vectors are not installed; tests/servers/install_age fetches them")
     return read(request.param)
 
