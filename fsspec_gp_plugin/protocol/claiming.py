@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..backups import claim_reading, claim_writing
-from ..backups.backup_keys import require_same_encryption
 from ..backups.memory_filesystems import require_visible_to_others
 from ..errors import AccessDenied, LocalFileError, NotFound, PluginError, StorageError
 from ..integrity import marks, run_state
@@ -111,7 +110,7 @@ class _Joining:
         cluster = cluster_here(options.cluster, options.pgport, context.environment, self._directory)
         found = claim_reading.require_free(store, self._prefix, cluster, ours, context.log.info)
         if found is not None and self._before is not None:
-            require_same_encryption(self.encryption, found)
+            self._require_same_encryption(found)
             return found.token, self._before.proven
         self._claim = new_claim(self._timestamp, cluster, context.gpbackup, self.encryption)
         try:
@@ -125,7 +124,7 @@ class _Joining:
             self._require_lasting(found)
         else:
             self._claim = None
-            require_same_encryption(self.encryption, found)
+            self._require_same_encryption(found)
         context.log.info(f"{self._timestamp}: claimed for {found.cluster}")
         return found.token, proven
 
@@ -151,8 +150,13 @@ class _Joining:
             return ""
         except NotFound:
             raise self._not_seen() from None
-        require_same_encryption(self.encryption, found)
+        self._require_same_encryption(found)
         return found.token
+
+    def _require_same_encryption(self, claim: Claim) -> None:
+        from ..backups.backup_keys import require_same_encryption
+
+        require_same_encryption(self.encryption, claim)
 
     def _require_unreadable(self, name: str) -> None:
         """Reading the claim was denied. Who may read objects and not list them is denied also what is not there."""
