@@ -18,7 +18,8 @@ from ..backups.claim_reading import ClaimedError, find_claim
 from ..backups.from_config import download_settings
 from ..errors import AccessDenied, NotFound, StorageError, UsageError
 from ..integrity.claim import BadClaim
-from ..keys import backup_prefix, is_backup_prefix, object_key
+from ..integrity.object_names import is_plugins_own
+from ..keys import backup_of_key, backup_prefix, object_key
 from ..redaction import in_one_line, scrub
 from ..storage.reading import fetch_small
 from ..transfer.download import Download
@@ -95,7 +96,7 @@ def _examine(store: Store, config: Config, key: str, *, any_name: bool) -> Openi
     must not be opened, or there is no identity.
     """
     start = fetch_small(store, key, LARGEST_HEADER)[1]
-    claim = _read_claim(store, "/".join(key.split("/")[:3]) + "/", any_name=any_name)
+    claim = _read_claim(store, key, any_name=any_name)
     if not begins_like_header(start):
         if claim is not None and claim.encryption is not None:
             problem = f"{key} is not encrypted, although its backup is: another object may have been put in its place"
@@ -124,12 +125,13 @@ def _say_whose(key: str, claim: Claim | None, header: Header) -> None:
         _say(f"{key}: {str(error).partition('; ')[0]}; {_ANY_NAME}")
 
 
-def _read_claim(store: Store, prefix: str, *, any_name: bool) -> Claim | None:
-    """The claim of the backup below the prefix; None if there is none, or it may not be read."""
-    if not is_backup_prefix(prefix):
-        return None
+def _read_claim(store: Store, key: str, *, any_name: bool) -> Claim | None:
+    """The claim of the backup that an object belongs to; None if there is none, or it may not be read."""
+    backup = backup_of_key(key)
+    if backup is None or is_plugins_own(backup[1]):
+        return None  # what this plugin stores for itself is never encrypted
     try:
-        return find_claim(store, prefix, lambda _: False)
+        return find_claim(store, backup_prefix(backup[0]), lambda _: False)
     except NotFound:
         return None
     except AccessDenied as error:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from fsspec_gp_plugin.integrity.claim import NAME as CLAIM_NAME
 from fsspec_gp_plugin.keys import backup_prefix
+from tests.cli.arranged import asked
 from tests.cli.terminal import Terminal
 from tests.cli.whole import CLAIM, put_whole, table
 from tests.protocol.agents import EXECUTABLE
@@ -148,6 +151,24 @@ def test_a_replica(opener: Plugin, store: Store, identity: Path, tmp_path: Path)
     assert opener.run("decrypt", NAME, "--replica").succeeded().out == ROWS
 
 
+def test_what_a_backup_has_stored(plugin: Plugin, target: Target) -> None:
+    """By the commands that gpbackup calls, with recipients in the configuration."""
+    file = write_identity(plugin.database.folder)
+    options = {"encryption_recipients": IDENTITY.recipient.text, "encryption_identity_file": file}
+    write_config(plugin.config, target.url, target.options, **options)
+    plugin.setup("setup_plugin_for_backup")
+    rows = os.urandom(100_000)
+    path = plugin.database.table()
+    plugin.run("backup_data", path, stdin=rows).succeeded()
+    plugin.setup("cleanup_plugin_for_backup")
+    assert plugin.run("decrypt", path.rpartition("/")[2]).succeeded().out == rows
+    [one] = asked(plugin, "verify", "--decrypt", status=4)["backups"]
+    assert (one["verified"], one["problems"], one["decrypted"]) == (1, [], True)
+    claim = plugin.run("decrypt", f"{PREFIX}{CLAIM_NAME}")
+    assert b'"recipients"' in claim.out
+    assert "is not encrypted; it is written as it is" in claim.err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -178,6 +199,21 @@ def test_an_output_that_fails(opener: Plugin, store: Store) -> None:
     assert (done.status, done.out, done.err) == (0, b"3\n", "")
 
 
+def test_a_signal_leaves_nothing_behind(opener: Plugin, store: Store, identity: Path, tmp_path: Path) -> None:
+    put_whole(store, T, identity=IDENTITY)
+    replace(store, KEY, encrypt(KEY, os.urandom(5_000_000), CLAIM))
+    write_config(opener.config, f"file://{tmp_path}/disk", encryption_identity_file=identity, max_bandwidth="500KB")
+    home = opener.database.folder / "home"
+    process = opener.start("decrypt", NAME, "-o", "rows.gz")
+    deadline = time.monotonic() + 20
+    while not list(home.glob("rows.gz.*.part")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.terminate()
+    assert (process.wait(20), process.communicate()[1]) == (130, b"\n")
+    assert list(home.glob("rows*")) == []
+
+
 def test_a_terminal_gets_text_only(opener: Plugin, store: Store) -> None:
     put_whole(store, T, identity=IDENTITY)
     text = "ä line\n" * 30_000
@@ -188,7 +224,7 @@ def test_a_terminal_gets_text_only(opener: Plugin, store: Store) -> None:
 
     replace(store, KEY, encrypt(KEY, text.encode(), CLAIM))
     assert show(NAME) == (0, text.replace("\n", "\r\n"))
-    for data in (b"\x1f\x8b\x08", b"text\x1b[2J", text.encode() + b"\xff"):
+    for data in (b"\x1f\x8b\x08", b"text\x1b[2J", text.encode() + b"\xff", b"\x1f" + os.urandom(500_000)):
         replace(store, KEY, encrypt(KEY, data, CLAIM))
         status, screen = show(NAME)
         assert status == 2

@@ -102,7 +102,8 @@ def test_what_is_wrong_fails(local: Plugin, tmp_path: Path) -> None:
     assert "line 1 is not an X25519 identity" in failure("identities", recipients=RECIPIENT, identity_file=file)
     write_config(local.config, f"file://{tmp_path}/disk", encryption_recipients=RECIPIENT, checksum="off")
     steps = examined(local, "--quick", status=2)
-    assert "`checksum: off`" in steps[failed(steps)[0]]["told"]
+    assert failed(steps) == ["recipients", "encrypt"]
+    assert "option 'checksum': a backup with `encryption_recipients` needs `crc32c`" in steps["recipients"]["told"]
 
 
 def test_a_plain_configuration_has_no_such_steps(local: Plugin) -> None:

@@ -11,7 +11,7 @@ from ...age.object_name import ObjectName
 from ...age.opening import Opening
 from ...age.sealing import new_seal
 from ...age.x25519 import new_identity
-from ...backups.backup_keys import load_backup_recipients
+from ...backups.backup_keys import load_backup_recipients, require_usable
 from ...backups.from_config import download_settings, upload_settings
 from ...errors import AccessDenied, ConfigError, StorageError
 from ...transfer.download import Download
@@ -35,7 +35,7 @@ def look_at_encryption(steps: Steps, config: Config) -> None:
         with steps.trying("recipients") as step:
             recipients = load_backup_recipients(config)
             if recipients is not None:
-                _look_at_recipients(step, config, recipients)
+                _look_at_recipients(step, recipients)
     if config.encryption_recipients or config.encryption_identity_file:
         with steps.trying("identities") as step:
             _look_at_identities(step, config.encryption_identity_file, recipients)
@@ -51,13 +51,8 @@ def recipient_texts(config: Config) -> list[str]:
     return [*sorted(one.text for one in recipients.data), "", *sorted(one.text for one in recipients.files)]
 
 
-def _look_at_recipients(step: Step, config: Config, recipients: Recipients) -> None:
-    if config.checksum == "off":
-        raise ConfigError("backups can't be encrypted with `checksum: off`; remove that option")
-    try:
-        new_seal(recipients.data + recipients.files, ObjectName("trial"))
-    except ValueError as error:
-        raise ConfigError(f"nothing can be encrypted to these recipients: {error}") from None
+def _look_at_recipients(step: Step, recipients: Recipients) -> None:
+    require_usable(recipients)
     step.figures = {"data": len(recipients.data), "metadata": len(recipients.files)}
     step.finding = f"backups are encrypted to {_texts(recipients.data)}"
     if recipients.files:
