@@ -145,6 +145,15 @@ def test_a_wrong_object_is_not_taken_for_a_right_one(tmp_path: Path, values: dic
     done = run_commands([*blocks[:2], f"decrypt {name} > {tmp_path}/found || echo refused"], os.environ)
     assert done.stdout == "refused\n"
     assert word in done.stderr
-    (tmp_path / "disk" / name).write_bytes(right)
-    done = run_commands([*blocks[:2], f"decrypt {name}"], os.environ)
+
+
+@pytest.mark.parametrize("program", ["age", "rage"])
+def test_both_programs_open_an_object(tmp_path: Path, values: dict[str, object], program: str) -> None:
+    name = f"backups/{SINGLE_DATA_FILE[:8]}/{SINGLE_DATA_FILE}/gpbackup_0_{SINGLE_DATA_FILE}_16384"
+    (tmp_path / "disk" / name).parent.mkdir(parents=True)
+    (tmp_path / "disk" / name).write_bytes(encrypt(name, b"rows\n" * 20_000))
+    first, second, *_ = read_commands({**values, "timestamp": SINGLE_DATA_FILE})
+    # As the page says.
+    second = second.replace(" age --decrypt", f" {age_program(program)} --decrypt")
+    done = run_commands([first, second, f"decrypt {name}"], os.environ)
     assert (done.stdout, done.stderr, done.returncode) == ("rows\n" * 20_000, "", 0)
