@@ -37,11 +37,14 @@ class Recipients(NamedTuple):
 
 
 def is_file_of_coordinator(key: str) -> bool:
-    """Whether it is one of the coordinator's files of a backup, whose names have no content id. They hold no table
-    data.
+    """Whether it is one of the coordinator's files of a backup, whose names have no content id, and holds no table
+    data. Statistics, which gpbackup stores with `--with-stats`, have values of columns.
     """
     found = keys.backup_of_key(key)
-    return found is not None and found[1].startswith(f"gpbackup_{found[0]}_")
+    if found is None:
+        return False
+    timestamp, name = found
+    return name.startswith(f"gpbackup_{timestamp}_") and not name.endswith("_statistics.sql")
 
 
 def load_backup_recipients(config: Config) -> Recipients | None:
