@@ -21,8 +21,9 @@ _DESCRIPTION = """\
 Makes a key pair as age-keygen does: an identity (AGE-SECRET-KEY-1…), which opens backups, and its recipient (age1…),
 which encrypts them. With -y, prints the recipients of the identities in FILE, or in standard input."""
 _NEXT = """\
-Next: write the public key into the configuration as `encryption_recipients`. Keep {path} off the cluster,
-and a copy of it in a safe place: without it nobody can restore these backups.
+Next: write the public key into the configuration as `encryption_recipients`.
+Keep {path} off the cluster, and a copy of it in a safe place:
+without it nobody can restore the backups.
 """
 _LARGEST = 1 << 20
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Of an output that is full, closed or gone.
+_WRITE_ERRORS = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
 _switches: list[DeadMansSwitch] = []
 
 
@@ -38,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     except (BrokenPipeError, ReaderGone):
         return 0  # the reader has what it needs
     except OSError as error:
-        if error.filename is not None:
+        if error.errno not in _WRITE_ERRORS or error.filename is not None:
             raise
         return _report(argv[0], LocalFileError(f"can't write the output: {error.strerror}"))
     return status

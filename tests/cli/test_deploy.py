@@ -280,7 +280,9 @@ def test_the_configuration_goes_along_and_the_doctor_looks(cluster: Cluster, tmp
     secrets = tmp_path / "secrets.yaml"
     secrets.write_text("key: k\nsecret: n0body-knows\n")
     secrets.chmod(0o600)
-    config = write_config(tmp_path / "it's mine.yaml", "s3://bucket/prefix", storage_options_file=secrets)
+    config = write_config(
+        tmp_path / "it's a.yaml", "s3://b/p", storage_options_file=secrets, encryption_recipients="/x"
+    )
     archive = small_bundle(tmp_path / "a.tar.gz", answering())
     words = [directory, "--bundle", str(archive), "--config", str(config), "--hosts", "a"]
     cluster.deploy(*words).failed("executablepath", directory, status=2)
@@ -298,7 +300,7 @@ def test_the_configuration_goes_along_and_the_doctor_looks(cluster: Cluster, tmp
         [host] = answer["hosts"]
         assert (host["state"], host["step"], host["doctor"]) == (state, "doctor", told)
         assert host["problem"] == ("writing: denied" if state == "failed" else "")
-        assert answer["notes"] == [f"secrets are not copied: each host needs {secrets}, mode 0600"]
+        assert [note.split(": each host needs ")[1] for note in answer["notes"]] == [f"{secrets}, mode 0600", "/x"]
         assert "n0body-knows" not in done.out.decode()
     assert host["notes"] == ["this version has no command `doctor`"]
     assert config.read_text() == text

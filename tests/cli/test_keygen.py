@@ -65,7 +65,8 @@ def test_a_file_is_private_and_never_replaced(keygen: Keygen, local: Plugin) -> 
     first, *more = made.err.splitlines()
     assert first == f"Public key: {match[1]}"
     assert "`encryption_recipients`" in more[0]
-    assert "off the cluster" in more[0]
+    assert more[1].startswith("Keep identity.txt off the cluster")
+    assert max(map(len, made.err.splitlines())) <= 80
     assert match[2] not in made.err
     keygen("--output identity.txt").failed("can't write identity.txt: File exists", status=1)
     keygen("-o no/identity.txt").failed("can't write no/identity.txt: No such file or directory", status=1)

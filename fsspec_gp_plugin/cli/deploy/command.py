@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from ...age.key_files import is_path
 from ...commands import PROGRAM
 from ...config.loading import executable_path, load_config, read_config
 from ...errors import ConfigError, UsageError
@@ -121,7 +122,13 @@ def _config(path: str, executable: str) -> tuple[str, bytes, list[str]]:
         )
     files = [target.storage_options_file for target in (config, config.replica) if target is not None]
     needed = dict.fromkeys(file for file in files if file)
-    return path, text.encode(), [f"secrets are not copied: each host needs {file}, mode 0600" for file in needed]
+    notes = [f"secrets are not copied: each host needs {file}, mode 0600" for file in needed]
+    notes += [
+        f"recipients are not copied: each host needs {file}"
+        for file in dict.fromkeys((config.encryption_recipients, config.encryption_metadata_recipients))
+        if is_path(file)
+    ]
+    return path, text.encode(), notes
 
 
 def _note_failure(host: _Host, result: Result) -> None:
