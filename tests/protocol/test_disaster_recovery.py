@@ -39,10 +39,10 @@ def read_commands(values: Mapping[str, object]) -> list[str]:
 
 
 def run_commands(blocks: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Paste them into one bash."""
+    """Paste them into one bash, which expands `!` as an interactive one does."""
     path = f"{os.path.dirname(age_program('age'))}:{environment.get('PATH', os.environ['PATH'])}"
     return subprocess.run(
-        ["bash"],
+        ["bash", "--norc", "-o", "history", "-o", "histexpand"],
         input="\n".join(blocks),
         env={"HOME": "/", **environment, "PATH": path},
         capture_output=True,
