@@ -15,6 +15,7 @@ from ..keys import backup_prefix
 
 if TYPE_CHECKING:
     from ..storage.contract import ObjectInfo
+    from .backup_summary import BackupSummary
 
 # By gpbackup's backup status, in lower case.
 _STATES = {"success": "complete", "failure": "failed"}
@@ -29,6 +30,8 @@ class Backup:
     gpbackup has certainly ended, which only the coordinator's host knows; read_ownership() sets it. `is_copied`: it is
     a copy that is not complete yet. `counted`: `objects` and `size` are of all its objects; `by_names`: they are the
     sums in the names of its manifests. `segments`: the bytes of each content id, as far as they were listed.
+    `is_encrypted`: its report is encrypted; `report` then is what `summary` says, the summary of gpbackup's files, if
+    there is one.
     """
 
     timestamp: str
@@ -48,6 +51,8 @@ class Backup:
     is_copied: bool = False
     counted: bool = True
     by_names: bool = False
+    is_encrypted: bool = False
+    summary: BackupSummary | None = None
 
     @property
     def state(self) -> str:
@@ -58,6 +63,26 @@ class Backup:
             return "incomplete"
         state = _STATES.get(self.report.get("backup status", "").lower(), "unknown")
         return state if self.has_contents or state == "failed" else "incomplete"
+
+    @property
+    def why_unknown(self) -> str:
+        """Why the state of a backup with a report is unknown."""
+        if self.is_encrypted and not self.report:
+            return "its report is encrypted, and no manifest has a summary of it"
+        return "its report can't be read"
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Who can read it, if it is encrypted, as far as it is known."""
+        return () if self.summary is None else self.summary.recipients
+
+    @property
+    def has_leaf_data(self) -> bool | None:
+        """Whether gpbackup stored each leaf partition by itself, by the report. None if it doesn't say."""
+        if self.summary is not None:
+            return self.summary.has_leaf_data
+        command = self.report.get("command line", "")
+        return "--leaf-partition-data" in command if command else None
 
     @property
     def shown_state(self) -> str:

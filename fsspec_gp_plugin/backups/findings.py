@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from .backup import Backup
     from .required import Required
 
-NOT_FINISHED = {
+_NOT_FINISHED = {
     "incomplete": "gpbackup did not finish this backup, so it is unknown what must be there",
     "failed": "gpbackup's report says that this backup failed, so it is unknown what must be there",
-    "unknown": "its report can't be read, so it is unknown whether gpbackup finished it",
 }
+
+
+def why_not_sure(backup: Backup) -> str:
+    """Why it is unknown whether all is there, by the backup's state. "" for a complete backup."""
+    if backup.state == "unknown":
+        return f"{backup.why_unknown}, so it is unknown whether gpbackup finished it"
+    return _NOT_FINISHED.get(backup.state, "")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Reads what gpbackup writes about a backup: its config file `gpbackup_T_config.yaml`, and its report.
+"""Parses what gpbackup writes about a backup: its config file `gpbackup_T_config.yaml`, and its report.
 
 The config file says how the backup was made, and which backups its restore needs. It names every table, so it is read
 line by line. gpbackup writes one key a line, in YAML's block style: the file's own keys begin in the first column,
@@ -15,33 +15,41 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import StorageError
-from ..keys import backup_prefix
-from ..storage.reading import fetch_pieces, split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ..storage.contract import Store
+    from ..storage.contract import ObjectInfo
 
-_LARGEST = 1 << 30
 # The number of backups that one restore reads.
-_LONGEST_PLAN = 1000
+LONGEST_PLAN = 1000
 _KEY = re.compile(rb"([a-z]+):(?:[ ]+(.*))?")
 _PART_KEY = re.compile(rb"(- |  )([a-z]+):(?:[ ]+(.*))?")
-_TIMESTAMP = re.compile(r"[0-9]{14}")
+TIMESTAMP = re.compile(r"[0-9]{14}")
 # The keys that are used. The file may have any number of other keys.
 _NAMES = frozenset(
     ("compressiontype", "segmentcount", "compressed", "singledatafile", "metadataonly", "withstatistics", "status")
 )
 # The end of data objects' names, by the name of gpbackup's compression.
-_SUFFIXES = {"gzip": ".gz", "zstd": ".zst"}
+SUFFIXES = {"gzip": ".gz", "zstd": ".zst"}
 
 
 class BadBackupConfigError(StorageError):
     """gpbackup's config file is there, but damaged or not gpbackup's."""
+
+
+class SummarizedTables(NamedTuple):
+    """The tables of an encrypted backup, as the coordinator's manifest has them in its summary. `total`: how many have
+    data in the backup, None if it is unknown; with a single data file 1 if there are any. `is_listed`: the manifest
+    lists their oids.
+    """
+
+    manifest: ObjectInfo
+    total: int | None
+    is_listed: bool
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class BackupConfig:
     """What gpbackup's config file says. `segments`: how many segments wrote to the backup, None if it doesn't say, as
     before version 1.26. `suffix`: the end of data objects' names, None if the compression is not known. `plan`: the
     timestamps of the backups that a restore reads, and whether it reads data of any table there; None without a plan.
+    `tables`: None unless all this comes from a summary, as gpbackup's files are encrypted.
     """
 
     segments: int | None = None
@@ -58,6 +67,7 @@ class BackupConfig:
     with_statistics: bool = False
     status: str = ""
     plan: Mapping[str, bool] | None = None
+    tables: SummarizedTables | None = None
 
     @property
     def has_failed(self) -> bool:
@@ -68,15 +78,6 @@ class BackupConfig:
 def backup_config_name(timestamp: str) -> str:
     """The name of gpbackup's config file below the backup's prefix."""
     return f"gpbackup_{timestamp}_config.yaml"
-
-
-def read_backup_config(store: Store, timestamp: str) -> BackupConfig:
-    """Read gpbackup's config file of a backup. Raises NotFound, and BadBackupConfigError if it is damaged."""
-    key = backup_prefix(timestamp) + backup_config_name(timestamp)
-    info, pieces = fetch_pieces(store, key)
-    if info.size > _LARGEST:
-        raise BadBackupConfigError(f"{key} has {info.size} bytes: too many to be gpbackup's config file")
-    return parse_backup_config(key, split_lines(pieces))
 
 
 def parse_backup_config(key: str, text: Iterable[bytes]) -> BackupConfig:
@@ -105,7 +106,7 @@ def _backup_config(values: Mapping[str, str], plan: Mapping[str, bool] | None) -
     compression = values.get("compressiontype") or "gzip"  # the only one up to 1.20
     return BackupConfig(
         segments=_number(values.get("segmentcount", "")) or None,
-        suffix=_SUFFIXES.get(compression) if _flag(values, "compressed") else "",
+        suffix=SUFFIXES.get(compression) if _flag(values, "compressed") else "",
         single_data_file=_flag(values, "singledatafile"),
         metadata_only=_flag(values, "metadataonly"),
         with_statistics=_flag(values, "withstatistics"),
@@ -162,7 +163,7 @@ class _Plan:
     def _end_part(self) -> None:
         if not self._part_begun:
             return
-        if not _TIMESTAMP.fullmatch(self._timestamp) or len(self._parts) > _LONGEST_PLAN:
+        if not TIMESTAMP.fullmatch(self._timestamp) or len(self._parts) > LONGEST_PLAN:
             raise BadBackupConfigError(f"{self._key}: its restoreplan is damaged, too long, or not gpbackup's")
         # If the plan does not say what is read, it may be anything.
         self._parts[self._timestamp] = self._reads is not False
@@ -174,7 +175,7 @@ class _Plan:
 
 
 # The report's keys in all versions. Each version writes its keys in this order.
-_REPORT_KEYS = (
+REPORT_KEYS = (
     "Timestamp Key",
     "GPDB Version",
     "gpbackup Version",
@@ -196,7 +197,7 @@ _REPORT_KEYS = (
     "Database Size",
     "Segment Count",
 )
-_PLACES = {key.lower(): place for place, key in enumerate(_REPORT_KEYS)}
+_PLACES = {key.lower(): place for place, key in enumerate(REPORT_KEYS)}
 # A line in the text of these values may look like a later key. The next key is always this one.
 _NEXT = {"database name": "command line", "command line": "compression"}
 # The key whose value is the timestamps in the lines below it.
@@ -214,7 +215,7 @@ def parse_report(text: str) -> dict[str, str]:
     matches = [(number, match) for number, match in enumerate(map(_REPORT_LINE.fullmatch, lines)) if match]
     known = [(number, match) for number, match in matches if match[1].lower() in _PLACES]
     # All keys of one report are in the same case as its first key.
-    keys = _REPORT_KEYS if known and known[0][1][1] in _REPORT_KEYS else _PLACES
+    keys = REPORT_KEYS if known and known[0][1][1] in REPORT_KEYS else _PLACES
     pairs = [(match[1].lower(), match[2].strip(), number) for number, match in known if match[1] in keys]
     last = {key: place for place, (key, _, _) in enumerate(pairs)}
     found: dict[str, str] = {}
@@ -230,7 +231,7 @@ def parse_report(text: str) -> dict[str, str]:
 
 def _timestamps(lines: Iterable[str]) -> list[str]:
     """The timestamps with which the lines begin, one each."""
-    return list(takewhile(_TIMESTAMP.fullmatch, map(str.strip, lines)))
+    return list(takewhile(TIMESTAMP.fullmatch, map(str.strip, lines)))
 
 
 def parse_backup_set(report: Mapping[str, str], timestamp: str) -> frozenset[str] | None:
@@ -238,6 +239,6 @@ def parse_backup_set(report: Mapping[str, str], timestamp: str) -> frozenset[str
     `timestamp`: its own, which is the last one in a whole report.
     """
     found = report.get(_SET, "").split()
-    if not 1 < len(found) <= _LONGEST_PLAN or found[-1] != timestamp:
+    if not 1 < len(found) <= LONGEST_PLAN or found[-1] != timestamp:
         return None
     return frozenset(found) - {timestamp}

@@ -14,8 +14,8 @@ from ..integrity.catalog import Catalog
 from ..integrity.manifest import BadManifest
 from ..keys import backup_prefix
 from . import catalog_build
-from .findings import NOT_FINISHED, Inspection, Sums, failure_message, reason_of, report_sums
-from .gpbackup_files import read_backup_config
+from .config_reading import read_backup_config
+from .findings import Inspection, Sums, failure_message, reason_of, report_sums, why_not_sure
 from .missing import Search
 from .needed_backups import NeededBackups
 from .ownership import read_ownership
@@ -65,7 +65,7 @@ class Inspector:
             config_file, share = divided
             self._inspect_share(found, share, _Work(backup, read, share.part, None), config_file, shard)
         elif shard[0] == 0:
-            config, required = read_required(self._store, backup.timestamp)
+            config, required = read_required(self._store, backup.timestamp, backup.summary)
             sums = Sums()
             self._compare(found, sums, Piece(backup.timestamp), _Work(backup, read, shard, required))
             report_sums(found, sums, backup)
@@ -80,7 +80,7 @@ class Inspector:
         if count_contents(backup.manifests, backup.timestamp) is None:
             return None
         try:
-            config = read_backup_config(self._store, backup.timestamp)
+            config = read_backup_config(self._store, backup.timestamp, backup.summary)
         except Unreachable:
             raise
         except StorageError as error:
@@ -147,8 +147,8 @@ class Inspector:
                 found.problems.append(failure_message(backup.timestamp))
             if _is_finished(backup) and required.not_checked:
                 found.reasons.append(reason_of(required))
-            if backup.state in NOT_FINISHED:
-                found.reasons.append(NOT_FINISHED[backup.state])
+            if why := why_not_sure(backup):
+                found.reasons.append(why)
         if _is_finished(backup):
             self._inspect_needed(backup, config, found, shard)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
 from ..integrity import manifest
@@ -71,7 +72,7 @@ class OpenedManifest:
             self._wanted: list[manifest.Member] = []
             start, end = 0, self._info.size
         else:
-            if members and members[-1].start + members[-1].packed != self._info.size:
+            if self.header.end not in (0, self._info.size):
                 raise manifest.BadManifest(f"{info.key} is damaged: its members don't end where it does")
             self._wanted = [one for one in members if contents is None or one.content in contents]
             start = self._wanted[0].start if self._wanted else 0
@@ -91,6 +92,13 @@ class OpenedManifest:
         for member in self._wanted:
             pieces = self._pieces(member.start, member.start + member.packed)
             yield from manifest.decode_member(key, member, pieces, budget)
+
+    def oids(self) -> array[int]:
+        """The oids of the tables that it lists, empty if it lists none. Raises BadManifest."""
+        listed = self.header.oids
+        if listed is None:
+            return array("I")
+        return manifest.decode_oids(self._info.key, listed, self._pieces(listed.start, listed.start + listed.packed))
 
     def _pieces(self, start: int, end: int) -> Iterator[bytes]:
         """The bytes from `start` to before `end`, those in memory first."""

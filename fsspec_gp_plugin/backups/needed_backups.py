@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..integrity.contents import COORDINATOR
-from .findings import NOT_FINISHED, Inspection, Sums, failure_message, reason_of, report_missing
+from .findings import Inspection, Sums, failure_message, reason_of, report_missing, why_not_sure
 from .missing import ARCHIVED, Search, count_message
 from .required import Required, read_required
 from .shares import WHOLE, Piece, Share
@@ -38,7 +38,8 @@ class NeededBackups:
         if (kept := self._found.get((timestamp, shard))) is not None:
             return kept
         found = self._found[timestamp, shard] = Inspection()
-        config, required = read_required(self._store, timestamp)
+        known = self._known.get(timestamp)
+        config, required = read_required(self._store, timestamp, known.summary if known is not None else None)
         archived, first, sums = 0, "", Sums()
         for piece in self._pieces(required, shard):
             search = Search(required, piece.contents)
@@ -56,7 +57,7 @@ class NeededBackups:
             if required.not_checked:
                 found.reasons.append(reason_of(required))
             if (base := self.find(timestamp)) is not None and base.state == "unknown":
-                found.reasons.append(NOT_FINISHED["unknown"])
+                found.reasons.append(why_not_sure(base))
         return found
 
     def _pieces(self, required: Required, shard: tuple[int, int]) -> Iterable[Piece]:

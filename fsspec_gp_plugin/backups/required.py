@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
 from ..keys import backup_prefix
-from ..storage.reading import fetch_pieces, split_lines
-from .gpbackup_files import read_backup_config
+from ..storage.reading import fetch_start, read_rest, split_lines
+from .backup_summary import read_listed_tables
+from .config_reading import read_backup_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..storage.contract import Store
+    from .backup_summary import BackupSummary
     from .gpbackup_files import BackupConfig
 
 # A search for all of them needs a bit for each.
@@ -105,13 +107,15 @@ class Required:
         return first + number if number < len(self.oids) and self.oids[number] == oid else None
 
 
-def read_required(store: Store, timestamp: str) -> tuple[BackupConfig | None, Required]:
+def read_required(
+    store: Store, timestamp: str, summary: BackupSummary | None = None
+) -> tuple[BackupConfig | None, Required]:
     """Read gpbackup's config file of a backup, and find which objects the backup must have. If the config file can't be
-    read, such as that of a backup which gpbackup has not made, it is None and the objects are `not_checked`. Raises
-    Unreachable.
+    read, such as that of a backup which gpbackup has not made, it is None and the objects are `not_checked`. `summary`:
+    that of an encrypted backup, if it was read already. Raises Unreachable.
     """
     try:
-        config = read_backup_config(store, timestamp)
+        config = read_backup_config(store, timestamp, summary)
     except Unreachable:
         raise
     except StorageError as error:
@@ -137,7 +141,7 @@ def required_by_config(store: Store, timestamp: str, config: BackupConfig) -> Re
     if config.suffix is None:
         return Required(timestamp, files, "not checked: gpbackup's config file names an unknown compression")
     try:
-        oids = _read_oids(store, timestamp)
+        oids = _read_oids(store, timestamp, config)
     except Unreachable:
         raise
     except StorageError as error:
@@ -151,12 +155,18 @@ def required_by_config(store: Store, timestamp: str, config: BackupConfig) -> Re
     return Required(timestamp, files, "", config.segments, config.suffix, oids=oids)
 
 
-def _read_oids(store: Store, timestamp: str) -> array[int]:
-    key = f"{backup_prefix(timestamp)}gpbackup_{timestamp}_toc.yaml"
-    info, pieces = fetch_pieces(store, key)
-    if info.size > _LARGEST_TOC:
-        raise BadContentsError(f"{key} has {info.size} bytes: too many to be gpbackup's table of contents")
-    return parse_oids(key, split_lines(pieces, 128))
+def _read_oids(store: Store, timestamp: str, config: BackupConfig) -> array[int]:
+    """The tables with data: from the table of contents, or from the summary if that is encrypted."""
+    tables = config.tables
+    if tables is None:
+        key = f"{backup_prefix(timestamp)}gpbackup_{timestamp}_toc.yaml"
+        info, first = fetch_start(store, key)
+        if info.size > _LARGEST_TOC:
+            raise BadContentsError(f"{key} has {info.size} bytes: too many to be gpbackup's table of contents")
+        return parse_oids(key, split_lines(read_rest(store, info, first), 128))
+    if config.single_data_file and tables.total is not None:
+        return array("I", range(min(tables.total, 1)))  # the data has no names of tables
+    return read_listed_tables(store, timestamp, tables)
 
 
 def parse_oids(key: str, text: Iterable[bytes]) -> array[int]:

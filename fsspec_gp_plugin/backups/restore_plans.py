@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from ..errors import StorageError, Unreachable
 from ..workers import Workers
-from .gpbackup_files import BadBackupConfigError, backup_config_name, parse_backup_set, read_backup_config
+from .config_reading import read_backup_config
+from .gpbackup_files import BadBackupConfigError, backup_config_name, parse_backup_set
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..storage.contract import Store
     from .backup import Backup
+    from .backup_summary import BackupSummary
 
 _READ_AT_ONCE = 8
 _STATES = {"incomplete": "which gpbackup did not finish", "failed": "which failed according to its report"}
@@ -42,18 +44,19 @@ def _read_plan(store: Store, backup: Backup) -> frozenset[str] | None:
     if backup.kind == "incremental" and (needed := parse_backup_set(backup.report, backup.timestamp)) is not None:
         return needed
     try:
-        return read_needed(store, backup.timestamp)
+        return read_needed(store, backup.timestamp, backup.summary)
     except Unreachable:
         raise
     except StorageError:
         return None
 
 
-def read_needed(store: Store, timestamp: str) -> frozenset[str]:
+def read_needed(store: Store, timestamp: str, summary: BackupSummary | None = None) -> frozenset[str]:
     """The timestamps of the other backups whose data a restore of this backup needs; empty if it is not incremental.
-    Raises NotFound if there is no config file of gpbackup's, BadBackupConfigError if it is damaged.
+    `summary`: that of an encrypted backup, if it was read already. Raises NotFound if there is no config file of
+    gpbackup's, BadBackupConfigError if it is damaged, or encrypted without a summary.
     """
-    plan = read_backup_config(store, timestamp).plan
+    plan = read_backup_config(store, timestamp, summary).plan
     if plan is None:  # gpbackup always writes one, if only an empty one
         name = backup_config_name(timestamp)
         raise BadBackupConfigError(f"{name} has no restoreplan: it is damaged, or not gpbackup's config file")

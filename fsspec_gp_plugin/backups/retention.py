@@ -170,14 +170,13 @@ def _why_not_judged(backup: Backup) -> str:
     if backup.state in ("incomplete", "failed"):
         return f"{backup.state}: see `cleanup`"
     if backup.state != "complete" or not backup.database:
-        return "its report can't be read"
+        return backup.why_unknown
     return ""
 
 
 def _may_be_built_upon(backup: Backup) -> bool:
     """Whether an incremental backup may need it: gpbackup requires a file for each leaf partition for that."""
-    command = backup.report.get("command line", "")
-    return not command or "--leaf-partition-data" in command
+    return backup.has_leaf_data is not False
 
 
 def _why_kept(policy: Policy, backup: Backup, group: list[Backup], now: float) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..age.header import begins_like_header
 from ..errors import NotFound, StorageError, Unreachable
 from ..integrity.object_names import FOLDER, MARKS_FOLDER, parse_manifest_name
 from ..integrity.verification import RESULTS_FOLDER
@@ -15,6 +16,7 @@ from ..keys import backup_prefix, is_unfinished
 from ..storage.reading import fetch_small
 from .backup import Backup
 from .backup_search import find_timestamps
+from .backup_summary import find_summary
 from .gpbackup_files import parse_report
 from .manifest_sums import cover_all_segments, sum_up
 from .parallel import map_all
@@ -140,7 +142,9 @@ class _Look:
                 continue
 
     def read_report(self) -> None:
-        """Read the report. If that fails, it stays empty."""
+        """Read the report, or what the coordinator's manifest says of an encrypted one. If that fails, it stays
+        empty.
+        """
         if not 0 < self._report_size <= _LARGEST_REPORT:
             return
         try:
@@ -149,7 +153,14 @@ class _Look:
             raise
         except StorageError:
             return
-        self.backup.report = parse_report(data.decode(errors="replace"))
+        backup = self.backup
+        if not begins_like_header(data):
+            backup.report = parse_report(data.decode(errors="replace"))
+            return
+        backup.is_encrypted = True
+        backup.summary = find_summary(self._store, backup.timestamp, backup.manifests, backup.claims)
+        if backup.summary is not None:
+            backup.report = dict(backup.summary.report)
 
     def read_manifest_names(self) -> None:
         """Find the hosts without a manifest, and count objects and bytes, by the names of the manifests."""

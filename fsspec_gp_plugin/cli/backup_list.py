@@ -152,6 +152,8 @@ def info(argv: Sequence[str]) -> int:
 def _show(details: dict[str, Any], backup: Backup, inspected: Inspection) -> None:
     for name in ("timestamp", "state", "kind", "database"):
         render.line(f"{name}: {details[name] or '?'}")
+    if details["encrypted"]:
+        render.line(f"encrypted: {', '.join(details['recipients']) or 'it is unknown for whom'}")
     for claim in inspected.ownership.claims:
         render.line(f"claimed by: {claim.cluster}")
     render.line(f"objects: {backup.objects:,}, {format_size(backup.size)}")
@@ -178,6 +180,7 @@ def _summary(backup: Backup, ownership: Ownership) -> dict[str, Any]:
         "kind": backup.kind,
         "state": backup.shown_state,
         "broken": backup.broken,
+        **_encryption(backup, ownership),
         "objects": backup.objects,
         "bytes": backup.size,
         "counted": backup.counted,
@@ -193,6 +196,13 @@ def _summary(backup: Backup, ownership: Ownership) -> dict[str, Any]:
             "not_checked": verified.not_checked or 0,
         },
     }
+
+
+def _encryption(backup: Backup, ownership: Ownership) -> dict[str, Any]:
+    """Whether a backup is encrypted, and to whom: of one without a report, what its claim says."""
+    claimed = ownership.claim.encryption if ownership.claim is not None else None
+    recipients = backup.recipients or (claimed.recipients if claimed is not None else ())
+    return {"encrypted": backup.is_encrypted or claimed is not None, "recipients": list(recipients)}
 
 
 def _headers(store: Store, backup: Backup) -> list[dict[str, Any]]:

@@ -3,32 +3,32 @@
 A manifest consists of gzip members, one after another; `zcat` shows it. The first member is the index: one line of JSON
 that describes the manifest and its other members. Each of these has the objects of one content id: a line `[name, size,
 crc32c]` for each object, sorted by name. So a reader who needs one content id reads two ranges. A manifest of version 1
-is one member, with the description first. A manifest that is read may come from a hostile bucket, so every length has
-its limit. manifest_packing.py writes them.
+is one member, with the description first. That of the coordinator of an encrypted backup also has a summary of
+gpbackup's files in its index, and a last member that lists the tables' oids (oid_list.py). A manifest that is read may
+come from a hostile bucket, so every length has its limit. manifest_packing.py writes them.
 """
 
 from __future__ import annotations
 
 import json
-import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StorageError
+from . import oid_list
 from .contents import content_of
 from .entries import Entry, parse_entry
+from .member_lines import MemberLines
+from .oid_list import OidList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from array import array
+    from collections.abc import Iterable, Iterator, Mapping
 
 FORMAT = "fsspec_gp_plugin manifest"
 VERSION = 2
-_LONGEST_LINE = 64 << 10
 _LONGEST_INDEX = 4 << 20
-_STEP = 64 << 10
-# Bytes that one member may unpack to: more than 30 million objects. And those that one call may read of all manifests.
-_LARGEST_MEMBER = 2 << 30
+# Bytes that the manifests which one call reads may unpack to.
 _LARGEST_OF_CALL = 16 << 30
-GZIP = 31
 
 
 class BadManifest(StorageError):
@@ -50,7 +50,8 @@ class Member(NamedTuple):
 class Header(NamedTuple):
     """What a manifest says of itself. `created`: nanoseconds since 1970; `claim`: the token of the claim under which
     its host stored the objects, "" without one; `mark`: the id of its host's mark, "" without one; `members`: those
-    after the index, None for a manifest of version 1.
+    after the index, None for a manifest of version 1; `summary`: what it says of gpbackup's encrypted files, as JSON,
+    not checked; `oids`: where it lists the tables.
     """
 
     timestamp: str
@@ -61,13 +62,21 @@ class Header(NamedTuple):
     claim: str = ""
     mark: str = ""
     members: tuple[Member, ...] | None = None
+    summary: Mapping[str, Any] | None = None
+    oids: OidList | None = None
+
+    @property
+    def end(self) -> int:
+        """Where its last member ends in the object; 0 if it has none, or their places are not known."""
+        last = self.oids or (self.members[-1] if self.members else None)
+        return 0 if last is None else last.start + last.packed
 
 
 class Budget:
     """How many bytes all manifests that one call reads may unpack to."""
 
-    def __init__(self) -> None:
-        self._left = _LARGEST_OF_CALL
+    def __init__(self, most: int = 0) -> None:
+        self._left = most or _LARGEST_OF_CALL
 
     def spend(self, count: int) -> bool:
         """Take so many bytes. Returns whether they were left."""
@@ -89,6 +98,8 @@ def decode(key: str, timestamp: str, pieces: Iterable[bytes], budget: Budget) ->
         _require_no_more(key, lines)
         for member in _placed(header.members, reading.packed):
             yield from reading.member(member)
+        if header.oids is not None:
+            reading.oids(header.oids)
     reading.require_end()
 
 
@@ -102,7 +113,11 @@ def decode_index(key: str, timestamp: str, pieces: Iterable[bytes]) -> Header:
     if header.members is None:
         return header
     _require_no_more(key, lines)
-    return header._replace(members=tuple(_placed(header.members, reading.packed)))
+    members = tuple(_placed(header.members, reading.packed))
+    oids = header.oids
+    if oids is not None:
+        oids = oids._replace(start=members[-1].start + members[-1].packed if members else reading.packed)
+    return header._replace(members=members, oids=oids)
 
 
 def decode_member(key: str, member: Member, pieces: Iterable[bytes], budget: Budget) -> Iterator[Entry]:
@@ -110,6 +125,14 @@ def decode_member(key: str, member: Member, pieces: Iterable[bytes], budget: Bud
     reading = _Reading(key, pieces, budget)
     yield from reading.member(member)
     reading.require_end()
+
+
+def decode_oids(key: str, oids: OidList, pieces: Iterable[bytes]) -> array[int]:
+    """The oids in the member that lists them, of which the bytes arrive in pieces. Raises BadManifest."""
+    reading = _Reading(key, pieces, Budget(oid_list.LARGEST))
+    found = reading.oids(oids)
+    reading.require_end()
+    return found
 
 
 def _placed(members: Iterable[Member], start: int) -> Iterator[Member]:
@@ -148,11 +171,14 @@ def _parse_header(key: str, timestamp: str, line: bytes) -> Header:
         plugin, claim, mark = (str(value.get(name, "")) for name in ("plugin", "claim", "mark"))
         members = None if version == 1 else tuple(_parse_member(row) for row in value["members"])
         host, created, objects = value["host"], value["created"], value["objects"]
-        header = Header(value["timestamp"], host, created, objects, plugin, claim, mark, members)
+        summary, oids = value.get("summary"), _parse_oids_row(value.get("oids"))
+        header = Header(value["timestamp"], host, created, objects, plugin, claim, mark, members, summary, oids)
         for field, kind in ((header.host, str), (header.created, int), (header.objects, int)):
             if type(field) is not kind:
                 raise ValueError
         if members is not None and sum(member.objects for member in members) != header.objects:
+            raise ValueError
+        if not (summary is None or type(summary) is dict) or (oids is not None and members is None):
             raise ValueError
     except (KeyError, RecursionError, TypeError, ValueError):
         raise BadManifest(f"{key} is not a manifest of this plugin") from None
@@ -170,49 +196,23 @@ def _parse_member(row: object) -> Member:
     return Member(content, 0, packed, objects, size)
 
 
-class _Reading:
-    """Reads gzip members, one after another, from pieces. `packed`: bytes of the members that were read."""
+def _parse_oids_row(row: object) -> OidList | None:
+    if row is None:
+        return None
+    if type(row) is not list or len(row) != 2 or not all(type(number) is int for number in row):
+        raise ValueError
+    count, packed = row
+    if not 0 <= count <= oid_list.MOST or packed < 0:
+        raise ValueError
+    return OidList(0, packed, count)
+
+
+class _Reading(MemberLines):
+    """Reads the members of one manifest."""
 
     def __init__(self, key: str, pieces: Iterable[bytes], budget: Budget) -> None:
+        super().__init__(pieces, budget.spend, lambda words: BadManifest(f"{key} {words}"))
         self._key = key
-        # In small pieces, because zlib copies the rest of a piece with each step.
-        self._pieces = (piece[at : at + _STEP] for piece in pieces for at in range(0, len(piece), _STEP))
-        self._budget = budget
-        self._piece = b""
-        self.packed = 0
-
-    def lines(self, longest_first: int = _LONGEST_LINE) -> Iterator[bytes]:
-        """The lines of the next member. `longest_first`: bytes that the first line may have."""
-        unpacking = zlib.decompressobj(wbits=GZIP)
-        rest, longest, unpacked, taken = b"", longest_first, 0, 0
-        while not unpacking.eof:
-            self._piece = self._piece or next(self._pieces, b"")
-            if not self._piece:
-                raise BadManifest(f"{self._key} is damaged: it does not end where it should")
-            try:
-                # In small steps: a few bytes may unpack to gigabytes.
-                text = unpacking.decompress(self._piece, _STEP)
-            except zlib.error:
-                raise BadManifest(f"{self._key} is damaged: it is no gzip file") from None
-            left = unpacking.unused_data if unpacking.eof else unpacking.unconsumed_tail
-            taken += len(self._piece) - len(left)
-            self._piece = left
-            unpacked += len(text)
-            *whole, rest = (rest + text).split(b"\n")
-            # A stream that takes bytes and gives none may have no end.
-            is_too_large = max(unpacked, taken) > _LARGEST_MEMBER or not self._budget.spend(len(text))
-            for line in whole:
-                if is_too_large or len(line) > longest:
-                    break
-                yield line
-                longest = _LONGEST_LINE
-            else:
-                if not is_too_large and len(rest) <= longest:
-                    continue
-            raise BadManifest(f"{self._key} is too large for a manifest")
-        if rest:
-            raise BadManifest(f"{self._key} is damaged: it does not end where it should")
-        self.packed += taken
 
     def member(self, member: Member) -> Iterator[Entry]:
         """The entries of the next member."""
@@ -225,7 +225,13 @@ class _Reading:
         if self.packed - before != member.packed or size != member.size:
             raise BadManifest(f"{self._key} is damaged: content id {member.content} is not what its index says")
 
-    def require_end(self) -> None:
-        """Raise BadManifest if anything follows."""
-        if self._piece or next(self._pieces, b""):
-            raise BadManifest(f"{self._key} is damaged: it does not end where it should")
+    def oids(self, oids: OidList) -> array[int]:
+        """The oids that the next member lists."""
+        before = self.packed
+        try:
+            found = oid_list.parse(self.lines(), oids.oids)
+        except ValueError:
+            found = None
+        if found is None or self.packed - before != oids.packed:
+            raise BadManifest(f"{self._key} is damaged: its list of oids is not what its index says")
+        return found

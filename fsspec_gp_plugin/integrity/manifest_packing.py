@@ -6,16 +6,17 @@ import json
 import time
 import zlib
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import __version__, private
 from .contents import content_of
 from .entries import entry_line
-from .manifest import FORMAT, GZIP, VERSION
+from .manifest import FORMAT, VERSION
+from .member_lines import GZIP
 from .object_names import new_manifest_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from .entries import Entry
 
@@ -27,7 +28,19 @@ class Packed(NamedTuple):
     data: bytes
 
 
-def pack(timestamp: str, entries: Iterable[Entry], claim: str = "", mark: str = "") -> Packed:
+class PackedSummary(NamedTuple):
+    """What a manifest says of gpbackup's encrypted files: the JSON in its index, and the list of the tables' oids as
+    oid_list.py packs it, with how many they are; b"" without a list.
+    """
+
+    value: Mapping[str, Any]
+    oids: bytes = b""
+    tables: int = 0
+
+
+def pack(
+    timestamp: str, entries: Iterable[Entry], claim: str = "", mark: str = "", summary: PackedSummary | None = None
+) -> Packed:
     """A manifest of these entries of this host, which must be sorted by content id and name; only packed bytes are kept
     in memory. `claim`: the claim's token; `mark`: the id of the host's mark. Raises ValueError for another order.
     """
@@ -57,7 +70,10 @@ def pack(timestamp: str, entries: Iterable[Entry], claim: str = "", mark: str = 
         "objects": objects,
         "bytes": size,
         "members": rows,
+        **({} if summary is None else {"summary": summary.value}),
+        **({"oids": [summary.tables, len(summary.oids)]} if summary is not None and summary.oids else {}),
     }
     packing = zlib.compressobj(6, wbits=GZIP)
     index = packing.compress(json.dumps(header, separators=(",", ":")).encode() + b"\n") + packing.flush()
+    members += summary.oids if summary is not None else b""
     return Packed(new_manifest_name([row[0] for row in rows], objects, size, mark), index + members)

@@ -12,7 +12,7 @@ from ..transfer.ranged_read import parse_offsets
 from .claiming import require_not_refused
 from .comparing import log_note, read_expected
 from .decrypting import opening_of
-from .journaling import store_and_journal
+from .journaling import note_for_summary, store_and_journal
 from .restore_source import store_of_object
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def backup_file(context: Context, path: str) -> None:
     key = keys.object_key(path)
     require_not_refused(context, path)
     sent = store_and_journal(context, key, partial(send_file, context, path, key))
+    note_for_summary(context, path, key)
     context.log_success(key, sent.size, sent.crc32c)
 
 

@@ -108,7 +108,7 @@ def _backup(context: Context, path: str, parallel: int) -> None:
 
     def finish() -> None:
         if is_backup:
-            put_manifest_of(context, prefix, sent)
+            put_manifest_of(context, prefix, sent, folder)
 
     names = list(_files_below(folder))
     if context.config.encryption_recipients:

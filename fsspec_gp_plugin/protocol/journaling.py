@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,16 @@ from ..errors import LocalFileError, StorageError
 from ..integrity.run_state import remember_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..integrity.entries import Entry
+    from ..integrity.manifest_packing import PackedSummary
     from ..integrity.run_state import Run
     from ..storage.contract import ObjectInfo
     from .context import Context
+
+
+_WITHOUT_NOTE = "the manifest has no summary of it, so commands without an identity show less of this backup"
 
 
 def store_and_journal(context: Context, key: str, send: Callable[[], ObjectInfo]) -> ObjectInfo:
@@ -41,6 +46,23 @@ def store_and_journal(context: Context, key: str, send: Callable[[], ObjectInfo]
     return sent
 
 
+def note_for_summary(context: Context, path: str, key: str) -> None:
+    """If a local file of gpbackup's is stored encrypted, keep on this host what the coordinator's manifest will say of
+    it. What can't be noted is logged, and is missing there.
+    """
+    if not context.config.encryption_recipients:
+        return
+    from ..backups.summarizing import NoNoteError, make_note, part_of
+    from ..integrity.summary_notes import write_note
+
+    timestamp = keys.timestamp_of(key)
+    if part := part_of(key, timestamp):
+        try:
+            write_note(context.config.place, timestamp, part, make_note(path, part))
+        except (LocalFileError, NoNoteError, OSError) as error:
+            context.log.warning(f"{key}: {error}; {_WITHOUT_NOTE}")
+
+
 def require_catalogs(context: Context) -> None:
     """Raise LocalFileError if this host could not compare what it restores."""
     if context.config.checksum == "off":
@@ -58,11 +80,13 @@ def begin_journal(context: Context, timestamp: str) -> None:
     if context.config.checksum == "off":
         return
     from ..integrity.journal import Journal
+    from ..integrity.summary_notes import remove_notes
 
     with Journal(context.config.place, timestamp) as journal:
         journal.remove(whole=True)
         journal.sweep()
         journal.prepare()
+    remove_notes(context.config.place, timestamp)
 
 
 def store_manifest(context: Context, prefix: str, timestamp: str, run: Run | None) -> bool:
@@ -71,6 +95,7 @@ def store_manifest(context: Context, prefix: str, timestamp: str, run: Run | Non
     """
     from ..integrity.entry_sorting import sort_entries
     from ..integrity.journal import open_journals
+    from ..integrity.summary_notes import remove_notes
 
     with open_journals(context.config.place, timestamp) as journals:
         with sort_entries(entry for journal in journals for entry in journal.take()) as entries:
@@ -82,34 +107,90 @@ def store_manifest(context: Context, prefix: str, timestamp: str, run: Run | Non
             count = len(entries)
             is_needed = bool(count) or (run is not None and not run.has_manifest)
             if is_needed:
-                _put_manifest(context, prefix, timestamp, entries, count, run)
+                summary = _summary_by_notes(context, timestamp)
+                _put_manifest(context, prefix, timestamp, entries, count, run, summary)
         if run is not None:
             remember_run(context.config.place, timestamp, run._replace(has_manifest=True))
         for journal in journals:
             journal.remove()
+        with suppress(LocalFileError):
+            remove_notes(context.config.place, timestamp)
         return is_needed
 
 
-def put_manifest_of(context: Context, prefix: str, sent: list[ObjectInfo]) -> None:
-    """Store a manifest of objects that were sent without a hook that comes after them."""
+def _summary_by_notes(context: Context, timestamp: str) -> PackedSummary | None:
+    """What this host has noted of gpbackup's encrypted files. None if it has noted nothing."""
+    if not context.config.encryption_recipients:
+        return None
+    from ..backups.summarizing import PARTS
+    from ..integrity.summary_notes import read_notes
+
+    try:
+        notes = read_notes(context.config.place, timestamp, PARTS)
+    except LocalFileError as error:
+        context.log.warning(f"{timestamp}: {error}; {_WITHOUT_NOTE}")
+        return None
+    return _join(context, notes)
+
+
+def _summary_by_files(
+    context: Context, folder: str, timestamp: str, sent: Iterable[ObjectInfo]
+) -> PackedSummary | None:
+    """The same, by the local files themselves, which were just stored."""
+    if not context.config.encryption_recipients:
+        return None
+    from ..backups.summarizing import NoNoteError, make_note, part_of
+
+    notes = {}
+    for info in sent:
+        if part := part_of(info.key, timestamp):
+            try:
+                notes[part] = make_note(os.path.join(folder, info.key.rpartition("/")[2]), part)
+            except (NoNoteError, OSError) as error:
+                context.log.warning(f"{info.key}: {error}; {_WITHOUT_NOTE}")
+    return _join(context, notes)
+
+
+def _join(context: Context, notes: Mapping[str, bytes]) -> PackedSummary | None:
+    from ..backups.backup_keys import load_backup_recipients
+    from ..backups.summarizing import join_notes
+
+    recipients = load_backup_recipients(context.config)
+    try:
+        return join_notes(notes, [one.text for one in recipients.data] if recipients is not None else ())
+    except (TypeError, ValueError) as error:  # a file of this host was damaged
+        context.log.warning(f"the manifest has no summary of gpbackup's files: {error}")
+        return None
+
+
+def put_manifest_of(context: Context, prefix: str, sent: list[ObjectInfo], folder: str) -> None:
+    """Store a manifest of objects that were sent from a local folder without a hook that comes after them."""
     from ..integrity.entries import Entry
     from ..integrity.entry_sorting import sort_entries
 
     found = [Entry(info.key[len(prefix) :], info.size, info.crc32c) for info in sent if info.crc32c is not None]
     if found:
         with sort_entries(found) as entries:
-            _put_manifest(context, prefix, keys.timestamp_of(prefix), entries, len(entries))
+            timestamp = keys.timestamp_of(prefix)
+            summary = _summary_by_files(context, folder, timestamp, sent)
+            _put_manifest(context, prefix, timestamp, entries, len(entries), summary=summary)
 
 
 def _put_manifest(
-    context: Context, prefix: str, timestamp: str, entries: Iterable[Entry], count: int, run: Run | None = None
+    context: Context,
+    prefix: str,
+    timestamp: str,
+    entries: Iterable[Entry],
+    count: int,
+    run: Run | None = None,
+    summary: PackedSummary | None = None,
 ) -> None:
     """Store a manifest of these objects of this host."""
     from ..integrity.catalog_files import remove_catalogs
     from ..integrity.manifest_packing import pack
 
     claim, mark = (run.claim, run.mark) if run else ("", "")
-    packed = pack(timestamp, entries, claim, mark)
+    packed = pack(timestamp, entries, claim, mark, summary)
     with memoryview(packed.data) as data:
         try:
             context.patient_store.put(prefix + packed.name, data)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..backups.catalog_build import find_plugin_objects, read_token
-from ..backups.gpbackup_files import read_backup_config
+from ..backups.config_reading import read_backup_config
 from ..backups.replica_checks import objects_to_copy
 from ..backups.shares import Share, count_contents
 from ..errors import AccessDenied, StorageError, Unreachable

@@ -24,10 +24,14 @@ def read_pieces(store: Store, info: ObjectInfo, start: int = 0) -> Iterator[byte
             yield bytes(view[:filled])
 
 
-def fetch_pieces(store: Store, key: str) -> tuple[ObjectInfo, Iterator[bytes]]:
-    """Return an object's info and its bytes, a megabyte at a time; a small object by one request where possible."""
-    info, first = fetch_small(store, key, _PIECE)
-    return info, chain((first,), read_pieces(store, info, len(first)))
+def fetch_start(store: Store, key: str) -> tuple[ObjectInfo, bytes]:
+    """Return an object's info and its first megabyte, by one request where the store can."""
+    return fetch_small(store, key, _PIECE)
+
+
+def read_rest(store: Store, info: ObjectInfo, first: bytes) -> Iterator[bytes]:
+    """Yield the bytes of an object of which fetch_start() has read the first."""
+    return chain((first,), read_pieces(store, info, len(first)))
 
 
 def split_lines(pieces: Iterable[bytes], longest: int = 64 << 10) -> Iterator[bytes]:

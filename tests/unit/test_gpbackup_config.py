@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fsspec_gp_plugin.backups.gpbackup_files import (
-    BackupConfig,
-    BadBackupConfigError,
-    parse_backup_config,
-    read_backup_config,
-)
+from fsspec_gp_plugin.backups.config_reading import read_backup_config
+from fsspec_gp_plugin.backups.gpbackup_files import BackupConfig, BadBackupConfigError, parse_backup_config
 from fsspec_gp_plugin.backups.restore_plans import read_needed
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.fakes import FakeStore
