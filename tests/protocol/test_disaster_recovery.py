@@ -157,3 +157,30 @@ def test_both_programs_open_an_object(tmp_path: Path, values: dict[str, object],
     second = second.replace(" age --decrypt", f" {age_program(program)} --decrypt")
     done = run_commands([first, second, f"decrypt {name}"], os.environ)
     assert (done.stdout, done.stderr, done.returncode) == ("rows\n" * 20_000, "", 0)
+
+
+def test_names_and_columns_that_yaml_quotes_or_breaks_are_found(tmp_path: Path, values: dict[str, object]) -> None:
+    prefix = tmp_path / "disk" / "backups" / SINGLE_DATA_FILE[:8] / SINGLE_DATA_FILE
+    prefix.mkdir(parents=True)
+    columns = ",".join(f'"column {number}"' for number in range(12))
+    broken = columns.replace(" 5", "\n    5").replace(" 10", "\n    10")
+    texts = {
+        "report": "backup status: Success\n",
+        "metadata.sql": "",
+        "config.yaml": f'restoreplan:\n- timestamp: "{SINGLE_DATA_FILE}"\n  tablefqns:\n  - \'"it\'\'s: odd"."no"\'\n'
+        '  - public."a b"\nsegmentcount: 2\n',
+        "toc.yaml": "predataentries: []\ndataentries:\n"
+        "- schema: '\"it''s: odd\"'\n  name: '\"no\"'\n  oid: 1\n  attributestring: (\"y: n\")\n  rowscopied: 3\n"
+        '  partitionroot: ""\n  isreplicated: false\n'
+        f"- schema: public\n  name: '\"a b\"'\n  oid: 2\n  attributestring: ({broken})\n  rowscopied: 4\n"
+        '  partitionroot: "no"\n  isreplicated: true\n'
+        "- schema: public\n  name: of_another_backup\n  oid: 3\n  isreplicated: false\nincrementalmetadata: {}\n",
+    }
+    for end, text in texts.items():
+        (prefix / f"gpbackup_{SINGLE_DATA_FILE}_{end}").write_text(text)
+    done = run_commands(read_commands({**values, "timestamp": SINGLE_DATA_FILE})[:5], os.environ)
+    assert done.stdout.splitlines()[1:] == [
+        SINGLE_DATA_FILE,
+        f'{SINGLE_DATA_FILE}\t1\tfalse\t3\t"it\'s: odd"."no"\t("y: n")',
+        f"{SINGLE_DATA_FILE}\t2\ttrue\t4\tpublic.no\t({columns})",
+    ]
