@@ -59,25 +59,28 @@ def load_identities(path: str, option: str = "option 'encryption_identity_file'"
     names the option.
     """
     path = os.path.expanduser(path)
-    what = f"{option}: {path}"
-    return parse_identities(read_file(path, what), what)
+    return parse_identities(read_file(path, f"{option}: {path}"), path, f"{option}: ")
 
 
 @lru_cache(maxsize=4)
-def parse_identities(text: str, what: str) -> tuple[Identity, ...]:
-    """The identities in the text of such a file. Raises ConfigError about `what`, which quotes nothing of the text."""
+def parse_identities(text: str, path: str, before: str = "") -> tuple[Identity, ...]:
+    """The identities in the text of such a file. Raises ConfigError, which quotes nothing of it. `before`: how the
+    message begins.
+    """
     if text.startswith(_ENCRYPTED_FILE):
         raise ConfigError(
-            f"{what} is encrypted; decrypt it by `age -d`, and keep the result where only you can read it"
+            f"{before}{path} is encrypted; decrypt it by `age -d`, and keep the result where only you can read it"
         )
     found = []
     for number, line in _key_lines(text):
         try:
             found.append(parse_identity(line))
         except ValueError as error:
-            raise ConfigError(f"{what}: line {number} is not an X25519 identity: {error}") from None
+            raise ConfigError(f"{before}line {number} of {path} is not an X25519 identity: {error}") from None
     if not 1 <= len(found) <= MOST_KEYS:
-        raise ConfigError(f"{what} has {len(found)} identities; expected 1 to {MOST_KEYS}, as `keygen` writes them")
+        raise ConfigError(
+            f"{before}{path} has {len(found)} identities; expected 1 to {MOST_KEYS}, as `keygen` writes them"
+        )
     return tuple(found)
 
 

@@ -141,7 +141,7 @@ def parse_recipient(text: str) -> Recipient:
     if text.lower().startswith(IDENTITY_PREFIX):
         raise ValueError("an identity (AGE-SECRET-KEY-…) stands where a recipient belongs; replace that key, as it "
                          "may be known to others now, and give its recipient, `age1…`")  # fmt: skip
-    # Text of another form is not quoted, as it may be a part of an identity.
+    # Text of another form is not quoted, as it may be a part of an identity, or another secret under the wrong option.
     if not text.startswith(f"{RECIPIENT_PREFIX}1"):
         raise ValueError("expected recipients of the form age1…")
     try:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import AccessDenied, NotFound
+from ..errors import StorageError, Unreachable
 from ..integrity import oid_list
 from ..integrity.contents import COORDINATOR
 from ..integrity.manifest import BadManifest
+from ..integrity.object_names import parse_manifest_name
+from ..keys import backup_prefix
 from .catalog_build import find_plugin_objects, read_token
 from .gpbackup_files import LONGEST_PLAN, REPORT_KEYS, SUFFIXES, TIMESTAMP, BackupConfig, SummarizedTables
 from .manifest_reading import OpenedManifest, select_by_contents
@@ -116,7 +118,9 @@ def find_summary_of(store: Store, timestamp: str) -> BackupSummary | None:
     """As find_summary(), where the manifests and claims of the backup are not known."""
     try:
         found = find_plugin_objects(store, timestamp)
-    except (AccessDenied, BadManifest):
+    except Unreachable:
+        raise
+    except StorageError:
         return None
     return find_summary(store, timestamp, found.manifests, found.claims)
 
@@ -127,14 +131,15 @@ def find_summary(
     """The summary of an encrypted backup: the latest one under the backup's claim. None if there is none. Raises
     Unreachable.
     """
-    latest = sorted(select_by_contents(manifests, timestamp, (COORDINATOR,)), key=_written, reverse=True)
     found: list[tuple[Header, BackupSummary]] = []
-    for info in latest[:_MOST_MANIFESTS]:
+    for info in _sort_candidates(manifests, timestamp)[:_MOST_MANIFESTS]:
         try:
             header = OpenedManifest(store, info, timestamp, ()).header
             if header.summary is not None:
                 found.append((header, parse_summary(header.summary, info, is_listed=header.oids is not None)))
-        except (AccessDenied, BadManifest, NotFound, ValueError):
+        except Unreachable:
+            raise
+        except (StorageError, ValueError):
             continue
     if len({header.claim for header, _ in found}) > 1:
         token = read_token(store, claims)
@@ -142,8 +147,15 @@ def find_summary(
     return max(found, key=lambda one: one[0].created)[1] if found else None
 
 
-def _written(info: ObjectInfo) -> tuple[float, str]:
-    return info.modified or 0.0, info.key
+def _sort_candidates(manifests: Sequence[ObjectInfo], timestamp: str) -> list[ObjectInfo]:
+    """The manifests that may be the coordinator's: first those whose names say so, and of them the latest."""
+    start = len(backup_prefix(timestamp))
+
+    def rank(info: ObjectInfo) -> tuple[bool, float, str]:
+        name = parse_manifest_name(info.key[start:])
+        return name is not None and name.contents is not None, info.modified or 0.0, info.key
+
+    return sorted(select_by_contents(manifests, timestamp, (COORDINATOR,)), key=rank, reverse=True)
 
 
 def read_listed_tables(store: Store, timestamp: str, tables: SummarizedTables) -> array[int]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StorageError
 from ..integrity import oid_list
 from ..integrity.manifest_packing import PackedSummary
+from ..keys import backup_prefix
 from ..storage.reading import split_lines
 from .backup_summary import config_to_json, report_to_json
 from .gpbackup_files import BadBackupConfigError, parse_backup_config, parse_report
@@ -31,9 +32,8 @@ class NoNoteError(StorageError):
 
 def part_of(key: str, timestamp: str) -> str:
     """Which part of a summary a file is about, by its key: the end of its name. "" if it is about none."""
-    name = key.rpartition("/")[2]
-    end = name.removeprefix(f"gpbackup_{timestamp}_")
-    return end if end != name and end in PARTS else ""
+    end = key.removeprefix(f"{backup_prefix(timestamp)}gpbackup_{timestamp}_")
+    return end if end in PARTS else ""
 
 
 def make_note(path: str, part: str) -> bytes:

@@ -147,18 +147,18 @@ class _Look:
         """
         if not 0 < self._report_size <= _LARGEST_REPORT:
             return
+        backup = self.backup
         try:
-            _, data = fetch_small(self._store, self.backup.report_key, self._report_size)
+            _, data = fetch_small(self._store, backup.report_key, self._report_size)
+            if not begins_like_header(data):
+                backup.report = parse_report(data.decode(errors="replace"))
+                return
+            backup.is_encrypted = True
+            backup.summary = find_summary(self._store, backup.timestamp, backup.manifests, backup.claims)
         except Unreachable:
             raise
         except StorageError:
             return
-        backup = self.backup
-        if not begins_like_header(data):
-            backup.report = parse_report(data.decode(errors="replace"))
-            return
-        backup.is_encrypted = True
-        backup.summary = find_summary(self._store, backup.timestamp, backup.manifests, backup.claims)
         if backup.summary is not None:
             backup.report = dict(backup.summary.report)
 

@@ -1,4 +1,4 @@
-"""Names and removes the files of catalogs on this host."""
+"""Names and removes the files of catalogs on this host, and the records beside them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ DIRECTORY = "manifests"
 # The end of the purpose of a catalog that a restore without a setup hook has made.
 FETCHED = ".fetched"
 SUFFIX = ".db"
-_PURPOSES = re.compile(r"(\.c-?[0-9]+)?(\.fetched)?\.db(\.lock)?")
+# The end of a record of the backup's claim, which is kept and removed with the catalogs.
+CLAIM = ".claim"
+_PURPOSES = re.compile(r"(\.c-?[0-9]+)?(\.fetched)?(?:\.db(\.lock)?|(\.claim))")
 
 
 def purpose_of(content: int) -> str:
@@ -28,8 +30,8 @@ def purpose_of(content: int) -> str:
 
 
 def remove_catalogs(place: Place, timestamp: str, *, fetched_only: bool = False) -> None:
-    """Remove all catalogs of a backup, or only those that restores without a setup hook have made. Raises
-    LocalFileError.
+    """Remove all catalogs of a backup and records of its claim, or only those that restores without a setup hook have
+    made. Raises LocalFileError.
     """
     _remove(place, timestamp, lambda match: bool(match[2]) or not fetched_only)
 
@@ -38,7 +40,12 @@ def remove_outdated(place: Place, timestamp: str, *, by_content: bool, fetched: 
     """Remove the catalogs of a backup that earlier restores made of all content ids, if catalogs are made `by_content`
     now, otherwise those of single ones. `fetched`: those without a setup hook. Raises LocalFileError.
     """
-    _remove(place, timestamp, lambda match: not match[3] and bool(match[1]) != by_content and bool(match[2]) == fetched)
+
+    def is_removed(match: re.Match[str]) -> bool:
+        is_catalog = not match[3] and not match[4]
+        return is_catalog and bool(match[1]) != by_content and bool(match[2]) == fetched
+
+    _remove(place, timestamp, is_removed)
 
 
 def _remove(place: Place, timestamp: str, is_removed: Callable[[re.Match[str]], bool]) -> None:

@@ -1,7 +1,7 @@
 """Keeps on this host what the claim of a backup says, so that not every command of a restore reads the claim.
 
 The setup hook of a restore leaves a record until its cleanup hook; a command without a setup hook leaves one for the
-commands after it.
+commands after it. Both go with the catalogs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .. import private
 from ..errors import LocalFileError
-from .catalog_files import DIRECTORY, FETCHED
+from .catalog_files import CLAIM, DIRECTORY, FETCHED
 from .claim import BadClaim, Claim, decode
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from ..private import Place
 
-_ENDING = ".claim"
 # What no setup hook has left may be of a backup that was replaced.
 _FRESH_SECONDS = 3600.0
 
@@ -51,15 +50,8 @@ def read_record(place: Place, timestamp: str) -> ClaimRecord | None:
     return None
 
 
-def remove_record(place: Place, timestamp: str, *, fetched_only: bool = False) -> None:
-    """Remove what is kept of a backup's claim. Raises LocalFileError."""
-    with suppress(private.NoDirectoryError), _open(place) as directory:
-        for purpose in (FETCHED,) if fetched_only else ("", FETCHED):
-            private.unlink_in(directory, _name(place, timestamp, purpose))
-
-
 def _name(place: Place, timestamp: str, purpose: str) -> str:
-    return place.name_of(timestamp) + purpose + _ENDING
+    return place.name_of(timestamp) + purpose + CLAIM
 
 
 def _is_fresh(directory: int, name: str) -> bool:

@@ -18,7 +18,6 @@ from .. import private
 from ..errors import LocalFileError
 from .catalog import Catalog
 from .catalog_files import DIRECTORY, purpose_of, remove_catalogs
-from .claim_record import remove_record
 from .contents import COORDINATOR
 from .locking import locked_directory
 
@@ -97,10 +96,8 @@ def end_restore(place: Place, timestamp: str) -> None:
         for one in needed - still_needed:
             remove_catalogs(place, one)
             remove_for_segments(place, one)
-            remove_record(place, one)
         for one in {timestamp, *needed}:
             remove_catalogs(place, one, fetched_only=True)
-            remove_record(place, one, fetched_only=True)
 
 
 def _list_restores(directory: int, beginning: str = "") -> list[str]:

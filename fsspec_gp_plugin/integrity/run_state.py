@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .. import private
 from ..errors import LocalFileError
 from ..gpbackup_process import GpbackupProcess
+from .claim import Encryption
 from .locking import locked_directory
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Run(NamedTuple):
     """One run on this host. `claim`: the claim's token, "" if it could not be read; `mark`: the id of this host's mark;
     `proven`: no other run can have claimed the prefix; `directories`: the data directories of the hooks that have found
     the claim; `has_manifest`: a manifest of this host is stored; `process`: the run's gpbackup, if it runs on this
-    host; `taken_back`: it has ended without a cleanup hook, and its uploads were aborted.
+    host; `taken_back`: it has ended without a cleanup hook, and its uploads were aborted; `encryption`: to whom this
+    host encrypts.
     """
 
     claim: str
@@ -38,6 +40,7 @@ class Run(NamedTuple):
     has_manifest: bool = False
     process: GpbackupProcess | None = None
     taken_back: bool = False
+    encryption: Encryption | None = None
 
 
 def read_run(place: Place, timestamp: str) -> Run | None:
@@ -155,7 +158,8 @@ def _refusal(name: str, data_directory: str) -> str:
 
 def _encode(run: Run) -> str:
     process = None if run.process is None else run.process._asdict()
-    return json.dumps({**run._asdict(), "process": process})
+    encryption = None if run.encryption is None else run.encryption.to_json()
+    return json.dumps({**run._asdict(), "process": process, "encryption": encryption})
 
 
 def _read_joined(directory: int, name: str) -> Run | None:
@@ -170,8 +174,10 @@ def _read(directory: int, name: str) -> Run | None:
     try:
         value = json.loads(text)
         process = GpbackupProcess.from_json(value.get("process"))
-        return Run(**{**value, "directories": tuple(value["directories"]), "process": process})
-    except (KeyError, TypeError, ValueError):
+        encryption = Encryption.from_json(value.get("encryption"))
+        directories = tuple(value["directories"])
+        return Run(**{**value, "directories": directories, "process": process, "encryption": encryption})
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None  # a crash has torn the file, or another version wrote it
 
 

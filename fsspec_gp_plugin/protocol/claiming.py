@@ -77,7 +77,8 @@ class _Joining:
         if not self._context.store.capabilities.creates:
             return False
         self._run = run_state.find_recent_run(self._place, self._timestamp, _SAME_RUN_SECONDS)
-        return self._run is not None and self._run.proven
+        # With other recipients it looks for the claim, and is refused by what that says.
+        return self._run is not None and self._run.proven and self._run.encryption == self.encryption
 
     def join(self, *, is_coordinator: bool) -> None:
         if self._before is None:
@@ -89,7 +90,9 @@ class _Joining:
         # The coordinator's host may be a segment host, too, and a host may have several names: it leaves one mark.
         process = self._context.gpbackup
         self._run = run_state.begin_run(
-            self._place, self._timestamp, Run(token, marks.new_mark_id(), proven, process=process)
+            self._place,
+            self._timestamp,
+            Run(token, marks.new_mark_id(), proven, process=process, encryption=self.encryption),
         )
         name = self._prefix + marks.host_mark_name(self._run.mark)
         if self._claim is not None:

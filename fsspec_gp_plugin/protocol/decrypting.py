@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..errors import ConfigError, NotFound
+from ..integrity.catalog_files import FETCHED
 from .known_claims import known_claim
 from .restore_source import store_of_backup
 
@@ -26,8 +27,8 @@ def opening_of(context: Context, key: str) -> Opening | None:
 
 
 def openings(context: Context) -> Callable[[str], Opening | None]:
-    """The same for many objects: a function of the key, which looks once at each backup."""
-    of_backup = lru_cache(maxsize=64)(lambda timestamp: _opening_of_backup(context, timestamp))
+    """The same for many objects: a function of the key, which looks once at each backup and keeps nothing here."""
+    of_backup = lru_cache(maxsize=64)(lambda timestamp: _opening_of_backup(context, timestamp, None))
 
     def find(key: str) -> Opening | None:
         backup = keys.backup_of_key(key)
@@ -36,8 +37,8 @@ def openings(context: Context) -> Callable[[str], Opening | None]:
     return find
 
 
-def _opening_of_backup(context: Context, timestamp: str | None) -> Opening | None:
-    claim = None if timestamp is None else known_claim(context, timestamp)
+def _opening_of_backup(context: Context, timestamp: str | None, purpose: str | None = FETCHED) -> Opening | None:
+    claim = None if timestamp is None else known_claim(context, timestamp, purpose)
     if claim is not None and claim.encryption is None:
         return None
     from ..backups.backup_keys import make_opening

@@ -62,7 +62,15 @@ class Encrypting:
         timestamp = backup[0]
         if timestamp not in self._tokens:
             run = read_run(self._config().place, timestamp)
-            self._tokens[timestamp] = self._look_up(timestamp) if run is None else run.claim
+            if run is None:
+                self._tokens[timestamp] = self._look_up(timestamp)
+            elif run.encryption == self._load().to_claim():
+                self._tokens[timestamp] = run.claim
+            else:
+                raise ConfigError(
+                    f"option 'encryption_recipients': it has changed since the setup hook of the backup {timestamp} "
+                    "ran on this host; change recipients when no backup runs"
+                )
         return self._tokens[timestamp]
 
     def _look_up(self, timestamp: str) -> str:

@@ -15,7 +15,7 @@ from ..integrity.catalog import Catalog
 from ..integrity.catalog_files import FETCHED, purpose_of, remove_outdated
 from ..integrity.contents import COORDINATOR, content_of
 from ..integrity.object_names import listed_contents, parse_manifest_name
-from .known_claims import keep_claim
+from .known_claims import keep_claim, read_listed_claim
 from .restore_source import store_of_backup
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def find_manifests(
     try:
         found = catalog_build.find_plugin_objects(store, timestamp)
         _warn_of_marks(context, timestamp, store, found, segments)
-        claim = catalog_build.read_only_claim(store, found.claims)
+        claim = read_listed_claim(store, timestamp, found)
         if purpose is not None:
             keep_claim(context, timestamp, claim, purpose)
         if found.manifests:

@@ -14,14 +14,15 @@ from ..storage.mirror import MirroredStore
 from .restore_source import store_of_backup
 
 if TYPE_CHECKING:
+    from ..backups.catalog_build import PluginObjects
     from ..integrity.claim import Claim
     from ..storage.contract import Store
     from .context import Context
 
 
-def known_claim(context: Context, timestamp: str, purpose: str = FETCHED) -> Claim | None:
+def known_claim(context: Context, timestamp: str, purpose: str | None = FETCHED) -> Claim | None:
     """The claim of a backup, by what this host has kept of it or else by the target, which is then kept. None if there
-    is none, or it can't be read. `purpose`: "" in a setup hook.
+    is none, or it can't be read. `purpose`: "" in a setup hook, None to keep nothing.
     """
     try:
         record = read_record(context.config.place, timestamp)
@@ -31,8 +32,20 @@ def known_claim(context: Context, timestamp: str, purpose: str = FETCHED) -> Cla
     if record is not None:
         return record.claim
     claim = read_readable_claim(store_of_backup(context, timestamp), timestamp)
-    keep_claim(context, timestamp, claim, purpose)
+    if purpose is not None:
+        keep_claim(context, timestamp, claim, purpose)
     return claim
+
+
+def read_listed_claim(store: Store, timestamp: str, found: PluginObjects) -> Claim | None:
+    """The claim of a backup whose objects of this plugin are listed. Where a first target has manifests and no claim,
+    that of the second: something has lost it. None if there is none, or it can't be read.
+    """
+    from ..backups.catalog_build import read_only_claim
+
+    if found.manifests and not found.claims and isinstance(store, MirroredStore):
+        return read_readable_claim(store, timestamp)
+    return read_only_claim(store, found.claims)
 
 
 def read_readable_claim(store: Store, timestamp: str) -> Claim | None:

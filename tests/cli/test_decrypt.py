@@ -177,7 +177,7 @@ def test_what_a_backup_has_stored(plugin: Plugin, target: Target) -> None:
         (["backups/../x"], "is not the path of a backup file"),
         ([NAME, "--identity", "none.txt"], "option --identity: none.txt can't be read: No such file"),
         ([NAME, "--identity", "open.txt"], "option --identity: open.txt is open to other users"),
-        ([NAME, "--identity", "wrong.txt"], "option --identity: wrong.txt: line 1 is not an X25519 identity"),
+        ([NAME, "--identity", "wrong.txt"], "option --identity: line 1 of wrong.txt is not an X25519 identity"),
         ([NAME, "--quick"], "unrecognized arguments: --quick"),
     ],
 )

@@ -280,14 +280,12 @@ def test_the_configuration_goes_along_and_the_doctor_looks(cluster: Cluster, tmp
     secrets = tmp_path / "secrets.yaml"
     secrets.write_text("key: k\nsecret: n0body-knows\n")
     secrets.chmod(0o600)
-    config = write_config(
-        tmp_path / "it's a.yaml", "s3://b/p", storage_options_file=secrets, encryption_recipients="/x"
-    )
+    options: dict[str, Any] = {"storage_options_file": secrets, "encryption_recipients": "/x"}
+    config = write_config(tmp_path / "it's mine.yaml", "s3://bucket/prefix", **options)
     archive = small_bundle(tmp_path / "a.tar.gz", answering())
     words = [directory, "--bundle", str(archive), "--config", str(config), "--hosts", "a"]
     cluster.deploy(*words).failed("executablepath", directory, status=2)
-    text = config.read_text().replace(str(EXECUTABLE), f"{directory}/bin/fsspec_gp_plugin")
-    config.write_text(text)
+    config.write_text(text := config.read_text().replace(str(EXECUTABLE), f"{directory}/bin/fsspec_gp_plugin"))
     config.chmod(0o644)
     steps = [{"step": "host", "status": "ok"}, {"step": "writing", "status": "failed", "told": "denied"}]
     found = f"echo welcome; echo {shlex.quote(json.dumps({'steps': steps}))}; exit 1"

@@ -99,7 +99,9 @@ def test_what_is_wrong_fails(local: Plugin, tmp_path: Path) -> None:
     assert "is open to other users" in failure("identities", recipients=RECIPIENT, identity_file=file)
     file.chmod(0o600)
     file.write_text("no identity\n")
-    assert "line 1 is not an X25519 identity" in failure("identities", recipients=RECIPIENT, identity_file=file)
+    assert f"line 1 of {file} is not an X25519 identity" in failure(
+        "identities", recipients=RECIPIENT, identity_file=file
+    )
     write_config(local.config, f"file://{tmp_path}/disk", encryption_recipients=RECIPIENT, checksum="off")
     steps = examined(local, "--quick", status=2)
     assert failed(steps) == ["recipients", "encrypt"]

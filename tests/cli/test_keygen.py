@@ -89,8 +89,8 @@ def test_a_file_that_others_can_read_is_warned_of(keygen: Keygen) -> None:
     [
         ("identity.txt", b"", "`keygen -y identity.txt` reads one", 2),
         ("-y", b"", "standard input has 0 identities", 2),
-        ("-y", b"# only a comment\n\nAGE-SECRET-KEY-1QQQ\n", "line 3 is not an X25519 identity", 2),
-        ("-y", b"\xff\xfe\n", "line 1 is not an X25519 identity", 2),
+        ("-y", b"# only a comment\n\nAGE-SECRET-KEY-1QQQ\n", "line 3 of standard input is not an X25519 identity", 2),
+        ("-y", b"\xff\xfe\n", "line 1 of standard input is not an X25519 identity", 2),
         ("-y", b"age-encryption.org/v1\n-> scrypt a 18\n", "is encrypted; decrypt it by `age -d`", 2),
         ("-y none.txt", b"", "can't read none.txt: No such file", 1),
         ("-y .", b"", "can't read .: Is a directory", 1),

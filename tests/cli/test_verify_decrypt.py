@@ -12,6 +12,7 @@ from tests.cli.arranged import asked
 from tests.cli.test_decrypt import write_identity
 from tests.cli.whole import CLAIM, manifest_name, manifest_of, put_whole, table
 from tests.protocol.caller import write_config
+from tests.sealed_backups import encrypt_backup
 from tests.sealing import IDENTITY, OTHER_IDENTITY, encrypt
 
 if TYPE_CHECKING:
@@ -74,6 +75,16 @@ def store_read(store: Store, key: str) -> bytes:
     into = bytearray(1 << 16)
     with memoryview(into) as view:
         return bytes(into[: sum(store.fetch(key, view)[1])])
+
+
+def test_a_whole_backup_is_well_with_and_without_an_identity(opener: Plugin, store: Store, tmp_path: Path) -> None:
+    put_whole(store, T)
+    encrypt_backup(store, T, tmp_path)
+    for words in ([], ["--quick"], ["--decrypt"]):
+        one = verified(opener, T, *words, status=0)
+        assert (one["result"], one["verified"], one["problems"], one["reasons"]) == ("ok", COUNT, [], [])
+    [listed] = asked(opener, "list")["backups"]
+    assert listed["verified"]["result"] == "ok"
 
 
 @pytest.mark.parametrize(

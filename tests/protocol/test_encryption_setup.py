@@ -11,7 +11,7 @@ import pytest
 
 from fsspec_gp_plugin.age.x25519 import new_identity
 from tests.protocol.caller import Result
-from tests.protocol.encrypted import NONE_OPENS, back_up_with_hooks, make_keys, with_options
+from tests.protocol.encrypted import NONE_OPENS, back_up_with_hooks, make_file, make_keys, with_options
 from tests.protocol.made_backups import T
 
 if TYPE_CHECKING:
@@ -161,4 +161,24 @@ def test_an_incremental_backup_needs_an_identity_for_its_base(local: Plugin, tmp
         wrong_keys = with_options(local, "wrong", **recipients, encryption_identity_file=wrong)
         run(wrong_keys).failed(NONE_OPENS.format(wrong, f"{keys.recipient}, {metadata.recipient}"))
     assert not os.path.exists(tmp_path / "disk/backups/20260103")
-    run(with_options(local, "right", **recipients, encryption_identity_file=metadata.path)).succeeded()
+    right = with_options(local, "right", **recipients, encryption_identity_file=metadata.path)
+    run(right).succeeded()
+    # Then gpbackup reads the base's files.
+    path = make_file(local, f"gpbackup_{T}_toc.yaml", "").replace("20260103/20260103030405", f"{T[:8]}/{T}")
+    os.remove(path)
+    right.run("restore_file", path).succeeded()
+    with open(path, encoding="utf-8") as file:
+        assert file.read() == "toc.yaml of it"
+
+
+def test_recipients_that_change_while_a_backup_runs_are_refused(local: Plugin, tmp_path: Path) -> None:
+    """As when somebody replaces the file in the midst: the backup would need two identities."""
+    recipients = tmp_path / "recipients"
+    recipients.write_text(make_keys(tmp_path).recipient)
+    writing = with_options(local, "writing", encryption_recipients=recipients)
+    writing.setup("setup_plugin_for_backup")
+    table = local.database.table(1)
+    writing.run("backup_data", table, stdin=b"rows").succeeded()
+    recipients.write_text(make_keys(tmp_path, "new").recipient)
+    writing.run("backup_data", table, stdin=b"rows").failed("has changed since the setup hook")
+    set_up(writing, "backup", "segment_host").failed("the coordinator's claim")

@@ -13,8 +13,9 @@ import pytest
 from fsspec_gp_plugin.age.header import DecryptionError, begins_like_header, format_header, parse_header
 from fsspec_gp_plugin.age.opening import Opening
 from fsspec_gp_plugin.age.payload import NONCE_SIZE, PLAIN_CHUNK, SEALED_CHUNK, TAG_SIZE, PayloadKey
+from fsspec_gp_plugin.age.sealing import Seal
 from fsspec_gp_plugin.age.x25519 import find_file_key, new_identity, parse_identity
-from fsspec_gp_plugin.transfer.chunks import ChunkOpener
+from fsspec_gp_plugin.transfer.chunks import ChunkOpener, ChunkSealer
 from tests.servers.age import vectors
 from tests.servers.fixtures import skip_unless_required
 
@@ -176,6 +177,21 @@ def test_only_what_the_file_says_comes_out_whatever_pieces_arrive(vector: Vector
     missing = len(documented) - len(found)
     assert missing == 0 or (error and 0 < missing <= PLAIN_CHUNK)
     assert documented.startswith(found)
+
+
+def test_what_was_opened_is_encrypted_to_the_same_bytes(vector: Vector) -> None:
+    if vector.expected != "success":
+        return
+    header = parse_header(vector.data)
+    assert header
+    file_key = bytes.fromhex(vector.fields["file key"][0])
+    start = format_header(header.stanzas, file_key) + vector.data[header.size : header.size + NONCE_SIZE]
+    sealer = ChunkSealer(Seal(start, PayloadKey(file_key, start[-NONCE_SIZE:])))
+    plain, _ = open_object(vector, 1 << 20)
+    assert (
+        b"".join(bytes(one) for step in (sealer.feed(memoryview(plain)), sealer.finish()) for one in step)
+        == vector.data
+    )
 
 
 def test_the_collection_is_whole() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import tracemalloc
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,13 +18,14 @@ from fsspec_gp_plugin.backups.backup_summary import BackupSummary, find_summary,
 from fsspec_gp_plugin.backups.gpbackup_files import parse_backup_config
 from fsspec_gp_plugin.backups.summarizing import NoNoteError, join_notes, make_note, part_of
 from fsspec_gp_plugin.integrity import manifest, oid_list
+from fsspec_gp_plugin.integrity.claim import Claim
 from fsspec_gp_plugin.integrity.entries import Entry
 from fsspec_gp_plugin.integrity.manifest import BadManifest, Budget
 from fsspec_gp_plugin.integrity.manifest_packing import PackedSummary, pack
 from fsspec_gp_plugin.integrity.summary_notes import read_notes, remove_notes, write_note
 from fsspec_gp_plugin.keys import backup_prefix
 from fsspec_gp_plugin.storage.contract import ObjectInfo
-from tests.cli.whole import contents, record
+from tests.cli.whole import CLUSTER, contents, record
 from tests.fakes import FakeStore
 from tests.recorded import NAMES, recorded
 from tests.sealed_backups import RECIPIENT, report, summarize
@@ -96,8 +100,6 @@ def test_a_million_tables_take_little_room() -> None:
     "lines", [b"0\n", b"1\n0\n", b"-1\n", b"1_0\n", b" 1\n", b"4294967295\n1\n", b"1\n2\n3\n", b"1\n", b"1\n2", b"\n\n"]
 )
 def test_a_wrong_list_of_oids_is_refused(lines: bytes) -> None:
-    import gzip
-
     data = gzip.compress(lines)
     with pytest.raises(BadManifest):
         manifest.decode_oids("key", oid_list.OidList(0, len(data), 2), [data])
@@ -110,6 +112,163 @@ def test_a_summary_says_what_gpbackups_files_say(name: str, tmp_path: Path) -> N
     said = summarize(written, one.timestamp, tmp_path)
     assert said is not None
     read = parse_summary(json.loads(json.dumps(said.value)), MANIFEST, is_listed=bool(said.oids))
-    config = one.written[f"gpbackup_{one.timestamp}_config.yaml"]
     assert read.config is not None
-    assert read.config._replace_tables() == parse_backup_config("key", config.splitlines())
+    config = one.written[f"gpbackup_{one.timestamp}_config.yaml"]
+    assert replace(read.config, tables=None) == parse_backup_config("key", config.split(b"\n"))
+    assert bool(said.oids) == (not read.config.single_data_file and not read.config.metadata_only)
+    assert read.report["database name"] == "sales"
+    assert (read.recipients, read.has_leaf_data) == ((RECIPIENT,), True)
+
+
+def test_a_summary_names_no_table(tmp_path: Path) -> None:
+    """Neither by the command line nor by gpbackup's error."""
+    written = {**files(), f"gpbackup_{T}_report": report(T, status="Failure")}
+    assert b"public.secret" in written[f"gpbackup_{T}_report"]
+    store = FakeStore()
+    key = put(store, summarize(written, T, tmp_path))
+    text = b"".join(gzip.decompress(store.objects[key]).splitlines(keepends=True))
+    assert b"Failure" in text
+    for hidden in (b"public", b"secret", b"t16384", b"gpbackup --"):
+        assert hidden not in text
+
+
+def test_a_manifest_with_a_summary_is_read_as_any_other(tmp_path: Path) -> None:
+    store = FakeStore()
+    key = put(store, summarize(files(), T, tmp_path))
+    whole = list(manifest.decode(key, T, [store.objects[key]], Budget()))
+    assert whole[1:] == ENTRIES
+    store.calls.clear()
+    read = found(store)
+    assert len(store.calls) == 2, "one request and its piece"
+    assert read is not None
+    assert read.config is not None
+    assert read.config.tables is not None
+    assert list(read_listed_tables(store, T, read.config.tables)) == [16384, 16390]
+    for damaged in (store.objects[key][:-1], store.objects[key] + b"x"):
+        store.objects[key] = damaged
+        with pytest.raises(BadManifest):
+            list(manifest.decode(key, T, [damaged], Budget()))
+        assert found(store) is None
+
+
+def test_the_latest_summary_under_the_backups_claim_counts() -> None:
+    store = FakeStore()
+    for number, claim in enumerate(("a" * 32, "b" * 32, "a" * 32, "b" * 32)):
+        put(store, PackedSummary(changed("report", **{"database name": f"of {number}"})), claim)
+    put(store, None, "a" * 32)
+    infos = [info for info in store.find(PREFIX) if info.key.endswith("manifest.gz")]
+    key = f"{PREFIX}fsspec_gp_plugin/claim.json"
+    store.objects[key] = Claim(T, "a" * 32, CLUSTER, 1).encode()
+    read = find_summary(store, T, infos, [store.stat(key)])
+    assert read is not None
+    assert read.report["database name"] == "of 2"
+
+
+WRONG = [
+    changed("report", **{"command line": "gpbackup --include-table public.t"}),
+    changed("report", **{"database name": 5}),
+    changed("report", **{"database name": "x" * 20_000}),
+    changed("report", **{"database name": "two\nlines"}),
+    changed(report=[]),
+    changed(report=None),
+    changed(recipients="age1abcdefgh"),
+    changed(recipients=["age1abc\x1b[2J"]),
+    changed(recipients=[RECIPIENT] * 300),
+    changed(recipients=[["age1abcdefgh"]]),
+    changed(leaf_data="yes"),
+    changed(tables=-1),
+    changed(tables=1 << 40),
+    changed(tables=True),
+    changed(config=[]),
+    changed(config={}),
+    changed("config", segments=0),
+    changed("config", segments=1 << 20),
+    changed("config", segments=2.0),
+    changed("config", suffix="/../x"),
+    changed("config", suffix=[]),
+    changed("config", metadata_only=1),
+    changed("config", status="x" * 20_000),
+    changed("config", plan=[T]),
+    changed("config", plan={"2026": True}),
+    changed("config", plan={T: 1}),
+    changed("config", plan={f"{20260000000000 + n}": True for n in range(2000)}),
+]
+
+
+@pytest.mark.parametrize("value", WRONG)
+def test_a_wrong_summary_counts_as_none(value: dict[str, Any]) -> None:
+    store = FakeStore()
+    put(store, PackedSummary(GOOD))
+    assert found(store) is not None
+    store.objects.clear()
+    put(store, PackedSummary(value))
+    assert found(store) is None
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda one: st.lists(one) | st.dictionaries(st.sampled_from([*GOOD, *GOOD["config"]]), one),
+        max_leaves=10,
+    )
+)
+def test_no_value_breaks_the_parser(value: Any) -> None:
+    for made in ({"report": value}, {"config": value}, value if type(value) is dict else {"recipients": value}):
+        with suppress(ValueError):
+            parse_summary(made, MANIFEST, is_listed=False)
+
+
+@pytest.mark.parametrize("row", [[1], [1, -1], [-1, 1], ["1", 1], [2_000_000, 1], {}, [1, 2, 3]])
+def test_a_wrong_place_of_the_oids_is_refused(row: object) -> None:
+    header = {
+        "format": manifest.FORMAT,
+        "version": 2,
+        "timestamp": T,
+        "host": "h",
+        "created": 1,
+        "checksum": "crc32c",
+        "objects": 0,
+        "members": [],
+        "summary": GOOD,
+        "oids": row,
+    }
+    with pytest.raises(BadManifest, match="is not a manifest"):
+        manifest.decode_index("key", T, [gzip.compress(json.dumps(header).encode() + b"\n")])
+
+
+def test_a_file_that_is_not_gpbackups_is_not_noted(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("toc")
+    for part in ("report", "toc.yaml"):
+        with pytest.raises(NoNoteError):
+            make_note(str(path), part)
+    path.write_text("restoreplan:\n- timestamp: x\n")
+    with pytest.raises(NoNoteError):
+        make_note(str(path), "config.yaml")
+
+
+def test_only_gpbackups_own_files_are_noted() -> None:
+    prefix = backup_prefix(T)
+    for name in (
+        f"gpbackup_0_{T}_toc.yaml",
+        f"gpbackup_{T}_metadata.sql",
+        f"gpbackup_{T}_plugin_config.yaml",
+        "report",
+    ):
+        assert part_of(prefix + name, T) == ""
+    assert part_of(f"{prefix}folder/gpbackup_{T}_toc.yaml", T) == ""
+    assert part_of(f"{prefix}gpbackup_{T}_toc.yaml", T) == "toc.yaml"
+
+
+def test_notes_wait_for_the_cleanup_hook(tmp_path: Path) -> None:
+    place, other = private.Place("s3://bucket", str(tmp_path)), private.Place("s3://other", str(tmp_path))
+    parts = ("report", "toc.yaml")
+    assert read_notes(place, T, parts) == {}
+    write_note(place, T, "report", b"first")
+    write_note(place, T, "report", b"second")
+    write_note(other, T, "report", b"of another target")
+    assert read_notes(place, T, parts) == {"report": b"second"}
+    remove_notes(place, T)
+    assert read_notes(place, T, parts) == {}
+    assert read_notes(other, T, parts) == {"report": b"of another target"}
+    assert join_notes({}, [RECIPIENT]) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fsspec_gp_plugin.integrity.claim import NAME, BadClaim, decode, is_claim, new_claim
+from fsspec_gp_plugin.integrity.claim import NAME, BadClaim, Encryption, decode, is_claim, new_claim
 from fsspec_gp_plugin.integrity.cluster import Cluster
 
 T = "20260101120000"
@@ -24,8 +24,20 @@ OURS = Cluster("", "7001", "cdw", "5432", "/data/gpseg-1")
         new_claim(T, OURS).encode().replace(b'"created": ', b'"created": -'),
         new_claim(T, OURS).encode().replace(b'"host": "cdw"', b'"host": "cdw\\n"'),
         new_claim(T, OURS).encode().replace(b'"host": "cdw"', b'"host": 5'),
+        *(
+            new_claim(T, OURS).encode().replace(b'"token"', b'"encryption": %b, "token"' % encryption)
+            for encryption in (
+                b"[]",
+                b'"age1abcdef"',
+                b'{"recipients": []}',
+                b'{"recipients": [5]}',
+                b'{"recipients": ["age1abc\\ndef"]}',
+                b'{"recipients": ["AGE-SECRET-KEY-1ABCDEF"]}',
+                b'{"recipients": ["age1abcdef"], "metadata_recipients": [null]}',
+            )
+        ),
     ],
-    ids=range(10),
+    ids=range(17),
 )
 def test_what_is_no_claim_of_this_backup_is_refused(data: bytes) -> None:
     with pytest.raises(BadClaim):
@@ -39,3 +51,10 @@ def test_names_of_claims() -> None:
     assert not is_claim("fsspec_gp_plugin/claim.jsonx")
     assert not is_claim("fsspec_gp_plugin/claim.x.json")
     assert decode("key", T, claim.encode()) == claim
+
+
+def test_a_claim_says_to_whom_its_backup_is_encrypted() -> None:
+    encryption = Encryption(("age1abcdef",), ("age1ghjklm",))
+    claim = new_claim(T, OURS, encryption=encryption)
+    assert decode("key", T, claim.encode()) == claim
+    assert b"encryption" not in new_claim(T, OURS).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from ... import private
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
 
 _OPTION = "encryption_recipients"
 _NEW = "new"
-_QUESTION = (
-    "Recipients of encrypted backups: age1…, the path of a file with them, or `new` for a new key pair "
-    "(empty: no encryption)"
-)
+_EXPLANATION = "Backups can be encrypted to age recipients: age1…, or the path of a file with them.\n"
+_QUESTION = "Recipients, or `new` for a new key pair (empty: no encryption)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +64,7 @@ class EncryptionAnswers:
         """Ask in the terminal, unless the arguments have said it. `config_file`: the path of the configuration."""
         if self._options.get(_OPTION):
             return
+        sys.stderr.write(_EXPLANATION)
         answer = ask(Question("", _QUESTION, lambda text: text if text == _NEW else _recipients(text), optional=True))
         if answer == _NEW:
             stem = os.path.splitext(os.path.basename(config_file))[0]
