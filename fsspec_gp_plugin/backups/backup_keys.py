@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import keys
-from ..age.key_files import load_identities, load_recipients
+from ..age.key_files import MOST_KEYS, load_identities, load_recipients
 from ..age.opening import Opening
 from ..age.x25519 import FILE_KEY_SIZE
 from ..errors import ConfigError
@@ -38,13 +38,14 @@ class Recipients(NamedTuple):
 
 def is_file_of_coordinator(key: str) -> bool:
     """Whether it is one of the coordinator's files of a backup, whose names have no content id, and holds no table
-    data. Statistics, which gpbackup stores with `--with-stats`, have values of columns.
+    data: statistics have values of columns.
     """
     found = keys.backup_of_key(key)
-    if found is None:
-        return False
-    timestamp, name = found
-    return name.startswith(f"gpbackup_{timestamp}_") and not name.endswith("_statistics.sql")
+    return (
+        found is not None
+        and found[1].startswith(start := f"gpbackup_{found[0]}_")
+        and found[1] != f"{start}statistics.sql"
+    )
 
 
 def load_backup_recipients(config: Config) -> Recipients | None:
@@ -59,7 +60,12 @@ def load_backup_recipients(config: Config) -> Recipients | None:
                           "is compared before it is decrypted; a restore may use `off`")  # fmt: skip
     files = load_recipients(_OPTIONS[1], config.encryption_metadata_recipients)
     known = {one.public for one in data}
-    return Recipients(data, tuple(one for one in files if one.public not in known))
+    files = tuple(one for one in files if one.public not in known)
+    if len(data) + len(files) > MOST_KEYS:
+        raise ConfigError(
+            f"options {_OPTIONS[0]!r} and {_OPTIONS[1]!r}: expected at most {MOST_KEYS} recipients together"
+        )
+    return Recipients(data, files)
 
 
 def require_usable(recipients: Recipients) -> None:

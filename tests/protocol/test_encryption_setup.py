@@ -49,6 +49,9 @@ def test_a_restore_is_refused_without_an_identity_that_opens_it(plugin: Plugin, 
     set_up(reading, "restore", "master").succeeded()
     set_up(reading, "restore", "segment_host").succeeded()  # no other hook looks for the coordinator's host alone
     set_up(reading, "restore", "segment").failed(NONE_OPENS.format(metadata.path, keys.recipient))
+    incomplete = with_options(reading, "incomplete", restore_incomplete="on")
+    set_up(incomplete, "restore", "segment").succeeded()
+    assert "WARNING]:-restored all the same" in plugin.database.log()
 
     reading = with_options(plugin, "reading", encryption_identity_file=keys.path)
     for scope in SETUP:

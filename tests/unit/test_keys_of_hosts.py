@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsspec_gp_plugin.age.header import parse_header
-from fsspec_gp_plugin.age.object_name import KIND
+from fsspec_gp_plugin.age.object_name import KIND, ObjectName
+from fsspec_gp_plugin.age.sealing import new_seal
 from fsspec_gp_plugin.age.x25519 import Recipient, new_identity
 from fsspec_gp_plugin.backups.backup_keys import (
     Recipients,
@@ -50,12 +51,10 @@ def load(folder: Path, *options: str) -> Config:
     [
         (f"{PREFIX}gpbackup_{T}_toc.yaml", True),
         (f"{PREFIX}gpbackup_{T}_report", True),
-        (f"{PREFIX}gpbackup_{T}_metadata.sql", True),
-        # Its lines have the most frequent values of each column.
-        (f"{PREFIX}gpbackup_{T}_statistics.sql", False),
         (f"{PREFIX}gpbackup_0_{T}_toc.yaml", False),
         (f"{PREFIX}gpbackup_-1_{T}_16384.gz", False),
         (f"{PREFIX}gpbackup_0_{T}", False),
+        (f"{PREFIX}gpbackup_{T}_statistics.sql", False),
         (f"{PREFIX}gpbackup_20260101120001_report", False),
         (f"{PREFIX}folder/gpbackup_{T}_report", False),
         (f"etc/gpbackup_{T}_report", False),
@@ -78,6 +77,20 @@ def test_recipients_are_named_once_by_text_or_by_file(tmp_path: Path) -> None:
     )
     assert load_backup_recipients(both) == Recipients((OURS,), (THEIRS,))
     assert load_backup_recipients(load(tmp_path)) is None
+
+
+def test_all_of_them_together_fit_into_a_header_that_is_read(tmp_path: Path) -> None:
+    many = [new_identity().recipient.text for _ in range(101)]
+    most = load(
+        tmp_path,
+        f"encryption_recipients: {' '.join(many[:60])}",
+        f"encryption_metadata_recipients: {' '.join(many[:100])}",
+    )
+    loaded = load_backup_recipients(most)
+    assert loaded is not None
+    assert parse_header(new_seal(sum(loaded, ()), ObjectName(PREFIX)).start) is not None
+    with pytest.raises(ConfigError, match="at most 100 recipients together"):
+        load_backup_recipients(most._replace(encryption_metadata_recipients=" ".join(many[1:])))
 
 
 def test_a_configuration_of_the_s3_plugin_may_name_them(tmp_path: Path) -> None:
