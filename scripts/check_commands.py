@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 # What other programs have and the documents name by itself.
 _OTHERS = {
-    "gpbackup": {"--from-timestamp", "--jobs", "--leaf-partition-data", "--single-data-file"},
+    "gpbackup": {
+        "--compression-type",
+        "--from-timestamp",
+        "--jobs",
+        "--leaf-partition-data",
+        "--no-compression",
+        "--single-data-file",
+        "--with-stats",
+    },
     "gprestore": {"--resize-cluster"},
     "benchmarks.streams": {"--folder"},
     "benchmarks.longest_stream": {"--pipe"},

@@ -22,7 +22,7 @@ pytest_plugins = ["tests.servers.fixtures", "tests.runs"]
 TARGETS = set(filter(None, os.environ.get("GP_PLUGIN_TARGETS", "").split(",")))
 
 # Fixtures of a whole run that take seconds to make: one worker runs all tests that need one of them.
-_ONE_WORKER = {"gcs", "gcs_in_parts", "azure", "sftp", "hdfs", "smb", "ftp", "webdav"}
+_ONE_WORKER = {"gcs", "gcs_in_parts", "azure", "sftp", "hdfs", "smb", "ftp", "webdav", "postgres"}
 _ONE_WORKER |= {"minio_tls", "azure_tls", "ftp_tls", "bundle", "installations", "waits"}
 
 

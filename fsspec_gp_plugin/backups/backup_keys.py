@@ -37,11 +37,15 @@ class Recipients(NamedTuple):
 
 
 def is_file_of_coordinator(key: str) -> bool:
-    """Whether it is one of the coordinator's files of a backup, whose names have no content id. They hold no table
-    data.
+    """Whether it is one of the coordinator's files of a backup, whose names have no content id, and holds no table
+    data: statistics have values of columns.
     """
     found = keys.backup_of_key(key)
-    return found is not None and found[1].startswith(f"gpbackup_{found[0]}_")
+    return (
+        found is not None
+        and found[1].startswith(start := f"gpbackup_{found[0]}_")
+        and found[1] != f"{start}statistics.sql"
+    )
 
 
 def load_backup_recipients(config: Config) -> Recipients | None:

@@ -131,9 +131,9 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "encryption_recipients",
-        "encrypts backups so that only the identities of these age recipients open them: recipients "
-        "`age1…` separated by blanks, or the absolute path of a file on each host with one a line. It requires "
-        "`checksum: crc32c`",
+        "encrypts backups ([how](encryption.md)) so that only the identities of these age recipients open them: "
+        "recipients `age1…` separated by blanks, or the absolute path of a file on each host with one a line. It "
+        "requires `checksum: crc32c`",
         parse_recipients_option,
         default="",
     ),

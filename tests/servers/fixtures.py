@@ -16,6 +16,7 @@ from tests.servers import ftp as ftp_server
 from tests.servers import gcs as gcs_server
 from tests.servers import hdfs as hdfs_server
 from tests.servers import minio as minio_server
+from tests.servers import postgres as postgres_server
 from tests.servers import smb as smb_server
 from tests.servers import sshd as sftp_server
 from tests.servers import webdav as webdav_server
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tests.servers.gcs import Gcs
     from tests.servers.hdfs import Hdfs
     from tests.servers.minio import Minio
+    from tests.servers.postgres import Postgres
     from tests.servers.smb import Smb
     from tests.servers.sshd import Sshd
     from tests.servers.webdav import Webdav
@@ -112,6 +114,15 @@ def smb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Smb]:
     if program is None:
         skip_unless_required("smb", "Samba is not installed, or this is not root; see tests/servers/install_smb")
     with smb_server.run(program, tmp_path_factory.mktemp("smb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    programs = postgres_server.installed()
+    if programs is None:
+        skip_unless_required("postgres", "PostgreSQL is not installed; see tests/servers/install_postgres")
+    with postgres_server.run(programs) as server:
         yield server
 
 

@@ -14,6 +14,9 @@ from fsspec_gp_plugin.checksum import crc32c
 from fsspec_gp_plugin.errors import AccessDenied, Interrupted, PluginError, StorageError, Unreachable
 from fsspec_gp_plugin.integrity.catalog import Catalog
 from fsspec_gp_plugin.integrity.catalog_files import FETCHED, purpose_of
+from fsspec_gp_plugin.integrity.claim import NAME as CLAIM
+from fsspec_gp_plugin.integrity.claim import new_claim
+from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.integrity.entries import Entry
 from fsspec_gp_plugin.protocol import data
 from fsspec_gp_plugin.protocol.comparing import read_expected
@@ -62,7 +65,9 @@ def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: CountingStore) -
     """A host, and a target with a backup and its manifest."""
     monkeypatch.setenv("HOME", str(tmp_path))
     site = Site(tmp_path, store, FakeStore())
-    put_manifest(store, PREFIX, [ENTRY])
+    claim = new_claim(T, Cluster("sales"))
+    put_manifest(store, PREFIX, [ENTRY], claim.token)
+    store.objects[PREFIX + CLAIM] = claim.encode()
     return site
 
 

@@ -54,6 +54,7 @@ def load(folder: Path, *options: str) -> Config:
         (f"{PREFIX}gpbackup_0_{T}_toc.yaml", False),
         (f"{PREFIX}gpbackup_-1_{T}_16384.gz", False),
         (f"{PREFIX}gpbackup_0_{T}", False),
+        (f"{PREFIX}gpbackup_{T}_statistics.sql", False),
         (f"{PREFIX}gpbackup_20260101120001_report", False),
         (f"{PREFIX}folder/gpbackup_{T}_report", False),
         (f"etc/gpbackup_{T}_report", False),
