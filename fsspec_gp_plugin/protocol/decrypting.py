@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..errors import ConfigError, NotFound
+from ..errors import ConfigError, NotFound, StorageError
 from ..integrity.catalog_files import FETCHED
 from .known_claims import known_claim
 from .restore_source import store_of_backup
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 def opening_of(context: Context, key: str) -> Opening | None:
     """How an object is opened; None if its backup is known not to be encrypted."""
     backup = keys.backup_of_key(key)
-    return _opening_of_backup(context, None if backup is None else backup[0])
+    try:
+        return _opening_of_backup(context, None if backup is None else backup[0])
+    except StorageError as error:
+        raise type(error)(f"{key} is not restored, as it is unknown whether it is encrypted: {error}") from error
 
 
 def openings(context: Context) -> Callable[[str], Opening | None]:

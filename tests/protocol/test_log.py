@@ -65,7 +65,7 @@ def test_the_verbosity_decides_what_is_logged(target: Target, database: Database
 def test_a_log_that_cannot_be_written_fails_no_backup(local: Plugin, how: str) -> None:
     database = local.database
     if how == "no home":
-        database.extra["HOME"] = "/nonexistent/home"
+        database.extra["HOME"] = "/dev/null/home"  # which root can't make, either
     elif how == "a file":
         (database.folder / "home/gpAdminLogs").write_text("in the way")
     elif how == "read-only":
