@@ -17,7 +17,7 @@ from ..integrity.catalog_files import purpose_of, remove_outdated
 from ..integrity.contents import COORDINATOR
 from ..integrity.restore_state import has_catalog
 from ..private import NoDirectoryError
-from .decrypting import prove_opening
+from .decrypting import prove_contents_opening, prove_opening
 from .fetching import Manifests, build_catalog, find_manifests
 from .left_to_segments import LeftToSegments, pack, unpack
 from .presence import Scope, check, refuse, require_backup, require_tables_of_contents
@@ -68,6 +68,9 @@ def require_restorable(context: Context, timestamp: str, *, is_coordinator: bool
     large += _look(context, store, required)
     for one in (timestamp, *(one for one in earlier if plan[one])):
         prove_opening(context, one, is_coordinator=is_coordinator)
+    if is_coordinator:
+        for one in (one for one in earlier if not plan[one]):
+            prove_contents_opening(context, one)
     if not large:
         with suppress(LocalFileError):
             restore_state.remove_for_segments(context.config.place, timestamp)  # of a restore that was killed
