@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.errors import AccessDenied
+from fsspec_gp_plugin.errors import AccessDenied, ConfigError
 from fsspec_gp_plugin.integrity.claim import NAME, Encryption, new_claim
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.protocol.decrypting import opening_of
 from fsspec_gp_plugin.protocol.known_claims import known_claim
-from tests.recorded import recorded
-from tests.sealing import IDENTITY, encrypt
+from tests.recorded import CHAIN, recorded
+from tests.sealing import IDENTITY, OTHER_IDENTITY, encrypt
 from tests.unit.restore_host import Host, Store
 
 if TYPE_CHECKING:
@@ -99,3 +99,31 @@ def test_a_claim_that_must_not_be_read_is_none(host: Host) -> None:
     assert known_claim(host.context(store), ONE.timestamp) is None
     host.set_up(store, "default")
     assert known_claim(host.context(store), ONE.timestamp) is None
+
+
+@pytest.mark.parametrize("is_claimed", [True, False])
+def test_the_coordinator_opens_the_contents_of_a_base_without_needed_data(host: Host, is_claimed: bool) -> None:
+    """gprestore reads them. The hosts of segments need no identity for them."""
+    store = Store(*CHAIN)
+    for name in CHAIN:
+        one = recorded(name)
+        is_other = name == "incremental_2_nothing_changed"
+        encryption = Encryption((OTHER_IDENTITY.recipient.text,)) if is_other else None
+        claim = new_claim(one.timestamp, CLUSTER, encryption=encryption)
+        if is_claimed or not is_other:
+            store.objects[one.prefix + NAME] = claim.encode()
+        if is_other:
+            contents = f"{one.prefix}gpbackup_{one.timestamp}_toc.yaml"
+            store.objects[contents] = encrypt(contents, store.objects[contents], claim.token, OTHER_IDENTITY)
+    with pytest.raises(ConfigError, match="none of the identities in"):
+        host.set_up(store, CHAIN[-1])
+    for scope, content in (("segment_host", ""), ("segment", "0")):
+        host.set_up(store, CHAIN[-1], scope, content)
+    identity = host.options.split()[-1]
+    with open(identity, "a", encoding="utf-8") as file:
+        file.write(f"\n{OTHER_IDENTITY.text}\n")
+    for scope, content in (("coordinator", ""), ("segment", "0")):
+        host.set_up(store, CHAIN[-1], scope, content)
+    with open(identity, "w", encoding="utf-8") as file:
+        file.write(IDENTITY.text)
+    host.set_up(store, CHAIN[-1], "segment", "0")
