@@ -46,6 +46,17 @@ def _opening_of_backup(context: Context, timestamp: str | None, purpose: str | N
     return make_opening(context.config, claim)
 
 
+def contents_opening(context: Context, timestamp: str) -> Opening | None:
+    """How the setup hook of a restore opens gpbackup's files, to learn what the restore needs where no summary tells
+    it. None if nothing opens them, which is found out later.
+    """
+    try:
+        opening = _opening_of_backup(context, timestamp, None)
+    except ConfigError:
+        return None
+    return opening if opening is not None and opening.identities else None
+
+
 def prove_opening(context: Context, timestamp: str, *, is_coordinator: bool) -> None:
     """Prove in the setup hook of a host that its identities open a backup: on the coordinator, its table of contents;
     on other hosts, by the recipients in the backup's claim, its table data. Raises ConfigError or StorageError.

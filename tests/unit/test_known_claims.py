@@ -64,10 +64,12 @@ def test_the_setup_hook_reads_it_for_all_tables(host: Host, encryption: Encrypti
     store = claimed(encryption)
     for scope, content in (("coordinator", ""), ("segment_host", ""), ("segment", "0"), ("segment", "1")):
         host.set_up(store, "default", scope, content)
-    assert reads(store) == 1
+    # Once more to open gpbackup's files, as there is no summary of them.
+    count = 1 if encryption is None else 2
+    assert reads(store) == count
     for opening in opened(host, store):
         assert (opening is None) == (encryption is None)
-    assert reads(store) == 1
+    assert reads(store) == count
 
 
 @pytest.mark.parametrize("encryption", [None, Encryption((IDENTITY.recipient.text,))])
