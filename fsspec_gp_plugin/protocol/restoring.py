@@ -25,6 +25,8 @@ from .presence import Scope, check, refuse, require_backup, require_tables_of_co
 from .restore_source import store_of_backup
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..backups.gpbackup_files import BackupConfig
     from ..backups.required import Required
     from ..storage.contract import Store
@@ -67,11 +69,7 @@ def require_restorable(context: Context, timestamp: str, *, is_coordinator: bool
         except NotFound as error:
             refuse(context, error)
     large += _look(context, store, required)
-    for one in (timestamp, *(one for one in earlier if plan[one])):
-        prove_opening(context, one, is_coordinator=is_coordinator)
-    if is_coordinator:
-        for one in (one for one in earlier if not plan[one]):
-            prove_contents_opening(context, one)
+    _prove_openings(context, timestamp, plan, is_coordinator=is_coordinator)
     if not large:
         with suppress(LocalFileError):
             restore_state.remove_for_segments(context.config.place, timestamp)  # of a restore that was killed
@@ -84,6 +82,15 @@ def require_restorable(context: Context, timestamp: str, *, is_coordinator: bool
     # Of a backup that may lack objects each hook finds out for itself: the next restore may want it whole.
     if note and not context.config.restore_incomplete:
         restore_state.confirm_restore(context.config.place, note)
+
+
+def _prove_openings(context: Context, timestamp: str, plan: Mapping[str, bool], *, is_coordinator: bool) -> None:
+    """Prove that this host opens a backup and those of its plan, each as far as the restore reads it."""
+    for one in dict.fromkeys((timestamp, *plan)):
+        if one == timestamp or plan[one]:
+            prove_opening(context, one, is_coordinator=is_coordinator)
+        elif is_coordinator:
+            prove_contents_opening(context, one)
 
 
 def _read_required(context: Context, store: Store, timestamp: str) -> tuple[BackupConfig | None, Required]:

@@ -105,7 +105,7 @@ def test_a_claim_that_must_not_be_read_is_none(host: Host) -> None:
 
 @pytest.mark.parametrize("is_claimed", [True, False])
 def test_the_coordinator_opens_the_contents_of_a_base_without_needed_data(host: Host, is_claimed: bool) -> None:
-    """gprestore reads them. The hosts of segments need no identity for them."""
+    """A restore reads them. The hosts of segments need no identity for them."""
     store = Store(*CHAIN)
     for name in CHAIN:
         one = recorded(name)
