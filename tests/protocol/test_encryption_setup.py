@@ -167,8 +167,9 @@ def test_an_incremental_backup_needs_an_identity_for_its_base(local: Plugin, tmp
         directory = plugin.database.directory(-1)
         script = f"{plugin.executable} setup_plugin_for_backup {plugin.config} {directory} master -1; exit $?"
         from_timestamp = [] if base == "unknown" else ["--from-timestamp", T]
+        option = "--incremental=True" if base == "unknown" else "--incremental"
         done = subprocess.run(
-            [str(program), "-c", script, "gpbackup", "--dbname", "d", "--incremental", *from_timestamp],
+            [str(program), "-c", script, "gpbackup", "--dbname", "d", option, *from_timestamp],
             env=plugin.database.environment(),
             capture_output=True,
             check=False,
