@@ -60,7 +60,7 @@ class Context:
         self._resources = resources or Resources()
         self._given = self._store = store
         self.targets = Targets(lambda: self.config, self._resources, log.info, command)
-        self._encrypting = Encrypting(lambda: self.config, lambda: self.store)
+        self._encrypting = Encrypting(lambda: self.config, lambda: self.store, self.wait_for)
         self._started = time.monotonic()
         # Guards what follows: several threads may send and fetch while the main thread closes.
         self._lock = threading.Lock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import keys
@@ -15,17 +16,23 @@ if TYPE_CHECKING:
     from ..age.sealing import Seal
     from ..backups.backup_keys import Recipients
     from ..config.loading import Config
-    from ..integrity.claim import Encryption
+    from ..integrity.claim import Claim, Encryption
     from ..storage.contract import Store
 
 
 class Encrypting:
     """Begins the encryption of the objects of one call. Several threads may use it."""
 
-    def __init__(self, config: Callable[[], Config], store: Callable[[], Store]) -> None:
-        """Nothing is read yet."""
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        store: Callable[[], Store],
+        wait_for: Callable[[Callable[[], Claim]], Claim],
+    ) -> None:
+        """Nothing is read yet. `wait_for` returns the result of a request, unless the call is ended meanwhile."""
         self._config = config
         self._store = store
+        self._wait_for = wait_for
         self._lock = threading.Lock()
         self._recipients: Recipients | None = None
         # By timestamp.
@@ -79,7 +86,7 @@ class Encrypting:
         from ..backups.claim_reading import find_claim
 
         try:
-            claim = find_claim(self._store(), keys.backup_prefix(timestamp), lambda _: False)
+            claim = self._wait_for(partial(find_claim, self._store(), keys.backup_prefix(timestamp), lambda _: False))
         except (AccessDenied, NotFound):
             return ""
         require_same_encryption(self._load().to_claim(), claim)

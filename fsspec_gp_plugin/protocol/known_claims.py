@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import keys
@@ -31,7 +32,7 @@ def known_claim(context: Context, timestamp: str, purpose: str | None = FETCHED)
         record = None
     if record is not None:
         return record.claim
-    claim = read_readable_claim(store_of_backup(context, timestamp), timestamp)
+    claim = context.wait_for(partial(read_readable_claim, store_of_backup(context, timestamp), timestamp))
     if purpose is not None:
         keep_claim(context, timestamp, claim, purpose)
     return claim

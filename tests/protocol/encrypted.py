@@ -11,7 +11,7 @@ import yaml
 from fsspec_gp_plugin.age.header import begins_like_header, parse_header
 from fsspec_gp_plugin.age.object_name import KIND
 from fsspec_gp_plugin.age.x25519 import Identity, new_identity
-from tests.protocol.made_backups import PREFIX, T
+from tests.protocol.made_backups import PREFIX, T, call_hook
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,13 +63,13 @@ def make_file(plugin: Plugin, name: str, text: str) -> str:
 
 
 def back_up_with_hooks(plugin: Plugin, tables: dict[str, bytes]) -> None:
-    """A backup as gpbackup makes it, with the hooks of all scopes."""
-    plugin.setup("setup_plugin_for_backup")
+    """A backup as gpbackup makes it, with the hooks of the coordinator; those of other scopes do less."""
+    call_hook(plugin, "setup_plugin_for_backup")
     for path, data in tables.items():
         plugin.run("backup_data", path, stdin=data).succeeded()
     for name in ("toc.yaml", "metadata.sql", "report"):
         plugin.run("backup_file", make_file(plugin, f"gpbackup_{T}_{name}", f"{name} of it")).succeeded()
-    plugin.setup("cleanup_plugin_for_backup")
+    call_hook(plugin, "cleanup_plugin_for_backup")
 
 
 def read_object(target: Target, key: str) -> bytes:

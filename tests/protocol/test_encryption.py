@@ -21,7 +21,7 @@ from tests.protocol.encrypted import (
     read_object,
     with_options,
 )
-from tests.protocol.made_backups import PREFIX, T, kept
+from tests.protocol.made_backups import PREFIX, T, call_hook, kept
 from tests.sealing import encrypt
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def test_all_of_a_backup_is_encrypted_and_comes_back(plugin: Plugin, target: Tar
     writing = with_options(plugin, "writing", **recipients)
     database = plugin.database
     tables = {database.table(1): b"", database.table(2): b"rows" * 1000, database.table(3, suffix=".gz"): LARGE}
+    writing.setup("setup_plugin_for_backup")
     back_up_with_hooks(writing, tables)
 
     claim = claim_at(target)
@@ -94,7 +95,7 @@ def test_objects_that_are_not_what_they_are_called_are_refused(
     rightful = read_object(target, key)
 
     reading = with_options(plugin, "reading", encryption_identity_file=keys.path, checksum=checksum)
-    reading.setup("setup_plugin_for_restore")
+    call_hook(reading, "setup_plugin_for_restore")
     # The hook has kept what the claim says: who takes the claim away changes nothing.
     with target.store() as store:
         store.delete([one for one in target.keys() if one.startswith(CLAIMS)])  # noqa: SIM118
@@ -152,7 +153,7 @@ def test_a_plain_backup_opens_whatever_the_configuration_says(plugin: Plugin, tm
     both = with_options(
         plugin, "both", encryption_recipients=keys.recipient, encryption_identity_file=tmp_path / "not there"
     )
-    both.setup("setup_plugin_for_restore")
+    call_hook(both, "setup_plugin_for_restore")
     assert both.run("restore_data", table).succeeded().out == data
 
 
@@ -192,5 +193,5 @@ def test_a_whole_backup_is_fetched_decrypted_and_stored_again(
     assert Path(folder, os.path.basename(table)).read_bytes() == b"rows"
     plugin.run("delete_backup", T).succeeded()
     plugin.run("backup_directory", folder).succeeded()
-    plugin.setup("setup_plugin_for_restore")
+    call_hook(plugin, "setup_plugin_for_restore")
     assert plugin.run("restore_data", table).succeeded().out == b"rows"

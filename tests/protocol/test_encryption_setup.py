@@ -90,7 +90,7 @@ def test_a_restore_without_a_claim_is_refused_too(local: Plugin, tmp_path: Path)
     assert "is encrypted, but no claim that can be read says so" in local.database.log()
 
 
-def test_a_backup_is_refused_with_recipients_that_are_of_no_use(plugin: Plugin, target: Target, tmp_path: Path) -> None:
+def test_a_backup_is_refused_with_recipients_that_are_of_no_use(local: Plugin, tmp_path: Path) -> None:
     keys = make_keys(tmp_path)
     recipients = tmp_path / "recipients"
     recipients.write_text(f"# ours\n{keys.recipient}\n{keys.identity.text}\n")
@@ -107,14 +107,14 @@ def test_a_backup_is_refused_with_recipients_that_are_of_no_use(plugin: Plugin, 
         ({"encryption_metadata_recipients": keys.recipient}, ("without 'encryption_recipients'",)),
         ({"encryption_recipients": keys.recipient, "checksum": "off"}, ("option 'checksum'", "crc32c")),
     ):
-        wrong = with_options(plugin, "wrong", **options)
-        for scope in SETUP:
+        wrong = with_options(local, "wrong", **options)
+        for scope in ("master", "segment"):
             refused = set_up(wrong, "backup", scope).failed(*words)
             assert keys.identity.text[15:] not in refused.err.upper()
     # A run whose setup was refused stores nothing, as gpbackup goes on to its report.
-    wrong.run("backup_data", plugin.database.table(1), stdin=b"rows").failed()
-    assert target.keys() == []
-    assert keys.identity.text[15:] not in plugin.database.log().upper()
+    wrong.run("backup_data", local.database.table(1), stdin=b"rows").failed()
+    assert list((tmp_path / "disk").iterdir()) == []
+    assert keys.identity.text[15:] not in local.database.log().upper()
 
 
 def test_a_segment_host_that_would_encrypt_otherwise_is_refused(plugin: Plugin, target: Target, tmp_path: Path) -> None:
@@ -138,14 +138,14 @@ def test_a_segment_host_that_would_encrypt_otherwise_is_refused(plugin: Plugin, 
     set_up(ours, "backup", "segment_host").succeeded()
 
 
-def test_a_host_that_encrypts_does_not_join_a_plain_backup(plugin: Plugin, tmp_path: Path) -> None:
+def test_a_host_that_encrypts_does_not_join_a_plain_backup(local: Plugin, tmp_path: Path) -> None:
     keys = make_keys(tmp_path)
-    ours = with_options(plugin, "ours", state_directory=tmp_path / "ours", encryption_recipients=keys.recipient)
-    set_up(plugin, "backup", "master").succeeded()
+    ours = with_options(local, "ours", state_directory=tmp_path / "ours", encryption_recipients=keys.recipient)
+    set_up(local, "backup", "master").succeeded()
     set_up(ours, "backup", "segment_host").failed(f"would encrypt to {keys.recipient}", "says: not encrypt")
     # Without a hook the first object looks for the claim.
     (tmp_path / "ours/runs").rename(tmp_path / "refusals")
-    ours.run("backup_data", plugin.database.table(1), stdin=b"rows").failed("says: not encrypt")
+    ours.run("backup_data", local.database.table(1), stdin=b"rows").failed("says: not encrypt")
 
 
 @pytest.mark.parametrize("base", ["encrypted", "plain", "unclaimed", "unknown"])

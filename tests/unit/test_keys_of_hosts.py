@@ -107,7 +107,7 @@ def test_a_host_that_can_not_read_the_claim_names_none(tmp_path: Path) -> None:
     config = load(tmp_path, f"encryption_recipients: {OURS.text}", f"state_directory: {tmp_path}/state")
     key = f"{PREFIX}gpbackup_0_{T}_1"
     remember_run(config.place, T, Run("", "0" * 12, directories=("/data",), encryption=Encryption((OURS.text,))))
-    seal = Encrypting(lambda: config, pytest.fail).seal(key)
+    seal = Encrypting(lambda: config, pytest.fail, lambda _: pytest.fail("asked")).seal(key)
     assert seal is not None
     header = parse_header(seal.start)
     assert header is not None
@@ -115,7 +115,7 @@ def test_a_host_that_can_not_read_the_claim_names_none(tmp_path: Path) -> None:
     assert (stanza.arguments, stanza.body.decode()) == (("-",), key)
     remember_run(config.place, T, Run("f" * 32, "0" * 12, directories=("/data",)))
     with pytest.raises(ConfigError, match="has changed since the setup hook"):
-        Encrypting(lambda: config, pytest.fail).seal(key)
+        Encrypting(lambda: config, pytest.fail, lambda _: pytest.fail("asked")).seal(key)
 
 
 def test_a_path_may_name_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
