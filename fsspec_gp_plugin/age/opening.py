@@ -9,8 +9,20 @@ from .object_name import ObjectName
 from .sealing import NoIdentityError, open_header
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .header import Header
     from .x25519 import Identity
+
+
+# A claim may name many recipients; a message doesn't.
+_MOST_NAMED = 3
+
+
+def name_recipients(texts: Sequence[str]) -> str:
+    """The recipients for a message: three of them, and how many others there are."""
+    others = len(texts) - _MOST_NAMED
+    return ", ".join(texts[:_MOST_NAMED]) + (f" and {others} other{'s' if others > 1 else ''}" if others > 0 else "")
 
 
 class Opening(NamedTuple):
@@ -45,7 +57,7 @@ class Opening(NamedTuple):
 
     def explain_no_identity(self) -> str:
         """Why no identity opens the backup, as the end of a sentence."""
-        made_for = f"; it was made for {', '.join(self.made_for)}" if self.made_for else ""
+        made_for = f"; it was made for {name_recipients(self.made_for)}" if self.made_for else ""
         if self.problem:
             return f"its identities could not be loaded: {self.problem}"
         if not self.identity_file:

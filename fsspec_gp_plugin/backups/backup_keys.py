@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .. import keys
 from ..age.key_files import MOST_KEYS, load_identities, load_recipients
-from ..age.opening import Opening
+from ..age.opening import Opening, name_recipients
 from ..age.x25519 import FILE_KEY_SIZE
 from ..errors import ConfigError
 from ..integrity.claim import Encryption
@@ -96,8 +96,8 @@ def _describe(encryption: Encryption | None) -> str:
     if encryption is None:
         return "not encrypt"
     further = encryption.metadata_recipients
-    return f"encrypt to {', '.join(encryption.recipients)}" + (
-        f" (metadata also to {', '.join(further)})" * bool(further)
+    return f"encrypt to {name_recipients(encryption.recipients)}" + (
+        f" (metadata also to {name_recipients(further)})" * bool(further)
     )
 
 

@@ -98,7 +98,7 @@ def _parse_config(value: Any, tables: SummarizedTables) -> BackupConfig:
         _require(type(plan) is dict and len(plan) <= LONGEST_PLAN + 1)
         _require(all(TIMESTAMP.fullmatch(one) and type(reads) is bool for one, reads in plan.items()))
     single_data_file, metadata_only, with_statistics = flags
-    return BackupConfig(segments, suffix, single_data_file, metadata_only, with_statistics, status, plan, tables)
+    return BackupConfig(segments, suffix, single_data_file, metadata_only, with_statistics, status, plan, tables, True)
 
 
 def _require(is_right: object) -> None:

@@ -15,7 +15,7 @@ from .claim_reading import read_claim
 from .manifest_reading import read_manifests, select_by_contents
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from ..integrity.catalog import Catalog
     from ..integrity.claim import Claim
@@ -78,13 +78,22 @@ def sort_manifests(manifests: list[ObjectInfo], timestamp: str) -> list[ObjectIn
     return sorted(manifests, key=lambda info: info.key)
 
 
-def read_only_claim(store: Store, claims: Sequence[ObjectInfo]) -> Claim | None:
-    """The claim of a backup. None if there is none, if two runs have claimed the backup, or it can't be read."""
+def read_only_claim(
+    store: Store, claims: Sequence[ObjectInfo], note: Callable[[str], None] = lambda _: None
+) -> Claim | None:
+    """The claim of a backup. None if there is none, if two runs have claimed the backup, or it can't be read; `note`
+    gets the reason.
+    """
     try:
         # A claim that was made by best effort is there twice.
         found = {one.token: one for one in (read_claim(store, info.key) for info in claims[:_MOST_CLAIMS])}
-    except (AccessDenied, BadClaim, NotFound):
+    except NotFound:
         return None
+    except (AccessDenied, BadClaim) as error:
+        note(f"the claim of a backup is not used: {error}")
+        return None
+    if len(found) > 1:
+        note(f"the claims of a backup are not used, as there are several: {claims[0].key}")
     return next(iter(found.values())) if len(found) == 1 else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..age.header import begins_like_header
@@ -42,7 +43,8 @@ def read_backup_config(
         if (summary is None or summary.config is None) and (opening := find_opening()) is not None:
             from ..transfer.chunks import open_pieces
 
-            return parse_backup_config(key, split_lines(open_pieces(key, opening, read_rest(store, info, first))))
+            lines = split_lines(open_pieces(key, opening, read_rest(store, info, first)))
+            return replace(parse_backup_config(key, lines), is_encrypted=True)
     if summary is None or summary.config is None:
         raise BadBackupConfigError(f"{key} is encrypted, and no manifest has a summary of it")
     return summary.config

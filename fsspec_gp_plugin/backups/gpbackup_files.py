@@ -57,7 +57,8 @@ class BackupConfig:
     """What gpbackup's config file says. `segments`: how many segments wrote to the backup, None if it doesn't say, as
     before version 1.26. `suffix`: the end of data objects' names, None if the compression is not known. `plan`: the
     timestamps of the backups that a restore reads, and whether it reads data of any table there; None without a plan.
-    `tables`: None unless all this comes from a summary, as gpbackup's files are encrypted.
+    `tables`: None unless all this comes from a summary, as gpbackup's files are encrypted. `is_encrypted`: whether the
+    file is.
     """
 
     segments: int | None = None
@@ -68,6 +69,7 @@ class BackupConfig:
     status: str = ""
     plan: Mapping[str, bool] | None = None
     tables: SummarizedTables | None = None
+    is_encrypted: bool = False
 
     @property
     def has_failed(self) -> bool:

@@ -27,6 +27,7 @@ NAME = f"{FOLDER}claim.json"
 SETTLED = f"{FOLDER}claim.settled.json"
 LARGEST = 64 << 10
 # The text of a recipient. It may become part of a message.
+_MOST_RECIPIENTS = 256
 _RECIPIENT = re.compile(r"age1[0-9a-z]{6,200}")
 
 
@@ -51,7 +52,9 @@ class Encryption(NamedTuple):
             return None
         found = cls(tuple(value["recipients"]), tuple(value.get("metadata_recipients", ())))
         texts = found.recipients + found.metadata_recipients
-        if not found.recipients or not all(isinstance(text, str) and _RECIPIENT.fullmatch(text) for text in texts):
+        if not found.recipients or len(texts) > _MOST_RECIPIENTS:
+            raise ValueError
+        if not all(isinstance(text, str) and _RECIPIENT.fullmatch(text) for text in texts):
             raise ValueError
         return found
 

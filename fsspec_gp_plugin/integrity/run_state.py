@@ -114,22 +114,23 @@ def refuse_run(place: Place, timestamp: str, data_directory: str, why: str) -> N
         _write(directory, _refusal(place.name_of(timestamp), data_directory), why)
 
 
-def read_refusal(place: Place, timestamp: str, data_directory: str) -> str | None:
-    """Why the run with this data directory was refused. None if it was not. Raises LocalFileError.
+def read_standing(place: Place, timestamp: str, data_directory: str) -> tuple[str | None, Run | None]:
+    """Why the run with this data directory was refused, None if it was not; and the run that a setup hook has joined on
+    this host, None if there is none. Raises LocalFileError.
 
     If no run of that timestamp was joined on this host, a refusal in one data directory counts for all.
     """
     try:
         directory = place.open_directory(DIRECTORY)
     except private.NoDirectoryError:
-        return None
+        return None, None
     try:
         name = place.name_of(timestamp)
-        why = _read_text(directory, _refusal(name, data_directory))
-        if why is None and _read_joined(directory, name) is None:
+        why, run = _read_text(directory, _refusal(name, data_directory)), _read_joined(directory, name)
+        if why is None and run is None:
             refused = (one for one in os.listdir(directory) if one.startswith(f"{name}.") and one.endswith(_REFUSED))
             why = next((_read_text(directory, one) for one in refused), None)
-        return why
+        return why, run
     finally:
         os.close(directory)
 

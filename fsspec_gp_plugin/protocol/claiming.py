@@ -207,12 +207,15 @@ class _Joining:
             log.info(f"{self._prefix}: what the setup hook has written stays behind: {left}")
 
 
-def require_not_refused(context: Context, path: str) -> None:
-    """StorageError for a path in the data directory of a run whose setup hook has not succeeded on this host."""
+def require_not_refused(context: Context, path: str) -> Run | None:
+    """StorageError for a path in the data directory of a run whose setup hook has not succeeded on this host. Returns
+    the run that a setup hook has joined here.
+    """
     directory, timestamp = keys.local_run(path)
-    why = run_state.read_refusal(context.config.place, timestamp, directory)
+    why, run = run_state.read_standing(context.config.place, timestamp, directory)
     if why is not None:
         raise StorageError(f"the setup of backup {timestamp} has failed, so nothing of it is stored: {why}")
+    return run
 
 
 def run_of(context: Context, directory: str) -> Run | None:

@@ -60,6 +60,18 @@ def contents_opening(context: Context, timestamp: str) -> Opening | None:
     return opening if opening is not None and opening.identities else None
 
 
+def require_claimed_encrypted(context: Context, timestamp: str) -> None:
+    """Raise StorageError if the claim of a backup, of which gpbackup's config file is encrypted, says that the backup
+    is not: its stored bytes would be restored as they are.
+    """
+    claim = known_claim(context, timestamp, purpose=None)
+    if claim is not None and claim.encryption is None:
+        raise StorageError(
+            f"the backup {timestamp} is encrypted, and its claim says that it is not, so the claim is another one's: "
+            "restore from the replica, or decrypt the objects by `decrypt`"
+        )
+
+
 def prove_opening(context: Context, timestamp: str, *, is_coordinator: bool) -> None:
     """Prove in the setup hook of a host that its identities open a backup: on the coordinator, its table of contents;
     on other hosts, by the recipients in the backup's claim, its table data. Raises ConfigError or StorageError.
@@ -198,7 +210,9 @@ def _no_identity(context: Context, claim: Claim, *, with_metadata: bool = False)
 
 
 def _recipients(claim: Claim, *, with_metadata: bool = False) -> str:
+    from ..age.opening import name_recipients
+
     if claim.encryption is None:
         return ""
     further = claim.encryption.metadata_recipients if with_metadata else ()
-    return ", ".join(claim.encryption.recipients + further)
+    return name_recipients(claim.encryption.recipients + further)

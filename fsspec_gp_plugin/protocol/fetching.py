@@ -60,7 +60,7 @@ def find_manifests(
     try:
         found = catalog_build.find_plugin_objects(store, timestamp)
         _warn_of_marks(context, timestamp, store, found, segments)
-        claim = read_listed_claim(store, timestamp, found)
+        claim = read_listed_claim(store, timestamp, found, context.log.info)
         if purpose is not None:
             keep_claim(context, timestamp, claim, purpose)
         if found.manifests:

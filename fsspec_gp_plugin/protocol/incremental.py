@@ -36,7 +36,7 @@ def require_base_opens(context: Context) -> None:
     base, claim = _base_of(arguments), None
     if base:
         store = store_of_backup(context, base)
-        claim = read_readable_claim(store, base)
+        claim = read_readable_claim(store, base, context.log.info)
         if claim is not None and claim.encryption is None:
             return
         if claim is None:

@@ -15,6 +15,8 @@ from ..storage.mirror import MirroredStore
 from .restore_source import store_of_backup
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..backups.catalog_build import PluginObjects
     from ..integrity.claim import Claim
     from ..storage.contract import Store
@@ -25,38 +27,44 @@ def known_claim(context: Context, timestamp: str, purpose: str | None = FETCHED)
     """The claim of a backup, by what this host has kept of it or else by the target, which is then kept. None if there
     is none, or it can't be read. `purpose`: "" in a setup hook, None to keep nothing.
     """
+    # A restore that was killed may have left a record. The setup hook has replaced it, unless it reads no manifests.
+    is_trusted = purpose != "" or context.config.checksum != "off"
     try:
-        record = read_record(context.config.place, timestamp)
+        record = read_record(context.config.place, timestamp) if is_trusted else None
     except LocalFileError as error:
         context.log.verbose(str(error))
         record = None
     if record is not None:
         return record.claim
-    claim = context.wait_for(partial(read_readable_claim, store_of_backup(context, timestamp), timestamp))
+    store = store_of_backup(context, timestamp)
+    claim = context.wait_for(partial(read_readable_claim, store, timestamp, context.log.info))
     if purpose is not None:
         keep_claim(context, timestamp, claim, purpose)
     return claim
 
 
-def read_listed_claim(store: Store, timestamp: str, found: PluginObjects) -> Claim | None:
+def read_listed_claim(store: Store, timestamp: str, found: PluginObjects, note: Callable[[str], None]) -> Claim | None:
     """The claim of a backup whose objects of this plugin are listed. Where a first target has manifests and no claim,
-    that of the second: something has lost it. None if there is none, or it can't be read.
+    that of the second: something has lost it. None if there is none, or it can't be read; `note` gets the reason.
     """
     from ..backups.catalog_build import read_only_claim
 
     if found.manifests and not found.claims and isinstance(store, MirroredStore):
-        return read_readable_claim(store, timestamp)
-    return read_only_claim(store, found.claims)
+        return read_readable_claim(store, timestamp, note)
+    return read_only_claim(store, found.claims, note)
 
 
-def read_readable_claim(store: Store, timestamp: str) -> Claim | None:
-    """The claim of a backup at its targets. None if there is none, or it can't be read."""
+def read_readable_claim(store: Store, timestamp: str, note: Callable[[str], None]) -> Claim | None:
+    """The claim of a backup at its targets. None if there is none, or it can't be read; `note` gets the reason."""
     prefix = keys.backup_prefix(timestamp)
 
     def find(at: Store) -> Claim | None:
         try:
             return find_claim(at, prefix, lambda _: False)
-        except (AccessDenied, BadClaim, ClaimedError, NotFound):
+        except NotFound:
+            return None
+        except (AccessDenied, BadClaim, ClaimedError) as error:
+            note(f"the claim of {timestamp} is not used: {error}")
             return None
 
     return store.find_first(prefix, find) if isinstance(store, MirroredStore) else find(store)

@@ -18,7 +18,7 @@ from ..integrity.catalog_files import purpose_of, remove_outdated
 from ..integrity.contents import COORDINATOR
 from ..integrity.restore_state import has_catalog
 from ..private import NoDirectoryError
-from .decrypting import contents_opening, prove_contents_opening, prove_opening
+from .decrypting import contents_opening, prove_contents_opening, prove_opening, require_claimed_encrypted
 from .fetching import Manifests, build_catalog, find_manifests
 from .left_to_segments import LeftToSegments, pack, unpack
 from .presence import Scope, check, refuse, require_backup, require_tables_of_contents
@@ -94,7 +94,10 @@ def _prove_openings(context: Context, timestamp: str, plan: Mapping[str, bool], 
 
 
 def _read_required(context: Context, store: Store, timestamp: str) -> tuple[BackupConfig | None, Required]:
-    return read_required(store, timestamp, None, cache(partial(contents_opening, context, timestamp)))
+    config, required = read_required(store, timestamp, None, cache(partial(contents_opening, context, timestamp)))
+    if config is not None and config.is_encrypted:
+        require_claimed_encrypted(context, timestamp)
+    return config, required
 
 
 def _leave_chain(context: Context, timestamp: str, chain: list[str]) -> None:

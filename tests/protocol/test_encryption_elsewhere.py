@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -129,3 +130,11 @@ def test_a_chain_of_plain_and_encrypted_backups_is_restored(local: Plugin, tmp_p
     local.database.timestamp = chain[-1].timestamp
     call_hook(reading, "cleanup_plugin_for_restore")
     assert kept(local.database) == []
+
+    # A claim that says that the base is plain: its stored bytes would be restored as rows.
+    claim = tmp_path / "disk" / chain[1].prefix / "fsspec_gp_plugin/claim.json"
+    value = json.loads(claim.read_text())
+    del value["encryption"]
+    claim.write_text(json.dumps(value))
+    refused = reading.run("setup_plugin_for_restore", *call)
+    refused.failed(f"the backup {chain[1].timestamp} is encrypted, and its claim says that it is not")

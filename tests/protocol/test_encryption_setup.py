@@ -210,4 +210,6 @@ def test_recipients_that_change_while_a_backup_runs_are_refused(local: Plugin, t
     writing.run("backup_data", table, stdin=b"rows").succeeded()
     recipients.write_text(make_keys(tmp_path, "new").recipient)
     writing.run("backup_data", table, stdin=b"rows").failed("has changed since the setup hook")
+    plain = with_options(local, "plain", encryption_recipients=None)
+    plain.run("backup_data", table, stdin=b"rows").failed("'encryption_recipients' is not set")
     set_up(writing, "backup", "segment_host").failed("the coordinator's claim")

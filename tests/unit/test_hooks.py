@@ -72,7 +72,7 @@ def test_a_hook_that_is_killed_refuses_its_run(context: Callable[[FakeStore], Co
 
 def refusal(context: Context) -> str | None:
     """What the host remembers."""
-    return run_state.read_refusal(context.config.place, TIMESTAMP, "/data/gpseg-1")
+    return run_state.read_standing(context.config.place, TIMESTAMP, "/data/gpseg-1")[0]
 
 
 @pytest.mark.parametrize("kind", [AccessDenied, Unreachable, StorageError])

@@ -9,6 +9,7 @@ import pytest
 
 from fsspec_gp_plugin.age.header import parse_header
 from fsspec_gp_plugin.age.object_name import KIND, ObjectName
+from fsspec_gp_plugin.age.opening import Opening, name_recipients
 from fsspec_gp_plugin.age.sealing import new_seal
 from fsspec_gp_plugin.age.x25519 import Recipient, new_identity
 from fsspec_gp_plugin.backups.backup_keys import (
@@ -231,3 +232,10 @@ def test_without_a_setup_hook_it_counts_for_an_hour(tmp_path: Path) -> None:
     assert read_record(place, T) is None
     path.write_text("torn by a crash")
     assert read_record(place, T) is None
+
+
+def test_messages_name_three_recipients() -> None:
+    texts = tuple(f"age1{number}" for number in range(5))
+    assert name_recipients(texts[:3]) == "age10, age11, age12"
+    assert name_recipients(texts[:4]) == "age10, age11, age12 and 1 other"
+    assert Opening((), made_for=texts, identity_file="/id").explain_no_identity().endswith("age12 and 2 others")
