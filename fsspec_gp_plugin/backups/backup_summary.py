@@ -35,6 +35,7 @@ LONGEST_VALUE = 16 << 10
 _MOST_SEGMENTS = 99_999
 _MOST_TABLES = 20_000_000
 _MOST_RECIPIENTS = 256
+_FORMS = {"database size": re.compile(r"[0-9.]+ [A-Za-z]{1,5}"), "segment count": re.compile(r"[0-9]{1,6}")}
 _RECIPIENT = re.compile(r"age1[0-9a-z]{6,200}")
 # A host makes one manifest for each attempt of its cleanup hook.
 _MOST_MANIFESTS = 8
@@ -67,7 +68,7 @@ def config_to_json(config: BackupConfig) -> dict[str, Any]:
 
 def report_to_json(report: Mapping[str, str]) -> dict[str, str]:
     """The values of gpbackup's report, as they stand in a summary."""
-    return {key: value for key, value in report.items() if key in _SHOWN and _is_value(value)}
+    return {key: value for key, value in report.items() if key in _SHOWN and _is_value(value) and _has_form(key, value)}
 
 
 def parse_summary(value: Mapping[str, Any], manifest: ObjectInfo, *, is_listed: bool) -> BackupSummary:
@@ -108,6 +109,12 @@ def _require(is_right: object) -> None:
 
 def _is_value(value: object) -> bool:
     return type(value) is str and len(value) <= LONGEST_VALUE and "\n" not in value
+
+
+def _has_form(key: str, value: str) -> bool:
+    """Whether it can be the value of that key: a line of an error's text may look like these keys, which follow it."""
+    form = _FORMS.get(key)
+    return form is None or form.fullmatch(value) is not None
 
 
 def _is_number(value: object, least: int, most: int) -> bool:

@@ -14,7 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsspec_gp_plugin import private
-from fsspec_gp_plugin.backups.backup_summary import BackupSummary, find_summary, parse_summary, read_listed_tables
+from fsspec_gp_plugin.backups.backup_summary import (
+    BackupSummary,
+    find_summary,
+    parse_summary,
+    read_listed_tables,
+    report_to_json,
+)
 from fsspec_gp_plugin.backups.gpbackup_files import parse_backup_config
 from fsspec_gp_plugin.backups.summarizing import NoNoteError, join_notes, make_note, part_of
 from fsspec_gp_plugin.integrity import manifest, oid_list
@@ -114,7 +120,7 @@ def test_a_summary_says_what_gpbackups_files_say(name: str, tmp_path: Path) -> N
     read = parse_summary(json.loads(json.dumps(said.value)), MANIFEST, is_listed=bool(said.oids))
     assert read.config is not None
     config = one.written[f"gpbackup_{one.timestamp}_config.yaml"]
-    assert replace(read.config, tables=None) == parse_backup_config("key", config.split(b"\n"))
+    assert replace(read.config, tables=None, is_encrypted=False) == parse_backup_config("key", config.split(b"\n"))
     assert bool(said.oids) == (not read.config.single_data_file and not read.config.metadata_only)
     assert read.report["database name"] == "sales"
     assert (read.recipients, read.has_leaf_data) == ((RECIPIENT,), True)
@@ -130,6 +136,15 @@ def test_a_summary_names_no_table(tmp_path: Path) -> None:
     assert b"Failure" in text
     for hidden in (b"public", b"secret", b"t16384", b"gpbackup --"):
         assert hidden not in text
+
+
+def test_lines_of_an_error_that_look_like_later_keys_are_left_out() -> None:
+    report = {"backup status": "Failure", "database size": "the table salaries", "segment count": "2 of salaries"}
+    assert report_to_json(report) == {"backup status": "Failure"}
+    assert report_to_json({"database size": "53 MB", "segment count": "2"}) == {
+        "database size": "53 MB",
+        "segment count": "2",
+    }
 
 
 def test_a_manifest_with_a_summary_is_read_as_any_other(tmp_path: Path) -> None:
