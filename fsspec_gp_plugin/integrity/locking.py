@@ -47,9 +47,16 @@ def locked_directory(place: Place, name: str, *, make: bool = False) -> Iterator
     """Open and lock a directory of this host's state, and yield its descriptor. Raises LocalFileError, and
     NoDirectoryError if there is no directory and `make` is not set.
     """
+    with opened_directory(place, name, make=make) as directory:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield directory
+
+
+@contextmanager
+def opened_directory(place: Place, name: str, *, make: bool = False) -> Iterator[int]:
+    """As locked_directory(), without a lock."""
     directory = place.open_directory(name, make=make)
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
         yield directory
     except OSError as error:
         raise LocalFileError(f"can't use {os.path.join(place.path, name)}: {error.strerror}") from error

@@ -27,6 +27,36 @@ class Transform(Protocol):
         ...
 
 
+class _Cutter:
+    """Cuts a stream into chunks of `size` bytes. The last one stays in `rest`: only the next byte tells that a chunk is
+    not the last one.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._held = memoryview(bytearray(size))
+        self._filled = 0
+
+    @property
+    def rest(self) -> memoryview:
+        return self._held[: self._filled]
+
+    def cut(self, piece: memoryview) -> Iterator[memoryview]:
+        """The chunks that the next bytes show not to be the last one."""
+        while piece:
+            if self._filled == self._size:
+                yield self._held
+                self._filled = 0
+            if not self._filled and len(piece) > self._size:
+                yield piece[: self._size]
+                piece = piece[self._size :]
+                continue
+            count = min(len(piece), self._size - self._filled)
+            self._held[self._filled : self._filled + count] = piece[:count]
+            self._filled += count
+            piece = piece[count:]
+
+
 class ChunkSealer:
     """Plain bytes in, an encrypted object out."""
 
@@ -35,31 +65,18 @@ class ChunkSealer:
         self._start = seal.start
         self._key = seal.key
         self._number = 0
-        # A chunk that may be the last one; nobody knows before the next byte.
-        self._plain = memoryview(bytearray(PLAIN_CHUNK))
-        self._filled = 0
+        self._cutter = _Cutter(PLAIN_CHUNK)
         self._sealed = memoryview(bytearray(SEALED_CHUNK))
 
     def feed(self, piece: memoryview) -> Iterator[memoryview]:
         """The header, and each chunk that is known not to be the last one."""
         yield from self._take_start()
-        while piece:
-            if self._filled == PLAIN_CHUNK:
-                yield self._seal(self._plain)
-                self._filled = 0
-            if not self._filled and len(piece) > PLAIN_CHUNK:
-                yield self._seal(piece[:PLAIN_CHUNK])
-                piece = piece[PLAIN_CHUNK:]
-                continue
-            count = min(len(piece), PLAIN_CHUNK - self._filled)
-            self._plain[self._filled : self._filled + count] = piece[:count]
-            self._filled += count
-            piece = piece[count:]
+        yield from map(self._seal, self._cutter.cut(piece))
 
     def finish(self) -> Iterator[memoryview]:
         """The last chunk, with the header if nothing was fed."""
         yield from self._take_start()
-        yield self._seal(self._plain[: self._filled], is_last=True)
+        yield self._seal(self._cutter.rest, is_last=True)
 
     def _take_start(self) -> Iterator[memoryview]:
         if self._start:
@@ -85,8 +102,7 @@ class ChunkOpener:
         self._start: bytearray | None = bytearray()  # until the header has been read
         self._key: PayloadKey | None = None  # None for a plain object
         self._number = 0
-        self._sealed = memoryview(bytearray(SEALED_CHUNK))
-        self._filled = 0
+        self._cutter = _Cutter(SEALED_CHUNK)
         self._plain = memoryview(bytearray(PLAIN_CHUNK))
 
     def feed(self, piece: memoryview) -> Iterator[memoryview]:
@@ -105,18 +121,7 @@ class ChunkOpener:
         if self._key is None:
             yield piece
             return
-        while piece:
-            if self._filled == SEALED_CHUNK:
-                yield self._open(self._sealed)
-                self._filled = 0
-            if not self._filled and len(piece) > SEALED_CHUNK:
-                yield self._open(piece[:SEALED_CHUNK])
-                piece = piece[SEALED_CHUNK:]
-                continue
-            count = min(len(piece), SEALED_CHUNK - self._filled)
-            self._sealed[self._filled : self._filled + count] = piece[:count]
-            self._filled += count
-            piece = piece[count:]
+        yield from map(self._open, self._cutter.cut(piece))
 
     def finish(self) -> Iterator[memoryview]:
         """The plain bytes of the last chunk. Raises DecryptionError if the object ends too early."""
@@ -125,9 +130,10 @@ class ChunkOpener:
                 raise DecryptionError(f"{self._object} can't be decrypted: it ends within its header")
             yield memoryview(self._start)
         elif self._key is not None:
-            if self._filled < TAG_SIZE or (self._filled == TAG_SIZE and self._number):
+            rest = self._cutter.rest
+            if len(rest) < TAG_SIZE or (len(rest) == TAG_SIZE and self._number):
                 raise DecryptionError(f"{self._object} can't be decrypted: it ends where no encrypted object can end")
-            yield self._open(self._sealed[: self._filled], is_last=True)
+            yield self._open(rest, is_last=True)
 
     def _read_start(self, before: int) -> int | None:
         """The size of all before the first chunk, 0 for a plain object; None while not enough has arrived. `before`:
