@@ -36,6 +36,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a new file, which only you can read")
     parser.add_argument("-y", "--recipients", action="store_true", help="print the recipients of identities")
     arguments = parser.parse_args(argv)
+    if arguments.output == "-":
+        arguments.output = None  # standard output
     if arguments.recipients:
         identities = parse_identities(*_read(arguments.file))
         _write("".join(f"{identity.recipient.text}\n" for identity in identities), arguments.output)
