@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.output:
         sys.stderr.write(_NEXT.format(path=arguments.output))
     elif _others_can_read(sys.stdout.fileno()):
-        sys.stderr.write("Warning: the identity was written to a file that other users can read\n")
+        sys.stderr.write("Warning: the identity was written to a file that other users can read; make its mode 0600\n")
     return 0
 
 
