@@ -110,6 +110,20 @@ def open_directory(name: str, parent: str, *, make: bool = False) -> int:
     return fd
 
 
+@contextmanager
+def opened_directory(place: Place, name: str, *, make: bool = False) -> Iterator[int]:
+    """Open a directory of this host's state, and yield its descriptor. Raises LocalFileError, and NoDirectoryError if
+    there is no directory and `make` is not set.
+    """
+    directory = place.open_directory(name, make=make)
+    try:
+        yield directory
+    except OSError as error:
+        raise LocalFileError(f"can't use {os.path.join(place.path, name)}: {error.strerror}") from error
+    finally:
+        os.close(directory)
+
+
 def read_in(directory: int, name: str) -> bytes | None:
     """Return the content of a file in an open directory; None if it does not exist. Raises OSError."""
     try:

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import private
-from ..errors import LocalFileError
 from .catalog_files import CLAIM, DIRECTORY, FETCHED
 from .claim import BadClaim, Claim, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..private import Place
 
-# What no setup hook has left may be of a backup that was replaced.
+# A record that no setup hook has left may be about a backup that was replaced since.
 _FRESH_SECONDS = 3600.0
 
 
@@ -33,14 +30,14 @@ class ClaimRecord(NamedTuple):
 
 def write_record(place: Place, timestamp: str, claim: Claim | None, purpose: str = "") -> None:
     """Keep what is known of a backup's claim. `purpose`: FETCHED without a setup hook. Raises LocalFileError."""
-    with _open(place, make=True) as directory:
+    with private.opened_directory(place, DIRECTORY, make=True) as directory:
         data = b"" if claim is None else claim.encode()
         private.replace_in(directory, _name(place, timestamp, purpose), data)
 
 
 def read_record(place: Place, timestamp: str) -> ClaimRecord | None:
     """What is kept of a backup's claim; None if nothing is. Raises LocalFileError."""
-    with suppress(private.NoDirectoryError), _open(place) as directory:
+    with suppress(private.NoDirectoryError), private.opened_directory(place, DIRECTORY) as directory:
         for purpose in ("", FETCHED):
             name = _name(place, timestamp, purpose)
             data = private.read_in(directory, name)
@@ -58,14 +55,3 @@ def _is_fresh(directory: int, name: str) -> bool:
     with suppress(FileNotFoundError):
         return abs(time.time() - os.stat(name, dir_fd=directory).st_mtime) < _FRESH_SECONDS
     return False
-
-
-@contextmanager
-def _open(place: Place, *, make: bool = False) -> Iterator[int]:
-    directory = place.open_directory(DIRECTORY, make=make)
-    try:
-        yield directory
-    except OSError as error:
-        raise LocalFileError(f"can't use {os.path.join(place.path, DIRECTORY)}: {error.strerror}") from error
-    finally:
-        os.close(directory)

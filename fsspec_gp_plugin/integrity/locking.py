@@ -7,7 +7,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ..errors import LocalFileError
+from ..private import opened_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,11 +47,6 @@ def locked_directory(place: Place, name: str, *, make: bool = False) -> Iterator
     """Open and lock a directory of this host's state, and yield its descriptor. Raises LocalFileError, and
     NoDirectoryError if there is no directory and `make` is not set.
     """
-    directory = place.open_directory(name, make=make)
-    try:
+    with opened_directory(place, name, make=make) as directory:
         fcntl.flock(directory, fcntl.LOCK_EX)
         yield directory
-    except OSError as error:
-        raise LocalFileError(f"can't use {os.path.join(place.path, name)}: {error.strerror}") from error
-    finally:
-        os.close(directory)

@@ -11,19 +11,16 @@ import os
 import re
 import secrets
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .. import private
-from ..errors import LocalFileError
 from .catalog import Catalog
 from .catalog_files import DIRECTORY, purpose_of, remove_catalogs
 from .contents import COORDINATOR
 from .locking import locked_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..private import Place
 
 _RESTORE, _FOR_SEGMENTS = ".user", ".required"
@@ -65,7 +62,7 @@ def read_confirmed(place: Place, timestamp: str, seconds: float) -> list[str] | 
 
 
 def read_needed(place: Place, timestamp: str) -> set[str]:
-    """The timestamps that the restores of a backup need which have begun on this host. Raises LocalFileError."""
+    """The timestamps that the running restores of a backup need on this host. Raises LocalFileError."""
     with suppress(private.NoDirectoryError), locked_directory(place, DIRECTORY) as directory:
         names = _list_restores(directory, f"{place.name_of(timestamp)}.")
         return {one for name in names for one in _read_timestamps(directory, name)}
@@ -110,29 +107,18 @@ def _read_timestamps(directory: int, name: str) -> set[str]:
 
 def write_for_segments(place: Place, timestamp: str, data: bytes, what: str = _FOR_SEGMENTS) -> None:
     """Keep bytes for the hooks of a restore's segments, whole or not at all. Raises LocalFileError."""
-    with _open_directory(place, make=True) as directory:
+    with private.opened_directory(place, DIRECTORY, make=True) as directory:
         private.replace_in(directory, place.name_of(timestamp) + what, data)
 
 
 def read_for_segments(place: Place, timestamp: str, what: str = _FOR_SEGMENTS) -> bytes | None:
     """The bytes that write_for_segments() has kept. None if there are none. Raises LocalFileError."""
-    with _open_directory(place) as directory:
+    with private.opened_directory(place, DIRECTORY) as directory:
         return private.read_in(directory, place.name_of(timestamp) + what)
 
 
 def remove_for_segments(place: Place, timestamp: str) -> None:
     """Remove the bytes that write_for_segments() has kept. Raises LocalFileError."""
-    with _open_directory(place) as directory:
+    with private.opened_directory(place, DIRECTORY) as directory:
         for what in (_FOR_SEGMENTS, CHAIN):
             private.unlink_in(directory, place.name_of(timestamp) + what)
-
-
-@contextmanager
-def _open_directory(place: Place, *, make: bool = False) -> Iterator[int]:
-    directory = place.open_directory(DIRECTORY, make=make)
-    try:
-        yield directory
-    except OSError as error:
-        raise LocalFileError(f"can't use {os.path.join(place.path, DIRECTORY)}: {error.strerror}") from error
-    finally:
-        os.close(directory)
