@@ -11,6 +11,9 @@ from .backup_summary import find_summary_of
 from .gpbackup_files import BadBackupConfigError, backup_config_name, parse_backup_config
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..age.opening import Opening
     from ..storage.contract import Store
     from .backup_summary import BackupSummary
     from .gpbackup_files import BackupConfig
@@ -18,9 +21,15 @@ if TYPE_CHECKING:
 _LARGEST = 1 << 30
 
 
-def read_backup_config(store: Store, timestamp: str, summary: BackupSummary | None = None) -> BackupConfig:
-    """Read gpbackup's config file of a backup. `summary`: that of an encrypted backup, if it was read already. Raises
-    NotFound, and BadBackupConfigError if the file is damaged, or encrypted without a summary of it.
+def read_backup_config(
+    store: Store,
+    timestamp: str,
+    summary: BackupSummary | None = None,
+    find_opening: Callable[[], Opening | None] = lambda: None,
+) -> BackupConfig:
+    """Read gpbackup's config file of a backup. `summary`: that of an encrypted backup, if it was read already;
+    `find_opening`: finds out how the file is opened where no summary tells what it says. Raises NotFound, and
+    StorageError if the file is damaged, or encrypted without a summary of it and can't be opened.
     """
     key = backup_prefix(timestamp) + backup_config_name(timestamp)
     if summary is None:
@@ -30,6 +39,10 @@ def read_backup_config(store: Store, timestamp: str, summary: BackupSummary | No
                 raise BadBackupConfigError(f"{key} has {info.size} bytes: too many to be gpbackup's config file")
             return parse_backup_config(key, split_lines(read_rest(store, info, first)))
         summary = find_summary_of(store, timestamp)
+        if (summary is None or summary.config is None) and (opening := find_opening()) is not None:
+            from ..transfer.chunks import open_pieces
+
+            return parse_backup_config(key, split_lines(open_pieces(key, opening, read_rest(store, info, first))))
     if summary is None or summary.config is None:
         raise BadBackupConfigError(f"{key} is encrypted, and no manifest has a summary of it")
     return summary.config

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from heapq import merge
 from typing import TYPE_CHECKING
 
+from ..age.header import begins_like_header
 from ..errors import StorageError, Unreachable
 from ..keys import backup_prefix
 from ..storage.reading import fetch_start, read_rest, split_lines
@@ -25,8 +26,9 @@ from .backup_summary import read_listed_tables
 from .config_reading import read_backup_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from ..age.opening import Opening
     from ..storage.contract import Store
     from .backup_summary import BackupSummary
     from .gpbackup_files import BackupConfig
@@ -108,22 +110,31 @@ class Required:
 
 
 def read_required(
-    store: Store, timestamp: str, summary: BackupSummary | None = None
+    store: Store,
+    timestamp: str,
+    summary: BackupSummary | None = None,
+    find_opening: Callable[[], Opening | None] = lambda: None,
 ) -> tuple[BackupConfig | None, Required]:
     """Read gpbackup's config file of a backup, and find which objects the backup must have. If the config file can't be
     read, such as that of a backup which gpbackup has not made, it is None and the objects are `not_checked`. `summary`:
-    that of an encrypted backup, if it was read already. Raises Unreachable.
+    that of an encrypted backup, if it was read already; `find_opening`: finds out how the files are opened where there
+    is none. Raises Unreachable.
     """
     try:
-        config = read_backup_config(store, timestamp, summary)
+        config = read_backup_config(store, timestamp, summary, find_opening)
     except Unreachable:
         raise
     except StorageError as error:
         return None, Required(timestamp, not_checked=f"not checked: {error}")
-    return config, required_by_config(store, timestamp, config)
+    return config, required_by_config(store, timestamp, config, find_opening)
 
 
-def required_by_config(store: Store, timestamp: str, config: BackupConfig) -> Required:
+def required_by_config(
+    store: Store,
+    timestamp: str,
+    config: BackupConfig,
+    find_opening: Callable[[], Opening | None] = lambda: None,
+) -> Required:
     """Find which objects a backup must have, by gpbackup's config file."""
     ends = (
         "config.yaml",
@@ -141,7 +152,7 @@ def required_by_config(store: Store, timestamp: str, config: BackupConfig) -> Re
     if config.suffix is None:
         return Required(timestamp, files, "not checked: gpbackup's config file names an unknown compression")
     try:
-        oids = _read_oids(store, timestamp, config)
+        oids = _read_oids(store, timestamp, config, find_opening)
     except Unreachable:
         raise
     except StorageError as error:
@@ -155,7 +166,9 @@ def required_by_config(store: Store, timestamp: str, config: BackupConfig) -> Re
     return Required(timestamp, files, "", config.segments, config.suffix, oids=oids)
 
 
-def _read_oids(store: Store, timestamp: str, config: BackupConfig) -> array[int]:
+def _read_oids(
+    store: Store, timestamp: str, config: BackupConfig, find_opening: Callable[[], Opening | None]
+) -> array[int]:
     """The tables with data: from the table of contents, or from the summary if that is encrypted."""
     tables = config.tables
     if tables is None:
@@ -163,7 +176,12 @@ def _read_oids(store: Store, timestamp: str, config: BackupConfig) -> array[int]
         info, first = fetch_start(store, key)
         if info.size > _LARGEST_TOC:
             raise BadContentsError(f"{key} has {info.size} bytes: too many to be gpbackup's table of contents")
-        return parse_oids(key, split_lines(read_rest(store, info, first), 128))
+        pieces = read_rest(store, info, first)
+        if begins_like_header(first) and (opening := find_opening()) is not None:
+            from ..transfer.chunks import open_pieces
+
+            pieces = open_pieces(key, opening, pieces)
+        return parse_oids(key, split_lines(pieces, 128))
     if config.single_data_file and tables.total is not None:
         return array("I", range(min(tables.total, 1)))  # the data has no names of tables
     return read_listed_tables(store, timestamp, tables)

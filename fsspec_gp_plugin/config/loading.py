@@ -175,7 +175,13 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
 
 def _expand_paths(values: dict[str, Any], environ: Mapping[str, str]) -> None:
     for name in _PATHS & values.keys():
-        values[name] = expand_text(f"option {name!r}", values[name], environ)
+        expanded = expand_text(f"option {name!r}", values[name], environ)
+        if expanded != values[name]:
+            try:
+                # Without recipients nothing would be encrypted, so an empty variable is no answer.
+                values[name] = BY_NAME[name].parse(expanded)
+            except ValueError as error:
+                raise ConfigError(f"option {name!r}, with the value of its variable: {error}") from None
     if values.get("encryption_metadata_recipients") and not values.get("encryption_recipients"):
         raise ConfigError("option 'encryption_metadata_recipients' has no effect without 'encryption_recipients'")
 

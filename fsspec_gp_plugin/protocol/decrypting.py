@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..errors import ConfigError, NotFound
+from ..errors import AccessDenied, ConfigError, NotFound, StorageError
 from ..integrity.catalog_files import FETCHED
 from .known_claims import known_claim
 from .restore_source import store_of_backup
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 def opening_of(context: Context, key: str) -> Opening | None:
     """How an object is opened; None if its backup is known not to be encrypted."""
     backup = keys.backup_of_key(key)
-    return _opening_of_backup(context, None if backup is None else backup[0])
+    try:
+        return _opening_of_backup(context, None if backup is None else backup[0])
+    except StorageError as error:
+        raise type(error)(f"{key} is not restored, as it is unknown whether it is encrypted: {error}") from error
 
 
 def openings(context: Context) -> Callable[[str], Opening | None]:
@@ -46,17 +49,40 @@ def _opening_of_backup(context: Context, timestamp: str | None, purpose: str | N
     return make_opening(context.config, claim)
 
 
+def contents_opening(context: Context, timestamp: str) -> Opening | None:
+    """How the setup hook of a restore opens gpbackup's files, to learn what the restore needs where no summary tells
+    it. None if nothing opens them, which is found out later.
+    """
+    try:
+        opening = _opening_of_backup(context, timestamp, None)
+    except ConfigError:
+        return None
+    return opening if opening is not None and opening.identities else None
+
+
 def prove_opening(context: Context, timestamp: str, *, is_coordinator: bool) -> None:
     """Prove in the setup hook of a host that its identities open a backup: on the coordinator, its table of contents;
     on other hosts, by the recipients in the backup's claim, its table data. Raises ConfigError or StorageError.
     """
     claim = known_claim(context, timestamp, purpose="")
-    if claim is None or claim.encryption is None:
-        return  # without a claim the first bytes of each object tell
-    if is_coordinator:
+    if claim is None:
+        _require_unclaimed_opens(context, timestamp, is_coordinator=is_coordinator)
+    elif claim.encryption is not None and is_coordinator:
         require_contents_open(context, store_of_backup(context, timestamp), claim)
-    else:
+    elif claim.encryption is not None:
         _require_data_opens(context, claim)
+
+
+def prove_contents_opening(context: Context, timestamp: str) -> None:
+    """Prove on the coordinator that its identities open the table of contents of a backup, of which no data is needed.
+    Raises ConfigError or StorageError.
+    """
+    # Nothing is kept: the hooks of segments would ask for identities that open its data.
+    claim = known_claim(context, timestamp, purpose=None)
+    if claim is None:
+        _require_unclaimed_opens(context, timestamp, is_coordinator=True)
+    elif claim.encryption is not None:
+        require_contents_open(context, store_of_backup(context, timestamp), claim)
 
 
 def prove_data_opening(context: Context, needed: set[str]) -> None:
@@ -75,25 +101,70 @@ def require_contents_open(context: Context, store: Store, claim: Claim) -> None:
     """Raise ConfigError or StorageError unless an identity of this host opens an encrypted backup's table of contents,
     whose header is read.
     """
-    from ..age.header import LARGEST_HEADER, DecryptionError, parse_header
     from ..age.sealing import NoIdentityError
-    from ..storage.reading import fetch_small
 
     opening = _made(context, claim)
-    key = f"{keys.backup_prefix(claim.timestamp)}gpbackup_{claim.timestamp}_toc.yaml"
-    try:
-        _, start = fetch_small(store, key, LARGEST_HEADER)
-    except NotFound:
+    start = _read_contents_start(store, claim.timestamp)
+    if start is None:
         return  # gprestore reads nothing else then
     try:
-        header = parse_header(start)
-        if header is None:
-            raise DecryptionError("it ends in its header")
-        opening.find_file_key(key, header)
+        _open_contents(opening, claim.timestamp, start)
     except NoIdentityError:
         raise _no_identity(context, claim, with_metadata=True) from None
-    except DecryptionError as error:
-        raise DecryptionError(str(error) if key in str(error) else f"{key} can't be decrypted: {error}") from None
+
+
+def _require_unclaimed_opens(context: Context, timestamp: str, *, is_coordinator: bool) -> None:
+    """Raise ConfigError if the table of contents of a backup without a claim that can be read is encrypted, and no
+    identity of this host opens it.
+    """
+    from ..age.header import begins_like_header
+    from ..age.opening import Opening
+    from ..age.sealing import NoIdentityError
+    from ..backups.backup_keys import make_opening
+
+    try:
+        start = _read_contents_start(store_of_backup(context, timestamp), timestamp)
+    except AccessDenied:
+        return  # nothing tells; gprestore reads that file on the coordinator
+    if start is None or not begins_like_header(start):
+        return
+    context.log.warning(
+        f"{timestamp} is encrypted, but no claim that can be read says so: a plain object in place of an encrypted one "
+        "would be restored"
+    )
+    try:
+        _open_contents(make_opening(context.config, None) or Opening(()), timestamp, start)
+    except NoIdentityError as error:
+        if is_coordinator or not context.config.restore_incomplete:
+            raise ConfigError(str(error)) from None
+        context.log.warning(f"restored all the same, as `restore_incomplete` is on: {error}")
+
+
+def _contents_key(timestamp: str) -> str:
+    return f"{keys.backup_prefix(timestamp)}gpbackup_{timestamp}_toc.yaml"
+
+
+def _read_contents_start(store: Store, timestamp: str) -> bytes | None:
+    """The first bytes of the table of contents of a backup, with all of its header; None if there is none."""
+    from ..age.header import LARGEST_HEADER
+    from ..storage.reading import fetch_small
+
+    try:
+        return fetch_small(store, _contents_key(timestamp), LARGEST_HEADER)[1]
+    except NotFound:
+        return None
+
+
+def _open_contents(opening: Opening, timestamp: str, start: bytes) -> None:
+    """Open the header at the start of a table of contents. Raises DecryptionError, which names its key."""
+    from ..age.header import DecryptionError
+    from ..transfer.chunks import read_header
+
+    key = _contents_key(timestamp)
+    header = read_header(key, start)
+    if header is None:
+        raise DecryptionError(f"{key} can't be decrypted: it ends within its header")
+    opening.find_file_key(key, header)
 
 
 def _require_data_opens(context: Context, claim: Claim) -> None:

@@ -9,6 +9,7 @@ import os
 import stat
 import time
 from concurrent.futures import as_completed
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import keys
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ..age.opening import Opening
-    from ..storage.contract import ObjectInfo
+    from ..storage.contract import ObjectInfo, Store
     from .context import Context
 
 _T = TypeVar("_T")
@@ -144,18 +145,38 @@ def _restore(context: Context, path: str, parallel: int) -> None:
         raise NotFound(f"there are no objects below {prefix or '/'}")
     with compare_with_manifests(context, prefix, store) as manifests:
         manifests.require(found)
-        wanted = [info for info in found if not _describes_encrypted(info.key, opening)]
+        describes = _find_descriptions(store, found, opening)
+        wanted = [info for info in found if info.key not in describes]
         _each(context, f"{prefix} → {folder}", "Downloaded", wanted, fetch, parallel)
 
 
-def _describes_encrypted(key: str, opening: Callable[[str], Opening | None]) -> bool:
-    """Whether it is an object of the plugin's own that describes encrypted ones: those that are fetched are decrypted,
-    and when they are stored again, they get descriptions of their own.
+def _find_descriptions(
+    store: Store, found: list[ObjectInfo], opening: Callable[[str], Opening | None]
+) -> frozenset[str]:
+    """The keys of the plugin's own objects that describe encrypted ones: those that are fetched are decrypted, and when
+    they are stored again, they get descriptions of their own.
     """
-    if not _is_plugins_own(key):
-        return False
-    how = opening(key)
-    return how is not None and how.is_encrypted is True
+    from ..age.header import VERSION_LINE, begins_like_header
+    from ..storage.reading import fetch_small
+
+    described: dict[str, str] = {}
+    own = []
+    for info in found:
+        if (backup := keys.backup_of_key(info.key)) is not None:
+            if is_plugins_own(backup[1]):
+                own.append((info.key, backup[0]))
+            else:
+                described.setdefault(backup[0], info.key)
+
+    @lru_cache(maxsize=64)
+    def is_encrypted(timestamp: str) -> bool:
+        key = described.get(timestamp)
+        how = None if key is None else opening(key)
+        if key is None or how is None or how.is_encrypted is not None:
+            return how is not None and how.is_encrypted is True
+        return begins_like_header(fetch_small(store, key, len(VERSION_LINE))[1])  # nobody claims it
+
+    return frozenset(key for key, timestamp in own if is_encrypted(timestamp))
 
 
 def _is_plugins_own(key: str) -> bool:

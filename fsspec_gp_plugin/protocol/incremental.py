@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from .context import Context
 
+# As gpbackup reads the option.
+_INCREMENTAL = frozenset(("--incremental", "--incremental=true", "--incremental=t", "--incremental=1"))
 _TIMESTAMP = re.compile(r"[0-9]{14}")
 
 
@@ -57,7 +59,7 @@ def require_base_opens(context: Context) -> None:
 
 
 def _is_incremental(arguments: Sequence[str]) -> bool:
-    return any(one in ("--incremental", "--incremental=true", "--incremental=1") for one in arguments)
+    return any(one.lower() in _INCREMENTAL for one in arguments)
 
 
 def _base_of(arguments: Sequence[str]) -> str:

@@ -7,12 +7,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..errors import LocalFileError, StorageError
+from ..errors import ConfigError, LocalFileError, StorageError
 from ..integrity.run_state import remember_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from ..integrity.claim import Encryption
     from ..integrity.entries import Entry
     from ..integrity.manifest_packing import PackedSummary
     from ..integrity.run_state import Run
@@ -107,7 +108,7 @@ def store_manifest(context: Context, prefix: str, timestamp: str, run: Run | Non
             count = len(entries)
             is_needed = bool(count) or (run is not None and not run.has_manifest)
             if is_needed:
-                summary = _summary_by_notes(context, timestamp)
+                summary = _summary_by_notes(context, timestamp, run)
                 _put_manifest(context, prefix, timestamp, entries, count, run, summary)
         if run is not None:
             remember_run(context.config.place, timestamp, run._replace(has_manifest=True))
@@ -118,7 +119,7 @@ def store_manifest(context: Context, prefix: str, timestamp: str, run: Run | Non
         return is_needed
 
 
-def _summary_by_notes(context: Context, timestamp: str) -> PackedSummary | None:
+def _summary_by_notes(context: Context, timestamp: str, run: Run | None) -> PackedSummary | None:
     """What this host has noted of gpbackup's encrypted files. None if it has noted nothing."""
     if not context.config.encryption_recipients:
         return None
@@ -130,7 +131,7 @@ def _summary_by_notes(context: Context, timestamp: str) -> PackedSummary | None:
     except LocalFileError as error:
         context.log.warning(f"{timestamp}: {error}; {_WITHOUT_NOTE}")
         return None
-    return _join(context, notes)
+    return _join(context, notes, run.encryption if run is not None else None)
 
 
 def _summary_by_files(
@@ -151,14 +152,16 @@ def _summary_by_files(
     return _join(context, notes)
 
 
-def _join(context: Context, notes: Mapping[str, bytes]) -> PackedSummary | None:
+def _join(context: Context, notes: Mapping[str, bytes], encryption: Encryption | None = None) -> PackedSummary | None:
+    """`encryption`: what this host's run encrypts to; without it the configuration says it."""
     from ..backups.backup_keys import load_backup_recipients
     from ..backups.summarizing import join_notes
 
-    recipients = load_backup_recipients(context.config)
     try:
-        return join_notes(notes, [one.text for one in recipients.data] if recipients is not None else ())
-    except (TypeError, ValueError) as error:  # a file of this host was damaged
+        if encryption is None and (recipients := load_backup_recipients(context.config)) is not None:
+            encryption = recipients.to_claim()
+        return join_notes(notes, encryption.recipients if encryption is not None else ())
+    except (ConfigError, KeyError, TypeError, ValueError) as error:  # a file of this host was damaged, or is gone
         context.log.warning(f"the manifest has no summary of gpbackup's files: {error}")
         return None
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from .. import keys
@@ -17,13 +18,15 @@ from ..integrity.catalog_files import purpose_of, remove_outdated
 from ..integrity.contents import COORDINATOR
 from ..integrity.restore_state import has_catalog
 from ..private import NoDirectoryError
-from .decrypting import prove_opening
+from .decrypting import contents_opening, prove_contents_opening, prove_opening
 from .fetching import Manifests, build_catalog, find_manifests
 from .left_to_segments import LeftToSegments, pack, unpack
 from .presence import Scope, check, refuse, require_backup, require_tables_of_contents
 from .restore_source import store_of_backup
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..backups.gpbackup_files import BackupConfig
     from ..backups.required import Required
     from ..storage.contract import Store
@@ -43,7 +46,7 @@ def require_restorable(context: Context, timestamp: str, *, is_coordinator: bool
     StorageError or ConfigError.
     """
     store = store_of_backup(context, timestamp)
-    config, required = read_required(store, timestamp)
+    config, required = _read_required(context, store, timestamp)
     plan = (config and config.plan) or {}
     _warn_of_failure(context, timestamp, config)
     earlier = [one for one in plan if one != timestamp]
@@ -66,8 +69,7 @@ def require_restorable(context: Context, timestamp: str, *, is_coordinator: bool
         except NotFound as error:
             refuse(context, error)
     large += _look(context, store, required)
-    for one in (timestamp, *(one for one in earlier if plan[one])):
-        prove_opening(context, one, is_coordinator=is_coordinator)
+    _prove_openings(context, timestamp, plan, is_coordinator=is_coordinator)
     if not large:
         with suppress(LocalFileError):
             restore_state.remove_for_segments(context.config.place, timestamp)  # of a restore that was killed
@@ -80,6 +82,19 @@ def require_restorable(context: Context, timestamp: str, *, is_coordinator: bool
     # Of a backup that may lack objects each hook finds out for itself: the next restore may want it whole.
     if note and not context.config.restore_incomplete:
         restore_state.confirm_restore(context.config.place, note)
+
+
+def _prove_openings(context: Context, timestamp: str, plan: Mapping[str, bool], *, is_coordinator: bool) -> None:
+    """Prove that this host opens a backup and those of its plan, each as far as the restore reads it."""
+    for one in dict.fromkeys((timestamp, *plan)):
+        if one == timestamp or plan[one]:
+            prove_opening(context, one, is_coordinator=is_coordinator)
+        elif is_coordinator:
+            prove_contents_opening(context, one)
+
+
+def _read_required(context: Context, store: Store, timestamp: str) -> tuple[BackupConfig | None, Required]:
+    return read_required(store, timestamp, None, cache(partial(contents_opening, context, timestamp)))
 
 
 def _leave_chain(context: Context, timestamp: str, chain: list[str]) -> None:
@@ -110,7 +125,7 @@ def _look_at_base(context: Context, timestamp: str) -> list[str]:
     """As _look(), at a backup that another builds upon."""
     store = store_of_backup(context, timestamp)
     require_backup(context, store, keys.backup_prefix(timestamp), timestamp)
-    config, required = read_required(store, timestamp)
+    config, required = _read_required(context, store, timestamp)
     _warn_of_failure(context, timestamp, config)
     # Of the coordinator's files gprestore reads its table of contents alone.
     return _look(context, store, replace(required, files=()))
@@ -132,7 +147,7 @@ def _require_contents(context: Context, timestamp: str, later: str, *, single_da
     except NotFound as error:
         raise NotFound(f"{error}, which the restore of {later}, an incremental backup, reads") from error
     if single_data_file:
-        require_tables_of_contents(store, read_required(store, timestamp)[1], later)
+        require_tables_of_contents(store, _read_required(context, store, timestamp)[1], later)
 
 
 def _look(context: Context, store: Store, required: Required) -> list[str]:

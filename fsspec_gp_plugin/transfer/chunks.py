@@ -8,7 +8,7 @@ from ..age.header import LARGEST_HEADER, VERSION_LINE, DecryptionError, begins_l
 from ..age.payload import NONCE_SIZE, PLAIN_CHUNK, SEALED_CHUNK, TAG_SIZE, PayloadKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ..age.header import Header
     from ..age.opening import Opening
@@ -155,6 +155,14 @@ class ChunkOpener:
             open_chunk(self._object, key, self._number, sealed, plain, is_last=is_last)
         self._number += 1
         return plain
+
+
+def open_pieces(key: str, opening: Opening, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The plain bytes of a whole object, whose stored bytes arrive in pieces. Raises DecryptionError."""
+    opener = ChunkOpener(key, opening)
+    for piece in pieces:
+        yield from map(bytes, opener.feed(memoryview(piece)))
+    yield from map(bytes, opener.finish())
 
 
 def is_sealed(key: str, start: bytes | bytearray, opening: Opening) -> bool:

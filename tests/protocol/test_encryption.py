@@ -174,12 +174,18 @@ def test_directories_are_encrypted_and_come_back(plugin: Plugin, target: Target,
     }
 
 
-def test_a_whole_backup_is_fetched_decrypted_and_stored_again(plugin: Plugin, target: Target, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_claimed", [True, False])
+def test_a_whole_backup_is_fetched_decrypted_and_stored_again(
+    plugin: Plugin, target: Target, tmp_path: Path, is_claimed: bool
+) -> None:
     """What describes the encrypted objects stays away: what is stored again gets a manifest of its own."""
     keys = make_keys(tmp_path)
     both = with_options(plugin, "both", encryption_recipients=keys.recipient, encryption_identity_file=keys.path)
     table = plugin.database.table(1)
     back_up_with_hooks(both, {table: b"rows"})
+    if not is_claimed:  # as one that was uploaded by `backup_directory`
+        with target.store() as store:
+            store.delete([one for one in target.keys() if one.startswith(CLAIMS)])  # noqa: SIM118
     folder = f"{tmp_path}/{PREFIX}"
     both.run("restore_directory", folder).succeeded()
     names = sorted(os.listdir(folder))

@@ -12,7 +12,7 @@ import pytest
 from fsspec_gp_plugin.age.x25519 import new_identity
 from tests.protocol.caller import Result
 from tests.protocol.encrypted import NONE_OPENS, back_up_with_hooks, make_file, make_keys, with_options
-from tests.protocol.made_backups import T
+from tests.protocol.made_backups import PREFIX, T
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +63,31 @@ def test_a_restore_is_refused_without_an_identity_that_opens_it(plugin: Plugin, 
     keys.path.unlink()
     reading.run("restore_data", table).failed("option 'encryption_identity_file'", "can't be read")
     assert keys.identity.text not in plugin.database.log()
+
+
+def test_a_restore_without_a_claim_is_refused_too(local: Plugin, tmp_path: Path) -> None:
+    """As of a backup that was uploaded by `backup_directory`: gprestore would hang at its first table."""
+    keys, other = make_keys(tmp_path), make_keys(tmp_path, "other")
+    back_up_with_hooks(
+        with_options(local, "writing", encryption_recipients=keys.recipient), {local.database.table(1): b"rows"}
+    )
+    for claim in (tmp_path / "disk" / PREFIX).glob("fsspec_gp_plugin/claim*"):
+        claim.unlink()
+    for path, words in (
+        (None, "there is no identity"),
+        (tmp_path / "none", "can't be read"),
+        (other.path, "none of the identities"),
+    ):
+        reading = with_options(local, "reading", encryption_identity_file=path)
+        for scope in ("master", "segment_host"):
+            set_up(reading, "restore", scope).failed("_toc.yaml is encrypted", words, status=2)
+    incomplete = with_options(reading, "incomplete", restore_incomplete="on")
+    set_up(incomplete, "restore", "master").failed("none of the identities")
+    set_up(incomplete, "restore", "segment_host").succeeded()
+    reading = with_options(local, "reading", encryption_identity_file=keys.path)
+    for scope in SETUP:
+        set_up(reading, "restore", scope).succeeded()
+    assert "is encrypted, but no claim that can be read says so" in local.database.log()
 
 
 def test_a_backup_is_refused_with_recipients_that_are_of_no_use(local: Plugin, tmp_path: Path) -> None:
@@ -142,8 +167,9 @@ def test_an_incremental_backup_needs_an_identity_for_its_base(local: Plugin, tmp
         directory = plugin.database.directory(-1)
         script = f"{plugin.executable} setup_plugin_for_backup {plugin.config} {directory} master -1; exit $?"
         from_timestamp = [] if base == "unknown" else ["--from-timestamp", T]
+        option = "--incremental=True" if base == "unknown" else "--incremental"
         done = subprocess.run(
-            [str(program), "-c", script, "gpbackup", "--dbname", "d", "--incremental", *from_timestamp],
+            [str(program), "-c", script, "gpbackup", "--dbname", "d", option, *from_timestamp],
             env=plugin.database.environment(),
             capture_output=True,
             check=False,

@@ -124,6 +124,24 @@ def test_a_path_may_name_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert config.encryption_identity_file == f"{tmp_path}/identity"
 
 
+@pytest.mark.parametrize("option", ["encryption_recipients", "encryption_metadata_recipients"])
+def test_an_empty_variable_does_not_turn_encryption_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    """The hooks and the data commands of a backup may have different environments."""
+    monkeypatch.setenv("KEYS", "")
+    with pytest.raises(ConfigError, match=f"option '{option}', with the value of its variable: expected at least one"):
+        load(tmp_path, f"{option}: ${{KEYS}}")
+
+
+def test_an_identity_in_a_variable_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = new_identity().text
+    monkeypatch.setenv("KEYS", secret)
+    with pytest.raises(ConfigError, match="an identity itself stands there") as told:
+        load(tmp_path, "encryption_identity_file: ${KEYS}")
+    assert secret[20:40] not in str(told.value)
+
+
 @pytest.mark.parametrize("option", ["encryption_recipients", "encryption_identity_file"])
 def test_an_identity_in_the_wrong_place_is_never_shown(tmp_path: Path, option: str) -> None:
     secret = new_identity().text

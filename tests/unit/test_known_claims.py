@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsspec_gp_plugin.errors import AccessDenied
+from fsspec_gp_plugin.errors import AccessDenied, ConfigError
 from fsspec_gp_plugin.integrity.claim import NAME, Encryption, new_claim
 from fsspec_gp_plugin.integrity.cluster import Cluster
 from fsspec_gp_plugin.protocol.decrypting import opening_of
 from fsspec_gp_plugin.protocol.known_claims import known_claim
-from tests.recorded import recorded
-from tests.sealing import IDENTITY, encrypt
+from tests.recorded import CHAIN, recorded
+from tests.sealing import IDENTITY, OTHER_IDENTITY, encrypt
 from tests.unit.restore_host import Host, Store
 
 if TYPE_CHECKING:
@@ -64,10 +64,12 @@ def test_the_setup_hook_reads_it_for_all_tables(host: Host, encryption: Encrypti
     store = claimed(encryption)
     for scope, content in (("coordinator", ""), ("segment_host", ""), ("segment", "0"), ("segment", "1")):
         host.set_up(store, "default", scope, content)
-    assert reads(store) == 1
+    # Once more to open gpbackup's files, as there is no summary of them.
+    count = 1 if encryption is None else 2
+    assert reads(store) == count
     for opening in opened(host, store):
         assert (opening is None) == (encryption is None)
-    assert reads(store) == 1
+    assert reads(store) == count
 
 
 @pytest.mark.parametrize("encryption", [None, Encryption((IDENTITY.recipient.text,))])
@@ -99,3 +101,31 @@ def test_a_claim_that_must_not_be_read_is_none(host: Host) -> None:
     assert known_claim(host.context(store), ONE.timestamp) is None
     host.set_up(store, "default")
     assert known_claim(host.context(store), ONE.timestamp) is None
+
+
+@pytest.mark.parametrize("is_claimed", [True, False])
+def test_the_coordinator_opens_the_contents_of_a_base_without_needed_data(host: Host, is_claimed: bool) -> None:
+    """A restore reads them. The hosts of segments need no identity for them."""
+    store = Store(*CHAIN)
+    for name in CHAIN:
+        one = recorded(name)
+        is_other = name == "incremental_2_nothing_changed"
+        encryption = Encryption((OTHER_IDENTITY.recipient.text,)) if is_other else None
+        claim = new_claim(one.timestamp, CLUSTER, encryption=encryption)
+        if is_claimed or not is_other:
+            store.objects[one.prefix + NAME] = claim.encode()
+        if is_other:
+            contents = f"{one.prefix}gpbackup_{one.timestamp}_toc.yaml"
+            store.objects[contents] = encrypt(contents, store.objects[contents], claim.token, OTHER_IDENTITY)
+    with pytest.raises(ConfigError, match="none of the identities in"):
+        host.set_up(store, CHAIN[-1])
+    for scope, content in (("segment_host", ""), ("segment", "0")):
+        host.set_up(store, CHAIN[-1], scope, content)
+    identity = host.options.split()[-1]
+    with open(identity, "a", encoding="utf-8") as file:
+        file.write(f"\n{OTHER_IDENTITY.text}\n")
+    for scope, content in (("coordinator", ""), ("segment", "0")):
+        host.set_up(store, CHAIN[-1], scope, content)
+    with open(identity, "w", encoding="utf-8") as file:
+        file.write(IDENTITY.text)
+    host.set_up(store, CHAIN[-1], "segment", "0")

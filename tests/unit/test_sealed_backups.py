@@ -15,7 +15,7 @@ from fsspec_gp_plugin.backups.required import read_required
 from fsspec_gp_plugin.backups.restore_plans import mark_broken, read_needed, read_plans
 from fsspec_gp_plugin.backups.retention import Policy, decide
 from fsspec_gp_plugin.backups.survey import survey
-from fsspec_gp_plugin.errors import NotFound
+from fsspec_gp_plugin.errors import ConfigError, NotFound
 from tests.fakes import FakeStore
 from tests.recorded import CHAIN, NAMES, recorded
 from tests.sealed_backups import RECIPIENT, encrypt_backup, report
@@ -167,6 +167,28 @@ def test_setup_for_a_restore_finds_what_is_missing_by_the_summary(options: str, 
     del store.objects[one.prefix + gone]
     with pytest.raises(NotFound, match=f"1 of [0-9]+ objects is missing: .*{gone}"):
         host.set_up(store, "default")
+
+
+@pytest.mark.parametrize("has_identity", [True, False])
+def test_setup_opens_gpbackups_files_where_there_is_no_summary(has_identity: bool, tmp_path: Path) -> None:
+    """As in a backup whose manifests are lost: gprestore would hang where an object of its base is missing."""
+    host, store = Host(tmp_path), FakeStore()
+    for name in CHAIN[:2]:
+        put_encrypted(store, name, tmp_path, summary=False)
+    identity = tmp_path / "identity"
+    identity.write_text(f"{IDENTITY.text}\n")
+    identity.chmod(0o600)
+    host.options = f"  encryption_identity_file: {identity if has_identity else tmp_path / 'none'}\n"
+    if not has_identity:
+        with pytest.raises(ConfigError, match="option 'encryption_identity_file'"):
+            host.set_up(store, CHAIN[1])
+        return
+    host.set_up(store, CHAIN[1])
+    base = recorded(CHAIN[0])
+    gone = next(name for name in base.data if name.endswith(".gz"))
+    del store.objects[base.prefix + gone]
+    with pytest.raises(NotFound, match=f"1 of [0-9]+ objects is missing: .*{gone}"):
+        host.set_up(store, CHAIN[1])
 
 
 def test_plain_backups_have_no_summary_and_cost_no_request_for_it() -> None:

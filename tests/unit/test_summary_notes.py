@@ -11,6 +11,7 @@ from fsspec_gp_plugin.backups.survey import survey
 from fsspec_gp_plugin.errors import StorageError
 from fsspec_gp_plugin.integrity.claim import Encryption
 from fsspec_gp_plugin.integrity.run_state import Run, remember_run
+from fsspec_gp_plugin.integrity.summary_notes import write_note
 from fsspec_gp_plugin.keys import backup_prefix
 from fsspec_gp_plugin.log import Log
 from fsspec_gp_plugin.process import Streams
@@ -101,6 +102,28 @@ def test_a_manifest_that_could_not_be_stored_leaves_the_notes(tmp_path: Path) ->
     assert store_manifest(host.context, PREFIX, T, host.run)
     [backup] = survey(host.store)
     assert backup.state == "complete"
+
+
+@pytest.mark.parametrize("is_joined", [True, False])
+def test_a_manifest_is_stored_where_the_file_of_recipients_is_gone(is_joined: bool, tmp_path: Path) -> None:
+    recipients = tmp_path / "recipients"
+    recipients.write_text(RECIPIENT)
+    host = Host(tmp_path, f"  encryption_recipients: {recipients}\n")
+    host.back_up_all()
+    recipients.unlink()
+    assert store_manifest(host.context, PREFIX, T, host.run if is_joined else None)
+    [backup] = survey(host.store)
+    assert (backup.state, backup.recipients) == (("complete", (RECIPIENT,)) if is_joined else ("unknown", ()))
+    assert ("has no summary" in host.log()) != is_joined
+
+
+@pytest.mark.parametrize("note", [b"", b"{}", b"[]", b'{"config": {}}', b"\xff"])
+def test_a_damaged_note_costs_only_the_summary(note: bytes, tmp_path: Path) -> None:
+    host = Host(tmp_path, ENCRYPTED)
+    host.back_up_all()
+    write_note(host.context.config.place, T, "config.yaml", note)
+    assert store_manifest(host.context, PREFIX, T, host.run)
+    assert len(survey(host.store)[0].manifests) == 1
 
 
 @pytest.mark.parametrize("wrong", ["toc.yaml", "config.yaml"])
