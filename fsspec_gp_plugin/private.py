@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import stat
@@ -111,6 +110,20 @@ def open_directory(name: str, parent: str, *, make: bool = False) -> int:
     return fd
 
 
+@contextmanager
+def opened_directory(place: Place, name: str, *, make: bool = False) -> Iterator[int]:
+    """Open a directory of this host's state, and yield its descriptor. Raises LocalFileError, and NoDirectoryError if
+    there is no directory and `make` is not set.
+    """
+    directory = place.open_directory(name, make=make)
+    try:
+        yield directory
+    except OSError as error:
+        raise LocalFileError(f"can't use {os.path.join(place.path, name)}: {error.strerror}") from error
+    finally:
+        os.close(directory)
+
+
 def read_in(directory: int, name: str) -> bytes | None:
     """Return the content of a file in an open directory; None if it does not exist. Raises OSError."""
     try:
@@ -151,19 +164,20 @@ def sweep(directory: int) -> None:
                 os.unlink(name, dir_fd=directory)
 
 
-def read_file(path: str, what: str = "", *, is_secret: bool = True) -> str:
+def read_file(path: str, what: str = "", *, is_secret: bool = True, errors: str = "strict") -> str:
     """The text of a file that only this user may read, unless it is no secret; ConfigError, about `what`. What is
-    opened is what is checked.
+    opened is what is checked. `errors`: what to do with bytes that are no text, as for bytes.decode().
     """
     what = what or path
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise ConfigError(f"{what} can't be read: {error.strerror}") from None
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        raise ConfigError(f"{what} is not a regular file")
     with open(fd, "rb") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigError(f"{what} is not a regular file")
         if is_secret and status.st_uid != os.geteuid():
             raise ConfigError(f"{what} belongs to another user; `chown` it to the user who runs the backup")
         if is_secret and status.st_mode & 0o077:
@@ -172,7 +186,7 @@ def read_file(path: str, what: str = "", *, is_secret: bool = True) -> str:
     if len(content) > _LARGEST_FILE:
         raise ConfigError(f"{what} is larger than 1 MB")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig", errors)
     except UnicodeDecodeError:
         raise ConfigError(f"{what} is not text") from None
 
@@ -191,7 +205,7 @@ def new_file(path: str, *, replace: bool) -> Iterator[int]:
     part = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.part"
     try:
         if not replace and os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            raise FileExistsError
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -206,5 +220,7 @@ def new_file(path: str, *, replace: bool) -> Iterator[int]:
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(part)
+    except FileExistsError as error:
+        raise LocalFileError(f"{path} exists, and is not replaced; choose another name") from error
     except OSError as error:
         raise LocalFileError(f"can't write {path}: {error.strerror}") from error

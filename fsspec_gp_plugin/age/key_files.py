@@ -59,7 +59,8 @@ def load_identities(path: str, option: str = "option 'encryption_identity_file'"
     names the option.
     """
     path = os.path.expanduser(path)
-    return parse_identities(read_file(path, f"{option}: {path}"), path, f"{option}: ")
+    content = read_file(path, f"{option}: {path}", errors="replace")  # a file that `age` has encrypted is no text
+    return parse_identities(content, path, f"{option}: ")
 
 
 @lru_cache(maxsize=4)

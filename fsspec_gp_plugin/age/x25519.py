@@ -144,6 +144,8 @@ def parse_recipient(text: str) -> Recipient:
     # Text of another form is not quoted, as it may be a part of an identity, or another secret under the wrong option.
     if not text.startswith(f"{RECIPIENT_PREFIX}1"):
         raise ValueError("expected recipients of the form age1…")
+    if "," in text:
+        raise ValueError("recipients are separated by blanks, not by commas")
     try:
         prefix, public = bech32.decode(text)
         if prefix == RECIPIENT_PREFIX and len(public) == _KEY_SIZE:
@@ -157,9 +159,11 @@ def parse_recipient(text: str) -> Recipient:
 
 def parse_identity(text: str) -> Identity:
     """The identity in a text `AGE-SECRET-KEY-1…`. Raises ValueError, which does not quote it."""
+    if not text.lower().startswith(IDENTITY_PREFIX):
+        raise ValueError("expected AGE-SECRET-KEY-…")
     prefix, secret = bech32.decode(text)
     if prefix != IDENTITY_PREFIX or len(secret) != _KEY_SIZE or text != text.upper():
-        raise ValueError("expected AGE-SECRET-KEY-1…")
+        raise ValueError("expected AGE-SECRET-KEY-…")
     return Identity(secret)
 
 

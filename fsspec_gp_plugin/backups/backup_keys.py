@@ -95,10 +95,10 @@ def _as_sets(encryption: Encryption | None) -> list[frozenset[str]]:
 def _describe(encryption: Encryption | None) -> str:
     if encryption is None:
         return "not encrypt"
-    further = encryption.metadata_recipients
-    return f"encrypt to {name_recipients(encryption.recipients)}" + (
-        f" (metadata also to {name_recipients(further)})" * bool(further)
-    )
+    text = f"encrypt to {name_recipients(encryption.recipients)}"
+    if encryption.metadata_recipients:
+        text += f" (metadata also to {name_recipients(encryption.metadata_recipients)})"
+    return text
 
 
 def make_opening(config: Config, claim: Claim | None, *, any_name: bool = False) -> Opening | None:

@@ -110,7 +110,7 @@ def _examine(store: Store, config: Config, key: str, *, any_name: bool) -> Openi
     opening = make_opening(config, claim, any_name=any_name) or make_opening(config, None, any_name=any_name)
     if opening is None or not opening.identities:
         why = "there is no identity to open it" if opening is None else opening.explain_no_identity()
-        raise NoIdentityError(f"{key} is encrypted, and {why}; give one by --identity FILE")
+        raise NoIdentityError(f"{key} is encrypted, and {why}. Give an identity by --identity FILE")
     header = parse_header(start)
     if any_name and header is not None:
         _say_whose(key, claim, header)

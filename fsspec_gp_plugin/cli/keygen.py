@@ -36,6 +36,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a new file, which only you can read")
     parser.add_argument("-y", "--recipients", action="store_true", help="print the recipients of identities")
     arguments = parser.parse_args(argv)
+    if arguments.output == "-":
+        arguments.output = None  # standard output
     if arguments.recipients:
         identities = parse_identities(*_read(arguments.file))
         _write("".join(f"{identity.recipient.text}\n" for identity in identities), arguments.output)
@@ -50,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.output:
         sys.stderr.write(_NEXT.format(path=arguments.output))
     elif _others_can_read(sys.stdout.fileno()):
-        sys.stderr.write("Warning: the identity was written to a file that other users can read\n")
+        sys.stderr.write("Warning: the identity was written to a file that other users can read; make its mode 0600\n")
     return 0
 
 

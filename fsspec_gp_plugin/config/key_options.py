@@ -15,8 +15,11 @@ def parse_recipients_option(text: str) -> str:
     from ..age.key_files import is_path, parse_recipients
 
     _hide_identities(text)
-    if not is_path(text):
-        parse_recipients(text)
+    if is_path(text):
+        return text
+    if text.strip() and not text.lower().lstrip().startswith(("age1", "age-secret-key-")):
+        raise ValueError("expected recipients of the form age1…, separated by blanks, or the absolute path of a file")
+    parse_recipients(text)
     return text
 
 

@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .. import private
-from ..errors import LocalFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,15 +48,9 @@ def remove_outdated(place: Place, timestamp: str, *, by_content: bool, fetched: 
 
 
 def _remove(place: Place, timestamp: str, is_removed: Callable[[re.Match[str]], bool]) -> None:
-    with suppress(private.NoDirectoryError):
-        directory = place.open_directory(DIRECTORY)
-        try:
-            start = place.name_of(timestamp)
-            for name in os.listdir(directory):
-                match = _PURPOSES.fullmatch(name[len(start) :]) if name.startswith(start) else None
-                if match is not None and is_removed(match):
-                    private.unlink_in(directory, name)
-        except OSError as error:
-            raise LocalFileError(f"can't use {os.path.join(place.path, DIRECTORY)}: {error.strerror}") from error
-        finally:
-            os.close(directory)
+    with suppress(private.NoDirectoryError), private.opened_directory(place, DIRECTORY) as directory:
+        start = place.name_of(timestamp)
+        for name in os.listdir(directory):
+            match = _PURPOSES.fullmatch(name[len(start) :]) if name.startswith(start) else None
+            if match is not None and is_removed(match):
+                private.unlink_in(directory, name)

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from .. import private
 from .catalog_files import CLAIM, DIRECTORY, FETCHED
 from .claim import BadClaim, Claim, decode
-from .locking import opened_directory
 
 if TYPE_CHECKING:
     from ..private import Place
 
-# What no setup hook has left may be of a backup that was replaced.
+# A record that no setup hook has left may be about a backup that was replaced since.
 _FRESH_SECONDS = 3600.0
 
 
@@ -31,14 +30,14 @@ class ClaimRecord(NamedTuple):
 
 def write_record(place: Place, timestamp: str, claim: Claim | None, purpose: str = "") -> None:
     """Keep what is known of a backup's claim. `purpose`: FETCHED without a setup hook. Raises LocalFileError."""
-    with opened_directory(place, DIRECTORY, make=True) as directory:
+    with private.opened_directory(place, DIRECTORY, make=True) as directory:
         data = b"" if claim is None else claim.encode()
         private.replace_in(directory, _name(place, timestamp, purpose), data)
 
 
 def read_record(place: Place, timestamp: str) -> ClaimRecord | None:
     """What is kept of a backup's claim; None if nothing is. Raises LocalFileError."""
-    with suppress(private.NoDirectoryError), opened_directory(place, DIRECTORY) as directory:
+    with suppress(private.NoDirectoryError), private.opened_directory(place, DIRECTORY) as directory:
         for purpose in ("", FETCHED):
             name = _name(place, timestamp, purpose)
             data = private.read_in(directory, name)

@@ -7,7 +7,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ..errors import LocalFileError
+from ..private import opened_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,15 +50,3 @@ def locked_directory(place: Place, name: str, *, make: bool = False) -> Iterator
     with opened_directory(place, name, make=make) as directory:
         fcntl.flock(directory, fcntl.LOCK_EX)
         yield directory
-
-
-@contextmanager
-def opened_directory(place: Place, name: str, *, make: bool = False) -> Iterator[int]:
-    """As locked_directory(), without a lock."""
-    directory = place.open_directory(name, make=make)
-    try:
-        yield directory
-    except OSError as error:
-        raise LocalFileError(f"can't use {os.path.join(place.path, name)}: {error.strerror}") from error
-    finally:
-        os.close(directory)

@@ -13,9 +13,9 @@ from .member_lines import GZIP
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# So many are listed at most: a few megabytes.
+# At most this many oids are listed: a few megabytes.
 MOST = 1_000_000
-# What so many lines of at most 11 bytes unpack to.
+# More than the unpacked bytes of that many lines, each of at most 11 bytes.
 LARGEST = 16 << 20
 _LARGEST_OID = (1 << 32) - 1
 

@@ -18,7 +18,7 @@ from .. import private
 from .catalog import Catalog
 from .catalog_files import DIRECTORY, purpose_of, remove_catalogs
 from .contents import COORDINATOR
-from .locking import locked_directory, opened_directory
+from .locking import locked_directory
 
 if TYPE_CHECKING:
     from ..private import Place
@@ -62,7 +62,7 @@ def read_confirmed(place: Place, timestamp: str, seconds: float) -> list[str] | 
 
 
 def read_needed(place: Place, timestamp: str) -> set[str]:
-    """The timestamps that the restores of a backup need which have begun on this host. Raises LocalFileError."""
+    """The timestamps that the running restores of a backup need on this host. Raises LocalFileError."""
     with suppress(private.NoDirectoryError), locked_directory(place, DIRECTORY) as directory:
         names = _list_restores(directory, f"{place.name_of(timestamp)}.")
         return {one for name in names for one in _read_timestamps(directory, name)}
@@ -107,18 +107,18 @@ def _read_timestamps(directory: int, name: str) -> set[str]:
 
 def write_for_segments(place: Place, timestamp: str, data: bytes, what: str = _FOR_SEGMENTS) -> None:
     """Keep bytes for the hooks of a restore's segments, whole or not at all. Raises LocalFileError."""
-    with opened_directory(place, DIRECTORY, make=True) as directory:
+    with private.opened_directory(place, DIRECTORY, make=True) as directory:
         private.replace_in(directory, place.name_of(timestamp) + what, data)
 
 
 def read_for_segments(place: Place, timestamp: str, what: str = _FOR_SEGMENTS) -> bytes | None:
     """The bytes that write_for_segments() has kept. None if there are none. Raises LocalFileError."""
-    with opened_directory(place, DIRECTORY) as directory:
+    with private.opened_directory(place, DIRECTORY) as directory:
         return private.read_in(directory, place.name_of(timestamp) + what)
 
 
 def remove_for_segments(place: Place, timestamp: str) -> None:
     """Remove the bytes that write_for_segments() has kept. Raises LocalFileError."""
-    with opened_directory(place, DIRECTORY) as directory:
+    with private.opened_directory(place, DIRECTORY) as directory:
         for what in (_FOR_SEGMENTS, CHAIN):
             private.unlink_in(directory, place.name_of(timestamp) + what)

@@ -1,4 +1,4 @@
-"""Keeps in the version of an object from which of two stores it comes."""
+"""Marks the version of an object with the number of the store that it comes from."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 def mark_version(info: ObjectInfo, at: int) -> ObjectInfo:
-    """Add to the version of an object which of two stores it comes from."""
+    """Add the number of the store that the object comes from to its version."""
     return info._replace(version=f"{at}" if info.version is None else f"{at}:{info.version}")
 
 
 def unmark_version(info: ObjectInfo) -> tuple[int, ObjectInfo]:
-    """The store that an object of mark_version() comes from, and the object as that store knows it."""
+    """The number that mark_version() has added, and the object as its store knows it."""
     at, separator, version = str(info.version).partition(":")
     return int(at), info._replace(version=version if separator else None)

@@ -82,7 +82,7 @@ def test_a_file_is_written_whole_or_not_at_all(opener: Plugin, store: Store) -> 
     opener.run("decrypt", NAME, "-o", "rows.gz").succeeded()
     assert (home / "rows.gz").read_bytes() == ROWS
     assert stat.S_IMODE((home / "rows.gz").stat().st_mode) == 0o600
-    opener.run("decrypt", NAME, "--output", "rows.gz").failed("can't write rows.gz: File exists", status=1)
+    opener.run("decrypt", NAME, "--output", "rows.gz").failed("rows.gz exists, and is not replaced", status=1)
     data = bytearray(encrypt(KEY, os.urandom(200_000), CLAIM))
     data[-1000] ^= 1
     replace(store, KEY, bytes(data))

@@ -74,7 +74,7 @@ def test_a_script_gives_all_at_once(host: Host) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("--encryption-recipients nonsense", "--encryption-recipients: expected recipients of the form age1…"),
+        ("--encryption-recipients nonsense", "age1…, separated by blanks, or the absolute path of a file"),
         (f"--encryption-recipients {IDENTITY.text}", "stands where a recipient belongs"),
         (f"--option encryption_recipients={OTHER} --encryption-recipients {OTHER}", "are the same: give one of them"),
         ("--encryption-recipients /etc/names --new-identity ~/i.txt", "add its public key to that file"),

@@ -68,10 +68,15 @@ def test_a_file_is_private_and_never_replaced(keygen: Keygen, local: Plugin) -> 
     assert more[1].startswith("Keep identity.txt off the cluster")
     assert max(map(len, made.err.splitlines())) <= 80
     assert match[2] not in made.err
-    keygen("--output identity.txt").failed("can't write identity.txt: File exists", status=1)
+    keygen("--output identity.txt").failed("identity.txt exists, and is not replaced; choose another name", status=1)
     keygen("-o no/identity.txt").failed("can't write no/identity.txt: No such file or directory", status=1)
     assert file.read_text() == text
     assert [path.name for path in file.parent.iterdir() if "part" in path.name] == []
+
+
+def test_a_dash_is_standard_output(keygen: Keygen, local: Plugin) -> None:
+    assert FORM.fullmatch(keygen("-o -").out.decode())
+    assert not (local.database.folder / "home/-").exists()
 
 
 def test_the_time_has_the_offset_of_this_host(keygen: Keygen, local: Plugin) -> None:
@@ -101,7 +106,7 @@ def test_a_file_that_others_can_read_is_warned_of(keygen: Keygen) -> None:
     ],
 )
 def test_what_is_wrong_is_one_line(keygen: Keygen, words: str, stdin: bytes, told: str, status: int) -> None:
-    assert "AGE-SECRET-KEY" not in keygen(words, stdin).failed(told, status=status).err
+    assert "AGE-SECRET-KEY-1" not in keygen(words, stdin).failed(told, status=status).err
 
 
 def test_a_secret_is_not_quoted(keygen: Keygen) -> None:

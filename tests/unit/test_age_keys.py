@@ -74,6 +74,7 @@ def write(tmp_path: Path) -> Callable[[str | bytes], str]:
         (bech32.encode("age1tag", bytes(33)), "not an X25519 one"),
         (bech32.encode("age1yubikey", bytes(33)), "not an X25519 one"),
         ("ssh-ed25519", "of the form age1"),
+        (f"{PUBLIC},{OTHER}", "separated by blanks, not by commas"),
         (SECRET, "replace that key"),
         (SECRET.lower(), "replace that key"),
         ("AGE-SECRET-KEY-PQ-1QQ", "replace that key"),
@@ -196,6 +197,7 @@ def test_files_that_are_none_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(pipe, 0o600)
     for path, why in (
         (pipe, "not a regular file"),
+        (tmp_path, "not a regular file"),
         (tmp_path / "none", "can't be read"),
         ("/dev/zero", "not a regular"),
     ):
@@ -217,11 +219,14 @@ def test_files_of_identities(write: Callable[[str], str]) -> None:
         (f"{SECRET}\n" * (MOST_KEYS + 1), "has 101 identities"),
         (f"\n{SECRET} {SECRET}", "line 2 of .* is not an X25519 identity"),
         (f"# x\n\n{SECRET.lower()}", "line 3 of .* is not an X25519 identity"),
-        (PUBLIC, "line 1 of .* is not an X25519 identity"),
+        (PUBLIC, "line 1 of .* is not an X25519 identity: expected AGE-SECRET-KEY-…$"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----", "line 1 of .*: expected AGE-SECRET-KEY-…$"),
+        (b"\xff\n", "line 1 of .*: expected AGE-SECRET-KEY-…$"),
+        (b"age-encryption.org/v1\n-> scrypt a 18\n\xff\n", "is encrypted; decrypt it by `age -d`"),
         (f"# \v{SECRET}\f\n{SECRET[1:]}", "line 2 of .* is not an X25519 identity"),
     ],
 )
-def test_files_of_identities_that_are_refused(write: Callable[[str], str], text: str, why: str) -> None:
+def test_files_of_identities_that_are_refused(write: Callable[[str | bytes], str], text: str | bytes, why: str) -> None:
     with pytest.raises(ConfigError, match=f"^option 'encryption_identity_file': .*{why}") as caught:
         load_identities(write(text))
     assert not quotes(str(caught.value))

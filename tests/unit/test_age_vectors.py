@@ -60,7 +60,7 @@ def _is_of_another_kind(identity: str) -> bool:
     """Whether it is one of a hybrid key, which parse_identity() must refuse without a quotation."""
     if "-PQ-" not in identity:
         return False
-    with pytest.raises(ValueError, match=r"^expected AGE-SECRET-KEY-1…$"):
+    with pytest.raises(ValueError, match=r"^expected AGE-SECRET-KEY-…$"):
         parse_identity(identity)
     return True
 

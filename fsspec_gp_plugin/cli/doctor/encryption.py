@@ -131,7 +131,7 @@ def _try_round_trip(step: Step, store: Store, key: str, config: Config, recipien
         opening = Opening(identities, is_encrypted=True)
         Download(store, sink, download_settings(config), opening=opening).write_whole(key)
         if os.pread(sink, _SIZE + 1, 0) != data:
-            raise StorageError("an encrypted object came back as another one")
+            raise StorageError("an encrypted object came back with other content")
         step.finding = f"an encrypted object came back, and {whose} opened it"
     except AccessDenied as error:
         step.warn(f"an encrypted object was stored; these credentials can't read it: {error}")

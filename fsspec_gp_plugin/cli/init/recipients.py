@@ -89,7 +89,7 @@ def _recipients(text: str) -> str:
     try:
         return parse_recipients_option(text)
     except ValueError as error:
-        raise ValueError(f"{error}, an absolute path, `{_NEW}`, or nothing") from None
+        raise ValueError(f"{error} (`{_NEW}` makes a key pair; an empty answer means no encryption)") from None
 
 
 def _new_file(text: str) -> str:
