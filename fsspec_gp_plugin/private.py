@@ -222,5 +222,7 @@ def new_file(path: str, *, replace: bool) -> Iterator[int]:
                 os.unlink(part)
     except FileExistsError as error:
         raise LocalFileError(f"{path} exists, and is not replaced; choose another name") from error
+    except LocalFileError as error:
+        raise LocalFileError(str(error).replace("the output", path, 1)) from error
     except OSError as error:
         raise LocalFileError(f"can't write {path}: {error.strerror}") from error

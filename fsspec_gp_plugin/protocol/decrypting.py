@@ -180,7 +180,7 @@ def _open_contents(opening: Opening, timestamp: str, start: bytes) -> None:
 
 
 def _require_data_opens(context: Context, claim: Claim) -> None:
-    """Look whether an identity of this host is of a recipient of table data; refuse the restore if not."""
+    """Check that an identity of this host belongs to a recipient of table data; refuse the restore if none does."""
     opening = _made(context, claim)
     recipients = claim.encryption.recipients if claim.encryption is not None else ()
     if not any(one.recipient.text in recipients for one in opening.identities):

@@ -179,7 +179,7 @@ def is_sealed(key: str, start: bytes | bytearray, opening: Opening) -> bool:
         return True
     if opening.is_encrypted and not opening.any_name:
         raise DecryptionError(
-            f"{key} is not encrypted, but its backup is, says the backup's claim: another object was put in its place"
+            f"{key} is not encrypted, but the claim says that its backup is: another object was put in its place"
         )
     return False
 

@@ -48,7 +48,7 @@ def test_an_encrypted_object_makes_the_round_trip(plugin: Plugin, target: Target
     assert steps["identities"]["figures"] == {"reads": "data" if has_identity else "nothing"}
     assert steps["identities"]["status"] == ("warning" if has_identity else "ok")
     assert ("keep that identity off it" in steps["identities"]["next"]) is has_identity
-    whose = "an identity of this host" if has_identity else "a key of this trial"
+    whose = "an identity of this host" if has_identity else "a temporary key"
     assert told["encrypt"] == ("ok", f"an encrypted object came back, and {whose} opened it")
     assert target.keys() == []
 

@@ -91,3 +91,11 @@ def test_a_file_of_another_user_is_refused(secrets: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "geteuid", lambda: other)
     with pytest.raises(ConfigError, match="the secrets belongs to another user; `chown` it"):
         private.read_file(str(secrets), "the secrets")
+
+
+def test_a_new_file_that_can_not_be_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "small"
+    refused = pytest.raises(LocalFileError, match=f"can't write {path}: No space left")
+    with refused, private.new_file(str(path), replace=False):
+        raise LocalFileError("can't write the output: No space left")
+    assert list(tmp_path.iterdir()) == []

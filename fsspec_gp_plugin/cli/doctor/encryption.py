@@ -119,10 +119,10 @@ def _try_round_trip(step: Step, store: Store, key: str, config: Config, recipien
     whose = "an identity of this host"
     wanted = recipients.data
     if not identities:
-        # Of this trial alone: the recipients' identities should not be here.
+        # Of this trial alone. The identities of the recipients should not be here.
         identities = (new_identity(),)
         wanted += (identities[0].recipient,)
-        whose = "a key of this trial"
+        whose = "a temporary key"
     data = os.urandom(_SIZE)
     source, sink = _memory_file(data), _memory_file(b"")
     try:
