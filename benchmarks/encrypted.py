@@ -50,9 +50,7 @@ def small(bench: Bench) -> None:
             ENCRYPTED: bench.config(ENCRYPTED, url + ENCRYPTED, server.options, agent="on", **age.options),
         }
         for config in configs.values():
-            # As gpbackup does before the first table: the claim is this run's.
-            setup = [str(EXECUTABLE), "setup_plugin_for_backup", config, os.path.dirname(OBJECT), "master", "-1"]
-            subprocess.run(setup, env=bench.environment, check=True)
+            _set_up(bench, config)
         for command in ("backup_data", "restore_data"):
             tables.compare(
                 bench,
@@ -84,6 +82,12 @@ class _Age:
         return {"encryption_recipients": self.recipient, "encryption_identity_file": str(self.identities)}
 
 
+def _set_up(bench: Bench, config: str) -> None:
+    """As gpbackup does before the first table: the backup's claim says whether it is encrypted."""
+    setup = [str(EXECUTABLE), "setup_plugin_for_backup", config, os.path.dirname(OBJECT), "master", "-1"]
+    subprocess.run(setup, env=bench.environment, check=True)
+
+
 def _s3(direct: Minio, server: Minio) -> Callable[[str], tuple[str, dict[str, Any], Callable[[], None]]]:
     return lambda name: (f"s3://{server.bucket}/{name}", server.options, remover(direct, f"{name}/{KEY}"))
 
@@ -102,6 +106,8 @@ def _compare(
         name: bench.config(name.replace(" ", "_"), url, options, agent="off", **others[name])
         for name, (url, options, _) in places.items()
     }
+    for config in configs.values():
+        _set_up(bench, config)
     up = {name: bench.plugin("backup_data", config) for name, config in configs.items()}
     up[PIPE] = ["sh", "-c", f"{age.program} -r {age.recipient} | {shlex.join(up[PIPE])}"]
     bench.compare(
