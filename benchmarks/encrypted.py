@@ -116,7 +116,7 @@ def _compare(
             Task(name, command, bench.environment, feeder=["cat", bench.source()], prepare=places[name][2])
             for name, command in up.items()
         ],
-        _targets(most),
+        _targets(where, most),
     )
     down = {name: bench.plugin("restore_data", config) for name, config in configs.items()}
     down[PIPE] = ["sh", "-c", f"{shlex.join(down[PIPE])} | {age.program} -d -i {age.identities}"]
@@ -124,14 +124,14 @@ def _compare(
     bench.compare(
         f"From {where}",
         [Task(name, command, bench.environment, drain=["cat"], checker=check) for name, command in down.items()],
-        _targets(most),
+        _targets(where, most),
     )
 
 
-def _targets(most: float) -> list[Target]:
+def _targets(where: str, most: float) -> list[Target]:
     return [
         Target("wall", ENCRYPTED, most, PLAIN),
-        Target("wall", ENCRYPTED, 1, PIPE),
+        Target("wall", ENCRYPTED, 1 if where == "disk" else None, PIPE),
         Target("cpu", ENCRYPTED, None, PLAIN),
         Target("cpu", ENCRYPTED, None, PIPE),
         Target("memory", ENCRYPTED, MEMORY),
