@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
 from ..age.header import LARGEST_HEADER, VERSION_LINE, DecryptionError, begins_like_header, parse_header
 from ..age.payload import NONCE_SIZE, PLAIN_CHUNK, SEALED_CHUNK, TAG_SIZE, PayloadKey
-from .opened_ahead import OpenedAhead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,12 +26,38 @@ class Transform(Protocol):
         """The rest, after the last byte."""
         ...
 
-    def close(self) -> None:
-        """Release what it has, at the end or after an error."""
-        return
+
+class _Cutter:
+    """Cuts a stream into chunks of `size` bytes. The last one stays in `rest`: only the next byte tells that a chunk is
+    not the last one.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._held = memoryview(bytearray(size))
+        self._filled = 0
+
+    @property
+    def rest(self) -> memoryview:
+        return self._held[: self._filled]
+
+    def cut(self, piece: memoryview) -> Iterator[memoryview]:
+        """The chunks that the next bytes show not to be the last one."""
+        while piece:
+            if self._filled == self._size:
+                yield self._held
+                self._filled = 0
+            if not self._filled and len(piece) > self._size:
+                yield piece[: self._size]
+                piece = piece[self._size :]
+                continue
+            count = min(len(piece), self._size - self._filled)
+            self._held[self._filled : self._filled + count] = piece[:count]
+            self._filled += count
+            piece = piece[count:]
 
 
-class ChunkSealer(Transform):
+class ChunkSealer:
     """Plain bytes in, an encrypted object out."""
 
     def __init__(self, seal: Seal) -> None:
@@ -41,31 +65,18 @@ class ChunkSealer(Transform):
         self._start = seal.start
         self._key = seal.key
         self._number = 0
-        # A chunk that may be the last one; nobody knows before the next byte.
-        self._plain = memoryview(bytearray(PLAIN_CHUNK))
-        self._filled = 0
+        self._cutter = _Cutter(PLAIN_CHUNK)
         self._sealed = memoryview(bytearray(SEALED_CHUNK))
 
     def feed(self, piece: memoryview) -> Iterator[memoryview]:
         """The header, and each chunk that is known not to be the last one."""
         yield from self._take_start()
-        while piece:
-            if self._filled == PLAIN_CHUNK:
-                yield self._seal(self._plain)
-                self._filled = 0
-            if not self._filled and len(piece) > PLAIN_CHUNK:
-                yield self._seal(piece[:PLAIN_CHUNK])
-                piece = piece[PLAIN_CHUNK:]
-                continue
-            count = min(len(piece), PLAIN_CHUNK - self._filled)
-            self._plain[self._filled : self._filled + count] = piece[:count]
-            self._filled += count
-            piece = piece[count:]
+        yield from map(self._seal, self._cutter.cut(piece))
 
     def finish(self) -> Iterator[memoryview]:
         """The last chunk, with the header if nothing was fed."""
         yield from self._take_start()
-        yield self._seal(self._plain[: self._filled], is_last=True)
+        yield self._seal(self._cutter.rest, is_last=True)
 
     def _take_start(self) -> Iterator[memoryview]:
         if self._start:
@@ -79,7 +90,7 @@ class ChunkSealer(Transform):
         return sealed
 
 
-class ChunkOpener(Transform):
+class ChunkOpener:
     """An object's stored bytes in, plain bytes out: those of chunks that were found to be genuine. A plain object comes
     out as it is where the opening allows it.
     """
@@ -89,7 +100,10 @@ class ChunkOpener(Transform):
         self._object = key
         self._opening = opening
         self._start: bytearray | None = bytearray()  # until the header has been read
-        self._payload: OpenedAhead | None = None  # None for a plain object
+        self._key: PayloadKey | None = None  # None for a plain object
+        self._number = 0
+        self._cutter = _Cutter(SEALED_CHUNK)
+        self._plain = memoryview(bytearray(PLAIN_CHUNK))
 
     def feed(self, piece: memoryview) -> Iterator[memoryview]:
         """The plain bytes of each chunk that is known not to be the last one. Raises DecryptionError."""
@@ -100,14 +114,14 @@ class ChunkOpener(Transform):
             if size is None:
                 return
             start, self._start = self._start, None
-            if self._payload is None:
+            if self._key is None:
                 yield memoryview(start)[:before]
             else:
                 piece = piece[size - before :]
-        if self._payload is None:
+        if self._key is None:
             yield piece
-        else:
-            yield from self._payload.feed(piece)
+            return
+        yield from map(self._open, self._cutter.cut(piece))
 
     def finish(self) -> Iterator[memoryview]:
         """The plain bytes of the last chunk. Raises DecryptionError if the object ends too early."""
@@ -115,13 +129,11 @@ class ChunkOpener(Transform):
             if is_sealed(self._object, self._start, self._opening):
                 raise DecryptionError(f"{self._object} can't be decrypted: it ends within its header")
             yield memoryview(self._start)
-        elif self._payload is not None:
-            yield from self._payload.finish()
-
-    def close(self) -> None:
-        """End the thread that decrypts."""
-        if self._payload is not None:
-            self._payload.close()
+        elif self._key is not None:
+            rest = self._cutter.rest
+            if len(rest) < TAG_SIZE or (len(rest) == TAG_SIZE and self._number):
+                raise DecryptionError(f"{self._object} can't be decrypted: it ends where no encrypted object can end")
+            yield self._open(rest, is_last=True)
 
     def _read_start(self, before: int) -> int | None:
         """The size of all before the first chunk, 0 for a plain object; None while not enough has arrived. `before`:
@@ -137,19 +149,26 @@ class ChunkOpener(Transform):
             self._header = read_header(self._object, bytes(start), before)
         if self._header is None or len(start) < self._header.size + NONCE_SIZE:
             return None
-        key, size = open_payload(self._object, self._opening, self._header, start)
-        self._payload = OpenedAhead(self._object, key)
+        self._key, size = open_payload(self._object, self._opening, self._header, start)
         return size
 
     _header: Header | None = None
 
+    def _open(self, sealed: memoryview, *, is_last: bool = False) -> memoryview:
+        plain = self._plain[: len(sealed) - TAG_SIZE]
+        key = self._key
+        if key is not None:
+            open_chunk(self._object, key, self._number, sealed, plain, is_last=is_last)
+        self._number += 1
+        return plain
+
 
 def open_pieces(key: str, opening: Opening, pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The plain bytes of a whole object, whose stored bytes arrive in pieces. Raises DecryptionError."""
-    with closing(ChunkOpener(key, opening)) as opener:
-        for piece in pieces:
-            yield from map(bytes, opener.feed(memoryview(piece)))
-        yield from map(bytes, opener.finish())
+    opener = ChunkOpener(key, opening)
+    for piece in pieces:
+        yield from map(bytes, opener.feed(memoryview(piece)))
+    yield from map(bytes, opener.finish())
 
 
 def is_sealed(key: str, start: bytes | bytearray, opening: Opening) -> bool:
@@ -181,3 +200,13 @@ def open_payload(key: str, opening: Opening, header: Header, start: bytes | byte
     """
     size = header.size + NONCE_SIZE
     return PayloadKey(opening.find_file_key(key, header), bytes(start[header.size : size])), size
+
+
+def open_chunk(
+    key: str, payload: PayloadKey, number: int, sealed: memoryview, plain: memoryview, *, is_last: bool
+) -> None:
+    """Decrypt one chunk. Raises DecryptionError, which names the key."""
+    try:
+        payload.open(number, sealed, plain, is_last=is_last)
+    except DecryptionError as error:
+        raise DecryptionError(f"{key} can't be decrypted: {error}") from None

@@ -191,8 +191,6 @@ class Download:
                 self._poller = self._wakeup.watch(self._sink, 0)
                 yield pool
         finally:
-            if self._opener is not None:
-                self._opener.close()
             for read in self._reads:
                 read.cancel()
             self._reads.clear()

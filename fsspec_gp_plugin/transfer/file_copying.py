@@ -88,7 +88,7 @@ class FileCopying(NamedTuple):
         def reading(error: OSError) -> Exception:
             return StorageError(f"can't read {info.key}: {error.strerror}")
 
-        file, opener = store.open_file(info), None
+        file = store.open_file(info)
         try:
             opener, stored = _open_transform(file, info, ranges, opening)
             copying = DescriptorCopy(
@@ -106,19 +106,17 @@ class FileCopying(NamedTuple):
                 os.lseek(file, start, os.SEEK_SET)
                 copying.run(file, sink, end - start)
             tail = os.pread(file, tail_size, info.size - tail_size)
-            if len(tail) < tail_size:
-                raise StorageError(f"can't read {info.key}: it ends {tail_size - len(tail)} bytes early")
-            if copying.crc32c is not None and expected is not None:
-                require_crc(info, crc32c(tail, copying.crc32c), expected.crc32c)
-            if tail:
-                copying.take(memoryview(tail), sink)
-            copying.finish(sink)
         except OSError as error:
             raise reading(error) from error
         finally:
             os.close(file)
-            if opener is not None:
-                opener.close()
+        if len(tail) < tail_size:
+            raise StorageError(f"can't read {info.key}: it ends {tail_size - len(tail)} bytes early")
+        if copying.crc32c is not None and expected is not None:
+            require_crc(info, crc32c(tail, copying.crc32c), expected.crc32c)
+        if tail:
+            copying.take(memoryview(tail), sink)
+        copying.finish(sink)
         return copying.written, copying.crc32c
 
 

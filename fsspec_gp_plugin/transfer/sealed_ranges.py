@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..age.header import LARGEST_HEADER, DecryptionError, begins_like_header
 from ..age.payload import NONCE_SIZE, PLAIN_CHUNK, SEALED_CHUNK, TAG_SIZE, count_chunks, plain_size
-from .chunks import Transform, open_payload, read_header
+from .chunks import open_chunk, open_payload, read_header
 from .ranged_read import require_within
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def fetch_start(store: Store, key: str) -> tuple[ObjectInfo, bytes]:
     return info, found
 
 
-class SealedRanges(Transform):
+class SealedRanges:
     """Ascending ranges of the plain bytes of one object."""
 
     def __init__(self, key: str, payload: PayloadKey, size: int, start: int, ranges: Sequence[tuple[int, int]]) -> None:
@@ -103,10 +103,7 @@ class SealedRanges(Transform):
                     return
                 sealed, self._filled = self._sealed[:whole], 0
             plain = self._plain[: whole - TAG_SIZE]
-            try:
-                self._payload.open(self._number, sealed, plain, is_last=is_last)
-            except DecryptionError as error:
-                raise DecryptionError(f"{self._object} can't be decrypted: {error}") from None
+            open_chunk(self._object, self._payload, self._number, sealed, plain, is_last=is_last)
             yield from self._cut(plain)
             self._number = next(self._numbers, -1)
 

@@ -100,7 +100,6 @@ def test_the_checksum_is_compared_before_the_last_chunk_is_written() -> None:
 
 @pytest.mark.parametrize("kind", ["memory", "local"])
 def test_a_long_stream_is_opened_in_order_and_ends_before_a_changed_chunk(tmp_path: Path, kind: str) -> None:
-    """Chunks are decrypted ahead, several at once."""
     before = threading.active_count()
     data = random.Random(7).randbytes(100 * PLAIN_CHUNK + 1)
     store, whole, start = store_of(kind, tmp_path), encrypt(KEY, data), len(new_test_seal(KEY).start)
