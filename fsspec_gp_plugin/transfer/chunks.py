@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ..age.sealing import Seal
 
 
+# Plain bytes that are given at once.
+_AT_ONCE = 4 * PLAIN_CHUNK
+
+
 class Transform(Protocol):
     """Changes the bytes of a stream. What is yielded is valid until the next one is."""
 
@@ -103,7 +107,7 @@ class ChunkOpener:
         self._key: PayloadKey | None = None  # None for a plain object
         self._number = 0
         self._cutter = _Cutter(SEALED_CHUNK)
-        self._plain = memoryview(bytearray(PLAIN_CHUNK))
+        self._plain = memoryview(bytearray(_AT_ONCE))
 
     def feed(self, piece: memoryview) -> Iterator[memoryview]:
         """The plain bytes of each chunk that is known not to be the last one. Raises DecryptionError."""
@@ -121,7 +125,18 @@ class ChunkOpener:
         if self._key is None:
             yield piece
             return
-        yield from map(self._open, self._cutter.cut(piece))
+        # Several chunks at once: each write wakes the reader.
+        size = 0
+        for sealed in self._cutter.cut(piece):
+            if size + PLAIN_CHUNK > _AT_ONCE:
+                yield self._plain[:size]
+                size = 0
+            try:
+                size += self._open(sealed, size)
+            except DecryptionError:
+                yield self._plain[:size]
+                raise
+        yield self._plain[:size]
 
     def finish(self) -> Iterator[memoryview]:
         """The plain bytes of the last chunk. Raises DecryptionError if the object ends too early."""
@@ -133,7 +148,7 @@ class ChunkOpener:
             rest = self._cutter.rest
             if len(rest) < TAG_SIZE or (len(rest) == TAG_SIZE and self._number):
                 raise DecryptionError(f"{self._object} can't be decrypted: it ends where no encrypted object can end")
-            yield self._open(rest, is_last=True)
+            yield self._plain[: self._open(rest, is_last=True)]
 
     def _read_start(self, before: int) -> int | None:
         """The size of all before the first chunk, 0 for a plain object; None while not enough has arrived. `before`:
@@ -154,13 +169,14 @@ class ChunkOpener:
 
     _header: Header | None = None
 
-    def _open(self, sealed: memoryview, *, is_last: bool = False) -> memoryview:
-        plain = self._plain[: len(sealed) - TAG_SIZE]
+    def _open(self, sealed: memoryview, at: int = 0, *, is_last: bool = False) -> int:
+        """Decrypt the next chunk to a place of the buffer; returns how many bytes it has."""
+        plain = self._plain[at : at + len(sealed) - TAG_SIZE]
         key = self._key
         if key is not None:
             open_chunk(self._object, key, self._number, sealed, plain, is_last=is_last)
         self._number += 1
-        return plain
+        return len(plain)
 
 
 def open_pieces(key: str, opening: Opening, pieces: Iterable[bytes]) -> Iterator[bytes]:
