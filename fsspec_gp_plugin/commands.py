@@ -188,7 +188,7 @@ _TABLE = (
     _person("metrics", "cli.metrics", "CONFIG", "print the state of the backups as Prometheus metrics"),
     _person("keygen", "cli.keygen", "[-o FILE]", "make a key pair for encrypted backups"),
     _person("decrypt", "cli.decrypt", "CONFIG KEY", "fetch one object of a backup and decrypt it"),
-    _person("encrypt-secret", "cli.encrypt", "[KEYFILE]", "encrypt a secret for use in CONFIG"),
+    _person("encrypt-secret", "cli.encrypt_secret", "[KEYFILE]", "encrypt a secret for use in CONFIG"),
     _person("deploy", "cli.deploy.command", "DIR", "install a bundle on all hosts by ssh", deletes=True),
     _person("completion", "cli.completion", "bash|zsh", "print a completion script for the shell"),
     Command(

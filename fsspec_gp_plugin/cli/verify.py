@@ -6,8 +6,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..backups.identity_check import Openings
 from ..backups.inspection import Inspector
-from ..backups.openings import Openings
 from ..backups.parallel import parse_shard, run_each
 from ..backups.survey import survey
 from ..config.values import format_size
