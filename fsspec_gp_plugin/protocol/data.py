@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import keys
-from ..errors import LocalFileError
+from ..errors import ConfigError, LocalFileError
 from ..transfer.ranged_read import parse_offsets
+from .claiming import require_not_refused
 from .comparing import log_note, read_expected
 from .decrypting import opening_of
-from .encrypting import require_storable
 from .journaling import note_for_summary, store_and_journal
 from .restore_source import store_of_object
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def backup_data(context: Context, path: str) -> None:
     """Store standard input as the object of that path."""
     key = keys.object_key(path)
-    require_storable(context, path)
+    _require_storable(context, path)
     sent = store_and_journal(context, key, partial(context.send, context.streams.stdin, key))
     context.log_success(key, sent.size, sent.crc32c)
 
@@ -55,7 +55,7 @@ def restore_data_subset(context: Context, path: str, offsets_path: str) -> None:
 def backup_file(context: Context, path: str) -> None:
     """Store a local file, which stays where it is: gpbackup needs it."""
     key = keys.object_key(path)
-    require_storable(context, path)
+    _require_storable(context, path)
     sent = store_and_journal(context, key, partial(send_file, context, path, key))
     note_for_summary(context, path, key)
     context.log_success(key, sent.size, sent.crc32c)
@@ -82,3 +82,15 @@ def restore_file(context: Context, path: str) -> None:
     store = store_of_object(context, key)
     fetched = context.fetch_file(store, key, path, expected=wanted, opening=opening)
     context.log_success(key, fetched.size, fetched.crc32c, log_note(context, wanted))
+
+
+def _require_storable(context: Context, path: str) -> None:
+    """Raise StorageError for an object of a run whose setup hook has not succeeded on this host, and ConfigError if it
+    would be stored plain in an encrypted backup.
+    """
+    run = require_not_refused(context, path)
+    if run is not None and run.encryption is not None and not context.config.encryption_recipients:
+        raise ConfigError(
+            "option 'encryption_recipients' is not set, but it was for this backup's setup hook on this host; all "
+            "commands of a backup need the same configuration"
+        )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from .. import keys
 from ..errors import AccessDenied, ConfigError, NotFound
 from ..integrity.run_state import read_run
-from .claiming import require_not_refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from ..config.loading import Config
     from ..integrity.claim import Claim, Encryption
     from ..storage.contract import Store
-    from .context import Context
 
 
 class Encrypting:
@@ -108,15 +106,3 @@ def prove_recipients(config: Config) -> Encryption | None:
         return None
     require_usable(recipients)
     return recipients.to_claim()
-
-
-def require_storable(context: Context, path: str) -> None:
-    """Raise StorageError for an object of a run whose setup hook has not succeeded on this host, and ConfigError if it
-    would be stored plain in an encrypted backup.
-    """
-    run = require_not_refused(context, path)
-    if run is not None and run.encryption is not None and not context.config.encryption_recipients:
-        raise ConfigError(
-            "option 'encryption_recipients' is not set, but it was for this backup's setup hook on this host; all "
-            "commands of a backup need the same configuration"
-        )
