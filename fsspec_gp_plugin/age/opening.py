@@ -41,6 +41,11 @@ class Opening(NamedTuple):
     identity_file: str = ""
     problem: str = ""
 
+    @property
+    def opens_data(self) -> bool:
+        """Whether one of the identities belongs to a recipient of the whole backup."""
+        return any(identity.recipient.text in self.made_for for identity in self.identities)
+
     def find_file_key(self, key: str, header: Header) -> bytes:
         """The file key of the object with this key; DecryptionError, which names the key, if it must not be opened or
         can't be.

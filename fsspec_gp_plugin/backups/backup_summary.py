@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StorageError, Unreachable
 from ..integrity import oid_list
+from ..integrity.claim import are_recipients
 from ..integrity.contents import COORDINATOR
 from ..integrity.manifest import BadManifest
 from ..integrity.object_names import parse_manifest_name
@@ -34,9 +35,7 @@ _SHOWN = frozenset(key.lower() for key in REPORT_KEYS) - HIDDEN
 LONGEST_VALUE = 16 << 10
 _MOST_SEGMENTS = 99_999
 _MOST_TABLES = 20_000_000
-_MOST_RECIPIENTS = 256
 _FORMS = {"database size": re.compile(r"[0-9.]+ [A-Za-z]{1,5}"), "segment count": re.compile(r"[0-9]{1,6}")}
-_RECIPIENT = re.compile(r"age1[0-9a-z]{6,200}")
 # A host makes one manifest for each attempt of its cleanup hook.
 _MOST_MANIFESTS = 8
 
@@ -78,8 +77,7 @@ def parse_summary(value: Mapping[str, Any], manifest: ObjectInfo, *, is_listed: 
     report, config, recipients = value.get("report", {}), value.get("config"), value.get("recipients", [])
     leaf_data, tables = value.get("leaf_data"), value.get("tables")
     _require(type(report) is dict and _SHOWN.issuperset(report) and all(map(_is_value, report.values())))
-    _require(type(recipients) is list and len(recipients) <= _MOST_RECIPIENTS)
-    _require(all(type(one) is str and _RECIPIENT.fullmatch(one) for one in recipients))
+    _require(type(recipients) is list and are_recipients(recipients))
     _require(leaf_data is None or type(leaf_data) is bool)
     _require(tables is None or _is_number(tables, 0, _MOST_TABLES))
     found = None

@@ -28,7 +28,7 @@ class Openings:
         for timestamp, ownership in read_ownerships(store, backups).items():
             opening = make_opening(config, ownership.claim, any_name=any_name)
             if opening is not None and opening.made_for:
-                if _has_identity(opening):
+                if opening.opens_data:
                     is_any_opened = True
                 else:
                     why = f"{timestamp} is encrypted, and {opening.explain_no_identity()}"
@@ -42,8 +42,3 @@ class Openings:
     def get(self, backup: Backup) -> Opening | str | None:
         """How the objects of a backup are opened: None if they are plain; why they can't be if no identity opens it."""
         return self._found[backup.timestamp]
-
-
-def _has_identity(opening: Opening) -> bool:
-    """Whether one of the identities belongs to the recipients of the whole backup."""
-    return any(identity.recipient.text in opening.made_for for identity in opening.identities)

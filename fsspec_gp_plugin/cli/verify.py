@@ -84,10 +84,10 @@ def main(argv: Sequence[str]) -> int:
             else:
                 one = _verified(inspector, _Reading(store, backup, settings, opening), arguments)
                 if not arguments.quick:
-                    _store_result(store, backup, arguments.shard, one, decrypted=opening is not None)
+                    _store_result(store, backup, arguments.shard, one, decrypted=_must_be_decrypted(opening))
             one.problems.sort()
             found.append((backup, one))
-            decrypted.append(opening is not None)
+            decrypted.append(_must_be_decrypted(opening))
     if arguments.json:
         answers = [_fields(*one, decrypted=is_decrypted) for one, is_decrypted in zip(found, decrypted, strict=True)]
         render.as_json({"url": config.url, "backups": answers})
@@ -97,6 +97,11 @@ def main(argv: Sequence[str]) -> int:
         _show(found)
     results = {one.result for _, one in found}
     return 1 if "failed" in results else _NOT_ALL_CHECKED if "unchecked" in results else 0
+
+
+def _must_be_decrypted(opening: Opening | None) -> bool:
+    """Whether what was read counts as decrypted: without a claim that says so, plain objects are accepted, too."""
+    return opening is not None and opening.is_encrypted is True
 
 
 class _Reading(NamedTuple):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _LARGEST_FILE = 1 << 20
 # Options of text in which `${NAME}` is replaced from the environment.
-_PATHS = {
+_WITH_VARIABLES = {
     "state_directory",
     "encryption_recipients",
     "encryption_metadata_recipients",
@@ -157,7 +157,7 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
     if not url:
         raise ConfigError("option 'url' is missing; for example `url: s3://bucket/prefix`")
     _check_url("url", url)
-    _expand_paths(values, environ)
+    _expand_variables(values, environ)
     config = Config(
         path=path,
         **_target("", url, text, values, environ),
@@ -173,8 +173,8 @@ def _config(path: str, text: str, environ: Mapping[str, str]) -> Config:
         return config._replace(replica_problem=str(error))
 
 
-def _expand_paths(values: dict[str, Any], environ: Mapping[str, str]) -> None:
-    for name in _PATHS & values.keys():
+def _expand_variables(values: dict[str, Any], environ: Mapping[str, str]) -> None:
+    for name in _WITH_VARIABLES & values.keys():
         expanded = expand_text(f"option {name!r}", values[name], environ)
         if expanded != values[name]:
             try:

@@ -11,13 +11,16 @@ import json
 import re
 import secrets
 import time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import __version__
 from ..errors import StorageError
 from ..gpbackup_process import GpbackupProcess
 from .cluster import Cluster
 from .object_names import FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _FORMAT = "fsspec_gp_plugin claim"
 _NAME = re.compile(re.escape(FOLDER) + r"claim\.(?:(?:[0-9a-f]{32}|settled)\.)?json")
@@ -33,6 +36,13 @@ _RECIPIENT = re.compile(r"age1[0-9a-z]{6,200}")
 
 class BadClaim(StorageError):
     """The object is not a claim that this version can read."""
+
+
+def are_recipients(texts: Sequence[object]) -> bool:
+    """Whether texts that come from a bucket may be recipients, and are not too many for any backup."""
+    return len(texts) <= _MOST_RECIPIENTS and all(
+        isinstance(text, str) and _RECIPIENT.fullmatch(text) is not None for text in texts
+    )
 
 
 class Encryption(NamedTuple):
@@ -52,9 +62,7 @@ class Encryption(NamedTuple):
             return None
         found = cls(tuple(value["recipients"]), tuple(value.get("metadata_recipients", ())))
         texts = found.recipients + found.metadata_recipients
-        if not found.recipients or len(texts) > _MOST_RECIPIENTS:
-            raise ValueError
-        if not all(isinstance(text, str) and _RECIPIENT.fullmatch(text) for text in texts):
+        if not found.recipients or not are_recipients(texts):
             raise ValueError
         return found
 

@@ -72,29 +72,19 @@ def require_claimed_encrypted(context: Context, timestamp: str) -> None:
         )
 
 
-def prove_opening(context: Context, timestamp: str, *, is_coordinator: bool) -> None:
+def prove_opening(context: Context, timestamp: str, *, is_coordinator: bool, needs_data: bool = True) -> None:
     """Prove in the setup hook of a host that its identities open a backup: on the coordinator, its table of contents;
-    on other hosts, by the recipients in the backup's claim, its table data. Raises ConfigError or StorageError.
+    on other hosts, by the recipients in the backup's claim, its table data. `needs_data`: whether the restore reads
+    table data of the backup. Raises ConfigError or StorageError.
     """
-    claim = known_claim(context, timestamp, purpose="")
+    # Without data nothing is kept: the hooks of segments would ask for identities that open it.
+    claim = known_claim(context, timestamp, purpose="" if needs_data else None)
     if claim is None:
         _require_unclaimed_opens(context, timestamp, is_coordinator=is_coordinator)
     elif claim.encryption is not None and is_coordinator:
         require_contents_open(context, store_of_backup(context, timestamp), claim)
     elif claim.encryption is not None:
         _require_data_opens(context, claim)
-
-
-def prove_contents_opening(context: Context, timestamp: str) -> None:
-    """Prove on the coordinator that its identities open the table of contents of a backup, of which no data is needed.
-    Raises ConfigError or StorageError.
-    """
-    # Nothing is kept: the hooks of segments would ask for identities that open its data.
-    claim = known_claim(context, timestamp, purpose=None)
-    if claim is None:
-        _require_unclaimed_opens(context, timestamp, is_coordinator=True)
-    elif claim.encryption is not None:
-        require_contents_open(context, store_of_backup(context, timestamp), claim)
 
 
 def prove_data_opening(context: Context, needed: set[str]) -> None:
@@ -116,7 +106,7 @@ def require_contents_open(context: Context, store: Store, claim: Claim) -> None:
     from ..age.sealing import NoIdentityError
 
     opening = _made(context, claim)
-    start = _read_contents_start(store, claim.timestamp)
+    start = read_contents_start(store, claim.timestamp)
     if start is None:
         return  # gprestore reads nothing else then
     try:
@@ -135,7 +125,7 @@ def _require_unclaimed_opens(context: Context, timestamp: str, *, is_coordinator
     from ..backups.backup_keys import make_opening
 
     try:
-        start = _read_contents_start(store_of_backup(context, timestamp), timestamp)
+        start = read_contents_start(store_of_backup(context, timestamp), timestamp)
     except AccessDenied:
         return  # nothing tells; gprestore reads that file on the coordinator
     if start is None or not begins_like_header(start):
@@ -156,7 +146,7 @@ def _contents_key(timestamp: str) -> str:
     return f"{keys.backup_prefix(timestamp)}gpbackup_{timestamp}_toc.yaml"
 
 
-def _read_contents_start(store: Store, timestamp: str) -> bytes | None:
+def read_contents_start(store: Store, timestamp: str) -> bytes | None:
     """The first bytes of the table of contents of a backup, with all of its header; None if there is none."""
     from ..age.header import LARGEST_HEADER
     from ..storage.reading import fetch_small
@@ -181,9 +171,7 @@ def _open_contents(opening: Opening, timestamp: str, start: bytes) -> None:
 
 def _require_data_opens(context: Context, claim: Claim) -> None:
     """Check that an identity of this host belongs to a recipient of table data; refuse the restore if none does."""
-    opening = _made(context, claim)
-    recipients = claim.encryption.recipients if claim.encryption is not None else ()
-    if not any(one.recipient.text in recipients for one in opening.identities):
+    if not _made(context, claim).opens_data:
         if not context.config.restore_incomplete:
             raise _no_identity(context, claim)
         context.log.warning(f"restored all the same, as `restore_incomplete` is on: {_no_identity(context, claim)}")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .. import keys
-from ..errors import ConfigError, NotFound
-from .decrypting import require_contents_open
+from ..errors import ConfigError
+from .decrypting import read_contents_start, require_contents_open
 from .known_claims import read_readable_claim
 from .restore_source import store_of_backup
 
@@ -29,9 +28,8 @@ def require_base_opens(context: Context) -> None:
     arguments = process.read_arguments() if process is not None else ()
     if not _is_incremental(arguments):
         return
-    from ..age.header import VERSION_LINE, begins_like_header
+    from ..age.header import begins_like_header
     from ..age.key_files import load_identities
-    from ..storage.reading import fetch_small
 
     base, claim = _base_of(arguments), None
     if base:
@@ -40,12 +38,9 @@ def require_base_opens(context: Context) -> None:
         if claim is not None and claim.encryption is None:
             return
         if claim is None:
-            key = f"{keys.backup_prefix(base)}gpbackup_{base}_toc.yaml"
-            try:
-                if not begins_like_header(fetch_small(store, key, len(VERSION_LINE))[1]):
-                    return
-            except NotFound:
-                pass  # gpbackup finds that out, too
+            start = read_contents_start(store, base)
+            if start is not None and not begins_like_header(start):
+                return
     path = context.config.encryption_identity_file
     if not path:
         raise ConfigError(

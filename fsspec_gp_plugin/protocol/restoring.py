@@ -18,7 +18,7 @@ from ..integrity.catalog_files import purpose_of, remove_outdated
 from ..integrity.contents import COORDINATOR
 from ..integrity.restore_state import has_catalog
 from ..private import NoDirectoryError
-from .decrypting import contents_opening, prove_contents_opening, prove_opening, require_claimed_encrypted
+from .decrypting import contents_opening, prove_opening, require_claimed_encrypted
 from .fetching import Manifests, build_catalog, find_manifests
 from .left_to_segments import LeftToSegments, pack, unpack
 from .presence import Scope, check, refuse, require_backup, require_tables_of_contents
@@ -87,10 +87,9 @@ def require_restorable(context: Context, timestamp: str, *, is_coordinator: bool
 def _prove_openings(context: Context, timestamp: str, plan: Mapping[str, bool], *, is_coordinator: bool) -> None:
     """Prove that this host opens a backup and those of its plan, each as far as the restore reads it."""
     for one in dict.fromkeys((timestamp, *plan)):
-        if one == timestamp or plan[one]:
-            prove_opening(context, one, is_coordinator=is_coordinator)
-        elif is_coordinator:
-            prove_contents_opening(context, one)
+        needs_data = one == timestamp or plan[one]
+        if needs_data or is_coordinator:
+            prove_opening(context, one, is_coordinator=is_coordinator, needs_data=needs_data)
 
 
 def _read_required(context: Context, store: Store, timestamp: str) -> tuple[BackupConfig | None, Required]:

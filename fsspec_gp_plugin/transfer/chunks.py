@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ..age.opening import Opening
     from ..age.sealing import Seal
 
-
 # Plain bytes that are given at once.
 _AT_ONCE = 4 * PLAIN_CHUNK
 
@@ -104,6 +103,7 @@ class ChunkOpener:
         self._object = key
         self._opening = opening
         self._start: bytearray | None = bytearray()  # until the header has been read
+        self._header: Header | None = None
         self._key: PayloadKey | None = None  # None for a plain object
         self._number = 0
         self._cutter = _Cutter(SEALED_CHUNK)
@@ -166,8 +166,6 @@ class ChunkOpener:
             return None
         self._key, size = open_payload(self._object, self._opening, self._header, start)
         return size
-
-    _header: Header | None = None
 
     def _open(self, sealed: memoryview, at: int = 0, *, is_last: bool = False) -> int:
         """Decrypt the next chunk to a place of the buffer; returns how many bytes it has."""

@@ -44,7 +44,6 @@ class DescriptorCopy:
         `on_first_byte` is called just before the first bytes are written. `sealer` encrypts, `opener` decrypts; the
         checksum is that of the encrypted bytes.
         """
-        self.size = 0
         self.written = 0
         self.crc32c: int | None = 0 if checksum else None
         self._throttle = throttle
@@ -84,7 +83,7 @@ class DescriptorCopy:
                 return count
             if not moved:
                 return 0 if count is None else self._ended(count)
-            self._moved(moved)
+            self._throttle.count(moved)
             self.written += moved
             count = None if count is None else count - moved
         return 0
@@ -108,7 +107,7 @@ class DescriptorCopy:
                 return
             with whole[:moved] as piece:
                 self.take(piece, sink)
-            self._moved(moved)
+            self._throttle.count(moved)
             count = None if count is None else count - moved
 
     def take(self, piece: memoryview, sink: int) -> None:
@@ -134,10 +133,6 @@ class DescriptorCopy:
             self.crc32c = crc32c(data, self.crc32c)
         write_all(sink, data, self._writing, self._alarm)
         self.written += len(data)
-
-    def _moved(self, count: int) -> None:
-        self.size += count
-        self._throttle.count(count)
 
     @staticmethod
     def _ended(missing: int) -> int:

@@ -148,9 +148,9 @@ class Download:
             if self._opening is None:
                 info, start = self._request(pool, partial(self._store.stat, key)), b""
             else:
-                from .sealed_ranges import fetch_start
+                from .sealed_ranges import fetch_header
 
-                info, start = self._request(pool, partial(fetch_start, self._store, key))
+                info, start = self._request(pool, partial(fetch_header, self._store, key))
             require_size(info, expected)
             self._run(pool, info, self._plan_ranges(info, start, ranges))
         return Downloaded(self._written, None)

@@ -21,7 +21,7 @@ LARGEST_START = LARGEST_HEADER + NONCE_SIZE
 _SMALL_START = 4 << 10
 
 
-def fetch_start(store: Store, key: str) -> tuple[ObjectInfo, bytes]:
+def fetch_header(store: Store, key: str) -> tuple[ObjectInfo, bytes]:
     """Fetch an object's first bytes: of an encrypted one the header and the nonce, by one request unless the header is
     a large one.
     """

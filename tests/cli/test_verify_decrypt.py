@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fsspec_gp_plugin.integrity.claim import NAME as CLAIM_NAME
 from fsspec_gp_plugin.keys import backup_prefix
 from tests.cli.arranged import asked
 from tests.cli.test_decrypt import write_identity
@@ -145,3 +146,11 @@ def test_parts_are_put_together(opener: Plugin, store: Store) -> None:
 )
 def test_a_wrong_call_is_one_line(local: Plugin, words: list[str], told: str) -> None:
     local.run("verify", *words).failed(told, status=2)
+
+
+def test_only_what_must_be_encrypted_counts_as_decrypted(opener: Plugin, store: Store) -> None:
+    """Without a claim plain objects are accepted, so nothing proves that any was decrypted."""
+    put_whole(store, T)
+    store.delete([PREFIX + CLAIM_NAME])
+    one = verified(opener, T, "--decrypt", status=0)
+    assert (one["verified"], one["problems"], one["decrypted"]) == (COUNT, [], False)
