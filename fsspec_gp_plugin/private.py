@@ -206,8 +206,9 @@ def new_file(path: str, *, replace: bool) -> Iterator[int]:
     try:
         if not replace and os.path.lexists(path):
             raise FileExistsError
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
+            # In here, as a signal may come as soon as the file is there.
+            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
                 yield fd
                 os.fsync(fd)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -98,4 +98,16 @@ def test_a_new_file_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     refused = pytest.raises(LocalFileError, match=f"can't write {path}: No space left")
     with refused, private.new_file(str(path), replace=False):
         raise LocalFileError("can't write the output: No space left")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_right_after_a_file_was_made_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_and_be_interrupted(*arguments: Any) -> int:
+        os.close(opened(*arguments))
+        raise KeyboardInterrupt
+
+    opened = os.open
+    monkeypatch.setattr(os, "open", open_and_be_interrupted)
+    with pytest.raises(KeyboardInterrupt), private.new_file(str(tmp_path / "new"), replace=False):
+        pytest.fail("it was not interrupted")
     assert list(tmp_path.iterdir()) == []
